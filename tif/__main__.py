@@ -1,0 +1,5 @@
+"""`python -m tif`."""
+
+from tif.cli import script
+
+script()

@@ -1,0 +1,82 @@
+"""The command line: each command parses, calls one library function and prints. No logic lives here.
+
+Commands import what is heavy inside their functions, so that `tif --help` stays instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tif import __version__
+from tif.console import stderr
+from tif.errors import TifError
+
+app = typer.Typer(
+    name="tif",
+    help="Make a language model forget targeted information, and nothing else.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"tif {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")] = False,
+) -> None:
+    pass
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 ok, 1 known failure, 2 usage, 3 partly failed, 130 interrupted.
+
+    Set `TIF_DEBUG=1` to see tracebacks.
+    """
+    from tif.cli import commands
+
+    commands.register(app)
+    debug = bool(os.environ.get("TIF_DEBUG"))
+    try:
+        app(args=argv, prog_name="tif")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except TifError as error:
+        if debug:
+            raise
+        _complain("error", str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted", "what was finished is kept; the same command goes on from there")
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`tif spans show | head`): nothing is wrong, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if debug:
+            raise
+        _complain("error", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
+        _complain("hint", "this is not a failure tif knows. TIF_DEBUG=1 shows where it arose; please report it")
+        return 1
+    return 0
+
+
+def _complain(kind: str, line: str) -> None:
+    from rich.text import Text
+
+    stderr().print(Text.assemble((f"{kind}: ", "bold red" if kind == "error" else "yellow"), line))
+
+
+def script() -> None:
+    """The `tif` command."""
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The only place that draws on the terminal: data to stdout, everything else to stderr, progress to whoever watches."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.text import Text
+
+# FORCE_COLOR makes rich take a CI log for a terminal and flood it with progress frames.
+_INTERACTIVE = False if os.environ.get("CI") else None
+
+_EVERY = 10.0
+"""Seconds between progress lines where nobody watches a terminal."""
+
+
+def stderr() -> Console:
+    """The console for everything that is not data. Made anew each time, so that a redirected stderr is honoured."""
+    return Console(stderr=True, force_interactive=_INTERACTIVE, highlight=False, soft_wrap=True)
+
+
+def stdout() -> Console:
+    """The console for data that a person reads, coloured only on a terminal."""
+    return Console(force_interactive=_INTERACTIVE, highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """One line to stderr, taken literally."""
+    stderr().print(Text(line))
+
+
+def warn(line: str) -> None:
+    """One line to stderr that begins with `warning:`."""
+    stderr().print(Text.assemble(("warning: ", "yellow"), line))
+
+
+def emit(line: str = "") -> None:
+    """One line of data to stdout, byte for byte."""
+    sys.stdout.write(line + "\n")
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document to stdout. NaN and infinity are not JSON: callers say null and why."""
+    emit(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+class Advance(Protocol):
+    """What a unit of work calls to move the progress on."""
+
+    def __call__(self, by: int = 1, *, note: str | None = None) -> None:
+        """`by` more units are done; `note` is shown behind the bar."""
+
+
+@contextmanager
+def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
+    """A progress bar on a terminal; elsewhere a line now and then.
+
+    Args:
+        what: what goes on, e.g. `annotating`.
+        total: units in all; None where unknown.
+        done: units that an earlier run finished.
+    """
+    console = stderr()
+    if console.is_interactive and console.is_terminal:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(what, total=total, completed=done, note="")
+
+            def advance(by: int = 1, *, note: str | None = None) -> None:
+                bar.advance(task, by)
+                if note is not None:
+                    bar.update(task, note=note)
+
+            yield advance
+        return
+
+    count, spoke, last_note = done, time.monotonic(), ""
+
+    def advance_quietly(by: int = 1, *, note: str | None = None) -> None:
+        nonlocal count, spoke, last_note
+        count += by
+        last_note = note if note is not None else last_note
+        if time.monotonic() - spoke >= _EVERY:
+            spoke = time.monotonic()
+            say(f"{what}: {count}{f'/{total}' if total is not None else ''} {last_note}".rstrip())
+
+    yield advance_quietly
+
+
+__all__ = ["Advance", "emit", "emit_json", "progress", "say", "stderr", "stdout", "warn"]

@@ -1,0 +1,315 @@
+"""The nouns that everything else speaks: `Span`, `Example`, `AnnotationSet`.
+
+Offsets are Unicode code points into the exact `Example.text`, 0-based, half-open: what Python's own slices mean.
+Text is never normalised, so that an offset stays true for as long as the text's hash does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tif.errors import InputError
+
+UW: Final = "UW"
+"""The label of unwanted words, the default everywhere."""
+
+STATUSES: Final = ("auto", "accepted", "corrected", "rejected", "conflict", "failed")
+"""`auto`: a machine's, unreviewed. `accepted`, `corrected`: a person's word. `rejected`: a person said that the sample
+is not to be unlearned. `conflict`: two people disagree. `failed`: no annotator got through, `error` says why."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A labelled range of an example's text.
+
+    Raises:
+        InputError: for offsets that are not integers with 0 <= start < end, an empty label, a score outside 0..1.
+    """
+
+    start: int
+    """First code point."""
+    end: int
+    """One past the last code point."""
+    label: str = UW
+    source: str = ""
+    """Who says so: an annotator such as `ner:en_core_web_sm`, or a reviewer's name."""
+    score: float | None = None
+    """The source's confidence, 0..1, when it has one."""
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if type(value) is not int:
+                raise InputError(f"{name} is {_short(value)}, not a whole number", where=name)
+        if not 0 <= self.start < self.end:
+            raise InputError(
+                f"start {self.start} and end {self.end} bound no text", why="0 <= start < end must hold", where="start"
+            )
+        for name in ("label", "source"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise InputError(f"{name} is {_short(value)}, not text", where=name)
+            _encodable(value, name)
+        if not self.label or self.label != self.label.strip():
+            raise InputError(f"{_short(self.label)} is no label", why="empty or padded with white space", where="label")
+        if self.score is not None:
+            if type(self.score) not in (int, float) or not 0.0 <= self.score <= 1.0:
+                raise InputError(f"score {_short(self.score)} is not between 0 and 1", where="score")
+            object.__setattr__(self, "score", float(self.score) + 0.0)
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether the two share at least one code point."""
+        return self.start < other.end and other.start < self.end
+
+    def move(self, by: int) -> Span:
+        """The same span, `by` code points further on."""
+        return replace(self, start=self.start + by, end=self.end + by)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One sample of a forget set, with what is unwanted in it.
+
+    Raises:
+        InputError: unless spans are sorted, inside the text, trimmed of outer white space, and free of overlaps
+            within a label. `tidy` makes them so.
+    """
+
+    id: str
+    """Stable across runs, e.g. `tofu/forget10/0007`."""
+    prompt: str
+    """What is asked; "" for plain text."""
+    text: str
+    """The answer or document, which `spans` index."""
+    spans: tuple[Span, ...] = ()
+    status: str = "auto"
+    error: str | None = None
+    """Why `status` is `failed`, or what an annotator could not place."""
+
+    def __post_init__(self) -> None:
+        for name in ("id", "prompt", "text"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise InputError(f"{name} is {_short(value)}, not text", where=name)
+            _encodable(value, name)
+        here = f"record {self.id!r}"
+        if not self.id or self.id != self.id.strip() or "\n" in self.id:
+            raise InputError(f"{_short(self.id)} is no id", why="empty, padded or of several lines", where="id")
+        if self.status not in STATUSES:
+            raise InputError(
+                f"unknown status {_short(self.status)}", where=(here, "status"), hint=f"Known: {', '.join(STATUSES)}."
+            )
+        if self.error is not None:
+            if not isinstance(self.error, str):
+                raise InputError(f"error is {_short(self.error)}, not text", where=(here, "error"))
+            _encodable(self.error, "error")
+        object.__setattr__(self, "spans", tuple(self.spans))
+        last: dict[str, Span] = {}
+        for index, span in enumerate(self.spans):
+            where = (here, f"spans[{index}]")
+            if span.end > len(self.text):
+                raise InputError(f"end {span.end} lies beyond the text's {len(self.text)} characters", where=where)
+            if self.text[span.start].isspace() or self.text[span.end - 1].isspace():
+                raise InputError(f"{_short(self.quote(span))} begins or ends with white space", where=where)
+            if index and _order(span) < _order(self.spans[index - 1]):
+                raise InputError("spans are not sorted by start", where=where)
+            before = last.get(span.label)
+            if before is not None and before.overlaps(span):
+                raise InputError(
+                    f"{_short(self.quote(span))} overlaps {_short(self.quote(before))}",
+                    where=where,
+                    why=f"both are {span.label}",
+                )
+            last[span.label] = span
+
+    def quote(self, span: Span) -> str:
+        """The words that a span stands for."""
+        return self.text[span.start : span.end]
+
+    def with_spans(self, spans: Iterable[Span], *, status: str | None = None, error: str | None = None) -> Example:
+        """The same sample with other spans, which are tidied first."""
+        return replace(self, spans=tidy(self.text, spans), status=status or self.status, error=error)
+
+    @property
+    def text_sha256(self) -> str:
+        """SHA-256 of the text's UTF-8: what the offsets are true of."""
+        return sha256(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a set's samples and spans come from. Plain JSON values only, and never a key or a password."""
+
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+    """`id`, `split`, `fingerprint` (SHA-256 over ids, prompts and texts)."""
+    method: Mapping[str, Any] = field(default_factory=dict)
+    """`name`, `parameters`, `model`, `prompt_sha256`, `usage`: as far as the annotator has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which saved version a set is. Made by the store alone."""
+
+    number: int
+    digest: str
+    parent: str | None
+    created: str
+    message: str = ""
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationSet:
+    """Examples with unique ids, and where they come from.
+
+    Raises:
+        InputError: for an id that occurs twice.
+    """
+
+    examples: tuple[Example, ...]
+    provenance: Provenance = field(default_factory=Provenance)
+    version: Version | None = None
+    """None for a set that was never saved."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "examples", tuple(self.examples))
+        seen: dict[str, int] = {}
+        for index, example in enumerate(self.examples):
+            if example.id in seen:
+                raise InputError(
+                    f"id {example.id!r} occurs twice",
+                    where=f"record {index + 1}",
+                    why=f"first in record {seen[example.id] + 1}",
+                )
+            seen[example.id] = index
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self.examples)
+
+    def by_id(self) -> dict[str, Example]:
+        """Examples by id, in order."""
+        return {example.id: example for example in self.examples}
+
+    def replaced(self, changed: Iterable[Example]) -> AnnotationSet:
+        """The set with some of its examples replaced, found by id; the version stays that of the base.
+
+        Raises:
+            InputError: for an id that the set does not hold.
+        """
+        new = self.by_id()
+        for example in changed:
+            if example.id not in new:
+                raise InputError(f"no record {example.id!r} in this set")
+            new[example.id] = example
+        return replace(self, examples=tuple(new.values()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the logical content, independent of the file format and of provenance."""
+        whole = hashlib.sha256()
+        for example in self.examples:
+            whole.update(canonical(example))
+            whole.update(b"\n")
+        return whole.hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, prompts and texts: the same for every annotation of the same samples."""
+        return fingerprint((e.id, e.prompt, e.text) for e in self.examples)
+
+    def counts(self) -> dict[str, int]:
+        """Examples, spans, examples without a span, and examples of each status that occurs."""
+        counts = {
+            "examples": len(self.examples),
+            "spans": sum(len(e.spans) for e in self.examples),
+            "without_spans": sum(not e.spans for e in self.examples),
+        }
+        for status in STATUSES:
+            if n := sum(e.status == status for e in self.examples):
+                counts[status] = n
+        return counts
+
+
+def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans as `Example` wants them: clamped to the text, trimmed, sorted, overlaps of one label united.
+
+    A span with nothing but white space is dropped. A union keeps the source of the span that starts first and the
+    highest score.
+    """
+    trimmed: list[Span] = []
+    for span in spans:
+        start, end = span.start, min(span.end, len(text))
+        while start < end and text[start].isspace():
+            start += 1
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        if start < end:
+            trimmed.append(replace(span, start=start, end=end))
+    united: dict[str, list[Span]] = {}
+    for span in sorted(trimmed, key=_order):
+        row = united.setdefault(span.label, [])
+        if row and row[-1].overlaps(span):
+            scores = [s for s in (row[-1].score, span.score) if s is not None]
+            row[-1] = replace(row[-1], end=max(row[-1].end, span.end), score=max(scores, default=None))
+        else:
+            row.append(span)
+    return tuple(sorted((s for row in united.values() for s in row), key=_order))
+
+
+def canonical(example: Example) -> bytes:
+    """One example as the JSON that digests are made of."""
+    spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
+    row = [example.id, example.prompt, example.text, spans, example.status, example.error]
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def fingerprint(rows: Iterable[tuple[str, str, str]]) -> str:
+    """SHA-256 over (id, prompt, text) rows, in order."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
+        whole.update(b"\n")
+    return whole.hexdigest()
+
+
+def sha256(text: str) -> str:
+    """SHA-256 of a text's UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _order(span: Span) -> tuple[int, int, str]:
+    return (span.start, span.end, span.label)
+
+
+def _encodable(value: str, name: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} holds a lone surrogate at {error.start}", where=name, why="not valid Unicode") from None
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+__all__ = [
+    "STATUSES",
+    "UW",
+    "AnnotationSet",
+    "Example",
+    "Provenance",
+    "Span",
+    "Version",
+    "canonical",
+    "fingerprint",
+    "sha256",
+    "tidy",
+]
