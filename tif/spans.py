@@ -292,7 +292,9 @@ def _encodable(value: str, name: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{name} holds a lone surrogate at {error.start}", where=name, why="not valid Unicode") from None
+        raise InputError(
+            f"{name} holds a lone surrogate at {error.start}", where=name, why="not valid Unicode"
+        ) from None
 
 
 def _short(value: object) -> str:

@@ -1,0 +1,1 @@
+"""Text to spans: annotators, alignment, formats."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
+
 import typer
+
+MODULES = ("annotate", "spans", "masks", "train", "evaluate", "demo")
 
 
 def register(app: typer.Typer) -> None:
     """Put every command on `app`, once."""
     if app.registered_commands or app.registered_groups:
         return
-    from tif.cli import annotate, demo, evaluate, masks, spans, train
-
-    for module in (annotate, spans, masks, train, evaluate, demo):
-        module.register(app)
+    for name in MODULES:
+        if find_spec(f"tif.cli.{name}"):
+            import_module(f"tif.cli.{name}").register(app)

@@ -1,0 +1,1 @@
+"""Spans meet a tokenizer and a model."""

@@ -1,0 +1,1 @@
+"""Masks and a model to an unlearned model."""

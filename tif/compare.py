@@ -1,0 +1,187 @@
+"""What changed between two annotation sets, and merging two that grew from one base. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from tif.errors import InputError
+from tif.spans import AnnotationSet, Example, Span, tidy
+
+Kind = Literal["added", "removed", "changed"]
+Side = Literal["ours", "theirs"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDiff:
+    """How one record differs between set A and set B."""
+
+    id: str
+    kind: Kind
+    """`added`: only in B. `removed`: only in A. `changed`: in both."""
+    added: tuple[tuple[Span, str], ...] = ()
+    """Spans only in B, with their words."""
+    removed: tuple[tuple[Span, str], ...] = ()
+    """Spans only in A, with their words."""
+    moved: tuple[tuple[Span, str, Span, str], ...] = ()
+    """Same label, overlapping, other bounds: A's span and words, B's span and words."""
+    relabelled: tuple[tuple[Span, Span, str], ...] = ()
+    """Same bounds, other label."""
+    status: tuple[str, str] | None = None
+    """Status in A and in B, where they differ."""
+    text_changed: bool = False
+    """Prompt or text differ, so that offsets of A say nothing about B."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+
+        def span(s: Span, words: str) -> dict[str, Any]:
+            return {"start": s.start, "end": s.end, "label": s.label, "text": words}
+
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "added": [span(s, w) for s, w in self.added],
+            "removed": [span(s, w) for s, w in self.removed],
+            "moved": [{"from": span(a, wa), "to": span(b, wb)} for a, wa, b, wb in self.moved],
+            "relabelled": [{"from": span(a, w), "to": span(b, w)} for a, b, w in self.relabelled],
+            "status": list(self.status) if self.status else None,
+            "text_changed": self.text_changed,
+        }
+
+
+def diff(a: AnnotationSet, b: AnnotationSet) -> list[RecordDiff]:
+    """Records that differ from A to B, in B's order, those that B lacks last."""
+    before, found = a.by_id(), []
+    for new in b:
+        old = before.pop(new.id, None)
+        if old is None:
+            found.append(RecordDiff(new.id, "added", added=_quoted(new, new.spans)))
+        elif old != new and (change := _changed(old, new)) is not None:
+            found.append(change)
+    found += [RecordDiff(old.id, "removed", removed=_quoted(old, old.spans)) for old in before.values()]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Outcome of a three-way merge."""
+
+    merged: AnnotationSet
+    changed: tuple[str, ...]
+    """Ids of the records that differ from `ours`."""
+    conflicts: tuple[str, ...]
+    """Ids of the records that both sides changed in ways that exclude each other."""
+
+
+def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, prefer: Side | None = None) -> Merge:
+    """Bring into `ours` what changed from `base` to `theirs`.
+
+    Records that `theirs` lacks stay as they are: a partial file is a partial correction, not a deletion. Changes of
+    both sides to one record are united where they concern different words; where they exclude each other, `prefer`
+    decides, and without it the record keeps our spans and gets status `conflict`, with theirs told in `error`.
+
+    Raises:
+        InputError: for a record of `theirs` that `base` does not hold, or whose prompt or text is not the base's.
+    """
+    at_base, at_ours = base.by_id(), ours.by_id()
+    changed, conflicts = [], []
+    for number, theirs_one in enumerate(theirs, start=1):
+        base_one, ours_one = at_base.get(theirs_one.id), at_ours.get(theirs_one.id)
+        where = f"record {number}"
+        if base_one is None or ours_one is None:
+            raise InputError(f"id {theirs_one.id!r} is not in the set", where=where, hint="Ids must be kept.")
+        if (theirs_one.prompt, theirs_one.text) != (base_one.prompt, base_one.text):
+            raise InputError(
+                f"prompt or text of {theirs_one.id!r} was changed",
+                where=where,
+                why=first_difference(
+                    base_one.prompt + "\n" + base_one.text, theirs_one.prompt + "\n" + theirs_one.text
+                ),
+                hint="Only spans and status may be edited: offsets are true of the exact text.",
+            )
+        if (base_one.prompt, base_one.text) != (ours_one.prompt, ours_one.text):
+            raise InputError(f"{theirs_one.id!r} has another text in the head than in the base", where=where)
+        merged_one, clash = _merge_one(base_one, ours_one, theirs_one, prefer)
+        if clash:
+            conflicts.append(theirs_one.id)
+        if merged_one != ours_one:
+            changed.append(merged_one.id)
+            at_ours[merged_one.id] = merged_one
+    merged = replace(ours, examples=tuple(at_ours.values()))
+    return Merge(merged, tuple(changed), tuple(conflicts))
+
+
+def first_difference(a: str, b: str) -> str:
+    """Where two texts part, in words."""
+    at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    return f"first difference at character {at}: {a[at : at + 20]!r} became {b[at : at + 20]!r}"
+
+
+def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | None) -> tuple[Example, bool]:
+    if _judgement(theirs) == _judgement(base) or _judgement(theirs) == _judgement(ours):
+        return ours, False
+    if _judgement(ours) == _judgement(base):
+        return theirs, False
+    statuses = {ours.status, theirs.status} - {base.status}
+    base_spans, our_spans, their_spans = _bounds(base), _bounds(ours), _bounds(theirs)
+    ours_new = [our_spans[k] for k in our_spans.keys() - base_spans.keys()]
+    theirs_new = [their_spans[k] for k in their_spans.keys() - base_spans.keys()]
+    clash = len(statuses) > 1 or any(
+        a.label == b.label and a.overlaps(b) and (a.start, a.end) != (b.start, b.end)
+        for a in ours_new
+        for b in theirs_new
+    )
+    if not clash:
+        kept = [s for k, s in base_spans.items() if k in our_spans and k in their_spans]
+        united = tidy(ours.text, [*kept, *ours_new, *theirs_new])
+        return replace(ours, spans=united, status=statuses.pop() if statuses else ours.status), False
+    if prefer is not None:
+        return (ours if prefer == "ours" else theirs), True
+    said = ", ".join(f"{s.start}-{s.end} {theirs.quote(s)!r}" for s in theirs.spans) or "no spans"
+    return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {said}"), True
+
+
+def _judgement(example: Example) -> tuple[frozenset[tuple[int, int, str]], str]:
+    """What a person decides about a record; source and score are only who said it."""
+    return frozenset(_bounds(example)), example.status
+
+
+def _bounds(example: Example) -> dict[tuple[int, int, str], Span]:
+    return {(s.start, s.end, s.label): s for s in example.spans}
+
+
+def _quoted(example: Example, spans: Iterable[Span]) -> tuple[tuple[Span, str], ...]:
+    return tuple((s, example.quote(s)) for s in spans)
+
+
+def _changed(old: Example, new: Example) -> RecordDiff | None:
+    status = (old.status, new.status) if old.status != new.status else None
+    if (old.prompt, old.text) != (new.prompt, new.text):
+        return RecordDiff(
+            new.id, "changed", _quoted(new, new.spans), _quoted(old, old.spans), status=status, text_changed=True
+        )
+    before, after = _bounds(old), _bounds(new)
+    gone = [s for k, s in before.items() if k not in after]
+    come = [s for k, s in after.items() if k not in before]
+    moved, relabelled = [], []
+    for a in list(gone):
+        same_bounds = next((b for b in come if (a.start, a.end) == (b.start, b.end)), None)
+        overlapping = next((b for b in come if a.label == b.label and a.overlaps(b)), None)
+        if same_bounds is not None:
+            relabelled.append((a, same_bounds, old.quote(a)))
+        elif overlapping is not None:
+            moved.append((a, old.quote(a), overlapping, new.quote(overlapping)))
+        else:
+            continue
+        gone.remove(a)
+        come.remove(same_bounds or overlapping)  # type: ignore[arg-type]  # one of the two is not None here
+    if not (gone or come or moved or relabelled or status):
+        return None
+    return RecordDiff(
+        new.id, "changed", _quoted(new, come), _quoted(old, gone), tuple(moved), tuple(relabelled), status
+    )
+
+
+__all__ = ["Merge", "RecordDiff", "diff", "first_difference", "merge"]
