@@ -86,7 +86,9 @@ def load(
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} leaves nothing to read", hint="Give 1 or more.")
     id_, split, prefix, records = _open(spec, data_dir)
-    examples, rows, places = [], [], []
+    examples: list[Example] = []
+    rows: list[Mapping[str, Any]] = []
+    places: list[str] = []
     seen: dict[str, str] = {}
     for place, row in records:
         if limit is not None and len(examples) == limit:

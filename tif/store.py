@@ -26,42 +26,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from tif import __version__
+from tif import __version__, rows
 from tif.console import warn
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
-from tif.spans import AnnotationSet, Example, Provenance, Span, Version, sha256
+from tif.spans import AnnotationSet, Provenance, Version
 
 SCHEMA_VERSION: Final = 1
 META_KEY: Final = b"tif"
 """Key of the JSON in the parquet file's own key-value metadata."""
 
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("prompt", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("text_sha256", pa.string(), nullable=False),
-        pa.field(
-            "spans",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("start", pa.int32(), nullable=False),
-                        pa.field("end", pa.int32(), nullable=False),
-                        pa.field("label", pa.string(), nullable=False),
-                        pa.field("source", pa.string(), nullable=False),
-                        pa.field("score", pa.float64()),
-                    ]
-                )
-            ),
-            nullable=False,
-        ),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("error", pa.string()),
-    ]
-)
-
-_BATCH = 8192
 _LOCK_SECONDS = 60.0
 _VERSION_FILE = re.compile(r"^(\d{4,})-([0-9a-f]{12})\.parquet$")
 _UNSET: Final = "\0unset"
@@ -214,28 +187,7 @@ def metadata(annotations: AnnotationSet) -> dict[str, Any]:
     }
 
 
-def table(annotations: AnnotationSet) -> pa.Table:
-    """The set as the table that is stored, without metadata."""
-    examples = annotations.examples
-    batches = [_batch(examples[i : i + _BATCH]) for i in range(0, len(examples), _BATCH)]
-    return pa.Table.from_batches(batches, schema=SCHEMA)
-
-
 # --- how ---------------------------------------------------------------------------------------------------------
-
-
-def _batch(examples: tuple[Example, ...]) -> pa.RecordBatch:
-    columns = [
-        [e.id for e in examples],
-        [e.prompt for e in examples],
-        [e.text for e in examples],
-        [e.text_sha256 for e in examples],
-        [[asdict(s) for s in e.spans] for e in examples],
-        [e.status for e in examples],
-        [e.error for e in examples],
-    ]
-    arrays = [pa.array(values, type=f.type) for values, f in zip(columns, SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def _write(annotations: AnnotationSet, path: Path) -> None:
@@ -243,7 +195,7 @@ def _write(annotations: AnnotationSet, path: Path) -> None:
     meta = metadata(annotations)
     blob = json.dumps(meta, ensure_ascii=False, allow_nan=False)
     sink = pa.BufferOutputStream()
-    pq.write_table(table(annotations).replace_schema_metadata({META_KEY: blob}), sink, compression="zstd")
+    pq.write_table(rows.table(annotations).replace_schema_metadata({META_KEY: blob}), sink, compression="zstd")
     data = sink.getvalue()
     name = f"{annotations.version.number:04d}-{annotations.version.digest[:12]}.parquet"
     atomic_write(folder(path) / name, data)
@@ -371,7 +323,7 @@ def _parse_meta(raw: bytes, path: Path) -> tuple[Version, Provenance]:
         raise StoreError("its tif metadata cannot be read", where=str(path), why=why, hint=_mend(path)) from None
 
 
-def _read(path: Path) -> AnnotationSet:
+def _columns(path: Path) -> tuple[pa.Table, bytes | None]:
     try:
         stored = pq.read_table(path)
         stored.validate(full=True)
@@ -379,13 +331,17 @@ def _read(path: Path) -> AnnotationSet:
         raise StoreError("no such annotation set", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _no_parquet(path, error) from None
-    for name in SCHEMA.names:
+    for name in rows.SCHEMA.names:
         if name not in stored.column_names:
             raise StoreError(f"has no column {name!r}", where=str(path), hint="Is it an annotation set? " + _mend(path))
     raw = (stored.schema.metadata or {}).get(META_KEY)
+    return stored.select(rows.SCHEMA.names).replace_schema_metadata(None), raw
+
+
+def _read(path: Path) -> AnnotationSet:
+    columns, raw = _columns(path)
     try:
-        columns = stored.select(SCHEMA.names).replace_schema_metadata(None)
-        examples = tuple(_examples(columns, strict=raw is not None))
+        examples = tuple(rows.examples(columns, strict=raw is not None))
         found = AnnotationSet(examples)
     except InputError as error:
         raise StoreError(error.what, where=(str(path), *error.where), why=error.why, hint=_mend(path)) from None
@@ -424,32 +380,14 @@ def _from_sidecar(found: AnnotationSet, path: Path) -> AnnotationSet:
     return replace(found, provenance=provenance, version=version)
 
 
-def _examples(columns: pa.Table, *, strict: bool) -> Iterator[Example]:
-    for batch in columns.to_batches(max_chunksize=_BATCH):
-        for number, row in enumerate(batch.to_pylist()):
-            where = f"record {row['id']!r}"
-            if row["spans"] is None:
-                raise InputError("spans is null", where=where)
-            spans = []
-            for index, item in enumerate(row["spans"]):
-                try:
-                    if item is None:
-                        raise InputError("span is null")
-                    score = item.get("score")
-                    # pandas writes a missing score as NaN; a file that kept its metadata never holds one.
-                    if not strict and score is not None and score != score:
-                        score = None
-                    spans.append(Span(item["start"], item["end"], item["label"], item["source"], score))
-                except InputError as error:
-                    raise error.within(where, f"spans[{index}]") from None
-                except KeyError as error:
-                    raise InputError(f"span has no field {error}", where=(where, f"spans[{index}]")) from None
-            example = Example(row["id"], row["prompt"], row["text"], tuple(spans), row["status"], row["error"])
-            if row["text_sha256"] != sha256(example.text):
-                raise InputError(
-                    "text does not match its hash", where=where, why=f"row {number + 1}: the text was changed"
-                )
-            yield example
+def read_rows(ref: str | Path) -> Iterator[dict[str, Any]]:
+    """The rows of a stored set as they are, unchecked: for whoever wants to tell all that is wrong with them.
+
+    Raises:
+        StoreError: if the file cannot be read as parquet or lacks a column.
+    """
+    path, version = resolve(ref)
+    yield from rows.raw(_columns(path if version is None else _version_file(path, version))[0])
 
 
 def _no_parquet(path: Path, error: Exception) -> StoreError:
@@ -471,17 +409,16 @@ def _now() -> str:
 
 __all__ = [
     "META_KEY",
-    "SCHEMA",
     "SCHEMA_VERSION",
     "atomic_write",
     "folder",
     "head_version",
     "load",
     "metadata",
+    "read_rows",
     "resolve",
     "restore",
     "save",
     "sidecar",
-    "table",
     "versions",
 ]

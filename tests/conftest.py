@@ -1,0 +1,62 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run the command line in this process, as `tif ARGS...` would, errors mapped to exit codes."""
+    from tif.cli import main
+
+    def run(*args: object) -> Result:
+        capfd.readouterr()
+        code = main([str(a) for a in args])
+        out, err = capfd.readouterr()
+        return Result(code, out, err)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests may leak in."""
+    for name in list(os.environ):
+        if name.startswith(("OPENAI_", "TIF_")) and name not in ("TIF_SHARED", "TIF_SMOLLM2") and "_LLAMA" not in name:
+            if name == "TIF_SMOLLM2_GGUF":
+                continue
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data (`TIF_SHARED`, by default ../shared/data beside the checkout)."""
+    root = Path(os.environ.get("TIF_SHARED", Path(__file__).parents[2] / "shared")).resolve()
+    data = root / "data" if (root / "data").is_dir() else root
+    assert (data / "tofu" / "forget05.json").is_file(), f"no TOFU files in {data}: set TIF_SHARED"
+    return data
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """A folder with SmolLM2-135M-Instruct (`TIF_SMOLLM2`); `make smollm2` makes one."""
+    folder = Path(os.environ.get("TIF_SMOLLM2", Path(__file__).parents[1] / ".cache" / "smollm2"))
+    assert (folder / "model.safetensors").is_file(), f"no model in {folder}: `make smollm2` or set TIF_SMOLLM2"
+    return folder

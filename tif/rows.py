@@ -1,0 +1,122 @@
+"""Examples as rows of an Arrow table, and back: what a stored set looks like to any parquet reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tif.errors import InputError
+from tif.spans import AnnotationSet, Example, Span, sha256
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("text_sha256", pa.string(), nullable=False),
+        pa.field(
+            "spans",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("start", pa.int32(), nullable=False),
+                        pa.field("end", pa.int32(), nullable=False),
+                        pa.field("label", pa.string(), nullable=False),
+                        pa.field("source", pa.string(), nullable=False),
+                        pa.field("score", pa.float64()),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("error", pa.string()),
+    ]
+)
+
+
+_BATCH = 8192
+
+
+def table(annotations: AnnotationSet) -> pa.Table:
+    """The set as the table that is stored, without metadata."""
+    examples = annotations.examples
+    batches = [_batch(examples[i : i + _BATCH]) for i in range(0, len(examples), _BATCH)]
+    return pa.Table.from_batches(batches, schema=SCHEMA)
+
+
+def _batch(examples: tuple[Example, ...]) -> pa.RecordBatch:
+    columns = [
+        [e.id for e in examples],
+        [e.prompt for e in examples],
+        [e.text for e in examples],
+        [e.text_sha256 for e in examples],
+        [[asdict(s) for s in e.spans] for e in examples],
+        [e.status for e in examples],
+        [e.error for e in examples],
+    ]
+    arrays = [pa.array(values, type=f.type) for values, f in zip(columns, SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def examples(columns: pa.Table, *, strict: bool) -> Iterator[Example]:
+    """The examples of a table with the columns of `SCHEMA`, each checked.
+
+    Raises:
+        InputError: for the first thing that is wrong, naming the record.
+    """
+    for row in raw(columns):
+        example, found = read_row(row, strict=strict)
+        if found or example is None:
+            raise found[0]
+        yield example
+
+
+def raw(columns: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows of a table as plain values, a batch in memory at a time."""
+    for batch in columns.to_batches(max_chunksize=_BATCH):
+        yield from batch.to_pylist()
+
+
+def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | None, list[InputError]]:
+    """A stored row as an example, or every reason why it cannot be one.
+
+    Args:
+        row: a row of a table with the columns of `SCHEMA`.
+        strict: refuse NaN as a score. pandas writes a missing score so, in files that lost their metadata.
+    """
+    where = f"record {row['id']!r}"
+    if row["spans"] is None:
+        return None, [InputError("spans is null", where=where)]
+    found: list[InputError] = []
+    spans: list[Span] = []
+    for index, item in enumerate(row["spans"]):
+        place = (where, f"spans[{index}]")
+        try:
+            if item is None:
+                raise InputError("span is null")
+            score = item["score"]
+            if not strict and score is not None and score != score:
+                score = None
+            span = Span(item["start"], item["end"], item["label"], item["source"], score)
+            # Each span alone, so that one bad span does not hide the next.
+            Example("one", "", row["text"], (span,))
+            spans.append(span)
+        except KeyError as error:
+            found.append(InputError(f"span has no field {error}", where=place))
+        except InputError as error:
+            found.append(InputError(error.what, where=place, why=error.why, hint=error.hint))
+    example = None
+    try:
+        example = Example(row["id"], row["prompt"], row["text"], tuple(spans), row["status"], row["error"])
+        if row["text_sha256"] != sha256(example.text):
+            found.append(InputError("text does not match its hash", where=where, why="the text was changed"))
+    except InputError as error:
+        found.append(error if error.where and error.where[0] == where else error.within(where))
+    return example, found
+
+
+__all__ = ["SCHEMA", "examples", "raw", "read_row", "table"]

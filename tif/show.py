@@ -1,0 +1,42 @@
+"""Examples as coloured text for the terminal. rich styles by code point, as spans count."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from tif.spans import UW, AnnotationSet, Example
+
+_STYLES = ("bold black on yellow", "bold black on cyan", "bold black on magenta", "bold black on green")
+"""A style for each label, in order of appearance; UW always has the first."""
+
+
+def styles(annotations: AnnotationSet) -> dict[str, str]:
+    """A terminal style for every label in the set."""
+    labels = dict.fromkeys([UW, *(s.label for e in annotations for s in e.spans)])
+    return {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
+
+
+def coloured(example: Example, style_of: dict[str, str]) -> Text:
+    """An example with its spans highlighted: id and status, the prompt dimmed, the text."""
+    head = Text.assemble((example.id, "bold"), f"  {example.status}")
+    if example.error:
+        head.append(f"  ({' '.join(example.error.split())})", "red")
+    body = Text(example.text)
+    for span in example.spans:
+        body.stylize(style_of[span.label], span.start, span.end)
+    parts = [head, Text(example.prompt, "dim"), body] if example.prompt else [head, body]
+    return Text("\n").join(parts)
+
+
+def bracketed(example: Example) -> str:
+    """The text with spans as `[[words|LABEL]]`, for pipes and files, where colours do not show."""
+    out, at = [], 0
+    for span in example.spans:
+        if span.start < at:
+            continue  # Overlaps another label's span; brackets cannot nest readably.
+        out += [example.text[at : span.start], f"[[{example.quote(span)}|{span.label}]]"]
+        at = span.end
+    return "".join([*out, example.text[at:]])
+
+
+__all__ = ["bracketed", "coloured", "styles"]
