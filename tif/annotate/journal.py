@@ -1,0 +1,126 @@
+"""An append-only file of finished examples, so that no crash costs work that is done.
+
+One JSON line an example, handed to the operating system as soon as the example is finished: `kill -9` loses nothing.
+The file is forced to the disk about once a second: a power cut loses at most that much. A line torn by a crash is
+skipped, and its example done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from tif.errors import InputError, StoreError
+from tif.spans import Example, Span
+
+_EVERY = 1.0
+"""Seconds between two fsyncs: one for each example would cost a fast annotator most of its speed."""
+
+
+class Journal:
+    """Finished examples of one annotator with one set of settings.
+
+    Examples are found again by id, prompt and text, so a dataset that grew, or a higher `--limit`, goes on from where
+    the shorter run ended. Use as a context manager; only one process at a time may hold it.
+
+    Args:
+        folder: where journals live; made if need be.
+        method: the settings that decide the outcome; another method has another journal.
+
+    Raises:
+        StoreError: on entering, if another process holds the journal.
+    """
+
+    def __init__(self, folder: Path, method: Mapping[str, Any]) -> None:
+        self.key = hashlib.sha256(_json(method)).hexdigest()
+        self.path = folder / f"journal-{self.key[:16]}.jsonl"
+        self._method = method
+        self._lock = FileLock(f"{self.path}.lock")
+        self._file = -1
+        self._synced = 0.0
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            self._open()
+        except Timeout:
+            raise StoreError(
+                "another run with these settings is at work on this set",
+                where=str(self.path),
+                hint="Wait for it, or give this run another --out.",
+            ) from None
+        except OSError as error:
+            raise StoreError(f"cannot be written: {error.strerror or error}", where=str(self.path)) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.fsync(self._file)
+        os.close(self._file)
+        self._lock.release()
+
+    def read(self, examples: Iterable[Example]) -> dict[str, Example]:
+        """Those of the examples that are finished, by id; of several tries the last counts."""
+        wanted = {_key(example): example for example in examples}
+        found: dict[str, Example] = {}
+        with self.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            for line in lines:
+                try:
+                    row = json.loads(line)
+                    example = wanted[row["key"]]
+                    spans = [Span(*span) for span in row["spans"]]
+                    found[example.id] = Example(
+                        example.id, example.prompt, example.text, tuple(spans), row["status"], row["error"]
+                    )
+                except (ValueError, KeyError, TypeError, InputError):
+                    # The header, another dataset's example, or a line that a crash tore: not ours, or to be redone.
+                    continue
+        return found
+
+    def add(self, example: Example) -> None:
+        """Note that an example is finished, or failed."""
+        spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
+        row = {"key": _key(example), "id": example.id, "spans": spans, "status": example.status, "error": example.error}
+        self._write(row)
+
+    def clear(self) -> None:
+        """Forget everything that is finished."""
+        os.ftruncate(self._file, 0)
+        self._write({"tif_journal": 1, "method": self._method})
+
+    def _open(self) -> None:
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        size = os.fstat(self._file).st_size
+        if not size:
+            self._write({"tif_journal": 1, "method": self._method})
+        elif os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+    def _write(self, row: Mapping[str, Any]) -> None:
+        line = memoryview(_json(row) + b"\n")
+        while line:
+            line = line[os.write(self._file, line) :]
+        if time.monotonic() - self._synced >= _EVERY:
+            os.fsync(self._file)
+            self._synced = time.monotonic()
+
+
+def _key(example: Example) -> str:
+    return hashlib.sha256(_json([example.id, example.prompt, example.text])).hexdigest()[:32]
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+
+__all__ = ["Journal"]
