@@ -1,0 +1,220 @@
+"""Spans -> token masks: which tokens are the prompt's, which general words (GW), which unwanted words (UW).
+
+Prompt and text are tokenized once, together, as the model sees them, and a span reaches a token by sharing a character
+with it that is not white space. Nothing is ever found by searching for the answer or for the token ids of a tag.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal
+
+from tif.errors import MaskError, UsageError
+from tif.spans import UW, Example, Span
+from tif.tokens.templates import Rendered, Template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+NOWHERE = (-1, -1)
+"""The offset of a token that is no part of the text."""
+
+
+class Kind(IntEnum):
+    """What a token is to training."""
+
+    PROMPT = 0
+    """Not supervised: prompt, template, and a first token, which nothing predicts."""
+    GW = 1
+    """A general word, to be kept."""
+    UW = 2
+    """An unwanted word, to be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One example in tokens. The three sequences have one entry a token.
+
+    Raises:
+        MaskError: for sequences of different lengths, or a supervised first token, which nothing predicts.
+    """
+
+    id: str
+    input_ids: tuple[int, ...]
+    kinds: tuple[Kind, ...]
+    offsets: tuple[tuple[int, int], ...]
+    """Code points into `Example.text`, half-open; (-1, -1) for tokens outside it."""
+    lost_spans: tuple[int, ...] = ()
+    """Indices into `Example.spans` of those that truncation, or the lack of a first token, took in part or whole."""
+
+    def __post_init__(self) -> None:
+        if not len(self.input_ids) == len(self.kinds) == len(self.offsets):
+            raise MaskError("ids, kinds and offsets differ in length", where=f"record {self.id!r}")
+        if self.kinds and self.kinds[0] != Kind.PROMPT:
+            raise MaskError("the first token is supervised, but nothing predicts it", where=f"record {self.id!r}")
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def count(self, kind: Kind) -> int:
+        """How many tokens are of this kind."""
+        return self.kinds.count(kind)
+
+
+def encode(
+    example: Example,
+    tokenizer: PreTrainedTokenizerBase,
+    template: Template,
+    *,
+    max_length: int | None = None,
+    truncation_side: Literal["left", "right"] = "right",
+    punctuation: Literal["gw", "uw"] = "gw",
+    eos: Literal["gw", "none"] = "gw",
+    label: str = UW,
+) -> Encoded:
+    """One example as tokens and their kinds.
+
+    Args:
+        example: what to encode; a prompt of "" means plain text, all of which is supervised.
+        tokenizer: a fast one (only these know offsets).
+        template: from `Template.of`.
+        max_length: tokens at most, all included. What is cut off takes its spans along (`lost_spans`).
+        truncation_side: which end is cut off.
+        punctuation: what a token of nothing but punctuation and symbols is outside every span. `gw` by default; the
+            TIF release treats it as `uw`. Inside a span it is unwanted either way.
+        eos: `gw` supervises the token that ends the text: the first of the template after it, else the tokenizer's
+            EOS, which is appended. `none` leaves it out.
+        label: spans of this label are what is unwanted.
+
+    Raises:
+        MaskError: for a slow tokenizer, or a chat template that rewrites the text.
+        UsageError: for `eos="gw"` and a tokenizer that has no EOS.
+    """
+    if not tokenizer.is_fast:
+        raise MaskError("the tokenizer gives no offsets", hint="Use a model with a fast tokenizer (tokenizer.json).")
+    rendered = template.render(example, tokenizer)
+    # verbose=False: a text longer than the model's window is our business (max_length), not worth a warning each.
+    coded = tokenizer(
+        rendered.string,
+        add_special_tokens=rendered.add_special_tokens,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        verbose=False,
+    )
+    ids: list[int] = coded["input_ids"]
+    inside = [_within(rendered, start, end) for start, end in coded["offset_mapping"]]
+    text_tokens = [t for t, offset in enumerate(inside) if offset != NOWHERE]
+    end = text_tokens[-1] + 1 if text_tokens else _first_after(rendered, coded["offset_mapping"], ids)
+
+    spans = [span for span in example.spans if span.label == label]
+    kinds = [_kind(example.text, offset, spans, punctuation) for offset in inside[:end]]
+    ids, inside = ids[: end + 1], inside[: end + 1]
+    if eos == "gw":
+        if len(ids) == end:
+            if tokenizer.eos_token_id is None:
+                raise UsageError("the tokenizer has no EOS token to supervise", hint="Use `--eos none`.")
+            ids.append(tokenizer.eos_token_id)
+            inside.append(NOWHERE)
+        kinds.append(Kind.GW)
+    else:
+        ids, inside = ids[:end], inside[:end]
+
+    low, high = 0, len(example.text)
+    if max_length is not None and len(ids) > max_length:
+        cut = slice(0, max_length) if truncation_side == "right" else slice(len(ids) - max_length, None)
+        ids, kinds, inside = ids[cut], kinds[cut], inside[cut]
+        low, high = _reach(inside, low, high, truncation_side)
+    if kinds and kinds[0] != Kind.PROMPT:
+        kinds[0] = Kind.PROMPT
+        low = inside[0][1]
+    # A byte-level tokenizer may share one character among tokens: a later one can still carry the first character.
+    lost = tuple(
+        index
+        for index, span in enumerate(example.spans)
+        if span.label == label and (span.start < low or span.end > high)
+    )
+    return Encoded(example.id, tuple(ids), tuple(kinds), tuple(inside), lost)
+
+
+def check(examples: Sequence[Example], encoded: Sequence[Encoded], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make sure that every span which was not cut off is there in tokens, and that they say what it says.
+
+    Each span's unwanted tokens are decoded and must contain the span's words, compared without white space and in the
+    tokenizer's own normal form (a lower-casing tokenizer cannot give capitals back). Where the vocabulary lacks a
+    character, only the coverage is checked.
+
+    Raises:
+        MaskError: naming record and span.
+    """
+    for example, item in zip(examples, encoded, strict=True):
+        if example.id != item.id:
+            raise MaskError(f"tokens of {item.id!r} beside record {example.id!r}")
+        for index, span in enumerate(example.spans):
+            if index in item.lost_spans or span.label != UW:
+                continue
+            where = (f"record {example.id!r}", f"spans[{index}]")
+            marked = [
+                t
+                for t, (start, end) in enumerate(item.offsets)
+                if item.kinds[t] == Kind.UW and start < span.end and span.start < end
+            ]
+            if not marked:
+                raise MaskError(f"{example.quote(span)!r} covers no token", where=where)
+            ids = [item.input_ids[t] for t in marked]
+            if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
+                continue
+            said = _bare(str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)), tokenizer)
+            if _bare(example.quote(span), tokenizer) not in said:
+                raise MaskError(f"{example.quote(span)!r} became the tokens {said!r}", where=where)
+
+
+def _within(rendered: Rendered, start: int, end: int) -> tuple[int, int]:
+    """A token's offsets in the rendered string -> offsets in the text, or NOWHERE."""
+    start, end = max(start, rendered.start), min(end, rendered.end)
+    return (start + rendered.shift, end + rendered.shift) if start < end else NOWHERE
+
+
+def _first_after(rendered: Rendered, offsets: Sequence[tuple[int, int]], ids: Sequence[int]) -> int:
+    """For a text that gives no token: the first token behind where it would stand."""
+    return next((t for t, (start, end) in enumerate(offsets) if start >= rendered.end and end > start), len(ids))
+
+
+def _kind(text: str, offset: tuple[int, int], spans: Sequence[Span], punctuation: str) -> Kind:
+    if offset == NOWHERE:
+        return Kind.PROMPT
+    start, end = offset
+    # White space glued to a word belongs to neither neighbour: " Anna" touches a span that ends before the blank only
+    # by that blank.
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end and any(start < span.end and span.start < end for span in spans):
+        return Kind.UW
+    if punctuation == "uw" and start < end and all(_is_punctuation(c) for c in text[start:end]):
+        return Kind.UW
+    return Kind.GW
+
+
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
+
+
+def _reach(inside: Sequence[tuple[int, int]], low: int, high: int, side: str) -> tuple[int, int]:
+    """The part of the text that truncated tokens still hold."""
+    kept = [offset for offset in inside if offset != NOWHERE]
+    if not kept:
+        return high, low
+    return (low, kept[-1][1]) if side == "right" else (kept[0][0], high)
+
+
+def _bare(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    normal = normalizer.normalize_str(text) if normalizer is not None else text
+    return "".join(normal.replace("▁", " ").split())
+
+
+__all__ = ["NOWHERE", "Encoded", "Kind", "Template", "check", "encode"]

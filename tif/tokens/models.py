@@ -1,0 +1,209 @@
+"""Tokenizers and models from a folder or the hub, and the digest that names a model's weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tif.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_CHUNK = 1 << 22
+
+
+def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a model folder, a run folder of `tif train`, or a hub id.
+
+    Raises:
+        MissingError: when there is no such folder and the hub cannot give it.
+        InputError: for a folder that holds no tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    where = _reachable(spec)
+    try:
+        return AutoTokenizer.from_pretrained(where)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unusable(where, "tokenizer", error) from None
+
+
+def load_model(
+    spec: str | Path, *, dtype: torch.dtype | str | None = None, attn_implementation: str | None = None
+) -> PreTrainedModel:
+    """The causal language model of a model folder, a run folder of `tif train`, or a hub id, in evaluation mode.
+
+    Weights are read from safetensors only, and a model's own Python code is never run.
+
+    Args:
+        spec: folder or hub id.
+        dtype: of the weights; None for the one they are stored in.
+        attn_implementation: passed to transformers; None for its choice.
+
+    Raises:
+        MissingError: when there is no such folder and the hub cannot give it.
+        InputError: for a folder without a model, or with weights that do not fit its config.
+    """
+    import safetensors
+    from transformers import AutoModelForCausalLM
+
+    where = _reachable(spec)
+    options: dict[str, Any] = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            where, dtype="auto" if dtype is None else dtype, use_safetensors=True, **options
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, safetensors.SafetensorError) as error:
+        raise _unusable(where, "model", error) from None
+    return model.eval()
+
+
+def resolve(spec: str | Path) -> str:
+    """A folder that holds a model, or a hub id. A run folder of `tif train` stands for the model inside it.
+
+    Raises:
+        MissingError: for a path that does not exist.
+        InputError: for a path that is no model folder.
+    """
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        if (path / "run.json").is_file():
+            path = path / "model"
+            if not path.is_dir():
+                raise InputError(
+                    "the run has no final model yet", where=str(spec), hint="Run the same `tif train` again."
+                )
+        if not (path / "config.json").is_file():
+            raise InputError("no model in this folder", where=str(path), why="it has no config.json")
+        return str(path)
+    if path.exists():
+        raise InputError("a file, not a model folder", where=str(spec))
+    name = str(spec)
+    # A hub id is `name` or `owner/name`; whatever else looks like a path is one.
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
+        raise MissingError(f"no model folder {name!r}")
+    return name
+
+
+def model_digest(model: str | Path | PreTrainedModel) -> str:
+    """SHA-256 over the weights and the config.
+
+    For a folder or hub id the bytes of `config.json` and of the safetensors files, in the order of their names. The
+    digest of a file is remembered by path, size and time of change in the user's cache, never in the model's folder.
+    For a model in memory: config, and each tensor's name, type, shape and bytes; this digest is not the folder's.
+
+    Raises:
+        MissingError, InputError: as `load_model`, and for a folder without safetensors.
+    """
+    if not isinstance(model, (str, Path)):
+        return _digest_in_memory(model)
+    where = resolve(model)
+    folder = Path(where) if Path(where).is_dir() else _snapshot(where)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise InputError("no safetensors in this model folder", where=str(folder))
+    whole = hashlib.sha256()
+    known = _read_cache()
+    for path in (folder / "config.json", *weights):
+        real = path.resolve()
+        stat = real.stat()
+        key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
+        if key not in known:
+            known[key] = _digest_of_file(real)
+            _write_cache(known)
+        whole.update(f"{path.name} {known[key]}\n".encode())
+    return whole.hexdigest()
+
+
+def _digest_in_memory(model: PreTrainedModel) -> str:
+    import torch
+
+    whole = hashlib.sha256(model.config.to_json_string().encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return whole.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    for chunk in _chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _cache_file() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tif" / "digests.json"
+
+
+def _read_cache() -> dict[str, str]:
+    try:
+        known = json.loads(_cache_file().read_text())
+    except (OSError, ValueError):
+        # A cache that is missing or damaged is only slower.
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_cache(known: dict[str, str]) -> None:
+    path = _cache_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(known, indent=0))
+        temporary.replace(path)
+    except OSError:
+        # A home that cannot be written to costs the next run some seconds, nothing else.
+        return
+
+
+def _reachable(spec: str | Path) -> str:
+    """`resolve`, and for a hub id one small request, so that an unknown name fails early and only once."""
+    import huggingface_hub.utils
+    import transformers.utils
+
+    # Bars for loading and retries in the log are for developers of these libraries; failures are told by `_unusable`.
+    transformers.utils.logging.disable_progress_bar()
+    huggingface_hub.utils.logging.set_verbosity_error()
+    where = resolve(spec)
+    if not Path(where).is_dir():
+        _snapshot(where)
+    return where
+
+
+def _snapshot(hub_id: str) -> Path:
+    """The folder in the hub's cache that holds a model."""
+    from transformers.utils import cached_file
+
+    try:
+        found = cached_file(hub_id, "config.json")
+    except OSError as error:
+        raise _unusable(hub_id, "model", error) from None
+    return Path(str(found)).parent
+
+
+def _unusable(where: str, what: str, error: BaseException) -> MissingError | InputError:
+    why = " ".join(str(error).split()).split(". ")[0][:200]
+    if Path(where).is_dir():
+        return InputError(f"no usable {what} in this folder", where=where, why=f"{type(error).__name__}: {why}")
+    return MissingError(
+        f"no {what} {where!r}",
+        why="no such folder, and the hub did not give it",
+        hint="Give a model folder, or check the name and the connection.",
+    )
+
+
+__all__ = ["load_model", "load_tokenizer", "model_digest", "resolve"]
