@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,12 +173,11 @@ def _write_cache(known: dict[str, str]) -> None:
 
 def _reachable(spec: str | Path) -> str:
     """`resolve`, and for a hub id one small request, so that an unknown name fails early and only once."""
-    import huggingface_hub.utils
     import transformers.utils
 
     # Bars for loading and retries in the log are for developers of these libraries; failures are told by `_unusable`.
     transformers.utils.logging.disable_progress_bar()
-    huggingface_hub.utils.logging.set_verbosity_error()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     where = resolve(spec)
     if not Path(where).is_dir():
         _snapshot(where)
