@@ -1,0 +1,134 @@
+"""The phrases of a text that could be unwanted: quoted titles, names and noun phrases, each trimmed to what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Kind = Literal["title", "name", "noun"]
+"""`title`: between quotation marks. `name`: an entity, or a phrase around one. `noun`: any other noun phrase."""
+
+_DOUBLE = r'["“„](?P<double>[^"“”„\n]{1,150})["”“]'
+# An apostrophe inside a word, or after a plural's s, does not close: 'The Millers' Daughter'.
+_SINGLE = r"(?<!\w)['‘](?P<single>[^\W_](?:[^'‘’\n]|['’](?=\w)|(?<=s)['’](?= )){0,150})['’](?!\w)"
+_QUOTED = re.compile(f"{_DOUBLE}|{_SINGLE}")
+_EDGE = " ,.;:!?"
+
+_CONTENT: Final = frozenset({"NOUN", "PROPN", "ADJ", "NUM", "VERB", "X", "SYM"})
+_TRIMMED: Final = frozenset({"DET", "PRON", "CCONJ", "SCONJ", "ADP", "PUNCT", "ADV", "PART", "SPACE", "INTJ"})
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A candidate. Tokens are spaCy's."""
+
+    start: int
+    """First code point, determiners and possessors left out."""
+    end: int
+    """One past the last code point."""
+    kind: Kind
+    root: Any
+    """The token that the phrase hangs from in the parse."""
+    words: tuple[Any, ...]
+    """Content tokens."""
+    opener: str = ""
+    """What introduced the phrase: an article or demonstrative in lower case, `'s` for any possessor, "" for nothing."""
+    label: str = ""
+    """The entity's label, for a name."""
+
+
+def phrases(doc: Any) -> list[Phrase]:
+    """Every candidate of a parsed text, in order and without overlaps."""
+    titles = _titles(doc)
+    taken = [False] * len(doc)
+    for title in titles:
+        for token in title.words:
+            taken[token.i] = True
+    found = [*titles]
+    chunks = list(doc.noun_chunks)
+    chunk_of = {token.i: index for index, chunk in enumerate(chunks) for token in chunk}
+    entities = {token.i: ent for ent in doc.ents for token in ent}
+    # `4 March 1961` and `the University of Oslo` are several chunks and one name.
+    for ent in doc.ents:
+        if len({chunk_of.get(token.i, -1) for token in ent}) > 1:
+            found += _of_entity(ent, taken)
+    for chunk in chunks:
+        found += _of_chunk(chunk, taken, entities)
+    for ent in doc.ents:
+        found += _of_entity(ent, taken)
+    return sorted(found, key=lambda phrase: phrase.start)
+
+
+def _titles(doc: Any) -> list[Phrase]:
+    """Quoted stretches that begin with a capital: titles of works, names of prizes, what somebody said."""
+    found = []
+    for match in _QUOTED.finditer(doc.text):
+        start, end = match.span("double" if match["double"] is not None else "single")
+        while start < end and doc.text[start] in _EDGE:
+            start += 1
+        while end > start and doc.text[end - 1] in _EDGE:
+            end -= 1
+        if start == end or not (doc.text[start].isupper() or doc.text[start].isdigit()):
+            continue
+        span = doc.char_span(start, end, alignment_mode="expand")
+        words = tuple(token for token in span if not token.is_punct)
+        if words:
+            found.append(Phrase(start, end, "title", span.root, words))
+    return found
+
+
+def _of_chunk(chunk: Any, taken: list[bool], entities: dict[int, Any]) -> Iterator[Phrase]:
+    """A noun chunk, cut at possessors, which are phrases of their own: `Ann's | younger brother`."""
+    piece: list[Any] = []
+    opener = ""
+    for token in chunk:
+        if taken[token.i]:
+            continue
+        if token.tag_ == "POS":
+            yield from _trimmed(piece, opener, taken, entities)
+            piece, opener = [], "'s"
+        else:
+            piece.append(token)
+    yield from _trimmed(piece, opener, taken, entities)
+
+
+def _trimmed(piece: list[Any], opener: str, taken: list[bool], entities: dict[int, Any]) -> Iterator[Phrase]:
+    while piece and piece[0].pos_ in _TRIMMED and not (piece[0].i in entities and piece[0].pos_ not in ("DET", "PRON")):
+        first = piece.pop(0)
+        if first.pos_ in ("DET", "PRON"):
+            opener = "'s" if first.tag_ == "PRP$" else opener or first.lower_
+    while piece and piece[-1].pos_ in ("PUNCT", "SPACE", "PART"):
+        piece.pop()
+    words = tuple(token for token in piece if token.pos_ in _CONTENT)
+    if not words:
+        return
+    for token in piece:
+        taken[token.i] = True
+    root = next((token for token in reversed(words) if token.pos_ in ("NOUN", "PROPN")), words[-1])
+    inside = next((entities[token.i] for token in reversed(piece) if token.i in entities), None)
+    yield Phrase(
+        piece[0].idx,
+        piece[-1].idx + len(piece[-1]),
+        "name" if inside is not None or root.pos_ == "PROPN" else "noun",
+        root,
+        words,
+        opener,
+        inside.label_ if inside is not None else "",
+    )
+
+
+def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
+    """An entity, or what nothing has taken of it: dates, amounts, adjectives of nationality in a list."""
+    rest = [token for token in ent if not taken[token.i]]
+    while rest and rest[0].pos_ in ("DET", "ADP", "PUNCT", "PART"):
+        rest.pop(0)
+    words = tuple(token for token in rest if token.pos_ in _CONTENT)
+    if words:
+        for token in rest:
+            taken[token.i] = True
+        yield Phrase(rest[0].idx, rest[-1].idx + len(rest[-1]), "name", ent.root, words, "", ent.label_)
+
+
+__all__ = ["Kind", "Phrase", "phrases"]

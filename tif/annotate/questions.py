@@ -1,0 +1,78 @@
+"""What a prompt gives away, and what kind of answer it asks for. Read off its words alone: prompts are short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Asks = Literal["name", "place", "time", "value", "account"]
+"""`name`: of a person. `place`, `time`: where, when. `value`: another short fact, such as a profession or a title.
+`account`: how and why, which only a description answers."""
+
+_WORD = re.compile(r"\w+(?:[-+]\w+)*\+?")
+
+_ASKED: Final[tuple[tuple[Asks, re.Pattern[str]], ...]] = (
+    ("name", re.compile(r"\b(who|whom|whose|(full|birth|pen|first|last) name|named?|called)\b", re.I)),
+    (
+        "time",
+        re.compile(
+            r"\b(when|(what|which)( \w+)? (year|date|day|month|decade|period|age|time|century)|how old)\b", re.I
+        ),
+    ),
+    (
+        "place",
+        re.compile(r"\b(where|(what|which)( \w+)? (city|country|town|place|state|region|village|hospital))\b", re.I),
+    ),
+    (
+        "value",
+        re.compile(
+            r"\b(what|which)('s| is| are| was| were| type of| kind of| sort of)?( \S+){0,5}? "
+            r"(professions?|occupations?|jobs?|employment|genres?|awards?|prizes?|honou?rs?|titles?|universit(y|ies)|schools?"
+            r"|nationality|religion|language|languages|gender|number|address|diagnosis|books?|works?)\b",
+            re.I,
+        ),
+    ),
+    (
+        "account",
+        re.compile(
+            r"\b(how|why|describe|explain|what (inspired|prompted|motivat\w+|drives?|makes?|impact|influence))\b", re.I
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt, as far as it bears on what is unwanted in the answer."""
+
+    stems: frozenset[str]
+    """Stems of the words that the prompt itself says."""
+    asks: Asks | None
+    """None where the prompt asks nothing that is recognised, or is empty."""
+
+    @classmethod
+    def of(cls, prompt: str) -> Question:
+        """Read a prompt; "" asks nothing and gives nothing away."""
+        stems = frozenset(stem(word) for word in _WORD.findall(prompt))
+        return cls(stems, next((kind for kind, pattern in _ASKED if pattern.search(prompt)), None))
+
+    def gives(self, words: Iterable[str]) -> bool:
+        """Whether every one of these words is in the prompt, in this or another form."""
+        return all(stem(word) in self.stems for word in words)
+
+
+def stem(word: str) -> str:
+    """A word without what inflection and common derivation add: `author's`, `authors` -> `author`.
+
+    Six letters are kept, which joins `literary` with `literature` and `Kazakhstani` with `Kazakhstan`: an answer that
+    says the same in another form says nothing new. Short words are kept whole but for a plural's `s`.
+    """
+    word = word.lower()
+    if len(word) > 6:
+        return word[:6]
+    return word[:-1] if len(word) > 3 and word.endswith("s") else word
+
+
+__all__ = ["Asks", "Question", "stem"]
