@@ -64,13 +64,16 @@ def annotate(
     fresh: bool = False,
     force: bool = False,
     message: str = "",
+    author: str = "",
 ) -> AnnotationSet:
     """`run`, for callers who want the set and nothing else.
 
     Raises:
         PartialError: after saving, if some examples failed.
     """
-    report = run(source, annotator, out, retry_failed=retry_failed, fresh=fresh, force=force, message=message)
+    report = run(
+        source, annotator, out, retry_failed=retry_failed, fresh=fresh, force=force, message=message, author=author
+    )
     report.check()
     return report.set
 
@@ -84,6 +87,7 @@ def run(
     fresh: bool = False,
     force: bool = False,
     message: str = "",
+    author: str = "",
 ) -> Report:
     """Annotate a dataset and save it as the next version of `out`.
 
@@ -99,6 +103,7 @@ def run(
         fresh: forget what earlier runs with these settings finished.
         force: overwrite people's decisions too.
         message: the version's message.
+        author: the version's author.
 
     Returns:
         What was done, with the saved set.
@@ -139,7 +144,7 @@ def run(
         result = AnnotationSet(tuple(kept.get(e.id) or done[e.id] for e in source.examples))
         provenance = Provenance(source.provenance(), annotator.describe())
     version = existing.version if existing is not None else None
-    saved = store.save(AnnotationSet(result.examples, provenance, version), out, message=message)
+    saved = store.save(AnnotationSet(result.examples, provenance, version), out, message=message, author=author)
     failed_ids = {example.id for example in saved if example.status == "failed"}
     new = {example.id for example in todo} - failed_ids - set(kept)
     return Report(

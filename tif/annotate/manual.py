@@ -1,0 +1,94 @@
+"""Spans that a person wrote down: JSONL with `spans` by offsets, or `quotes` by words."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tif.annotate.align import Quote, align
+from tif.annotate.formats.records import (
+    an_object,
+    in_order,
+    list_field,
+    need_text,
+    span_of,
+    status_field,
+    text_field,
+)
+from tif.errors import InputError
+from tif.sources import Source
+from tif.spans import UW, Example, Span, canonical
+
+SOURCE = "manual"
+
+
+class ManualAnnotator:
+    """Takes the spans that stand in the data set's own records.
+
+    A record has `spans: [{"start", "end", "label", "text"?}]`, or `quotes: ["..."]` (also
+    `{"text", "occurrence"?, "label"?}`), or both, and perhaps a `status`; without one it counts as `accepted`. A record
+    with neither says that nothing in it is unwanted.
+
+    Raises:
+        InputError: naming file, line and field, before anything is saved, for the first record that is wrong.
+    """
+
+    name = SOURCE
+
+    def __init__(self, source: Source) -> None:
+        self._done: dict[str, Example] = {}
+        whole = hashlib.sha256()
+        for example, row, place in zip(source.examples, source.rows, source.places, strict=True):
+            try:
+                done = _annotated(example, row)
+            except InputError as error:
+                raise error.within(place) from None
+            self._done[example.id] = done
+            whole.update(canonical(done))
+        self._digest = whole.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """The method's provenance: the digest of all that the file says."""
+        return {"name": self.name, "version": 1, "content_sha256": self._digest}
+
+    def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """Every example as its record says."""
+        for example in examples:
+            yield self._done[example.id]
+
+
+def _annotated(example: Example, row: Mapping[str, Any]) -> Example:
+    text = example.text
+    spans = [span_of(span, text, f"spans[{i}]", source=SOURCE) for i, span in enumerate(list_field(row, "spans"))]
+    quotes = [_quote(quote, f"quotes[{i}]") for i, quote in enumerate(list_field(row, "quotes"))]
+    aligned = align(text, quotes, source=SOURCE)
+    if aligned.not_found:
+        missing = aligned.not_found[0]
+        raise InputError(str(missing), where=f"quotes[{quotes.index(missing.quote)}]")
+    status = status_field(row) or "accepted"
+    return Example(example.id, example.prompt, text, _united(spans, aligned.spans), status, text_field(row, "error"))
+
+
+def _united(spans: list[Span], quoted: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Both together; words that are quoted and marked by offsets alike are there once."""
+    return in_order([*spans, *(q for q in quoted if not any(q.label == s.label and q.overlaps(s) for s in spans))])
+
+
+def _quote(value: Any, where: str) -> Quote:
+    if isinstance(value, str):
+        return Quote(value)
+    try:
+        row = an_object(value, "")
+        occurrence = row.get("occurrence")
+        if occurrence is not None and (type(occurrence) is not int or occurrence < 0):
+            raise InputError(f"{occurrence!r} is not a whole number from 0", where="occurrence")
+        label = text_field(row, "label", UW) or UW
+        if label != label.strip():
+            raise InputError(f"{label!r} is padded with white space", where="label")
+        return Quote(need_text(row, "text"), occurrence, label)
+    except InputError as error:
+        raise error.within(where) from None
+
+
+__all__ = ["SOURCE", "ManualAnnotator"]
