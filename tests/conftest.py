@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A time limit on single examples says more about the machine than about the code.
+settings.register_profile("tif", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tif")
+
+KEPT = {"TIF_SHARED", "TIF_SMOLLM2", "TIF_SMOLLM2_GGUF", "TIF_LLAMA_PYTHON"}
+"""Where the tests on real input find it."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,7 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of whoever runs the tests may leak in."""
     for name in list(os.environ):
-        if name.startswith(("OPENAI_", "TIF_")) and name not in ("TIF_SHARED", "TIF_SMOLLM2") and "_LLAMA" not in name:
-            if name == "TIF_SMOLLM2_GGUF":
-                continue
+        if name.startswith(("OPENAI_", "TIF_")) and name not in KEPT:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -119,6 +119,38 @@ def first_difference(a: str, b: str) -> str:
     return f"first difference at character {at}: {a[at : at + 20]!r} became {b[at : at + 20]!r}"
 
 
+def lines(changes: Iterable[RecordDiff]) -> Iterator[str]:
+    """A diff for a person: a head for each record, then `+`, `-`, `~` lines."""
+    for change in changes:
+        status = f"  {change.status[0]} -> {change.status[1]}" if change.status else ""
+        yield f"{change.id}  {change.kind}{status}{'  text changed' if change.text_changed else ''}"
+        for mark, what in _marks(change):
+            yield f"  {mark} {what}"
+
+
+def markdown(changes: Iterable[RecordDiff]) -> Iterator[str]:
+    """A diff as a Markdown table, a row for each change."""
+    yield "| record | change | spans |"
+    yield "|---|---|---|"
+    for change in changes:
+        marks = list(_marks(change)) or [("", "")]
+        status = f" ({change.status[0]} → {change.status[1]})" if change.status else ""
+        for mark, what in marks:
+            cell = what.replace("|", "\\|").replace("\n", " ")
+            yield f"| {change.id} | {change.kind}{status} | {mark} {cell} |"
+
+
+def _marks(change: RecordDiff) -> Iterator[tuple[str, str]]:
+    for span, words in change.removed:
+        yield "-", f"{span.start}-{span.end} {span.label} {words!r}"
+    for span, words in change.added:
+        yield "+", f"{span.start}-{span.end} {span.label} {words!r}"
+    for a, words_a, b, words_b in change.moved:
+        yield "~", f"{a.start}-{a.end} {words_a!r} -> {b.start}-{b.end} {words_b!r}"
+    for a, b, words in change.relabelled:
+        yield "~", f"{a.start}-{a.end} {words!r} {a.label} -> {b.label}"
+
+
 def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | None) -> tuple[Example, bool]:
     if _judgement(theirs) == _judgement(base) or _judgement(theirs) == _judgement(ours):
         return ours, False
@@ -184,4 +216,4 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
     )
 
 
-__all__ = ["Merge", "RecordDiff", "diff", "first_difference", "merge"]
+__all__ = ["Merge", "RecordDiff", "diff", "first_difference", "lines", "markdown", "merge"]

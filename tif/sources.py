@@ -318,7 +318,7 @@ def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 raise InputError(f"has not {len(reader.fieldnames or [])} columns like the header", where=place)
             yield place, row
     except csv.Error as error:
-        raise InputError("is not CSV", where=f"{path}, line {reader.line_num}", why=str(error)) from None
+        raise InputError("is not CSV", where=f"{path}, line {reader.reader.line_num}", why=str(error)) from None
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
