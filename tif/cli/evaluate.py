@@ -1,0 +1,101 @@
+"""`tif eval` and `tif report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tif.console import emit, emit_json, say
+from tif.errors import UsageError
+
+_DATA = "Folder with TOFU's or MUSE's files. [default: TIF_DATA_DIR, else the hub]"
+
+
+def register(app: typer.Typer) -> None:
+    """Put `eval` and `report` on `app`."""
+    app.command("eval")(evaluate)
+
+
+def evaluate(
+    model: Annotated[str | None, typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, model folder or hub id.")] = (
+        None
+    ),
+    benchmark: Annotated[str, typer.Option(help="tofu, or local (JSONL files of the same fields).")] = "tofu",
+    forget: Annotated[str, typer.Option(help="TOFU split; with local, a file.")] = "forget10",
+    retain: Annotated[str | None, typer.Option(help="With local: the file of what is to be kept.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help=_DATA)] = None,
+    retain_log: Annotated[
+        str | None, typer.Option(help="Evaluation log of a model that never saw the forget set.")
+    ] = None,
+    masks: Annotated[
+        str | None, typer.Option(metavar="SET[@N]", help="Annotation set. [default: the run's own]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many rows of each part.")] = None,
+    out: Annotated[str | None, typer.Option(help="Output folder. [default: RUN/eval or runs/eval/NAME-DIGEST]")] = None,
+    template: Annotated[str, typer.Option(help="auto, chat, qa, text, or a format string.")] = "auto",
+    eos: Annotated[str, typer.Option(help="gw: score the end token, as TOFU does; none: leave it out.")] = "gw",
+    truth_ratio: Annotated[str, typer.Option(help="Average wrong answers by loss (code) or probability (paper).")] = (
+        "loss"
+    ),
+    max_new_tokens: Annotated[int, typer.Option(help="Longest completion.")] = 200,
+    completions: Annotated[bool, typer.Option(help="Without them: no ROUGE, no model utility, much faster.")] = True,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16. [default: as stored]")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps. [default: the best there is]")] = None,
+    import_log: Annotated[str | None, typer.Option(metavar="FILE", help="Read another project's log instead.")] = None,
+    force: Annotated[bool, typer.Option(help="Compare logs of different questions all the same.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Measure what a model has forgotten and what it has kept."""
+    if import_log is not None:
+        if model is not None:
+            raise UsageError("--import-log takes no model", hint="It reads numbers from the log alone.")
+        from tif.eval.run import import_log as read_log
+
+        found = read_log(import_log, retain_log, force=force)
+        _show(found, as_json)
+        return
+    if model is None:
+        raise UsageError("no model given", hint="tif eval RUN_OR_MODEL, or --import-log FILE.")
+    for name, value, known in (("--eos", eos, ("gw", "none")), ("--truth-ratio", truth_ratio, ("loss", "probability"))):
+        if value not in known:
+            raise UsageError(f"{name} {value!r} is not known", hint=f"Known: {', '.join(known)}.")
+    if dtype not in (None, "float32", "bfloat16", "float16"):
+        raise UsageError(f"--dtype {dtype!r} is not known", hint="Known: float32, bfloat16, float16.")
+    if max_new_tokens < 1:
+        raise UsageError(f"--max-new-tokens {max_new_tokens} leaves nothing to say", hint="Give 1 or more.")
+    from tif.eval.run import Request, headline, run
+    from tif.eval.tofu import Settings
+
+    settings = Settings(
+        template=template,
+        eos=eos,
+        average="loss" if truth_ratio == "loss" else "probability",
+        max_new_tokens=max_new_tokens,
+        completions=completions,
+    )
+    request = Request(model, benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device)
+    record = run(request, settings)
+    say(f"wrote {Path(record['out']) / 'eval.json'}")
+    _show(headline(record), as_json)
+
+
+def _show(record: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        emit_json(record)
+        return
+    for name in ("model_utility", "forget_quality", "uw_probability", "gw_probability"):
+        if name in record:
+            value, why = record[name], record.get(f"{name}_reason")
+            emit(f"{name:16} {'-' if value is None else f'{value:.4g}'}{f'  ({why})' if why else ''}")
+    parts = record["parts"]
+    if record.get("forget_quality_forced"):
+        emit(f"forget quality was forced: {record['forget_quality_forced']}")
+    for part, values in parts.items():
+        if isinstance(values, dict):
+            shown = ("probability", "rougeL_recall", "truth_ratio")
+            numbers = "  ".join(f"{n} {'-' if values[n] is None else f'{values[n]:.3f}'}" for n in shown)
+            emit(f"  {part:14} n={values['n']:<4} {numbers}")
+        else:
+            emit(f"  {part:28} {values:.4f}")

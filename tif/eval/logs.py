@@ -1,0 +1,242 @@
+"""Evaluation logs of others, and our own: what each says of forget quality and model utility.
+
+Three formats are read:
+    tif's `eval.json`                       this project
+    `eval_log_aggregated.json`              TOFU, NPO, TPO and their kin: one object a task, lists (or objects by index)
+    `TOFU_EVAL.json`                        open-unlearning: `{"forget_truth_ratio": {"agg_value", "value_by_index"}}`
+
+A Kolmogorov-Smirnov test between logs of different questions is meaningless, and such logs are in circulation (a retain
+log named for forget10 that holds the 40 questions of forget01). So a log carries its forget questions, and `compare`
+refuses what does not match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tif.errors import InputError
+from tif.eval import measures
+from tif.sources import parse_json
+
+SPLIT_SIZES: Final = {"forget01": 40, "forget05": 200, "forget10": 400}
+FIELD_CAP: Final = 300
+"""The TOFU family evaluates at most so many questions of a split (`ds_size: 300`)."""
+_NAMED: Final = re.compile(r"(?:retain(99|95|90)|forget(01|05|10))", re.IGNORECASE)
+_RETAIN_OF: Final = {"99": "forget01", "95": "forget05", "90": "forget10"}
+
+_OFFICIAL: Final = {
+    "retain": "eval_log.json",
+    "real_authors": "eval_real_author_wo_options.json",
+    "world_facts": "eval_real_world_wo_options.json",
+    "forget": "eval_log_forget.json",
+}
+_OPEN: Final = (
+    "retain_Q_A_Prob",
+    "retain_Q_A_ROUGE",
+    "retain_Truth_Ratio",
+    "ra_Q_A_Prob_normalised",
+    "ra_Q_A_ROUGE",
+    "ra_Truth_Ratio",
+    "wf_Q_A_Prob_normalised",
+    "wf_Q_A_ROUGE",
+    "wf_Truth_Ratio",
+)
+_WRAPPING: Final = re.compile(r"\[/?INST\]|<\|[^|]*\|>|<s>|</s>|\bQuestion:|\bAnswer:")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What an evaluation log says.
+
+    `questions` and `answers` are "" where the format leaves them out.
+    """
+
+    path: str
+    format: str
+    """`tif`, `tofu` or `open-unlearning`."""
+    truth_ratios: tuple[float, ...]
+    """Of the forget questions, p(wrong) / p(right)."""
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+    model_utility: float | None
+    utility_parts: Mapping[str, float]
+    missing: str | None = None
+    """Why `model_utility` is None."""
+
+    def warnings(self) -> list[str]:
+        """What about this log should make its reader wary."""
+        found: list[str] = []
+        for match in _NAMED.finditer(Path(self.path).name):
+            split = _RETAIN_OF[match[1]] if match[1] else f"forget{match[2]}"
+            size, n = SPLIT_SIZES[split], len(self.truth_ratios)
+            if n not in (size, min(size, FIELD_CAP)):
+                like = next((name for name, other in SPLIT_SIZES.items() if other == n), None)
+                found.append(
+                    f"{self.path}: the name says {split} ({size} questions), but the log holds {n}"
+                    + (f", as many as {like}: nothing about {split} may be concluded from it" if like else "")
+                )
+        return found
+
+
+def read(path: str | Path) -> Log:
+    """Read a log in any of the three formats.
+
+    Raises:
+        InputError: if it is missing, not JSON, or none of them, naming what is absent.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "eval.json"
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("cannot be read as an evaluation log", where=str(path), why=str(error)[:160]) from None
+    except InputError as error:
+        raise error.within(str(path)) from None
+    try:
+        if isinstance(found, dict) and "tif" in found:
+            return _ours(found, str(path))
+        if isinstance(found, dict) and _OFFICIAL["forget"] in found:
+            return _official(found, str(path))
+        if isinstance(found, dict) and "forget_truth_ratio" in found:
+            return _open_unlearning(found, str(path))
+    except KeyError as error:
+        raise InputError(f"lacks {error}", where=str(path)) from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError("is no whole evaluation log", where=str(path), why=str(error)[:160]) from None
+    raise InputError(
+        "is no evaluation log that tif knows",
+        where=str(path),
+        hint="Known: tif's eval.json, eval_log_aggregated.json (TOFU family), TOFU_EVAL.json (open-unlearning).",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Forget quality between two logs, and whether it was forced."""
+
+    forget_quality: float
+    forced: str | None = None
+    """What was wrong with the comparison that somebody asked for all the same."""
+
+
+def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
+    """Forget quality of `log` against the log of a model that never saw the forget set.
+
+    Raises:
+        InputError: if the forget questions are not the same, unless `force`d.
+    """
+    reason = mismatch(log, retain)
+    if reason and not force:
+        raise InputError(
+            "forget quality compares truth ratios of the same questions, and these logs do not hold the same",
+            where=f"{log.path} against {retain.path}",
+            why=reason,
+            hint="--force compares them all the same, and says so in the output.",
+        )
+    return Comparison(measures.forget_quality(log.truth_ratios, retain.truth_ratios), reason)
+
+
+def mismatch(a: Log, b: Log) -> str | None:
+    """Why the forget questions of two logs are not the same; None if they are."""
+    if not a.truth_ratios or not b.truth_ratios:
+        return f"{(a if not a.truth_ratios else b).path} holds no truth ratios of a forget set"
+    if len(a.truth_ratios) != len(b.truth_ratios):
+        return f"{len(a.truth_ratios)} questions against {len(b.truth_ratios)}"
+    for name, left, right in (("question", a.questions, b.questions), ("answer", a.answers, b.answers)):
+        if all(left) and all(right):
+            mine, theirs = sorted(map(bare, left)), sorted(map(bare, right))
+            # A chat template may wrap a question in a system prompt of the log's own.
+            if mine == theirs or all(x in y or y in x for x, y in zip(map(bare, left), map(bare, right), strict=True)):
+                return None
+            odd = next(x for x, y in zip(mine, theirs, strict=True) if x != y)
+            return f"the {name} {odd[:60]!r} is not in both"
+    return "one of them names neither questions nor answers, so nothing shows that they are the same"
+
+
+def bare(text: str) -> str:
+    """A question without what a template puts around it, in single spaces."""
+    return " ".join(_WRAPPING.sub(" ", text).split())
+
+
+def _ours(found: Mapping[str, Any], path: str) -> Log:
+    forget = found["per_example"].get("forget", {})
+    kept = [
+        (r, q, a)
+        for r, q, a in zip(
+            forget.get("truth_ratio", ()), forget.get("question", ()), forget.get("answer", ()), strict=True
+        )
+        if r is not None
+    ]
+    ratios, questions, answers = zip(*kept, strict=True) if kept else ((), (), ())
+    return Log(
+        path,
+        "tif",
+        tuple(map(float, ratios)),
+        questions,
+        answers,
+        found["model_utility"],
+        found["model_utility_parts"],
+        found.get("model_utility_reason"),
+    )
+
+
+def _official(found: Mapping[str, Any], path: str) -> Log:
+    parts: dict[str, float] = {}
+    missing = [file for file in _OFFICIAL.values() if file not in found]
+    for part in ("retain", "real_authors", "world_facts"):
+        if _OFFICIAL[part] in found:
+            task = found[_OFFICIAL[part]]
+            loss, wrong = _listed(task["avg_gt_loss"]), _listed(task["average_perturb_loss"])
+            chosen = measures.probability(loss) if part == "retain" else measures.normalised_probability(loss, wrong)
+            ratios = measures.truth_ratio(_listed(task["avg_paraphrased_loss"]), wrong)
+            parts[f"{part}_probability"] = float(chosen.mean())
+            parts[f"{part}_rougeL_recall"] = float(_listed(task["rougeL_recall"]).mean())
+            parts[f"{part}_truth_ratio"] = measures.truth_ratio_utility(ratios)
+    forget = found[_OFFICIAL["forget"]]
+    ratios = measures.truth_ratio(_listed(forget["avg_paraphrased_loss"]), _listed(forget["average_perturb_loss"]))
+    texts: list[Sequence[str]] = list(_values(forget.get("generated_text", ())))
+    return Log(
+        path,
+        "tofu",
+        tuple(map(float, ratios)),
+        tuple(t[0] for t in texts) or ("",) * len(ratios),
+        tuple(t[2] if len(t) > 2 else "" for t in texts) or ("",) * len(ratios),
+        None if missing else measures.model_utility(list(parts.values())),
+        parts,
+        f"the log lacks {', '.join(missing)}" if missing else None,
+    )
+
+
+def _open_unlearning(found: Mapping[str, Any], path: str) -> Log:
+    scores = [row["score"] for row in found["forget_truth_ratio"]["value_by_index"].values()]
+    spoken = found.get("forget_Q_A_ROUGE", {}).get("value_by_index", {}).values()
+    parts = {name: float(found[name]["agg_value"]) for name in _OPEN if name in found}
+    absent = [name for name in _OPEN if name not in found]
+    return Log(
+        path,
+        "open-unlearning",
+        tuple(map(float, scores)),
+        tuple(row["input"] for row in spoken) or ("",) * len(scores),
+        tuple(row["ground_truth"] for row in spoken) or ("",) * len(scores),
+        None if absent else measures.model_utility(list(parts.values())),
+        parts,
+        f"the log lacks {', '.join(absent)}" if absent else None,
+    )
+
+
+def _values(column: Any) -> list[Any]:
+    return list(column.values()) if isinstance(column, Mapping) else list(column)
+
+
+def _listed(column: Any) -> measures.Floats:
+    return np.asarray(_values(column), dtype=np.float64)
+
+
+__all__ = ["Comparison", "Log", "bare", "compare", "mismatch", "read"]

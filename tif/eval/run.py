@@ -1,0 +1,303 @@
+"""`tif eval`: a model or run folder -> `eval.json`, per-example parquet, and what is needed to compute them again.
+
+OUT/eval.json             every number, and the truth ratios with their questions (so it serves as a retain log)
+OUT/examples.parquet      one row an example
+OUT/parts/*.parquet       per-token scores and completions of finished parts: a killed run goes on from there
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tif import __version__, store
+from tif.console import warn
+from tif.errors import InputError, UsageError
+from tif.eval import logs, rows
+from tif.eval.shelf import Shelf
+from tif.eval.tofu import Evaluation, Settings, evaluate_lazily
+from tif.sources import is_file, parse_json
+from tif.spans import AnnotationSet
+from tif.store import atomic_write
+from tif.tokens.models import load_model, load_tokenizer, model_digest
+
+SCHEMA: Final = 1
+HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be evaluated.
+
+    Raises:
+        UsageError: for a limit below 1, or a benchmark that tif does not have.
+    """
+
+    model: str
+    """Model folder, run folder of `tif train`, or hub id."""
+    benchmark: str = "tofu"
+    """`tofu`, or `local` for JSONL files of the same fields."""
+    forget: str = "forget10"
+    """TOFU split, or a local file."""
+    retain: str | None = None
+    """With `local`: the file of what is to be kept."""
+    data_dir: str | None = None
+    retain_log: str | None = None
+    masks: str | None = None
+    """Annotation set, `FILE` or `FILE@N`; by default the one that the run was trained on."""
+    limit: int | None = None
+    out: str | None = None
+    force: bool = False
+    dtype: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.benchmark not in ("tofu", "local"):
+            raise UsageError(f"no benchmark {self.benchmark!r}", hint="Known: tofu, muse, local.")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
+
+
+def run(request: Request, settings: Settings) -> dict[str, Any]:
+    """Evaluate, write everything under the output folder, and return what `eval.json` says.
+
+    Raises:
+        TifError: for a model, data, annotations or a retain log that cannot be used; for a retain log of other
+            questions unless forced.
+    """
+    log = logs.read(request.retain_log) if request.retain_log else None
+    run_info = read_run(request.model)
+    annotations, masks = _annotations(request, run_info)
+    splits = _splits(request)
+    tokenizer = load_tokenizer(request.model)
+    digest = model_digest(request.model)
+    out = Path(request.out) if request.out else default_out(request.model, digest)
+    loaded: list[Any] = []
+
+    def load() -> Any:
+        if not loaded:
+            model = load_model(request.model, dtype=request.dtype)
+            loaded.append(model.to(request.device or pick_device()))
+        return loaded[0]
+
+    # The weights' type is part of what is scored: bfloat16 gives other digits.
+    shelf = Shelf(out / "parts", f"{digest} {request.dtype or 'stored'}")
+    found = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf)
+    if annotations is not None and found.parts["forget"]["uw_probability"] is None:
+        raise InputError(
+            "no question of the forget split has unwanted words in this set",
+            where=masks["ref"] if masks else "",
+            hint="Was it made from another split?",
+        )
+    record = describe(found, settings) | {
+        "benchmark": request.benchmark,
+        "forget": request.forget,
+        "limit": request.limit,
+        "model": {"spec": request.model, "digest": digest},
+        "masks": masks,
+        "run": run_info,
+    }
+    record |= forget_quality(record, log, force=request.force)
+    write(record, found, out)
+    return record | {"out": str(out)}
+
+
+def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
+    """The record that `eval.json` is made of, without what only the caller knows (model, data, masks)."""
+    forget = found.parts.get("forget", {})
+    return {
+        "tif": __version__,
+        "schema": SCHEMA,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "settings": asdict(settings),
+        "model_utility": found.model_utility,
+        "model_utility_reason": found.reasons.get("model_utility"),
+        "model_utility_parts": dict(found.utility_parts),
+        "forget_quality": None,
+        "forget_quality_reason": "no retain log was given",
+        "uw_probability": forget.get("uw_probability"),
+        "uw_probability_reason": found.reasons.get("forget_uw_probability"),
+        "gw_probability": forget.get("gw_probability"),
+        "parts": {part: dict(values) for part, values in found.parts.items()},
+        "reasons": dict(found.reasons),
+        "per_example": {
+            part: {name: [row[name] for row in examples] for name in ("question", "answer", "truth_ratio")}
+            for part, examples in found.examples.items()
+            if part == "forget"
+        },
+    }
+
+
+def forget_quality(record: Mapping[str, Any], log: logs.Log | None, *, force: bool = False) -> dict[str, Any]:
+    """`forget_quality` and why it is null or forced, of a record against a retain log.
+
+    Raises:
+        InputError: for a log of other questions, unless `force`d.
+    """
+    forget = record["per_example"].get("forget", {"truth_ratio": ()})
+    if log is None:
+        return {
+            "forget_quality": None,
+            "forget_quality_reason": "no retain log: evaluate a model that never saw the forget set with the same "
+            "options, and give its eval.json as --retain-log",
+        }
+    if any(ratio is None for ratio in forget["truth_ratio"]):
+        return {"forget_quality": None, "forget_quality_reason": "the data has no paraphrased and perturbed answers"}
+    for warning in log.warnings():
+        warn(warning)
+    mine = logs.Log(
+        "this evaluation",
+        "tif",
+        tuple(forget["truth_ratio"]),
+        tuple(forget["question"]),
+        tuple(forget["answer"]),
+        None,
+        {},
+    )
+    result = logs.compare(mine, log, force=force)
+    return {
+        "forget_quality": result.forget_quality,
+        "forget_quality_reason": None,
+        "forget_quality_forced": result.forced,
+        "retain_log": log.path,
+        "retain_truth_ratio": list(log.truth_ratios),
+    }
+
+
+def write(record: Mapping[str, Any], found: Evaluation, out: Path) -> None:
+    """`examples.parquet` and `eval.json` in `out`, each whole or not at all.
+
+    Raises:
+        InputError: if the folder cannot be written to.
+    """
+    frame = [{"part": part, **row} for part, examples in found.examples.items() for row in examples]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(frame), sink, compression="zstd")
+    try:
+        atomic_write(out / "examples.parquet", sink.getvalue())
+        blob = json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False)
+        atomic_write(out / "eval.json", blob.encode())
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(out)) from None
+
+
+def headline(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What `tif eval --json` prints: the record without per-example columns, headline first."""
+    left_out = ("per_example", "retain_truth_ratio")
+    first = {name: record[name] for name in HEADLINE}
+    return first | {name: value for name, value in record.items() if name not in left_out and name not in first}
+
+
+def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[str, Any]:
+    """Model utility and forget quality from logs alone.
+
+    Raises:
+        InputError: for a file that is no log, or a retain log of other questions, unless forced.
+    """
+    log = logs.read(path)
+    reference = logs.read(retain) if retain else None
+    warnings = log.warnings() + (reference.warnings() if reference else [])
+    for warning in warnings:
+        warn(warning)
+    result = logs.compare(log, reference, force=force) if reference else None
+    if result is not None and result.forced:
+        warn(f"forced: {result.forced}; this forget quality compares different questions and means nothing")
+    return {
+        "log": log.path,
+        "format": log.format,
+        "questions": len(log.truth_ratios),
+        "model_utility": log.model_utility,
+        "model_utility_reason": log.missing,
+        "forget_quality": result.forget_quality if result else None,
+        "forget_quality_reason": None if result else "no retain log was given (--retain-log)",
+        "forget_quality_forced": result.forced if result else None,
+        "retain_log": reference.path if reference else None,
+        "parts": dict(log.utility_parts),
+        "warnings": warnings,
+    }
+
+
+def read_run(model: str) -> dict[str, Any] | None:
+    """A run folder's `run.json`; None for a plain model.
+
+    Raises:
+        InputError: if it is not JSON.
+    """
+    path = Path(model) / "run.json"
+    if not path.is_file():
+        return None
+    try:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except InputError as error:
+        raise error.within(str(path)) from None
+    if not isinstance(found, dict):
+        raise InputError("is not an object", where=str(path))
+    return found
+
+
+def default_out(model: str, digest: str) -> Path:
+    """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: a model's folder is not ours to write to."""
+    if (Path(model) / "run.json").is_file():
+        return Path(model) / "eval"
+    return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}")
+
+
+def pick_device() -> str:
+    """`cuda` where there is one, else `mps` where there is one, else `cpu`."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _annotations(
+    request: Request, run_info: Mapping[str, Any] | None
+) -> tuple[AnnotationSet | None, dict[str, Any] | None]:
+    ref = request.masks
+    if ref is None and run_info is not None:
+        named = run_info.get("masks")
+        if isinstance(named, dict) and "path" in named:
+            ref = f"{named['path']}@{named['digest'][:12]}" if named.get("digest") else str(named["path"])
+            if not Path(named["path"]).exists():
+                warn(f"{named['path']}, which this run was trained on, is not here: no UW and GW numbers (--masks)")
+                return None, None
+    if ref is None:
+        return None, None
+    found = store.load(ref)
+    assert found.version is not None
+    return found, {"ref": ref, "version": found.version.number, "digest": found.version.digest}
+
+
+def _splits(request: Request) -> dict[str, Sequence[rows.Row]]:
+    if request.benchmark == "tofu":
+        if is_file(request.forget):
+            raise UsageError("--benchmark tofu takes a split", hint="Use --benchmark local for files of your own.")
+        return dict(rows.tofu(request.forget, data_dir=request.data_dir, limit=request.limit))
+    found: dict[str, Sequence[rows.Row]] = {"forget": rows.read(request.forget, "forget", limit=request.limit)}
+    if request.retain:
+        found["retain"] = rows.read(request.retain, "retain", limit=request.limit)
+    return found
+
+
+__all__ = [
+    "HEADLINE",
+    "Request",
+    "default_out",
+    "describe",
+    "forget_quality",
+    "headline",
+    "import_log",
+    "read_run",
+    "run",
+    "write",
+]

@@ -1,0 +1,350 @@
+"""The first of the two model calls: how likely is each token of an answer?
+
+One pass over texts, longest first, in padded batches of at most `budget` positions, logits only where a token is
+supervised. Answers to the same prompt form a *tree*: the prompt's keys and values are computed once and shared by the
+paraphrased and the perturbed answers, which cannot see one another:
+
+    prompt  answer  paraphrase  perturbed 1 ...      position ids restart after the prompt at each branch
+
+Everything that evaluation says of likelihoods is numpy on what comes out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from tif.console import warn
+from tif.spans import Example
+from tif.tokens.masks import Encoded, Kind, Template, encode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tif.console import Advance
+
+BUDGET: Final = 4096
+"""Positions a batch, on CPU: more would only make the logits outgrow the cache."""
+_LONGEST_TREE: Final = 1024
+"""A tree's mask is square in its length, so longer ones are taken apart."""
+_CHUNK: Final = 512
+"""Rows of the vocabulary in float32 at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The supervised tokens of one text; every array has `n` entries, one a token, the end token last.
+
+    `mean`, `variance` and `rank` are NaN or -1 for a text that was scored for its log-probability alone.
+    """
+
+    id: str
+    token: NDArray[np.int32]
+    start: NDArray[np.int32]
+    """First code point of the token in the text; -1 for the end token and other template tokens."""
+    end: NDArray[np.int32]
+    kind: NDArray[np.int8]
+    """`Kind.GW` or `Kind.UW`."""
+    logprob: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    """Expected log-probability under the model at this position (min-k++)."""
+    variance: NDArray[np.float32]
+    rank: NDArray[np.int32]
+    """Tokens that the model finds likelier than this one: 0 is what greedy decoding would say."""
+
+    def __len__(self) -> int:
+        return len(self.token)
+
+    def only(self, keep: NDArray[np.bool_]) -> Scored:
+        """The same text, of fewer tokens."""
+        columns = {name: getattr(self, name)[keep] for name in _COLUMNS}
+        return Scored(self.id, **columns)
+
+    def without_end(self) -> Scored:
+        """Without the end token and other tokens of the template, for metrics that leave them out."""
+        return self.only(self.start >= 0)
+
+    def of(self, kind: Kind) -> Scored:
+        """Only the tokens of one kind."""
+        return self.only(self.kind == int(kind))
+
+    @property
+    def loss(self) -> float:
+        """Mean negative log-probability; NaN for no tokens."""
+        return -float(self.logprob.mean(dtype=np.float64)) if len(self) else float("nan")
+
+
+_COLUMNS: Final = {
+    "token": pa.int32(),
+    "start": pa.int32(),
+    "end": pa.int32(),
+    "kind": pa.int8(),
+    "logprob": pa.float32(),
+    "mean": pa.float32(),
+    "variance": pa.float32(),
+    "rank": pa.int32(),
+}
+
+
+def score(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    template: Template,
+    *,
+    light: Collection[str] = (),
+    options: Mapping[str, Any] | None = None,
+    budget: int = BUDGET,
+    share: bool = True,
+    advance: Advance | None = None,
+) -> list[Scored]:
+    """Score every supervised token of every text.
+
+    Args:
+        model: a causal language model; it is put into evaluation mode.
+        tokenizer: its tokenizer.
+        examples: prompts and texts; those with the same prompt share its keys and values.
+        template: how prompt and text become one token sequence.
+        light: ids of texts for which the log-probability is enough.
+        options: further arguments of `encode`, e.g. `punctuation`.
+        budget: positions a batch.
+        share: False to score each text on its own.
+        advance: called with the number of texts done.
+
+    Returns:
+        One `Scored` for each example, in order.
+
+    Raises:
+        MaskError: for a text that the tokenizer cannot carry.
+    """
+    model.eval()
+    encoded = [encode(example, tokenizer, template, **(options or {})) for example in examples]
+    full = [example.id not in light for example in examples]
+    groups: dict[str, list[int]] = {}
+    for index, example in enumerate(examples):
+        groups.setdefault(example.prompt or example.id, []).append(index)
+    rows: list[_Row] = []
+    for members in groups.values():
+        tree = _Row.of(members, encoded, full)
+        whole = share and len(members) > 1 and len(tree) <= _limit(model)
+        rows += [tree] if whole else [_Row.of([index], encoded, full) for index in members]
+    trees = [row for row in rows if len(row.members) > 1]
+    if trees and not _trees_agree(model, min(trees, key=len), encoded, full):
+        warn("this model does not take a mask of its own: answers to the same question are scored one by one")
+        rows = [_Row.of([index], encoded, full) for row in rows for index in row.members]
+    found: dict[int, Scored] = {}
+    for batch in _batches(rows, budget):
+        for index, columns in _forward(model, batch, encoded):
+            found[index] = Scored(examples[index].id, **columns)
+        if advance is not None:
+            advance(sum(len(row.members) for row in batch))
+    return [found[index] for index in range(len(examples))]
+
+
+def table(scores: Iterable[Scored]) -> pa.Table:
+    """Scores as a table of one row a text, lists of one entry a token."""
+    scores = list(scores)
+    columns: dict[str, pa.Array] = {"id": pa.array([s.id for s in scores], type=pa.string())}
+    for name, kind in _COLUMNS.items():
+        offsets = np.cumsum([0, *(len(s) for s in scores)], dtype=np.int32)
+        values = np.concatenate([getattr(s, name) for s in scores]) if scores else np.zeros(0)
+        columns[name] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, type=kind))
+    return pa.table(columns)
+
+
+def from_table(stored: pa.Table) -> dict[str, Scored]:
+    """Scores by id, as `table` wrote them."""
+    stored = stored.combine_chunks()
+    arrays: dict[str, list[NDArray[Any]]] = {}
+    for name, kind in _COLUMNS.items():
+        column = stored[name]
+        flat = column.combine_chunks().flatten() if len(stored) else pa.array([], type=kind)
+        lengths = column.to_pylist() if not len(stored) else [len(v) for v in column]
+        arrays[name] = np.split(flat.to_numpy(zero_copy_only=False), np.cumsum(lengths)[:-1]) if lengths else []
+    ids = stored["id"].to_pylist()
+    return {id_: Scored(id_, **{name: arrays[name][i] for name in _COLUMNS}) for i, id_ in enumerate(ids)}
+
+
+# --- how ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of a batch: a shared prefix and one branch for each member."""
+
+    members: tuple[int, ...]
+    input_ids: NDArray[np.int64]
+    position: NDArray[np.int64]
+    branch: NDArray[np.int64]
+    """0 in the prefix, 1.. in the branches."""
+    keep: NDArray[np.bool_]
+    """Whether the logits at this position predict a supervised token."""
+    full: NDArray[np.bool_]
+    """Whether they are wanted with mean, variance and rank, `[keep.sum()]`."""
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @classmethod
+    def of(cls, members: Sequence[int], encoded: Sequence[Encoded], full: Sequence[bool]) -> _Row:
+        ids = [np.asarray(encoded[m].input_ids, dtype=np.int64) for m in members]
+        first = [int(_supervised(encoded[m]).argmax()) for m in members]
+        # The prefix ends one token early: each branch brings the token that predicts its first answer token.
+        shared = 0
+        if len(members) > 1:
+            limit = min(first) - 1
+            while shared < limit and all(row[shared] == ids[0][shared] for row in ids):
+                shared += 1
+        parts = [ids[0][:shared], *(row[shared:] for row in ids)]
+        spots = [np.arange(shared), *(np.arange(shared, len(row)) for row in ids)]
+        branch = [np.full(len(part), number) for number, part in enumerate(parts)]
+        keep = [np.zeros(shared, dtype=np.bool_)]
+        wanted = []
+        for member in members:
+            kept = np.append(_supervised(encoded[member])[1:], False)
+            keep.append(kept[shared:])
+            wanted.append(np.full(int(kept.sum()), full[member]))
+        return cls(
+            tuple(members),
+            np.concatenate(parts),
+            np.concatenate(spots),
+            np.concatenate(branch),
+            np.concatenate(keep),
+            np.concatenate(wanted),
+        )
+
+
+def _supervised(encoded: Encoded) -> NDArray[np.bool_]:
+    mask = np.asarray(encoded.kinds) != int(Kind.PROMPT)
+    mask[0] = False  # nothing predicts the first token
+    return np.asarray(mask, dtype=np.bool_)
+
+
+def _limit(model: PreTrainedModel) -> int:
+    """The longest tree that this model's attention can take: none if its kernel takes no mask of our own."""
+    config = model.config.get_text_config()
+    if config._attn_implementation not in ("sdpa", "eager"):
+        return 0
+    window = getattr(config, "sliding_window", None)
+    return min(_LONGEST_TREE, window or _LONGEST_TREE)
+
+
+def _batches(rows: list[_Row], budget: int) -> Iterator[list[_Row]]:
+    """Rows longest first, so that what does not fit in memory fails at once, and padding is small."""
+    batch: list[_Row] = []
+    for row in sorted(rows, key=len, reverse=True):
+        if batch and len(batch[0]) * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+@torch.inference_mode()
+def _forward(
+    model: PreTrainedModel, batch: Sequence[_Row], encoded: Sequence[Encoded]
+) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+    width = len(batch[0])
+    ids, position, keep = (np.zeros((len(batch), width), dtype=kind) for kind in (np.int64, np.int64, np.bool_))
+    branch = np.full((len(batch), width), -1)
+    for number, row in enumerate(batch):
+        for target, source in ((ids, row.input_ids), (position, row.position), (branch, row.branch), (keep, row.keep)):
+            target[number, : len(row)] = source
+    targets = [np.asarray(encoded[m].input_ids)[_supervised(encoded[m])] for row in batch for m in row.members]
+    device = model.device
+    output = model(
+        input_ids=torch.from_numpy(ids).to(device),
+        position_ids=torch.from_numpy(position).to(device),
+        attention_mask=_mask(torch.from_numpy(branch).to(device), model.dtype, any(len(r.members) > 1 for r in batch)),
+        use_cache=False,
+        logits_to_keep=torch.from_numpy(keep).to(device),
+    )
+    answers = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device)
+    columns = _statistics(output.logits, answers, torch.from_numpy(np.concatenate([r.full for r in batch])).to(device))
+    at = 0
+    for row in batch:
+        for member in row.members:
+            mask = _supervised(encoded[member])
+            n = int(mask.sum())
+            offsets = np.asarray(encoded[member].offsets, dtype=np.int32).reshape(-1, 2)[mask]
+            yield (
+                member,
+                {
+                    "token": np.asarray(encoded[member].input_ids, dtype=np.int32)[mask],
+                    "start": offsets[:, 0],
+                    "end": offsets[:, 1],
+                    "kind": np.asarray(encoded[member].kinds, dtype=np.int8)[mask],
+                    **{name: values[at : at + n] for name, values in columns.items()},
+                },
+            )
+            at += n
+
+
+def _mask(branch: torch.Tensor, dtype: torch.dtype, trees: bool) -> torch.Tensor:
+    """`[B, T]` of 1 and 0 where rows are plain; else `[B, 1, T, T]`, added to the attention scores."""
+    if not trees:
+        return (branch >= 0).long()
+    width = branch.shape[1]
+    same = branch[:, :, None] == branch[:, None, :]
+    seen = (same | (branch == 0)[:, None, :]) & torch.ones(width, width, dtype=torch.bool, device=branch.device).tril()
+    return torch.zeros(seen.shape, dtype=dtype, device=branch.device).masked_fill_(~seen, torch.finfo(dtype).min)[
+        :, None
+    ]
+
+
+def _statistics(logits: torch.Tensor, target: torch.Tensor, full: torch.Tensor) -> dict[str, NDArray[Any]]:
+    """Log-probability of each target; mean and variance of the log-probability and the rank where `full`.
+
+    Args:
+        logits: `[n, V]`.
+        target: `[n]`.
+        full: `[n]`, bool.
+    """
+    n = len(target)
+    logprob = torch.empty(n, device=logits.device)
+    mean, variance = (torch.full((n,), torch.nan, device=logits.device) for _ in range(2))
+    rank = torch.full((n,), -1, dtype=torch.int32, device=logits.device)
+    for at in range(0, n, _CHUNK):
+        piece = slice(at, at + _CHUNK)
+        z = logits[piece].float()
+        chosen = z.gather(1, target[piece, None])
+        norm = z.logsumexp(1, keepdim=True)
+        logprob[piece] = (chosen - norm)[:, 0]
+        some = full[piece]
+        if bool(some.any()):
+            lp = z[some] - norm[some]
+            p = lp.exp()
+            # xlogy-like: a logit of minus infinity contributes nothing, where 0 * inf would be NaN.
+            weighted = torch.where(p > 0, p * lp, 0.0)
+            first = weighted.sum(1)
+            second = torch.where(p > 0, weighted * lp, 0.0).sum(1)
+            where = torch.arange(at, min(at + _CHUNK, n), device=logits.device)[some]
+            mean[where] = first
+            variance[where] = (second - first.square()).clamp(min=0)
+            rank[where] = (z[some] > chosen[some]).sum(1).int()
+    return {
+        "logprob": logprob.cpu().numpy(),
+        "mean": mean.cpu().numpy(),
+        "variance": variance.cpu().numpy(),
+        "rank": rank.cpu().numpy(),
+    }
+
+
+def _trees_agree(model: PreTrainedModel, tree: _Row, encoded: Sequence[Encoded], full: Sequence[bool]) -> bool:
+    """Whether the smallest tree gives what its members give on their own: some models build masks of their own."""
+    together = dict(_forward(model, [tree], encoded))
+    worst = 0.0
+    for member in tree.members:
+        ((_, alone),) = _forward(model, [_Row.of([member], encoded, full)], encoded)
+        worst = max(worst, float(np.abs(together[member]["logprob"] - alone["logprob"]).max(initial=0.0)))
+    return worst < (1e-3 if model.dtype == torch.float32 else 0.25)
+
+
+__all__ = ["BUDGET", "Scored", "from_table", "score", "table"]

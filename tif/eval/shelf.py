@@ -1,0 +1,67 @@
+"""Finished parts of an evaluation on disk: a killed run goes on where it stopped, and metrics rerun without a model.
+
+Each part is one parquet file whose metadata holds the key it was made for (model digest, settings, data). Another key
+means that it is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tif.eval.score import Scored, from_table, table
+from tif.store import atomic_write
+
+_KEY: Final = b"tif.eval.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A folder of finished parts; None keeps nothing."""
+
+    folder: Path | None
+    model: str
+    """Digest of the model that everything here is of."""
+
+    def scores(self, name: str, key: Any, make: Callable[[], list[Scored]]) -> dict[str, Scored]:
+        """Scores by id: those on disk if they are of this key, else made and kept."""
+        return from_table(self._part(name, key, lambda: table(make())))
+
+    def texts(self, name: str, key: Any, make: Callable[[], list[str]]) -> list[str]:
+        """Texts in order: those on disk if they are of this key, else made and kept."""
+        found = self._part(name, key, lambda: pa.table({"text": pa.array(make(), type=pa.string())}))
+        return [str(text) for text in found["text"].to_pylist()]
+
+    def values(self, name: str, key: Any, make: Callable[[], Mapping[str, list[float]]]) -> dict[str, list[float]]:
+        """Columns of numbers: those on disk if they are of this key, else made and kept."""
+        found = self._part(name, key, lambda: pa.table(dict(make())))
+        return {column: found[column].to_pylist() for column in found.column_names}
+
+    def _part(self, name: str, key: Any, make: Callable[[], pa.Table]) -> pa.Table:
+        if self.folder is None:
+            return make()
+        said = json.dumps([self.model, key], sort_keys=True, ensure_ascii=False)
+        digest = hashlib.sha256(said.encode()).hexdigest()
+        path = self.folder / f"{name}.parquet"
+        if path.is_file():
+            try:
+                stored = pq.read_table(path)
+            except (pa.ArrowException, OSError):
+                stored = None  # damaged: it is made again
+            if stored is not None and (stored.schema.metadata or {}).get(_KEY) == digest.encode():
+                return stored
+        made = make()
+        sink = pa.BufferOutputStream()
+        pq.write_table(made.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
+        atomic_write(path, sink.getvalue())
+        return made
+
+
+__all__ = ["Shelf"]
