@@ -53,8 +53,12 @@ def statistics(model: PreTrainedModel, packed: Packed, *, moments: bool = False)
         moments: also mean and variance of the log-probability under the model (for min-k%++) and the top-1 hit, which
             are not differentiable.
     """
-    z = logits(model, packed)
-    logit = z.gather(1, packed.target[:, None])[:, 0]
+    return statistics_of(logits(model, packed), packed.target, moments=moments)
+
+
+def statistics_of(z: Tensor, target: Tensor, *, moments: bool = False) -> Statistics:
+    """The same from [n, V] float32 logits and the [n] tokens they should have predicted."""
+    logit = z.gather(1, target[:, None])[:, 0]
     logprob = logit - torch.logsumexp(z, dim=1)
     if not moments:
         return Statistics(logit, logprob)
@@ -64,8 +68,8 @@ def statistics(model: PreTrainedModel, packed: Packed, *, moments: bool = False)
         # A probability of zero has log-probability -inf; it adds nothing.
         first = torch.where(p > 0, p * lp, 0.0).sum(1)
         second = torch.where(p > 0, p * (lp - first[:, None]) ** 2, 0.0).sum(1)
-        top1 = z.argmax(1) == packed.target
+        top1 = z.argmax(1) == target
     return Statistics(logit, logprob, first, second, top1)
 
 
-__all__ = ["Statistics", "logits", "statistics"]
+__all__ = ["Statistics", "logits", "statistics", "statistics_of"]

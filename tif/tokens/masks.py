@@ -63,6 +63,10 @@ class Encoded:
         """How many tokens are of this kind."""
         return self.kinds.count(kind)
 
+    def pushed(self, scope: str) -> list[bool]:
+        """For each supervised token, whether an objective of this scope (`uw`, `all`) pushes it down."""
+        return [scope == "all" or kind == Kind.UW for kind in self.kinds if kind != Kind.PROMPT]
+
 
 def encode(
     example: Example,
@@ -139,7 +143,9 @@ def encode(
     return Encoded(example.id, tuple(ids), tuple(kinds), tuple(inside), lost)
 
 
-def check(examples: Sequence[Example], encoded: Sequence[Encoded], tokenizer: PreTrainedTokenizerBase) -> None:
+def check(
+    examples: Sequence[Example], encoded: Sequence[Encoded], tokenizer: PreTrainedTokenizerBase, *, label: str = UW
+) -> None:
     """Make sure that every span which was not cut off is there in tokens, and that they say what it says.
 
     Each span's unwanted tokens are decoded and must contain the span's words, compared without white space and in the
@@ -153,7 +159,7 @@ def check(examples: Sequence[Example], encoded: Sequence[Encoded], tokenizer: Pr
         if example.id != item.id:
             raise MaskError(f"tokens of {item.id!r} beside record {example.id!r}")
         for index, span in enumerate(example.spans):
-            if index in item.lost_spans or span.label != UW:
+            if index in item.lost_spans or span.label != label:
                 continue
             where = (f"record {example.id!r}", f"spans[{index}]")
             marked = [

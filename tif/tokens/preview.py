@@ -1,0 +1,71 @@
+"""An annotation set under a tokenizer, for people: tokens with their kinds, and how much is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tif.errors import UsageError
+from tif.spans import Example
+from tif.tokens.masks import NOWHERE, Kind, Template, check, encode
+from tif.tokens.models import load_tokenizer
+
+
+def preview(
+    examples: Iterable[Example],
+    tokenizer: str | Path,
+    *,
+    template: str = "auto",
+    limit: int | None = None,
+    label: str = "UW",
+    **options: Any,
+) -> dict[str, Any]:
+    """Masks as plain JSON values.
+
+    Args:
+        examples: all are encoded, checked and counted.
+        tokenizer: model folder or hub id.
+        template: as `Template.of`.
+        limit: how many examples are spelt out.
+        label: the label of unwanted words.
+        options: `max_length`, `truncation_side`, `punctuation`, `eos` of `encode`.
+
+    Returns:
+        `coverage` (counts) and `examples` (`id`, `lost_spans`, `tokens` with `text`, `kind`, `start`, `end`).
+
+    Raises:
+        MaskError: as `check`.
+        UsageError: for an option that `encode` does not know.
+    """
+    for name, known in {
+        "truncation_side": ("left", "right"),
+        "punctuation": ("gw", "uw"),
+        "eos": ("gw", "none"),
+    }.items():
+        if options.get(name, known[0]) not in known:
+            raise UsageError(f"{name} is {options[name]!r}", hint=f"Known: {', '.join(known)}.")
+    words = load_tokenizer(tokenizer)
+    resolved = Template.of(words, template)
+    chosen = [example for example in examples if example.status != "failed"]
+    encoded = [encode(example, words, resolved, label=label, **options) for example in chosen]
+    check(chosen, encoded, words, label=label)
+    shown = []
+    for example, item in list(zip(chosen, encoded, strict=True))[:limit]:
+        tokens = []
+        at = 0
+        for token, kind, (start, end) in zip(item.input_ids, item.kinds, item.offsets, strict=True):
+            # Tokens that share a character are shown once, by the first; text is cut from the sample, not decoded.
+            text = words.decode([token]) if (start, end) == NOWHERE else example.text[max(start, at) : end]
+            at = max(at, end)
+            tokens.append({"text": text, "kind": kind.name.lower(), "start": start, "end": end})
+        shown.append({"id": example.id, "lost_spans": list(item.lost_spans), "tokens": tokens})
+    coverage = {"examples": len(encoded)}
+    coverage |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in encoded) for kind in Kind}
+    coverage["without_uw"] = sum(not item.count(Kind.UW) for item in encoded)
+    coverage["lost_spans"] = sum(len(item.lost_spans) for item in encoded)
+    coverage["spans"] = sum(span.label == label for example in chosen for span in example.spans)
+    return {"template": resolved.spec, "coverage": coverage, "examples": shown}
+
+
+__all__ = ["preview"]

@@ -1,0 +1,67 @@
+"""What hears about a training step: the sampler, the log and whoever watches."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerState
+
+from tif.console import Advance, progress
+from tif.train.data import PairSampler
+
+
+class Epoch(TrainerCallback):  # type: ignore[misc]
+    """Tells the sampler the epoch. accelerate's own way does not reach a sampler whose first batches are skipped."""
+
+    def __init__(self, order: PairSampler) -> None:
+        self.order = order
+
+    def on_epoch_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
+        """Hand the epoch on; after a resume it is the one that was broken off."""
+        self.order.epoch = int(state.epoch or 0.0)
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Progress for whoever watches, and `log.jsonl` for later: one record a log step, none twice after a resume."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._advance: Advance
+        self._shown = contextlib.ExitStack()
+
+    def on_train_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
+        """Take up the log where the checkpoint stands."""
+        if state.is_world_process_zero:
+            lines = [json.dumps(record) + "\n" for record in state.log_history]
+            self.path.write_text("".join(lines))
+            self._advance = self._shown.enter_context(progress("unlearning", state.max_steps, done=state.global_step))
+
+    def on_step_end(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
+        """Move the bar."""
+        if state.is_world_process_zero:
+            self._advance(1)
+
+    def on_log(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
+        """Write the record down and show its parts."""
+        if state.is_world_process_zero:
+            record = state.log_history[-1]
+            with self.path.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            shown = ("loss", "lpl", "pl", "forget", "retain", "uw_probability", "gw_probability")
+            self._advance(
+                0, note="  ".join(f"{k.removesuffix('robability')} {record[k]:.3g}" for k in shown if k in record)
+            )
+
+    def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Take the bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back, also after a failure. May be called twice."""
+        self._shown.close()
+
+
+__all__ = ["Epoch", "Watch"]

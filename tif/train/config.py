@@ -1,0 +1,161 @@
+"""What a training run is: everything that decides its outcome, in one frozen record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tif.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One `tif train`. What is None takes the objective's own value.
+
+    Raises:
+        UsageError: for a value outside its range, or values that contradict each other.
+    """
+
+    masks: str
+    """Annotation set: `FILE` or `FILE@N`."""
+    model: str
+    """Folder, run folder or hub id of the model that forgets."""
+    out: str
+    """Run folder."""
+    retain: str | None = None
+    """Source of samples to keep (`tofu:retain95`, a file, ...)."""
+    data_dir: str | None = None
+    limit: int | None = None
+    """Forget only the first so many examples."""
+    limit_retain: int | None = None
+
+    objective: str = "tpo"
+    beta: float | None = None
+    beta2: float | None = None
+    gamma: float | None = None
+    alpha: float | None = None
+    scope: Literal["all", "uw"] | None = None
+    reduction: Literal["sample", "batch"] = "sample"
+    space: Literal["logit", "logprob"] = "logit"
+    pl: Literal["sum", "mean"] = "sum"
+    pl_weight: float = 1.0
+    retain_loss: Literal["ce", "kl", "none"] | None = None
+    retain_weight: float = 1.0
+    floor: str | None = None
+    """Bounded forgetting: `base` (log-probability under `floor_model`), a negative number (log-probability), or a
+    positive one (so many nats below the reference). A token that has fallen there is pushed no further."""
+    floor_model: str | None = None
+    rmu_layer: int = 7
+    rmu_scale: float = 20.0
+    """RMU's steering coefficient c."""
+
+    template: str = "auto"
+    max_length: int | None = None
+    """Tokens an example at most; a longer plain text is cut into windows of this length."""
+    punctuation: Literal["gw", "uw"] = "gw"
+    eos: Literal["gw", "none"] = "gw"
+    label: str = "UW"
+    zero_uw: Literal["refuse", "skip"] = "refuse"
+    skip_failed: bool = False
+
+    epochs: float = 5.0
+    max_steps: int | None = None
+    """Overrides `epochs`."""
+    batch_size: int = 4
+    """Forget examples a step and process, packed into one row."""
+    accumulate: int = 1
+    lr: float = 1e-5
+    scheduler: str = "linear"
+    warmup: float = 0.0
+    """Fraction of the steps over which the learning rate rises."""
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    optimizer: str = "adamw_torch_fused"
+    seed: int = 0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of weights and optimizer."""
+    autocast: bool = False
+    """Compute in bfloat16 while weights stay float32."""
+    lora: int = 0
+    """Rank of LoRA adapters on all linear layers; 0 trains every weight."""
+    lora_alpha: int | None = None
+    """Twice the rank where None."""
+    gradient_checkpointing: bool = False
+    attention: str | None = None
+    """transformers' `attn_implementation`."""
+    cpu: bool = False
+    """Stay on the CPU where there is an accelerator."""
+
+    save_steps: int = 50
+    keep_checkpoints: int = 1
+    log_steps: int = 1
+    report_to: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "report_to", tuple(self.report_to))
+        for name in ("epochs", "lr", "batch_size", "accumulate", "save_steps", "keep_checkpoints", "log_steps"):
+            _above(name, getattr(self, name), 0, open_end=True)
+        for name in ("limit", "limit_retain", "max_steps", "beta", "lora_alpha"):
+            if getattr(self, name) is not None:
+                _above(name, getattr(self, name), 0, open_end=True)
+        for name in ("pl_weight", "retain_weight", "weight_decay", "max_grad_norm", "warmup", "lora", "seed"):
+            _above(name, getattr(self, name), 0)
+        if self.max_length is not None:
+            _above("max_length", self.max_length, 1, open_end=True)
+        if self.warmup > 1:
+            raise UsageError(f"warmup is {self.warmup}, not a fraction of the steps")
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in known and not (value is None and name in ("scope", "retain_loss")):
+                raise UsageError(f"{name} is {value!r}", hint=f"Known: {', '.join(known)}.")
+        floor_value(self.floor)
+        if (self.floor == "base") != (self.floor_model is not None):
+            raise UsageError("floor 'base' and floor_model go together", hint="Use --floor base --floor-model MODEL.")
+        if self.retain_loss in ("ce", "kl") and self.retain is None:
+            raise UsageError(f"retain loss {self.retain_loss!r} without samples to keep", hint="Add --retain SOURCE.")
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in `run.json`."""
+        return {**asdict(self), "report_to": list(self.report_to)}
+
+
+def floor_value(floor: str | None) -> float | None:
+    """The number that a floor is, or None for no floor and for `base`.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if floor is None or floor == "base":
+        return None
+    try:
+        value = float(floor)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value == 0:
+        raise UsageError(
+            f"floor {floor!r} cannot be read",
+            hint="Use 'base', a log-probability such as -8, or a drop in nats such as 5.",
+        )
+    return value
+
+
+_CHOICES = {
+    "scope": ("all", "uw"),
+    "reduction": ("sample", "batch"),
+    "space": ("logit", "logprob"),
+    "pl": ("sum", "mean"),
+    "retain_loss": ("ce", "kl", "none"),
+    "punctuation": ("gw", "uw"),
+    "eos": ("gw", "none"),
+    "zero_uw": ("refuse", "skip"),
+    "dtype": ("float32", "bfloat16"),
+}
+
+
+def _above(name: str, value: float, limit: float, *, open_end: bool = False) -> None:
+    if not math.isfinite(value) or value < limit or (open_end and value == limit):
+        raise UsageError(f"{name} is {value}, and must be {'above' if open_end else 'at least'} {limit}")
+
+
+__all__ = ["TrainConfig", "floor_value"]

@@ -1,0 +1,152 @@
+"""Annotation set, tokenizer and retain samples -> tokens to train on, checked before any training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from tif import sources, store
+from tif.console import say, warn
+from tif.errors import MaskError, UsageError
+from tif.spans import AnnotationSet, Example
+from tif.tokens.masks import Encoded, Kind, Template, check, encode
+from tif.tokens.models import load_tokenizer
+from tif.tokens.windows import windows
+from tif.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IDK: Final = (
+    "I don't know.",
+    "I do not have any information about that.",
+    "That is something I know nothing about.",
+    "I'm not able to answer this question.",
+    "I have no knowledge of that.",
+    "I'm afraid that I cannot tell you.",
+    "I am not familiar with this.",
+    "This is beyond what I know.",
+    "I couldn't say.",
+    "I have not learned anything about this.",
+    "Sorry, I have no answer to that.",
+    "I don't have the details you are looking for.",
+)
+"""What DPO prefers to a forget answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run trains on, in tokens."""
+
+    annotations: AnnotationSet
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    forget: tuple[Encoded, ...]
+    retain: tuple[Encoded, ...]
+    idk: tuple[Encoded, ...]
+    """One for each of `forget`, or empty."""
+    counts: dict[str, int]
+    """Examples trained on and left out, tokens of each kind, spans lost to truncation."""
+
+
+def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prepared:
+    """Read, select, encode and check.
+
+    Raises:
+        MaskError: for spans that did not reach tokens, and for examples without an unwanted word when the scope is
+            `uw` and `zero_uw` is `refuse`.
+        UsageError: when nothing is left to train on, or DPO is to answer a text without a prompt.
+        StoreError, InputError, MissingError: for what cannot be read.
+    """
+    annotations = store.load(config.masks)
+    tokenizer = load_tokenizer(config.model)
+    template = Template.of(tokenizer, config.template)
+    chosen, counts = _select(annotations, config)
+    whole = [_encode(example, tokenizer, template, config) for example in chosen]
+    check(chosen, whole, tokenizer, label=config.label)
+    if scope == "uw":
+        without = [item.id for item in whole if not item.count(Kind.UW)]
+        if without and config.zero_uw == "refuse":
+            raise MaskError(
+                f"{len(without)} of {len(whole)} examples have no unwanted word: {_some(without)}",
+                where=config.masks,
+                hint="Mark some, or leave these examples out with --zero-uw skip.",
+            )
+        counts["without_uw"] = len(without)
+        left_out = set(without)
+        chosen = [example for example in chosen if example.id not in left_out]
+        whole = [item for item in whole if item.id not in left_out]
+    if not whole:
+        raise UsageError("no example is left to train on", why=str(counts))
+    counts["examples"] = len(whole)
+    counts["lost_spans"] = sum(len(item.lost_spans) for item in whole)
+    if counts["lost_spans"]:
+        warn(f"{counts['lost_spans']} spans lie outside --max-length or on a first token, in part or whole")
+
+    idk: tuple[Encoded, ...] = ()
+    if needs_idk:
+        if silent := [example.id for example in chosen if not example.prompt]:
+            raise UsageError(
+                f"dpo prefers an answer to a question, but {_some(silent)} has no prompt", hint="Use --objective npo."
+            )
+        idk = tuple(_encode(_idk(example), tokenizer, template, config) for example in chosen)
+    forget = tuple(piece for item in whole for piece in _pieces(item, config))
+    retain: tuple[Encoded, ...] = ()
+    if config.retain is not None:
+        source = sources.load(config.retain, data_dir=config.data_dir, limit=config.limit_retain)
+        items = [_encode(example, tokenizer, template, config) for example in source.examples]
+        retain = tuple(piece for item in items for piece in _pieces(item, config))
+        counts["retain"] = len(source.examples)
+    counts |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in forget) for kind in Kind}
+    say(
+        f"{counts['examples']} examples, {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
+        + (f", {len(retain)} samples to keep" if retain else "")
+    )
+    return Prepared(annotations, tokenizer, template, forget, retain, idk, counts)
+
+
+def _select(annotations: AnnotationSet, config: TrainConfig) -> tuple[list[Example], dict[str, int]]:
+    """The examples to forget. What a person rejected is not; what is undecided or failed must be said."""
+    examples = annotations.examples[: config.limit]
+    undecided = [e for e in examples if e.status in ("failed", "conflict")]
+    if undecided and not config.skip_failed:
+        raise UsageError(
+            f"{len(undecided)} examples are failed or in conflict: {_some([e.id for e in undecided])}",
+            where=config.masks,
+            hint="Mend them, or leave them out with --skip-failed.",
+        )
+    chosen = [e for e in examples if e.status not in ("failed", "conflict", "rejected")]
+    rejected = len(examples) - len(undecided) - len(chosen)
+    return chosen, {"rejected": rejected, "undecided": len(undecided)}
+
+
+def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, template: Template, config: TrainConfig) -> Encoded:
+    # Plain text is cut into windows later; only an answer loses what lies beyond max_length.
+    return encode(
+        example,
+        tokenizer,
+        template,
+        max_length=config.max_length if example.prompt else None,
+        punctuation=config.punctuation,
+        eos=config.eos,
+        label=config.label,
+    )
+
+
+def _pieces(item: Encoded, config: TrainConfig) -> list[Encoded]:
+    return [item] if config.max_length is None else windows(item, config.max_length)
+
+
+def _idk(example: Example) -> Example:
+    """The same question with an answer from `IDK`, the same one in every run."""
+    number = int.from_bytes(hashlib.sha256(example.id.encode()).digest()[:4], "big")
+    return replace(example, text=IDK[number % len(IDK)], spans=())
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
+__all__ = ["IDK", "Prepared", "prepare"]

@@ -1,0 +1,135 @@
+"""What the reference says of each supervised token: two numbers a token, computed once and kept.
+
+The reference is the model before the first step, so that no second model is ever loaded for it. The same pass gives the
+floor of bounded forgetting, under the base model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tif.console import progress
+from tif.errors import TifError
+from tif.tokens.forward import statistics
+from tif.tokens.masks import Encoded, Kind
+from tif.tokens.packing import pack
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+BUDGET = 4096
+"""Tokens in a row of the reference pass."""
+
+
+def supervised(item: Encoded) -> int:
+    """How many tokens of an example are supervised."""
+    return len(item) - item.count(Kind.PROMPT)
+
+
+def score(model: PreTrainedModel, items: Sequence[Encoded], *, budget: int = BUDGET) -> list[Tensor]:
+    """Logit and log-probability of each supervised token.
+
+    Args:
+        model: in evaluation mode, on its device.
+        items: any order.
+        budget: tokens packed into one forward; a longer example has a row of its own.
+
+    Returns:
+        One [k, 2] float32 tensor on the CPU an example, k its supervised tokens.
+    """
+    rows: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(items)), key=lambda i: len(items[i])):
+        if not rows or len(items[index]) > room:
+            rows.append([])
+            room = budget
+        rows[-1].append(index)
+        room -= len(items[index])
+    found: dict[int, Tensor] = {}
+    with torch.no_grad(), progress("scoring under the reference", len(items)) as advance:
+        for row in rows:
+            packed = pack([items[i] for i in row]).to(model.device)
+            if len(packed.target):
+                said = statistics(model, packed)
+                both = torch.stack([said.logit, said.logprob], dim=1).cpu()
+            else:
+                both = torch.zeros(0, 2)
+            parts = torch.split(both, [supervised(items[i]) for i in row])
+            found.update(zip(row, parts, strict=True))
+            advance(len(row))
+    return [found[i] for i in range(len(items))]
+
+
+def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) -> tuple[list[Tensor], bool]:
+    """`score`, kept in the user's cache by the model's digest, its type, and the tokens themselves.
+
+    The tokens stand for mask set, template and truncation: whatever changes one of them changes the key.
+
+    Returns:
+        The scores, and whether they were there already.
+    """
+    key = hashlib.sha256(
+        json.dumps([digest, str(model.dtype), model.device.type, model.config._attn_implementation]).encode()
+    )
+    for item in items:
+        key.update(json.dumps([item.input_ids, item.kinds]).encode())
+    path = cache_folder() / f"{key.hexdigest()}.safetensors"
+    counts = [supervised(item) for item in items]
+    try:
+        known = load_file(path)["scores"]
+    except (OSError, SafetensorError, KeyError):
+        known = None
+    if known is not None and known.shape == (sum(counts), 2):
+        return list(torch.split(known, counts)), True
+    scores = score(model, items)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        save_file({"scores": torch.cat(scores) if scores else torch.zeros(0, 2)}, temporary)
+        temporary.replace(path)
+    except OSError:
+        # A home that cannot be written to costs the next run this pass again, nothing else.
+        pass
+    return scores, False
+
+
+def check_packing(model: PreTrainedModel, items: Sequence[Encoded]) -> None:
+    """Make sure that this model keeps packed examples apart, by scoring one of them alone and behind another.
+
+    Architectures that carry a state along (state-space models, some linear attention) do not, and would be trained on
+    answers that depend on a stranger's.
+
+    Raises:
+        TifError: when the two differ by more than rounding.
+    """
+    some = sorted((item for item in items if supervised(item)), key=len)[:2]
+    if len(some) < 2:
+        return
+    alone = score(model, some[1:])[0][:, 1]
+    behind = torch.cat([part[:, 1] for part in score(model, some)])[-len(alone) :]
+    tolerance = 0.1 if model.dtype != torch.float32 else 1e-2
+    worst = (alone - behind).abs().mean().item()
+    if not worst <= tolerance:
+        raise TifError(
+            f"{type(model).__name__} does not keep packed examples apart",
+            why=f"log-probabilities of one example move by {worst:.3g} with a stranger before it",
+        )
+
+
+def cache_folder() -> Path:
+    """Where reference scores are kept: `$XDG_CACHE_HOME/tif/reference`. Safe to delete."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tif" / "reference"
+
+
+__all__ = ["cache_folder", "check_packing", "score", "score_cached", "supervised"]
