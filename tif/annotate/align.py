@@ -1,0 +1,262 @@
+"""Quotes to offsets: where in a text the words stand that a judge, or a person, has quoted.
+
+A quote is searched for exactly; failing that, with white space, quotation marks, dashes and composed characters taken
+as equal; failing that, with upper and lower case taken as equal; and failing all that, without the punctuation around
+it. Tolerant searches run over a folded copy that knows, for every character, which character of the text it comes
+from: a folded copy may be longer than the text (`"İ".casefold()` has two characters), so its own offsets mean nothing.
+What is not found is reported, never guessed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal
+
+from tif.spans import UW, Span, tidy
+
+Mentions = Literal["first", "all"]
+
+FUZZY: Final = "~fuzzy"
+"""Ends the source of a span that only looks like what was quoted."""
+
+_FUZZY_FROM = 0.85
+_ZWJ = "\u200d"
+_INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff")
+"""Soft hyphen, zero-width space, word joiner, byte-order mark: no judge repeats them."""
+
+_ALIKE: Final = {
+    **dict.fromkeys("‘’‚‛′ʼ`´", "'"),
+    **dict.fromkeys("“”„‟″«»", '"'),
+    **dict.fromkeys("‐‑‒–—―−", "-"),
+}
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Scripts that write words, or a noun and its particle, without a space between."""
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Words that somebody says stand in a text."""
+
+    text: str
+    occurrence: int | None = None
+    """Which of several mentions is meant, 0 for the first. None: the first that no other quote has taken."""
+    label: str = UW
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A quote without a place, and why."""
+
+    quote: Quote
+    reason: str
+
+    def __str__(self) -> str:
+        shown = " ".join(self.quote.text.split())
+        return f"{(shown if len(shown) <= 80 else shown[:77] + '...')!r} {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Tidy spans, and what could not be placed, in the order of the quotes."""
+
+    spans: tuple[Span, ...]
+    not_found: tuple[Unplaced, ...]
+
+
+def align(
+    text: str, quotes: Sequence[Quote], *, mentions: Mentions = "first", source: str = "", fuzzy: bool = False
+) -> Aligned:
+    """Find quotes in a text.
+
+    The same words quoted several times stand for successive mentions; quoted more often than they occur, they say
+    nothing new. A quote prefers a mention that no longer quote covers ("Rome" after "Rome, Italy" is the other Rome).
+    A quote that begins or ends in a letter or digit is found at word bounds only.
+
+    Args:
+        text: what the offsets index, in code points.
+        quotes: what to find.
+        mentions: `first` gives each quote one place; `all` gives it every place, whatever its `occurrence`.
+        source: the spans' source.
+        fuzzy: whether words that merely look alike will do, one place a quote. Such a span's source ends in `~fuzzy`,
+            and its score is the similarity.
+
+    Returns:
+        Tidy spans, and the quotes without a place: not in the text, an occurrence that does not exist, empty.
+    """
+    haystack = _Haystack(text)
+    known: dict[str, list[Place]] = {}
+    taken = bytearray(len(text))
+    used: set[Place] = set()
+    spans: list[Span] = []
+    missing: list[tuple[int, Unplaced]] = []
+
+    def put(quote: Quote, place: Place, *, score: float | None, origin: str) -> None:
+        used.add(place)
+        taken[place[0] : place[1]] = b"\1" * (place[1] - place[0])
+        spans.append(Span(*place, quote.label, origin, score))
+
+    # Whoever names its mention comes first; then the longer quote, which leaves a shorter one inside it the others.
+    order = sorted(range(len(quotes)), key=lambda i: (quotes[i].occurrence is None, -len(quotes[i].text)))
+    for index in order:
+        quote = quotes[index]
+        wanted = quote.text.strip()
+        if not wanted:
+            missing.append((index, Unplaced(quote, "is empty")))
+            continue
+        if wanted not in known:
+            known[wanted] = haystack.find(wanted, widest=mentions == "all")
+        places = known[wanted]
+        if not places:
+            near = haystack.resembling(wanted) if fuzzy else None
+            if near is None:
+                missing.append((index, Unplaced(quote, "is not in the text")))
+            else:
+                put(quote, near[0], score=near[1], origin=source + FUZZY)
+        elif mentions == "all":
+            for place in places:
+                put(quote, place, score=quote.score, origin=source)
+        elif quote.occurrence is not None:
+            if 0 <= quote.occurrence < len(places):
+                put(quote, places[quote.occurrence], score=quote.score, origin=source)
+            else:
+                why = f"has no occurrence {quote.occurrence}, counted from 0: it occurs {_times(len(places))}"
+                missing.append((index, Unplaced(quote, why)))
+        else:
+            free = [p for p in places if 1 not in taken[p[0] : p[1]]] or [p for p in places if p not in used]
+            if free:
+                put(quote, free[0], score=quote.score, origin=source)
+    return Aligned(tidy(text, spans), tuple(unplaced for _, unplaced in sorted(missing, key=lambda pair: pair[0])))
+
+
+class _Haystack:
+    """A text, and its folded copies, made when first needed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def tolerant(self) -> tuple[str, list[int]]:
+        return _folded(self.text, _alike)
+
+    @cached_property
+    def caseless(self) -> tuple[str, list[int]]:
+        return _folded(self.text, _alike_caseless)
+
+    def find(self, quote: str, *, widest: bool) -> list[Place]:
+        """Every mention, left to right, by the strictest search that finds one (or, if `widest`, by the tolerant)."""
+        bare = quote.strip("\"'`.,;:!?…‘’“”«»()[]").strip()
+        for wanted in (quote, bare) if bare not in ("", quote) else (quote,):
+            if not widest and (places := self._exact(wanted)):
+                return places
+            for fold, copy in ((_alike, "tolerant"), (_alike_caseless, "caseless")):
+                haystack, origin = self.tolerant if copy == "tolerant" else self.caseless
+                if places := self._in(haystack, origin, _folded(wanted, fold)[0]):
+                    return places
+        return []
+
+    def _exact(self, wanted: str) -> list[Place]:
+        places: list[Place] = []
+        at = self.text.find(wanted)
+        while at >= 0:
+            whole = not _cut(self.text, at) and not _cut(self.text, at + len(wanted))
+            if whole:
+                places.append((at, at + len(wanted)))
+            at = self.text.find(wanted, at + (len(wanted) if whole else 1))
+        return places
+
+    def _in(self, haystack: str, origin: list[int], wanted: str) -> list[Place]:
+        places: list[Place] = []
+        at = haystack.find(wanted) if wanted else -1
+        while at >= 0:
+            end = at + len(wanted)
+            # A match must not begin or end inside what one character was folded to.
+            split = (at and origin[at - 1] == origin[at]) or (end < len(origin) and origin[end] == origin[end - 1])
+            start, stop = origin[at], origin[end - 1] + 1
+            whole = not split and not _cut(self.text, start) and not _cut(self.text, stop)
+            if whole:
+                places.append((start, stop))
+            at = haystack.find(wanted, end if whole else at + 1)
+        return places
+
+    def resembling(self, quote: str) -> tuple[Place, float] | None:
+        """The run of words that is most like the quote, and how like; None when none is, or two are equally."""
+        words = [match.span() for match in re.finditer(r"\w+(?:['’\-.]\w+)*", self.text)]
+        wanted = _folded(quote, _alike_caseless)[0]
+        size = max(1, len(re.findall(r"\w+(?:['’\-.]\w+)*", quote)))
+        matcher = difflib.SequenceMatcher(b=wanted, autojunk=False)
+        best: list[tuple[float, Place]] = []
+        for first in range(len(words)):
+            for n in {max(1, size - 1), size, size + 1}:
+                if first + n > len(words):
+                    continue
+                place = (words[first][0], words[first + n - 1][1])
+                matcher.set_seq1(_folded(self.text[place[0] : place[1]], _alike_caseless)[0])
+                if matcher.real_quick_ratio() >= _FUZZY_FROM and (ratio := matcher.ratio()) >= _FUZZY_FROM:
+                    best.append((ratio, place))
+        if not best:
+            return None
+        ratio, place = max(best, key=lambda pair: pair[0])
+        rivals = [p for r, p in best if r == ratio and (p[1] <= place[0] or place[1] <= p[0])]
+        return None if rivals else (place, ratio)
+
+
+def _folded(text: str, fold: Callable[[str], str]) -> tuple[str, list[int]]:
+    """A copy folded character by character, and the index in `text` of each character of the copy."""
+    copy: list[str] = []
+    origin: list[int] = []
+    for index, char in enumerate(text):
+        for folded in " " if char.isspace() else fold(char):
+            if folded == " " and copy and copy[-1] == " ":
+                continue
+            copy.append(folded)
+            origin.append(index)
+    return "".join(copy), origin
+
+
+def _alike(char: str) -> str:
+    if char in _INVISIBLE:
+        return ""
+    return _ALIKE.get(char) or "".join(_ALIKE.get(c, c) for c in unicodedata.normalize("NFKD", char))
+
+
+def _alike_caseless(char: str) -> str:
+    # The Turkish capital alone case-folds to two characters, the second of which no judge writes after an i.
+    return "i" if char == "İ" else _alike(char).casefold()
+
+
+def _cut(text: str, at: int) -> bool:
+    """Whether a bound at `at` would go through a word, or through what readers see as one character."""
+    if not 0 < at < len(text):
+        return False
+    before, after = text[at - 1], text[at]
+    if before == _ZWJ or after == _ZWJ or _mark(after) or "\U0001f3fb" <= after <= "\U0001f3ff":
+        return True
+    base = at - 1
+    while base and _mark(text[base]):
+        base -= 1
+    if not (text[base].isalnum() and after.isalnum()):
+        return False
+    return not (_UNSPACED.match(text[base]) or _UNSPACED.match(after))
+
+
+def _mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
+__all__ = ["FUZZY", "Aligned", "Mentions", "Quote", "Unplaced", "align"]

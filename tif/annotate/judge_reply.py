@@ -1,0 +1,146 @@
+"""A judge's reply as it comes, fenced, wrapped in prose or cut off, to quotes; always validated."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tif.annotate.align import Quote
+from tif.spans import UW
+
+LONGEST: Final = 200_000
+"""Characters of a reply that are looked at, at most. No list of quotes is as long; a runaway generation is."""
+
+_MOST_QUOTES: Final = 5_000
+_MOST_STARTS: Final = 200
+"""Braces at which an object is looked for: a reply of nothing but `{` must not take for ever."""
+
+
+class ReplyError(Exception):
+    """Raised when nothing in a reply can be used; the message is what the judge is told, and the record keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a judge says is unwanted. `complete` is False when the reply broke off, so that more may be missing."""
+
+    quotes: tuple[Quote, ...]
+    complete: bool = True
+
+
+class _Item(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    text: str
+    occurrence: int | None = None
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    unwanted: list[_Item] = Field(max_length=_MOST_QUOTES)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_list(cls, value: Any) -> Any:
+        return {"unwanted": value} if isinstance(value, list) else value
+
+    @field_validator("unwanted", mode="before")
+    @classmethod
+    def _bare_strings(cls, value: Any) -> Any:
+        return (
+            [{"text": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        )
+
+
+def read(content: str) -> Reply:
+    """The quotes in a reply.
+
+    The JSON may be the whole reply, in a code fence, or among prose; of a reply that broke off, the quotes before the
+    break are kept. Empty quotes say nothing, and are dropped.
+
+    Raises:
+        ReplyError: if there is no usable JSON in it.
+    """
+    if len(content) > LONGEST:
+        raise ReplyError(f"the reply has {len(content):,} characters, more than any list of quotes")
+    content = re.sub(r"<think>.*?(</think>|$)", "", content, flags=re.DOTALL).strip()
+    if not content:
+        raise ReplyError("the reply is empty")
+    fault = "the reply holds no JSON object"
+    for value, whole in _values(content):
+        try:
+            answer = _Answer.model_validate(value)
+        except ValidationError as error:
+            fault = _told(error)
+            continue
+        quotes = [Quote(item.text, item.occurrence, UW) for item in answer.unwanted if _sayable(item.text)]
+        return Reply(tuple(quotes), complete=whole)
+    raise ReplyError(fault)
+
+
+def _values(content: str) -> list[tuple[Any, bool]]:
+    """JSON values in a text, likeliest first, and whether each is whole."""
+    decoder = json.JSONDecoder()
+    found: list[Any] = []
+    broken: list[int] = []
+    at = -1
+    for match in itertools.islice(re.finditer(r"[{\[]", content), _MOST_STARTS):
+        if match.start() < at:
+            continue
+        try:
+            value, at = decoder.raw_decode(content, match.start())
+        except (ValueError, RecursionError):
+            broken.append(match.start())
+        else:
+            found.append(value)
+    answers = [(value, True) for value in found if isinstance(value, dict) and "unwanted" in value]
+    mended = [(value, False) for start in broken[:5] if (value := _mended(content[start:])) is not None]
+    # The items of a list that broke off are whole values too, but each is only a part of the answer.
+    return answers + mended + [(value, True) for value in found if not broken]
+
+
+def _mended(broken: str) -> Any:
+    """A JSON text that broke off, closed after its last whole value; None if that gives no JSON."""
+    stack: list[str] = []
+    bounds: list[tuple[int, str]] = []
+    quoted = escaped = False
+    for index, char in enumerate(broken):
+        if quoted:
+            quoted = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            quoted = True
+        elif char in "{[":
+            stack.append("}" if char == "{" else "]")
+            if char == "[":
+                bounds.append((index + 1, "".join(reversed(stack))))
+        elif char in "}]":
+            if not stack or stack.pop() != char:
+                break
+            bounds.append((index + 1, "".join(reversed(stack))))
+    for end, closing in reversed(bounds[-50:]):
+        try:
+            return json.loads(broken[:end] + closing)
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def _sayable(text: str) -> bool:
+    """Whether a quote can be looked for at all: JSON may smuggle in half a surrogate pair, which no text holds."""
+    return bool(text.strip()) and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _told(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"the JSON does not have the asked form: {where + ': ' if where else ''}{first['msg']}"
+
+
+__all__ = ["LONGEST", "Reply", "ReplyError", "read"]
