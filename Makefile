@@ -1,0 +1,52 @@
+# `make demo` runs the main job, `make test` the tests: each sets up all it needs in .venv first.
+# PIP_ARGS goes to every pip install, for example to name an index of CPU-only torch wheels.
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+SMOLLM2 := .cache/smollm2
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
+
+.PHONY: demo test test-real lint format bench smollm2 clean
+
+demo: .venv/.ready
+	$(BIN)/tif demo --out runs/demo
+
+test: .venv/.ready
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# On real data (../shared), a real model and real servers.
+test-real: .venv/.real smollm2
+	TOKENIZERS_PARALLELISM=false TIF_SMOLLM2=$(SMOLLM2) $(BIN)/python -m pytest -m real --durations=10
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/eval.py
+	$(BIN)/python benchmarks/ner.py
+	$(BIN)/python benchmarks/judge.py
+
+smollm2: .venv/.real
+	$(BIN)/python benchmarks/smollm2.py $(SMOLLM2)
+
+# torch first and alone: a later package's range must find it there, and not fetch another build.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tif needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(PIP) torch
+	$(PIP) -e '.[dev]'
+	touch $@
+
+.venv/.real: .venv/.ready
+	$(PIP) -e '.[dev,real]'
+	touch $@
+
+clean:
+	rm -rf .venv .cache runs
