@@ -143,7 +143,7 @@ def read_records(path: str | Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.suffix.lower() == ".parquet":
         yield from _parquet(path)
         return
-    text = _read_text(path)
+    text = read_text(path)
     if path.suffix.lower() == ".csv":
         yield from _csv(path, text)
     elif path.suffix.lower() == ".json" and text.lstrip()[:1] == "[":
@@ -238,7 +238,12 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 # --- file formats ------------------------------------------------------------------------------------------------
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A UTF-8 file, not a character changed but for a byte-order mark at its head.
+
+    Raises:
+        InputError: for what is missing, a folder, or not UTF-8, naming the line.
+    """
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -337,4 +342,14 @@ def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"{path}, record {number}", row
 
 
-__all__ = ["DATA_DIR_VARIABLE", "Source", "default_name", "find_local", "is_file", "load", "parse_json", "read_records"]
+__all__ = [
+    "DATA_DIR_VARIABLE",
+    "Source",
+    "default_name",
+    "find_local",
+    "is_file",
+    "load",
+    "parse_json",
+    "read_records",
+    "read_text",
+]

@@ -1,4 +1,4 @@
-"""Several annotations of the same samples made into one: by vote, or as two people's edits of one base."""
+"""Several annotations of the same samples made into one, by vote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from tif import compare, store
+from tif import store
 from tif.annotate.run import HUMAN
 from tif.errors import UsageError
 from tif.spans import AnnotationSet, Example, Provenance, Span, tidy
@@ -90,30 +90,4 @@ def merge_votes(sets: Sequence[str], need: int, out: Path, *, message: str = "",
     return store.save(voted, out, message=message or f"vote {need} of {len(sets)}", author=author)
 
 
-def merge_edits(
-    sets: Sequence[str],
-    base: str,
-    out: Path,
-    *,
-    prefer: compare.Side | None = None,
-    message: str = "",
-    author: str = "",
-) -> compare.Merge:
-    """Merge two sets that grew from one base, and save the outcome as the next version of `out`.
-
-    Raises:
-        UsageError: unless there are exactly two sets.
-        StaleHeadError: if `out` exists and is neither set's head.
-    """
-    if len(sets) != 2:
-        raise UsageError(f"{len(sets)} sets for one base", hint="Give two; merge a third into the outcome.")
-    ours, theirs = (store.load(ref) for ref in sets)
-    outcome = compare.merge(store.load(base), ours, theirs, prefer=prefer)
-    heads = [one.version for one in (ours, theirs)]
-    head = store.head_version(out)
-    version = next((v for v in heads if v is not None and head is not None and v.digest == head.digest), None)
-    saved = store.save(replace(outcome.merged, version=version), out, message=message or "merge", author=author)
-    return replace(outcome, merged=saved)
-
-
-__all__ = ["merge_edits", "merge_votes", "vote"]
+__all__ = ["merge_votes", "vote"]

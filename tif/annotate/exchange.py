@@ -9,6 +9,7 @@ from pathlib import Path
 from tif import compare, store
 from tif.annotate import formats
 from tif.annotate.formats.records import Record
+from tif.annotate.formats.tpo import write_folder
 from tif.compare import Merge, Side
 from tif.errors import InputError, StoreError, UsageError
 from tif.spans import AnnotationSet, Example, Provenance
@@ -17,15 +18,21 @@ from tif.spans import AnnotationSet, Example, Provenance
 def export(ref: str, format_: str, out: Path | None) -> Iterator[str]:
     """The set's lines in a format: yielded, or written to `out`, of which nothing is left if it goes wrong.
 
+    A `tpo` export to a path without a suffix makes a folder, as the release's own training code loads it.
+
     Raises:
         UsageError: for an unknown format.
         InputError: for a set that the format cannot hold.
     """
-    lines = formats.write(store.load(ref), format_)
+    annotations = store.load(ref)
+    lines = formats.write(annotations, format_)
     if out is None:
         yield from lines
         return
     try:
+        if format_ == "tpo" and not out.suffix:
+            write_folder(annotations, out)
+            return
         store.atomic_write(out, "".join(f"{line}\n" for line in lines).encode())
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror}", where=str(out)) from None
