@@ -28,6 +28,8 @@ def masks(
 ) -> None:
     """Show which tokens are prompt (dim), general words, and unwanted words (red), and count them.
 
+    Where there is no terminal, unwanted tokens stand in [[brackets]].
+
     Example: tif masks annotations/demo.parquet --tokenizer MODEL --limit 3
     """
     from rich.text import Text
@@ -55,7 +57,10 @@ def masks(
         line = Text(f"{example['id']}  ", style="cyan")
         for index, token in enumerate(example["tokens"]):
             # Neighbouring tokens are told apart by an underline, so that a mask's edges can be seen.
-            line.append(token["text"], style=f"{styles[token['kind']]} {'underline' if index % 2 else ''}".strip())
+            text = token["text"]
+            if token["kind"] == "uw" and not console.is_terminal:
+                text = f"[[{text}]]"
+            line.append(text, style=f"{styles[token['kind']]} {'underline' if index % 2 else ''}".strip())
         if example["lost_spans"]:
             line.append(f"  ({len(example['lost_spans'])} spans lost)", style="yellow")
         console.print(line)

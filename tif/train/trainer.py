@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from tif.errors import TifError
 from tif.tokens.forward import Statistics, statistics, statistics_of
@@ -73,6 +73,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
         self.order = PairSampler(len(pairs.forget), len(pairs.retain), args.seed)
         self._seen: dict[str, Tensor] = {}
         super().__init__(model, args, data_collator=collate, train_dataset=pairs, callbacks=callbacks)
+        # It prints records to stdout, which belongs to data; `Watch` tells them.
+        self.remove_callback(PrinterCallback)
         self.add_callback(Epoch(self.order))
         if "activations" in recipe.objective.needs:
             generator = torch.Generator().manual_seed(args.seed)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.tokens import tiny
+from tif.errors import TifError, UsageError
+from tif.tokens.forward import statistics
+from tif.tokens.masks import Encoded, Kind, Template, encode
+from tif.tokens.packing import pack
+from tif.tokens.windows import windows
+from tif.train.reference import check_packing, score
+
+
+@pytest.fixture(scope="module")
+def items() -> list[Encoded]:
+    tokenizer = tiny.byte_level()
+    return [encode(e, tokenizer, Template.of(tokenizer)) for e in tiny.examples()]
+
+
+@pytest.mark.parametrize("build", [tiny.llama, lambda v: tiny.llama(v, tied=True), tiny.gemma2])
+def test_statistics_are_those_of_full_logits(build, items: list[Encoded]) -> None:
+    model = build(400)
+    packed = pack(items)
+    with torch.no_grad():
+        said = statistics(model, packed, moments=True)
+    for b, item in enumerate(items):
+        with torch.no_grad():
+            z = model(torch.tensor([item.input_ids]), use_cache=False).logits[0].double()
+        lp = z.log_softmax(-1)
+        for n in (packed.row == b).nonzero()[:, 0]:
+            t, y = int(packed.position[n]) - 1, int(packed.target[n])
+            p = lp[t].exp()
+            mean = (p * lp[t]).sum()
+            assert item.input_ids[t + 1] == y
+            assert said.logit[n].item() == pytest.approx(z[t, y].item(), abs=1e-4)
+            assert said.logprob[n].item() == pytest.approx(lp[t, y].item(), abs=1e-4)
+            assert said.mean[n].item() == pytest.approx(mean.item(), abs=1e-4)
+            assert said.variance[n].item() == pytest.approx((p * (lp[t] - mean) ** 2).sum().item(), abs=1e-3)
+            assert said.top1[n].item() == (z[t].argmax() == y)
+
+
+def test_a_key_value_cache_lets_packed_examples_see_each_other(items: list[Encoded]) -> None:
+    model = tiny.llama(400)
+    packed = pack(items[:2])
+    alone = statistics(model, pack(items[1:2])).logprob
+    here = packed.row == 1
+    torch.testing.assert_close(statistics(model, packed).logprob[here], alone, atol=1e-5, rtol=0)
+    z = model(packed.input_ids, position_ids=packed.position_ids, logits_to_keep=packed.keep, use_cache=True).logits
+    leaked = z.log_softmax(-1).gather(1, packed.target[:, None])[here, 0]
+    assert (leaked - alone).abs().max() > 1e-2
+
+
+def test_a_model_that_leaks_is_refused(items: list[Encoded]) -> None:
+    model = tiny.llama(400)
+    check_packing(model, items)
+    forward = model.forward
+    model.forward = lambda **inputs: forward(**{**inputs, "use_cache": True})
+    with pytest.raises(TifError, match="does not keep packed examples apart"):
+        check_packing(model, items)
+
+
+def test_scores_do_not_depend_on_how_rows_are_packed(items: list[Encoded]) -> None:
+    model = tiny.llama(400)
+    for budget in (1, 60, 4096):
+        for got, item in zip(score(model, items, budget=budget), items, strict=True):
+            with torch.no_grad():
+                alone = statistics(model, pack([item]))
+            torch.testing.assert_close(got, torch.stack([alone.logit, alone.logprob], 1), atol=1e-5, rtol=0)
+
+
+def test_an_example_that_supervises_nothing_is_harmless() -> None:
+    model = tiny.llama(400)
+    nothing = Encoded("x", (5, 6), (Kind.PROMPT, Kind.PROMPT), ((-1, -1), (-1, -1)))
+    assert score(model, [nothing])[0].shape == (0, 2)
+
+
+@pytest.mark.parametrize("size", [2, 7, 64])
+def test_windows_supervise_every_token_once_and_carry_spans_across(size: int) -> None:
+    tokenizer = tiny.metaspace()
+    person = tiny.examples()[3]
+    whole = encode(type(person)("x", "", person.text, person.spans), tokenizer, Template.of(tokenizer))
+    pieces = windows(whole, size)
+    assert all(len(piece) <= size for piece in pieces)
+    supervised = [
+        (i, k, o)
+        for piece in pieces
+        for i, k, o in zip(piece.input_ids, piece.kinds, piece.offsets, strict=True)
+        if k != Kind.PROMPT
+    ]
+    expected = list(zip(whole.input_ids, whole.kinds, whole.offsets, strict=True))[1:]
+    assert supervised == expected
+    with pytest.raises(UsageError):
+        windows(whole, 1)

@@ -1,0 +1,157 @@
+"""Each objective against a transcription of its published formula, in float64, from full logits."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tif.errors import UsageError
+from tif.train.objectives import OBJECTIVES, Activations, Batch, Distributions, Objective, Settings, Tokens, find
+
+V = 11
+LENGTHS = (5, 3, 7)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+class World:
+    """Full logits of policy and reference for three answers, and which tokens are unwanted."""
+
+    def __init__(self, seed: int) -> None:
+        g = torch.Generator().manual_seed(seed)
+        self.z = [torch.randn(n, V, generator=g, dtype=torch.float64) * 2 for n in LENGTHS]
+        self.r = [torch.randn(n, V, generator=g, dtype=torch.float64) * 2 for n in LENGTHS]
+        self.y = [torch.randint(V, (n,), generator=g) for n in LENGTHS]
+        self.u = [torch.arange(n) % 2 == 0 for n in LENGTHS]
+
+    def tokens(self) -> Tokens:
+        z, r, y = torch.cat(self.z), torch.cat(self.r), torch.cat(self.y)[:, None]
+        return Tokens(
+            logit=z.gather(1, y)[:, 0],
+            logprob=z.log_softmax(1).gather(1, y)[:, 0],
+            ref_logit=r.gather(1, y)[:, 0],
+            ref_logprob=r.log_softmax(1).gather(1, y)[:, 0],
+            unwanted=torch.cat(self.u),
+            row=torch.repeat_interleave(torch.arange(3), torch.tensor(LENGTHS)),
+            size=3,
+        )
+
+    def examples(self, scope: str) -> list[list[tuple[float, float]]]:
+        """Per example (p, p_ref) of the tokens in scope."""
+        found = []
+        for z, r, y, u in zip(self.z, self.r, self.y, self.u, strict=True):
+            pairs = []
+            for t in range(len(y)):
+                if scope == "all" or u[t]:
+                    p, q = (math.exp(x[t, y[t]]) / sum(math.exp(v) for v in x[t]) for x in (z, r))
+                    pairs.append((p, q))
+            found.append(pairs)
+        return found
+
+
+def mean(values) -> float:
+    values = list(values)
+    return sum(values) / len(values)
+
+
+B, C, G = 0.7, 1.3, 0.4
+
+FORMULAS = {
+    "ga": lambda w, s: mean(mean(math.log(p) for p, _ in e) for e in w.examples(s)),
+    "graddiff": lambda w, s: mean(mean(math.log(p) for p, _ in e) for e in w.examples(s)),
+    "npo": lambda w, s: mean(
+        (2 / B) * math.log(1 + (math.prod(p for p, _ in e) / math.prod(q for _, q in e)) ** B) for e in w.examples(s)
+    ),
+    "simnpo": lambda w, s: mean(
+        -(2 / B) * math.log(sigmoid(-(B / len(e)) * sum(math.log(p) for p, _ in e) - G)) for e in w.examples(s)
+    ),
+    "wga": lambda w, s: mean(mean(p**B * math.log(p) for p, _ in e) for e in w.examples(s)),
+    "tnpo": lambda w, s: mean(mean(2 * p**B / (p**B + q**B) * math.log(p) for p, q in e) for e in w.examples(s)),
+    "satimp": lambda w, s: mean(mean(p**B * (1 - p) ** C * math.log(p) for p, _ in e) for e in w.examples(s)),
+}
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_over_token_probabilities(name: str, scope: str) -> None:
+    world = World(3)
+    settings = Settings(beta=B, beta2=C, gamma=G, scope=scope)
+    got = OBJECTIVES[name].loss(Batch(world.tokens()), settings)
+    assert sum(got.values()).item() == pytest.approx(FORMULAS[name](world, scope), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["wga", "tnpo", "satimp"])
+def test_weights_are_held_constant(name: str) -> None:
+    world = World(4)
+    leaf = world.tokens().logprob.clone().requires_grad_()
+    t = world.tokens()
+    moving = Tokens(t.logit, leaf, t.ref_logit, t.ref_logprob, t.unwanted, t.row, t.size)
+    OBJECTIVES[name].loss(Batch(moving), Settings(beta=B, beta2=C, scope="all"))["forget"].backward()
+    p, q = t.logprob.exp(), t.ref_logprob.exp()
+    weight = {"wga": p**B, "tnpo": 2 * p**B / (p**B + q**B), "satimp": p**B * (1 - p) ** C}[name]
+    share = 1 / (3 * torch.tensor(LENGTHS, dtype=torch.float64)[t.row])
+    torch.testing.assert_close(leaf.grad, weight * share)
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+def test_dpo_prefers_ignorance(scope: str) -> None:
+    world, ignorance = World(5), World(6)
+    got = OBJECTIVES["dpo"].loss(Batch(world.tokens(), ignorance.tokens()), Settings(beta=B, scope=scope))
+    expected = mean(
+        -math.log(sigmoid(B * sum(math.log(p / q) for p, q in won) - B * sum(math.log(p / q) for p, q in lost)))
+        for won, lost in zip(ignorance.examples("all"), world.examples(scope), strict=True)
+    )
+    assert got["forget"].item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+def test_undial_distils_from_lowered_logits(scope: str) -> None:
+    world = World(7)
+    d = Distributions(torch.cat(world.z), torch.cat(world.r), torch.cat(world.y))
+    got = OBJECTIVES["undial"].loss(Batch(world.tokens(), distributions=d), Settings(beta=3.0, scope=scope))
+    per_example = []
+    for z, r, y, u in zip(world.z, world.r, world.y, world.u, strict=True):
+        losses = []
+        for t in range(len(y)):
+            if scope == "all" or u[t]:
+                raw = [math.exp(r[t, v] - (3.0 if v == y[t] else 0.0)) for v in range(V)]
+                norm = math.log(sum(math.exp(v) for v in z[t]))
+                losses.append(-sum(raw[v] / sum(raw) * (z[t, v].item() - norm) for v in range(V)))
+        per_example.append(mean(losses))
+    assert got["forget"].item() == pytest.approx(mean(per_example), rel=1e-12)
+
+
+def test_rmu_steers_and_keeps() -> None:
+    world, g = World(8), torch.Generator().manual_seed(0)
+    n = sum(LENGTHS)
+    h, kept, ref = (torch.randn(k, 4, generator=g, dtype=torch.float64) for k in (n, 5, 5))
+    control = torch.randn(4, generator=g, dtype=torch.float64)
+    rows = torch.tensor([0, 0, 0, 1, 1])
+    activations = Activations(h, control, kept, ref, rows, 2)
+    got = OBJECTIVES["rmu"].loss(Batch(world.tokens(), activations=activations), Settings(alpha=9.0, scope="all"))
+    away = [((x - control) ** 2).mean() for x in h.split(list(LENGTHS))]
+    assert got["forget"].item() == pytest.approx(torch.stack(away).mean().item(), rel=1e-12)
+    stay = [((kept[a:b] - ref[a:b]) ** 2).mean() for a, b in ((0, 3), (3, 5))]
+    assert got["kept"].item() == pytest.approx(9.0 * torch.stack(stay).mean().item(), rel=1e-12)
+
+
+def test_an_example_without_unwanted_words_gives_no_nan() -> None:
+    t = World(9).tokens()
+    leaf = t.logit.clone().requires_grad_()
+    none = Tokens(leaf, t.logprob, t.ref_logit, t.ref_logprob, t.unwanted & (t.row != 1), t.row, t.size)
+    loss = sum(OBJECTIVES["tpo"].loss(Batch(none), Settings(beta=B)).values())
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(leaf.grad).all()
+    assert not leaf.grad[t.row == 1].any()
+
+
+def test_every_objective_can_be_found_and_others_are_refused() -> None:
+    assert {find(name).name for name in OBJECTIVES} == set(OBJECTIVES)
+    with pytest.raises(UsageError, match="no objective 'tpoo'"):
+        find("tpoo")
+    assert all(isinstance(o, Objective) for o in OBJECTIVES.values())
