@@ -16,6 +16,7 @@ _DATA = "Folder with TOFU's or MUSE's files. [default: TIF_DATA_DIR, else the hu
 def register(app: typer.Typer) -> None:
     """Put `eval` and `report` on `app`."""
     app.command("eval")(evaluate)
+    app.command("report")(report)
 
 
 def evaluate(
@@ -79,6 +80,35 @@ def evaluate(
     record = run(request, settings)
     say(f"wrote {Path(record['out']) / 'eval.json'}")
     _show(headline(record), as_json)
+
+
+def report(
+    evaluations: Annotated[list[str], typer.Argument(metavar="RUN_OR_EVAL...", help="Run folders or eval.json files.")],
+    out: Annotated[str, typer.Option(help="HTML file to write.")] = "report.html",
+    before: Annotated[
+        str | None,
+        typer.Option(help="Which of them is the model before unlearning. [default: what a run started from]"),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Names, one for each, in order.")] = None,
+    title: Annotated[str, typer.Option(help="The page's title.")] = "What was forgotten, and what was kept",
+    md: Annotated[bool, typer.Option("--md", help="The headline table as Markdown on stdout; no page.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout; no page.")] = False,
+) -> None:
+    """Show evaluations side by side on one self-contained HTML page."""
+    if label and len(label) != len(evaluations):
+        raise UsageError(f"{len(label)} labels for {len(evaluations)} evaluations", hint="Give --label once for each.")
+    if md and as_json:
+        raise UsageError("--md and --json exclude each other")
+    from tif.eval.report import Entry, markdown, write_json, write_report
+
+    names: list[str | None] = [*label] if label else [None] * len(evaluations)
+    entries = [Entry.load(path, name) for path, name in zip(evaluations, names, strict=True)]
+    if md:
+        emit(markdown(entries, before=before).rstrip())
+    elif as_json:
+        emit_json(write_json(None, entries, before=before))
+    else:
+        say(f"wrote {write_report(out, entries, before=before, title=title)}")
 
 
 def _show(record: dict[str, Any], as_json: bool) -> None:

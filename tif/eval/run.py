@@ -267,15 +267,23 @@ def _annotations(
     if ref is None and run_info is not None:
         named = run_info.get("masks")
         if isinstance(named, dict) and "path" in named:
-            ref = f"{named['path']}@{named['digest'][:12]}" if named.get("digest") else str(named["path"])
-            if not Path(named["path"]).exists():
-                warn(f"{named['path']}, which this run was trained on, is not here: no UW and GW numbers (--masks)")
+            head = store.resolve(named["path"])[0]
+            if not head.exists():
+                warn(f"{head}, which this run was trained on, is not here: no UW and GW numbers (--masks)")
                 return None, None
+            ref = f"{head}@{named['digest'][:12]}"
     if ref is None:
         return None, None
     found = store.load(ref)
     assert found.version is not None
-    return found, {"ref": ref, "version": found.version.number, "digest": found.version.digest}
+    version = found.version
+    return found, {
+        "ref": ref,
+        "version": version.number,
+        "digest": version.digest,
+        "author": version.author,
+        "message": version.message,
+    }
 
 
 def _splits(request: Request) -> dict[str, Sequence[rows.Row]]:

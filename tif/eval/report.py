@@ -1,0 +1,232 @@
+"""Evaluations -> one self-contained HTML page, or Markdown, or JSON.
+
+    entries = [Entry.load("runs/target/eval"), Entry.load("runs/tpo")]
+    write_report("report.html", entries, before="target")
+
+An evaluation in memory serves as well: `Entry.of("TPO", evaluation, settings)`. The page loads nothing from anywhere,
+follows the reader's light or dark scheme, and prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tif.errors import InputError, UsageError
+from tif.eval import measures
+from tif.eval.run import describe, read_run
+from tif.eval.score import Scored, from_table
+from tif.eval.tofu import Evaluation, Settings
+from tif.sources import parse_json
+from tif.store import atomic_write
+
+COLUMNS: Final = (
+    ("UW probability", "forget", "uw_probability"),
+    ("GW probability", "forget", "gw_probability"),
+    ("retain probability", "retain", "probability"),
+    ("retain ROUGE-L", "retain", "rougeL_recall"),
+)
+"""The headline columns that are means over examples, and so have bootstrap intervals: name, part, column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One evaluated model."""
+
+    label: str
+    record: Mapping[str, Any]
+    """What `eval.json` says."""
+    examples: Mapping[str, Sequence[Mapping[str, Any]]]
+    """Per part, the per-example numbers."""
+    scores: Mapping[str, Scored] = field(repr=False, default_factory=dict)
+    """Per-token scores by text id."""
+    run: Mapping[str, Any] | None = None
+    """The training run's `run.json`."""
+    history: Sequence[Mapping[str, float]] = ()
+    """The training run's `log.jsonl`."""
+
+    @classmethod
+    def of(
+        cls,
+        label: str,
+        found: Evaluation,
+        settings: Settings | None = None,
+        *,
+        forget_quality: float | None = None,
+        run: Mapping[str, Any] | None = None,
+        history: Sequence[Mapping[str, float]] = (),
+    ) -> Entry:
+        """An evaluation that is in memory. `forget_quality` is against whatever retain model the caller has."""
+        record = describe(found, settings or Settings())
+        if forget_quality is not None:
+            record |= {"forget_quality": forget_quality, "forget_quality_reason": None}
+        return cls(label, record, found.examples, found.scores, run, history)
+
+    @classmethod
+    def load(cls, path: str | Path, label: str | None = None) -> Entry:
+        """An evaluation from disk: a run folder, an evaluation's folder, or its `eval.json`.
+
+        Raises:
+            InputError: if there is no evaluation, or it is damaged.
+        """
+        path = Path(path)
+        folder = path.parent if path.name == "eval.json" else path
+        if not (folder / "eval.json").is_file():
+            folder = folder / "eval"
+        try:
+            record = parse_json((folder / "eval.json").read_text(encoding="utf-8"))
+            frame = pq.read_table(folder / "examples.parquet").to_pylist()
+            scores: dict[str, Scored] = {}
+            for part in record["parts"]:
+                scores |= from_table(pq.read_table(folder / "parts" / f"{part}.scores.parquet"))
+        except FileNotFoundError as error:
+            where = str(path)
+            hint = "`tif eval RUN` makes it."
+            raise InputError("no whole evaluation here", where=where, why=f"no {error.filename}", hint=hint) from None
+        except InputError as error:
+            raise error.within(str(folder / "eval.json")) from None
+        except (pa.ArrowException, OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+            raise InputError("the evaluation cannot be read", where=str(folder), why=str(error)[:160]) from None
+        examples: dict[str, list[Mapping[str, Any]]] = {part: [] for part in record["parts"]}
+        for row in frame:
+            examples[row["part"]].append(row)
+        run_folder = folder.parent
+        run = read_run(str(run_folder)) or record.get("run")
+        log = run_folder / "log.jsonl"
+        history = [parse_json(line) for line in log.read_text().splitlines() if line.strip()] if log.is_file() else []
+        name = label or (run_folder.name if folder.name == "eval" else folder.name)
+        return cls(name, record, examples, scores, run, history)
+
+    def mean(self, part: str, column: str) -> tuple[float, float, float] | None:
+        """Mean of a per-example number and its 95% bootstrap interval; None if no example has it."""
+        values = [row[column] for row in self.examples.get(part, ()) if row[column] is not None]
+        if not values:
+            return None
+        low, high = measures.bootstrap(values)
+        return sum(values) / len(values), low, high
+
+
+def compose(entries: Sequence[Entry], before: str | None = None) -> tuple[list[Entry], Entry | None]:
+    """Entries with labels of their own, and the one that the others are measured against.
+
+    Args:
+        entries: what to report.
+        before: label of the model before unlearning; by default the entry whose model some run says it started from.
+
+    Raises:
+        UsageError: for no entries, or a label that none has.
+    """
+    if not entries:
+        raise UsageError("nothing to report", hint="tif report RUN [RUN ...]")
+    taken: dict[str, int] = {}
+    named = []
+    for entry in entries:
+        taken[entry.label] = taken.get(entry.label, 0) + 1
+        n = taken[entry.label]
+        named.append(replace(entry, label=f"{entry.label} ({n})") if n > 1 else entry)
+    if before is not None:
+        found = next((e for e in named if e.label == before), None)
+        if found is None:
+            raise UsageError(f"no evaluation is called {before!r}", hint=f"Here: {', '.join(e.label for e in named)}.")
+        return named, found
+    started = {e.run["model"]["digest"] for e in named if e.run and "model" in e.run}
+    return named, next((e for e in named if e.record.get("model", {}).get("digest") in started), None)
+
+
+def summarise(entries: Sequence[Entry], before: Entry | None) -> list[dict[str, Any]]:
+    """The headline table: one object an entry; a mean is `{"mean", "low", "high"}`, an unknown number None."""
+    found = []
+    for entry in entries:
+        row: dict[str, Any] = {"label": entry.label}
+        for name, part, column in COLUMNS:
+            mean = entry.mean(part, column)
+            row[name] = None if mean is None else dict(zip(("mean", "low", "high"), mean, strict=True))
+        row["model utility"] = entry.record["model_utility"]
+        row["forget quality"] = entry.record["forget_quality"]
+        row["over-forgetting"] = None
+        if before is not None and entry is not before:
+            pairs = [e.mean("forget", f"{kind}_probability") for kind in ("uw", "gw") for e in (before, entry)]
+            if all(pairs):
+                row["over-forgetting"] = measures.over_forgetting(*(pair[0] for pair in pairs if pair))
+        found.append(row)
+    return found
+
+
+def write_report(
+    out: str | Path,
+    entries: Sequence[Entry],
+    *,
+    before: str | None = None,
+    title: str = "What was forgotten, and what was kept",
+    intro: str = "",
+    extra: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Write the HTML page.
+
+    Args:
+        out: file to write.
+        entries: what to show, in order.
+        before: label of the model before unlearning (see `compose`).
+        title: the page's title.
+        intro: a paragraph under it, plain text.
+        extra: further sections, (heading, trusted HTML), put before the audit.
+
+    Raises:
+        UsageError: for no entries, or a label that none has.
+        InputError: if the file cannot be written.
+    """
+    from tif.eval.page import page
+
+    named, base = compose(entries, before)
+    return _save(out, page(named, base, summarise(named, base), title=title, intro=intro, extra=extra))
+
+
+def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str | None = None) -> dict[str, Any]:
+    """The headline table, parts and provenance as one object, written to `out` if given."""
+    named, base = compose(entries, before)
+    left_out = ("per_example", "retain_truth_ratio")
+    found = {
+        "before": base.label if base else None,
+        "headline": summarise(named, base),
+        "evaluations": [{k: v for k, v in e.record.items() if k not in left_out} for e in named],
+    }
+    if out is not None:
+        _save(out, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False))
+    return found
+
+
+def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
+    """The headline table as Markdown."""
+    named, base = compose(entries, before)
+    rows = summarise(named, base)
+    head = list(rows[0])
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    lines += [f"| {' | '.join(shown(row[name]).replace('|', chr(92) + '|') for name in head)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def shown(value: Any) -> str:
+    """A cell of the headline table as text."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _save(out: str | Path, text: str) -> Path:
+    path = Path(out)
+    try:
+        atomic_write(path, text.encode())
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
+    return path
+
+
+__all__ = ["COLUMNS", "Entry", "compose", "markdown", "shown", "summarise", "write_json", "write_report"]
