@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 
-def _words(listed: str) -> frozenset[str]:
+def words(listed: str) -> frozenset[str]:
+    """A word list as it stands in the source."""
     return frozenset(listed.split())
 
 
-SHELL: Final = _words(
+SHELL: Final = words(
     """
     ability access account action activity addition advantage age aim amount angle approach area array aspect
     attempt attention avenue basis bearing beginning belief benefit bit blend boundary capacity case cause
@@ -34,7 +35,7 @@ SHELL: Final = _words(
 )
 """Shell and container nouns: what they are about stands elsewhere, mostly after `of`."""
 
-FRAME: Final = _words(
+FRAME: Final = words(
     """
     answer article audience author book career character child community contribution creation critic family fan
     father fiction friend genre individual journey literature man member mother narrative novel novelist
@@ -44,7 +45,7 @@ FRAME: Final = _words(
 )
 """Nouns of the frame in which a person and their work are talked about: the roles, not who or what fills them."""
 
-EVALUATIVE: Final = _words(
+EVALUATIVE: Final = words(
     """
     able acclaimed active actual additional another authentic avid beautiful beloved best better big broad
     captivating celebrated certain clear common compelling complex considerable consistent constant continuous
@@ -63,4 +64,4 @@ EVALUATIVE: Final = _words(
 )
 """Adjectives of degree, order and esteem: they grade what they stand beside and state nothing to look up."""
 
-__all__ = ["EVALUATIVE", "FRAME", "SHELL"]
+__all__ = ["EVALUATIVE", "FRAME", "SHELL", "words"]

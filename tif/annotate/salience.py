@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tif.annotate.lexicon import EVALUATIVE, FRAME, SHELL
 from tif.annotate.phrases import Phrase, phrases
+from tif.annotate.plain import personal
 from tif.annotate.questions import Question
 
 Place = tuple[int, int]
@@ -98,6 +99,12 @@ def attribute(c: Candidate) -> bool:
 def subject(c: Candidate) -> bool:
     """A subject is what the sentence is about, hence known; what is said about it comes after the verb."""
     return c.dep in ("nsubj", "nsubjpass", "csubj") and c.phrase.kind != "title"
+
+
+@rule(+1.5)
+def asked_person(c: Candidate) -> bool:
+    """Who is answered by a person's name wherever it stands, as a subject too."""
+    return c.question.asks == "name" and c.phrase.label == "PERSON" and c.informative == len(c.phrase.words)
 
 
 @rule(-1.5)
@@ -208,7 +215,7 @@ def unwanted(doc: Any, prompt: Any) -> list[Place]:
     """
     question = Question.of(prompt.text)
     if not prompt.text.strip():
-        return everything_named(doc, prompt, None)
+        return personal(doc)
     return [(p.start, p.end) for p in phrases(doc) if score(Candidate(p, question)) > 0]
 
 
