@@ -33,6 +33,7 @@ TEXTS: Final = ("text", "answer", "content", "document")
 """Fields of plain text that are recognised, tried in this order."""
 
 _TOFU = re.compile(r"^[A-Za-z0-9_]+$")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _MUSE: Final = {"news": ("muse-bench/MUSE-News", "raw"), "books": ("muse-bench/MUSE-Books", "raw")}
 
 
@@ -117,6 +118,17 @@ def default_name(spec: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", spec).strip("-").lower()
 
 
+def spec_of(dataset: Mapping[str, Any]) -> str | None:
+    """The spec that names a set's samples again, out of its provenance; None for a local file."""
+    id_, split = str(dataset.get("id", "")), str(dataset.get("split", ""))
+    if id_ == "locuslab/TOFU":
+        return f"tofu:{split}"
+    for name, (hub_id, _) in _MUSE.items():
+        if id_ == hub_id:
+            return f"muse:{name}"
+    return f"{id_}:{split}" if split and _HUB_ID.fullmatch(id_) else None
+
+
 def is_file(spec: str) -> bool:
     """Whether `spec` names a local file rather than a benchmark or a hub data set."""
     return Path(spec).suffix.lower() in SUFFIXES or Path(spec).is_file()
@@ -175,7 +187,7 @@ def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterab
             return hub_id, "forget", f"muse/{name}", read_records(local)
         return hub_id, "forget", f"muse/{name}", _hub(hub_id, config, "forget", "raw/forget.json")
     hub_id, _, split = spec.partition(":")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", hub_id):
+    if _HUB_ID.fullmatch(hub_id):
         split = split or "train"
         return hub_id, split, f"{hub_id}/{split}", _hub(hub_id, None, split, f"{split}.jsonl")
     raise UsageError(
@@ -352,4 +364,5 @@ __all__ = [
     "parse_json",
     "read_records",
     "read_text",
+    "spec_of",
 ]

@@ -297,10 +297,15 @@ def _version_of(path: Path) -> Version:
         version = _read(path).version
         assert version is not None
         return version
-    return _parse_meta(raw, path)[0]
+    return parse_metadata(raw, path)[0]
 
 
-def _parse_meta(raw: bytes, path: Path) -> tuple[Version, Provenance]:
+def parse_metadata(raw: bytes, path: Path) -> tuple[Version, Provenance]:
+    """Version and provenance out of the JSON that `metadata` made.
+
+    Raises:
+        StoreError: if it is damaged, or of another schema version.
+    """
     try:
         meta = json.loads(raw)
         if not isinstance(meta, dict):
@@ -331,6 +336,9 @@ def _columns(path: Path) -> tuple[pa.Table, bytes | None]:
         raise StoreError("no such annotation set", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _no_parquet(path, error) from None
+    if "prompt_sha256" in stored.column_names and "text" not in stored.column_names:
+        hint = f"`tif spans join {path} --out FULL.parquet` brings the texts back from the data set."
+        raise StoreError("holds spans without their texts", where=str(path), hint=hint)
     for name in rows.SCHEMA.names:
         if name not in stored.column_names:
             raise StoreError(f"has no column {name!r}", where=str(path), hint="Is it an annotation set? " + _mend(path))
@@ -350,7 +358,7 @@ def _read(path: Path) -> AnnotationSet:
             "a column has the wrong type", where=str(path), why=str(error)[:200], hint=_mend(path)
         ) from None
     if raw is not None:
-        version, provenance = _parse_meta(raw, path)
+        version, provenance = parse_metadata(raw, path)
         if version.digest != found.digest:
             raise StoreError(
                 "content does not match its digest",
@@ -368,7 +376,7 @@ def _from_sidecar(found: AnnotationSet, path: Path) -> AnnotationSet:
     beside = sidecar(path)
     if not beside.exists():
         raise StoreError("carries no tif metadata, and no sidecar lies beside it", where=str(path), hint=_mend(path))
-    version, provenance = _parse_meta(beside.read_bytes(), beside)
+    version, provenance = parse_metadata(beside.read_bytes(), beside)
     if version.digest != found.digest:
         raise StoreError(
             "carries no tif metadata, and its sidecar is of other content",
@@ -415,6 +423,7 @@ __all__ = [
     "head_version",
     "load",
     "metadata",
+    "parse_metadata",
     "read_rows",
     "resolve",
     "restore",

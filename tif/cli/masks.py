@@ -24,6 +24,9 @@ def masks(
     eos: Annotated[str, typer.Option(help="Whether the token that ends the text is supervised: gw or none.")] = "gw",
     label: Annotated[str, typer.Option(help="The label of unwanted words.")] = "UW",
     limit: Annotated[int, typer.Option(min=1, help="At most so many examples are shown; all are counted.")] = 10,
+    data_dir: Annotated[
+        str | None, typer.Option(envvar="TIF_DATA_DIR", help="Where the texts of a set without texts are.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Show which tokens are prompt (dim), general words, and unwanted words (red), and count them.
@@ -34,11 +37,11 @@ def masks(
     """
     from rich.text import Text
 
-    from tif import store
+    from tif import join
     from tif.tokens.preview import preview
 
     found = preview(
-        store.load(ref),
+        join.load(ref, data_dir=data_dir),
         tokenizer,
         template=template,
         max_length=max_length,

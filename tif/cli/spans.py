@@ -161,6 +161,9 @@ def export(
     ref: SetArg,
     format_: Annotated[str, typer.Option("--format", "-f", help="See docs/formats.md.")] = "tif",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: stdout.")] = None,
+    spans_only: Annotated[
+        bool, typer.Option("--spans-only", help="Parquet of ids, hashes and spans: no prompt, no text.")
+    ] = False,
 ) -> None:
     """Write a set as JSONL (or another format), for an editor or another tool.
 
@@ -168,10 +171,37 @@ def export(
     """
     from tif.annotate import exchange
 
+    if spans_only:
+        from tif import join as joining
+
+        if out is None:
+            raise UsageError("--spans-only writes parquet", hint="Give --out FILE.parquet.")
+        joining.strip(ref, out)
+        say(f"wrote {out}, without prompts and texts")
+        return
+
     for line in exchange.export(ref, format_, out):
         emit(line)
     if out is not None:
         say(f"wrote {out}; when edited: tif spans import {out} --into {ref.partition('@')[0]}")
+
+
+@spans.command()
+def join(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="What `tif spans export --spans-only` wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The full set.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: what FILE says.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="TIF_DATA_DIR", help="Folder with local copies of benchmark files.")
+    ] = None,
+) -> None:
+    """Bring the texts back to a set that was passed on without them; refused if a hash differs.
+
+    Example: tif spans join tofu10.parquet --out annotations/tofu10-full.parquet
+    """
+    from tif import join as joining
+
+    _saved(str(out), joining.save_joined(path, out, dataset, data_dir))
 
 
 @spans.command("import")

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import __version__, store
+from tif import __version__, join, store
 from tif.console import warn
 from tif.errors import InputError, UsageError
 from tif.eval import logs, rows
@@ -274,7 +274,7 @@ def _annotations(
             ref = f"{head}@{named['digest'][:12]}"
     if ref is None:
         return None, None
-    found = store.load(ref)
+    found = join.load(ref, data_dir=request.data_dir)
     assert found.version is not None
     version = found.version
     return found, {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from tif import sources, store
+from tif import join, sources
 from tif.console import say, warn
 from tif.errors import MaskError, UsageError
 from tif.spans import AnnotationSet, Example
@@ -60,7 +60,7 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
         UsageError: when nothing is left to train on, or DPO is to answer a text without a prompt.
         StoreError, InputError, MissingError: for what cannot be read.
     """
-    annotations = store.load(config.masks)
+    annotations = join.load(config.masks, data_dir=config.data_dir)
     tokenizer = load_tokenizer(config.model)
     template = Template.of(tokenizer, config.template)
     chosen, counts = _select(annotations, config)
