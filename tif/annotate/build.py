@@ -59,9 +59,9 @@ def _llm(_source: Source, out: Path, options: Options) -> Annotator:
 
     given = dict(options)
     settings = Settings(given.pop("model", ""), **{name: given.pop(name) for name in _ENDPOINT if name in given})
-    if "policy" in given:
-        given["prompt"] = JudgePrompt.of(given.pop("policy"))
-    return LlmAnnotator(settings, cache=store.folder(out) / "judge.sqlite", **given)
+    prompt = JudgePrompt.of(given.pop("policy", None), given.pop("examples", None))
+    given.setdefault("cache", store.folder(out) / "judge.sqlite")
+    return LlmAnnotator(settings, prompt=prompt, **given)
 
 
 def _manual(source: Source, _out: Path, _options: Options) -> Annotator:
@@ -103,9 +103,11 @@ _ENDPOINT: Final = (
     "max_tokens_total",
 )
 
+_JUDGE: Final = ("policy", "examples", "mentions", "fuzzy", "chunk_chars", "overlap_chars", "cache", "fresh")
+
 _METHODS: Final[dict[str, tuple[tuple[str, ...], Callable[[Source, Path, Options], Annotator]]]] = {
     "ner": (("spacy_model", "labels", "patterns", "question_aware", "n_process"), _ner),
-    "llm": (("model", *_ENDPOINT, "policy", "mentions", "fuzzy", "chunk_chars", "fresh"), _llm),
+    "llm": (("model", *_ENDPOINT, *_JUDGE), _llm),
     "manual": ((), _manual),
     "mlm": (("model", "threshold", "batch_size"), _mlm),
     "surprisal": (("model", "base_model", "threshold", "batch_size"), _surprisal),

@@ -149,6 +149,7 @@ class Endpoint:
         self._cache = cache
         self._key = key
         self._client = client(settings)
+        self._brief = self._client.with_options(max_retries=min(1, settings.max_retries))
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._negotiation = asyncio.Lock()
         self._alone = True
@@ -183,6 +184,15 @@ class Endpoint:
     def keep(self, messages: list[Message], answer: Answer) -> None:
         """Put a usable answer into the cache."""
         self._cache.put(self._cache_key(messages), answer.content, answer.finish)
+
+    async def learn(self, messages: list[Message]) -> None:
+        """Find out what the server understands, whatever the cache holds. The reply is not kept."""
+        await self._negotiate(messages)
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """What the server understands; None before the first answer."""
+        return self._dialect
 
     def observed(self) -> dict[str, Any]:
         """The server's address and dialect."""
@@ -227,13 +237,12 @@ class Endpoint:
         try:
             if probing:
                 # A server that answers 500 to a schema does so every time: one more try tells that from a hiccup.
-                brief = self._client.with_options(max_retries=min(1, self._settings.max_retries))
                 try:
-                    raw = await brief.chat.completions.with_raw_response.create(**body)
+                    raw = await self._post(self._brief, body)
                 except (openai.RateLimitError, openai.APIConnectionError):
-                    raw = await self._client.chat.completions.with_raw_response.create(**body)
+                    raw = await self._post(self._client, body)
             else:
-                raw = await self._client.chat.completions.with_raw_response.create(**body)
+                raw = await self._post(self._client, body)
         except openai.APIConnectionError as error:
             raise self._unreached(error) from None
         except openai.APIStatusError as error:
@@ -245,6 +254,11 @@ class Endpoint:
             raise GarbledError(f"the reply is no chat completion: {short(raw.text)}") from None
         self._cache.count(completion.spent())
         return completion.answer()
+
+    @staticmethod
+    async def _post(client: openai.AsyncOpenAI, body: dict[str, Any]) -> httpx2.Response:
+        # `chat.completions.create` walks the whole body through its type hints, which costs more than all the rest.
+        return await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
 
     def _unreached(self, error: openai.APIConnectionError) -> Exception:
         if isinstance(error, openai.APITimeoutError):

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +64,6 @@ class LlmAnnotator:
         overlap_chars: how much of the text before a piece is repeated in it.
         cache: the file for replies and usage; None keeps them in memory.
         fresh: whether to ask again what the cache knows.
-        asker: who answers instead of the endpoint, e.g. a finished batch.
 
     Raises:
         UsageError: for settings that make no sense, or a key that is missing.
@@ -82,7 +82,6 @@ class LlmAnnotator:
         overlap_chars: int = 300,
         cache: Path | None = None,
         fresh: bool = False,
-        asker: Asker | None = None,
     ) -> None:
         if chunk_chars < max(16, 2 * overlap_chars) or overlap_chars < 0:
             why = f"the overlap is {overlap_chars}"
@@ -94,8 +93,14 @@ class LlmAnnotator:
         self._chunking = (chunk_chars, overlap_chars)
         self._cache_path = cache
         self._fresh = fresh
-        self._asker = asker
+        self._asker: Asker | None = None
         self._observed: dict[str, Any] = {}
+
+    def answered_by(self, asker: Asker) -> LlmAnnotator:
+        """The same annotator, but with somebody else than the endpoint to ask, e.g. a finished batch."""
+        other = copy(self)
+        other._asker = asker
+        return other
 
     def describe(self) -> dict[str, Any]:
         """Everything the outcome depends on; under `usage` what all runs with these settings have spent."""
@@ -209,10 +214,8 @@ class LlmAnnotator:
         if first.reply is not None:
             messages = [*messages, {"role": "assistant", "content": first.reply[:_ECHO]}, again(first.complaints)]
         second = await self._once(asker, messages, text)
-        if first.failed:
-            return second
         if second.failed:
-            return first
+            return second if first.failed and not second.hopeless else first
         # Nothing new the second time: the judge has dropped what it quoted wrongly, and a reviewer should know.
         complaints = second.complaints or (() if set(second.spans) - set(first.spans) else first.complaints)
         return _Verdict((*first.spans, *second.spans), complaints)

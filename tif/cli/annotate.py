@@ -99,6 +99,27 @@ def annotate(
     chunk_chars: Annotated[
         int | None, typer.Option(rich_help_panel=_LLM, help="Longer texts are judged in pieces of so many characters.")
     ] = None,
+    overlap_chars: Annotated[
+        int | None, typer.Option(rich_help_panel=_LLM, help="How much text before a piece is repeated in it.")
+    ] = None,
+    examples: Annotated[
+        Path | None, typer.Option(rich_help_panel=_LLM, help="Solved samples to show, JSONL: prompt, text, quotes.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(rich_help_panel=_LLM, help="File for replies. Default: beside the set's versions.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=_LLM, help="Count requests and tokens, send nothing.")
+    ] = False,
+    price_in: Annotated[
+        float | None, typer.Option(rich_help_panel=_LLM, min=0, help="--dry-run: price of a million prompt tokens.")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option(rich_help_panel=_LLM, min=0, help="--dry-run: price of a million reply tokens.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(rich_help_panel=_LLM, help="submit, status or fetch: through the Batch API.")
+    ] = None,
     # --- models
     base_model: Annotated[
         str | None, typer.Option(rich_help_panel=_MODELS, help="surprisal: a model that never saw the data.")
@@ -143,6 +164,9 @@ def annotate(
         "max_reply_tokens": max_reply_tokens,
         "max_tokens_total": max_tokens_total,
         "chunk_chars": chunk_chars,
+        "overlap_chars": overlap_chars,
+        "examples": examples,
+        "cache": cache,
         "base_model": base_model,
         "threshold": threshold,
         "batch_size": batch_size,
@@ -151,19 +175,38 @@ def annotate(
         **_settings(set_ or []),
     }
     options = {name: value for name, value in given.items() if value is not None}
+    if (dry_run or batch is not None) and method != "llm":
+        raise UsageError(f"--method {method} sends nothing", where="--dry-run" if dry_run else "--batch")
+    if batch not in (None, "submit", "status", "fetch"):
+        raise UsageError(f"unknown step {batch!r}", where="--batch", hint="Known: submit, status, fetch.")
 
-    from tif import sources
+    from tif import sources, store
     from tif.annotate.build import build
     from tif.annotate.run import run
 
     source = sources.load(dataset, data_dir=data_dir, prompt_field=prompt_field, text_field=text_field, limit=limit)
     out = out or Path("annotations", f"{sources.default_name(dataset)}.parquet")
     annotator = build(method, source, out, options)
+    if dry_run:
+        from tif.annotate.estimate import estimate
+
+        emit_json(estimate(annotator, source.examples).row(price_in, price_out))
+        return
+    if batch is not None:
+        from tif.annotate.batch import Batch
+
+        batches = Batch(annotator, store.folder(out) / "judge-batches")
+        if batch != "fetch":
+            emit_json(batches.submit(source.examples) if batch == "submit" else batches.status())
+            return
+        batches.fetch()
+        annotator = batches.judge()
     report = run(
         source,
         annotator,
         out,
-        retry_failed=retry_failed,
+        # A batch's failures are tried again by submitting again, so fetching looks at them again.
+        retry_failed=retry_failed or (batch is not None and out.exists()),
         fresh=fresh,
         force=force,
         message=message,
