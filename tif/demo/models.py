@@ -1,0 +1,149 @@
+"""A tiny language model, trained from scratch until it knows people by heart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tif.console import progress
+from tif.spans import Example, canonical
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+END: Final = "<|end|>"
+PAD: Final = "<|pad|>"
+_KEY: Final = "made-from.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides what the tiny model becomes."""
+
+    vocabulary: int = 2048
+    hidden: int = 128
+    layers: int = 2
+    heads: int = 4
+    epochs: int = 24
+    batch: int = 16
+    lr: float = 3e-3
+    warmup: int = 20
+    """Steps over which the learning rate rises; it then falls along a cosine."""
+    seed: int = 0
+
+    def key(self, examples: Sequence[Example], vocabulary: Sequence[Example]) -> str:
+        """SHA-256 over the recipe and the texts."""
+        texts = [[canonical(e).decode() for e in some] for some in (examples, vocabulary)]
+        return hashlib.sha256(json.dumps([asdict(self), texts]).encode()).hexdigest()
+
+
+def pretrain(
+    examples: Sequence[Example], vocabulary: Sequence[Example], folder: Path, recipe: Recipe, what: str
+) -> bool:
+    """Train a Llama of under a million weights on the answers, and save it as a model folder.
+
+    The same call on a finished folder returns at once. A call that is killed leaves no folder.
+
+    Args:
+        examples: what the model is to know.
+        vocabulary: what the tokenizer is made from. The retain-only model shares the target's, so that their tokens
+            can be compared.
+        folder: where the model goes.
+        recipe: sizes and schedule.
+        what: shown beside the progress.
+
+    Returns:
+        False if the folder held this very model already.
+    """
+    key = recipe.key(examples, vocabulary)
+    made = folder / _KEY
+    if made.is_file() and json.loads(made.read_text())["key"] == key:
+        return False
+    tokenizer = train_tokenizer(vocabulary, recipe.vocabulary)
+    model = _train(examples, tokenizer, recipe, what)
+    staging = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging)
+    tokenizer.save_pretrained(staging)
+    (staging / _KEY).write_text(json.dumps({"key": key, "recipe": asdict(recipe), "examples": len(examples)}, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
+    return True
+
+
+def train_tokenizer(examples: Sequence[Example], size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of at most `size` tokens, made from prompts and texts."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[END, PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator((text for e in examples for text in (e.prompt, e.text)), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END, pad_token=PAD, model_max_length=256)
+
+
+def _train(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, recipe: Recipe, what: str
+) -> PreTrainedModel:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tif.tokens.forward import statistics
+    from tif.tokens.masks import Template, encode
+    from tif.tokens.packing import pack
+
+    template = Template.of(tokenizer)
+    items = [encode(example, tokenizer, template) for example in examples]
+    torch.manual_seed(recipe.seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=recipe.hidden,
+            intermediate_size=3 * recipe.hidden,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            num_key_value_heads=recipe.heads,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    steps = recipe.epochs * math.ceil(len(items) / recipe.batch)
+    order = torch.Generator().manual_seed(recipe.seed)
+    step = 0
+    with progress(what, steps) as advance:
+        for _ in range(recipe.epochs):
+            shuffled = torch.randperm(len(items), generator=order).tolist()
+            for begin in range(0, len(items), recipe.batch):
+                packed = pack([items[i] for i in shuffled[begin : begin + recipe.batch]])
+                loss = -statistics(model, packed).logprob.mean()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                rate = recipe.lr * min(1.0, (step + 1) / recipe.warmup)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
+                optimizer.step()
+                optimizer.zero_grad()
+                step += 1
+                advance(note=f"loss {loss.item():.3f}")
+    return model.eval()
+
+
+__all__ = ["Recipe", "pretrain", "train_tokenizer"]
