@@ -1,0 +1,227 @@
+"""`tif eval` as a whole: numbers against a direct computation, files, resume, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from scipy.stats import hmean, ks_2samp
+
+from tests.eval.conftest import Tiny, make_llama, make_row
+from tif import store
+from tif.errors import InputError, UsageError
+from tif.eval import run as eval_run
+from tif.eval import tofu
+from tif.eval.rows import Row
+from tif.eval.run import Request, run
+from tif.eval.tofu import Settings, evaluate
+from tif.spans import AnnotationSet
+from tif.tokens.masks import Kind, Template, encode
+
+QUICK = Settings(max_new_tokens=6)
+
+
+def as_json(row: Row) -> str:
+    record = {"question": row.question, "answer": row.answer}
+    if row.perturbed:
+        record |= {"paraphrased_answer": row.paraphrased[0], "perturbed_answer": list(row.perturbed)}
+    return json.dumps(record)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "tofu"
+    folder.mkdir()
+    for name, n in (("forget01", 5), ("retain", 4), ("real_authors", 3), ("world_facts", 3)):
+        lines = [as_json(make_row(i)) for i in range(n)]
+        (folder / f"{name}_perturbed.json").write_text("\n".join(lines))
+    return tmp_path
+
+
+def request(model: str, data: Path, **options: object) -> Request:
+    return Request(model, forget="forget01", data_dir=str(data), out=str(data / "out"), **options)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def loss_of(tiny: Tiny, row: Row, text: str) -> float:
+    example = Row("x", row.question, text).texts()[0]
+    encoded = encode(example, tiny.tokenizer, Template.of(tiny.tokenizer))
+    lp = tiny.model(torch.tensor([encoded.input_ids])).logits[0].double().log_softmax(-1)
+    at = [t for t, kind in enumerate(encoded.kinds) if kind != Kind.PROMPT]
+    return -float(np.mean([float(lp[t - 1, encoded.input_ids[t]]) for t in at]))
+
+
+def test_numbers_are_the_definitions(tiny: Tiny) -> None:
+    forget = [make_row(i) for i in range(5)]
+    splits = {
+        "forget": forget,
+        "retain": [make_row(i + 1, part="retain") for i in range(4)],
+        "real_authors": [
+            Row(f"a/{i}", r.question, r.answer, (), r.perturbed) for i, r in enumerate(map(make_row, range(3)))
+        ],
+        "world_facts": [
+            Row(f"w/{i}", r.question, r.answer, (), r.perturbed) for i, r in enumerate(map(make_row, range(2)))
+        ],
+    }
+    found = evaluate(tiny.model, tiny.tokenizer, splits, settings=QUICK)
+    nine = []
+    for part, rows in splits.items():
+        right = np.array([loss_of(tiny, r, r.answer) for r in rows])
+        other = np.array([loss_of(tiny, r, (r.paraphrased or (r.answer,))[0]) for r in rows])
+        wrong = np.array([[loss_of(tiny, r, w) for w in r.perturbed] for r in rows])
+        ratio = np.exp(-wrong.mean(-1)) / np.exp(-other)
+        p = np.exp(-right)
+        assert found.parts[part]["probability"] == pytest.approx(p.mean(), rel=1e-4)
+        if part == "forget":
+            assert found.parts[part]["truth_ratio"] == pytest.approx(np.minimum(ratio, 1 / ratio).mean(), rel=1e-4)
+            continue
+        if part != "retain":
+            p = p / (p + np.exp(-wrong).sum(-1))
+        assert found.parts[part]["truth_ratio"] == pytest.approx(np.maximum(0, 1 - ratio).mean(), rel=1e-4)
+        nine += [p.mean(), found.parts[part]["rougeL_recall"], np.maximum(0, 1 - ratio).mean()]
+    assert found.model_utility == pytest.approx(hmean(nine), rel=1e-4, abs=1e-9)
+    one = found.examples["forget"][0]
+    whole = one["uw_loss"] * one["uw_tokens"] + one["gw_loss"] * one["gw_tokens"]
+    assert whole / one["tokens"] == pytest.approx(one["loss"], rel=1e-6)
+    assert one["uw_tokens"] + one["gw_tokens"] == one["tokens"]
+
+
+def test_what_the_data_lacks_is_null_with_a_reason(tiny: Tiny) -> None:
+    bare = [Row(r.id, r.question, r.answer) for r in (make_row(i, plain=True) for i in range(3))]
+    found = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, settings=QUICK)
+    part = found.parts["forget"]
+    assert part["truth_ratio"] is None
+    assert part["uw_probability"] is None
+    assert found.model_utility is None
+    assert {"forget_truth_ratio", "forget_uw_probability", "model_utility"} <= set(found.reasons)
+    silent = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, settings=Settings(completions=False))
+    assert silent.parts["forget"]["rougeL_recall"] is None
+
+
+def test_spans_come_from_the_set_by_question_and_answer(tiny: Tiny, annotations: AnnotationSet) -> None:
+    bare = [Row(f"f/{i}", r.question, r.answer) for i, r in enumerate(map(make_row, range(7)))]
+    found = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, annotations=annotations, settings=QUICK)
+    marked = evaluate(tiny.model, tiny.tokenizer, {"forget": [make_row(i) for i in range(6)]}, settings=QUICK)
+    ours, theirs = ([r["uw_probability"] for r in e.examples["forget"]] for e in (found, marked))
+    assert ours[:6] == pytest.approx(theirs, rel=1e-4)
+    assert ours[6] is None  # the set does not hold the seventh
+
+
+def test_files_and_forget_quality(
+    tiny: Tiny, model_folder: str, data: Path, annotations: AnnotationSet, tmp_path: Path
+) -> None:
+    masks = tmp_path / "set.parquet"
+    store.save(annotations, masks)
+    first = run(request(model_folder, data, masks=str(masks)), QUICK)
+    assert first["forget_quality"] is None
+    assert "no retain log" in first["forget_quality_reason"]
+    frame = pq.read_table(data / "out" / "examples.parquet").to_pylist()
+    assert len(frame) == 5 + 4 + 3 + 3
+    mean = np.mean([r["uw_probability"] for r in frame if r["part"] == "forget"])
+    assert first["uw_probability"] == pytest.approx(mean)
+    log = data / "retain_log.json"
+    log.write_bytes((data / "out" / "eval.json").read_bytes())
+
+    other = tmp_path / "other"
+    make_llama(len(tiny.tokenizer), 5).save_pretrained(other)
+    tiny.tokenizer.save_pretrained(other)
+    second = run(request(str(other), data, retain_log=str(log)), QUICK)
+    ratios = [json.loads(p.read_text())["per_example"]["forget"]["truth_ratio"] for p in (data / "out/eval.json", log)]
+    assert second["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
+    with pytest.raises(InputError, match="3 questions against 5"):
+        run(request(str(other), data, retain_log=str(log), limit=3), QUICK)
+    forced = run(request(str(other), data, retain_log=str(log), limit=3, force=True), QUICK)
+    assert "3 questions against 5" in forced["forget_quality_forced"]
+
+
+def test_finished_parts_are_not_done_again(model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that dies in its third part goes on there, and its numbers are those of a run that did not die."""
+    real, asked = tofu.score, []
+
+    def dying(model, tokenizer, texts, *args, **options):
+        asked.append(texts[0].id.split("/")[0])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(model, tokenizer, texts, *args, **options)
+
+    monkeypatch.setattr(tofu, "score", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(request(model_folder, data), QUICK)
+    resumed = run(request(model_folder, data), QUICK)
+    assert asked == ["forget", "retain", "real_authors", "real_authors", "world_facts"]
+    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("everything is on the shelf"))
+    again = run(request(model_folder, data), QUICK)
+    assert again["parts"] == resumed["parts"]
+    monkeypatch.undo()
+    fresh = run(Request(model_folder, forget="forget01", data_dir=str(data), out=str(data / "fresh")), QUICK)
+    assert fresh["parts"] == resumed["parts"]
+
+
+def test_other_settings_or_data_are_done_again(model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(request(model_folder, data), QUICK)
+    real, calls = tofu.score, []
+    monkeypatch.setattr(tofu, "score", lambda *a, **o: (calls.append(1), real(*a, **o))[1])
+    run(request(model_folder, data), Settings(max_new_tokens=6, eos="none"))
+    assert len(calls) == 4
+    run(request(model_folder, data, limit=2), Settings(max_new_tokens=6, eos="none"))
+    assert len(calls) == 8
+
+
+def test_a_set_of_another_split_is_refused(model_folder: str, data: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "set.parquet"
+    store.save(AnnotationSet(make_row(99).texts()[:1]), masks)
+    with pytest.raises(InputError, match="no question of the forget split"):
+        run(request(model_folder, data, masks=str(masks)), QUICK)
+
+
+def test_local_files(model_folder: str, tmp_path: Path) -> None:
+    for name in ("f", "r"):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(as_json(make_row(i)) for i in range(3)))
+    options = {"benchmark": "local", "forget": str(tmp_path / "f.jsonl"), "retain": str(tmp_path / "r.jsonl")}
+    found = run(Request(model_folder, out=str(tmp_path / "o"), **options), QUICK)  # type: ignore[arg-type]
+    assert set(found["parts"]) == {"forget", "retain"}
+    with pytest.raises(UsageError, match="no benchmark"):
+        Request(model_folder, benchmark="rwku")
+
+
+def test_command(cli, model_folder: str, data: Path) -> None:
+    out = data / "out"
+    shared = ["--forget", "forget01", "--data-dir", data, "--out", out, "--max-new-tokens", 4, "--limit", 2]
+    done = cli("eval", model_folder, *shared, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert list(found)[:4] == ["model_utility", "forget_quality", "uw_probability", "gw_probability"]
+    assert found["parts"]["forget"]["n"] == 2
+    assert cli("report", out, "--out", data / "r.html").code == 0
+    assert "<h2>Headline</h2>" in (data / "r.html").read_text()
+    assert cli("eval", model_folder, *shared, "--eos", "maybe").code == 2
+    assert cli("eval").code == 2
+    assert cli("eval", data / "nothing", *shared).code == 1
+
+
+@pytest.mark.real
+def test_import_log_command(cli, shared: Path) -> None:
+    log = shared / "logs"
+    done = cli(
+        "eval", "--import-log", log / "retain99_llama2.json", "--retain-log", log / "retain90_llama2.json", "--json"
+    )
+    assert done.code == 0
+    assert json.loads(done.out)["forget_quality"] == pytest.approx(0.9900193288833089)
+    assert "as many as forget01" in done.err
+    refused = cli("eval", "--import-log", log / "retain95_llama2.json", "--retain-log", log / "retain90_llama2.json")
+    assert refused.code == 1
+    assert "200 questions against 40" in refused.err
+    forced = cli(
+        "eval",
+        "--import-log",
+        log / "retain95_llama2.json",
+        "--retain-log",
+        log / "retain90_llama2.json",
+        "--force",
+        "--json",
+    )
+    assert "200 questions against 40" in json.loads(forced.out)["forget_quality_forced"]
