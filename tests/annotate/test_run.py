@@ -1,0 +1,298 @@
+"""Annotating is resumable, keeps what people decided, and loses nothing to a kill."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tif import sources, store
+from tif.annotate.journal import Journal
+from tif.annotate.run import annotate, run
+from tif.errors import InputError, PartialError, ServerError, StoreError, UsageError
+from tif.spans import Example, Span
+
+
+class FirstWords:
+    """Marks each text's first word; fails where told to; remembers what it was asked."""
+
+    name = "first-words"
+
+    def __init__(self, fail=(), stop_after=None, setting=1):
+        self.fail, self.stop_after, self.setting, self.asked = set(fail), stop_after, setting, []
+
+    def describe(self):
+        return {"name": self.name, "version": 1, "setting": self.setting, "usage": {"asked": len(self.asked)}}
+
+    def annotate(self, examples):
+        for example in examples:
+            if self.stop_after is not None and len(self.asked) == self.stop_after:
+                raise ServerError("key refused")
+            self.asked.append(example.id)
+            if example.id in self.fail:
+                yield example.with_spans((), status="failed", error="would not")
+            else:
+                yield example.with_spans([Span(0, example.text.index(" "), source=self.name)])
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    file = tmp_path / "people.jsonl"
+    rows = [{"prompt": f"Who is number {i}?", "text": f"Person{i} is number {i}."} for i in range(10)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "set.parquet"
+
+
+def load(dataset, **options):
+    return sources.load(str(dataset), **options)
+
+
+def test_a_finished_run_asks_nothing_and_makes_no_version_again(dataset, out):
+    first = run(load(dataset), FirstWords(), out)
+    again = FirstWords()
+    second = run(load(dataset), again, out)
+    assert (first.new, first.reused, second.new, second.reused) == (10, 0, 0, 10)
+    assert again.asked == []
+    assert [v.number for v in store.versions(out)] == [1]
+    assert second.set.examples == first.set.examples
+
+
+def test_what_was_finished_before_an_error_is_not_asked_again(dataset, out):
+    with pytest.raises(ServerError):
+        run(load(dataset), FirstWords(stop_after=4), out)
+    assert not out.exists()
+    rest = FirstWords()
+    report = run(load(dataset), rest, out)
+    assert (report.reused, report.new, len(rest.asked)) == (4, 6, 6)
+    assert report.line == "4 reused · 6 new · 0 failed"
+
+
+def test_a_higher_limit_goes_on_from_the_lower_one(dataset, out):
+    run(load(dataset, limit=3), FirstWords(), out)
+    more = FirstWords()
+    assert run(load(dataset), more, out).reused == 3
+    assert len(more.asked) == 7
+
+
+def test_other_settings_and_fresh_begin_anew(dataset, out):
+    run(load(dataset), FirstWords(), out)
+    other, fresh = FirstWords(setting=2), FirstWords()
+    run(load(dataset), other, out)
+    run(load(dataset), fresh, out, fresh=True)
+    assert (len(other.asked), len(fresh.asked)) == (10, 10)
+
+
+def test_failures_are_saved_told_and_retried_alone(dataset, out):
+    with pytest.raises(PartialError, match=r"2 of 10 examples failed \(the first is people/0003: would not\)"):
+        annotate(load(dataset), FirstWords(fail={"people/0003", "people/0007"}), out)
+    saved = store.load(out).by_id()
+    assert (saved["people/0003"].status, saved["people/0003"].error) == ("failed", "would not")
+    untold = FirstWords()
+    assert run(load(dataset), untold, out).failed == 2
+    assert untold.asked == [], "without --retry-failed a failure stands"
+    retry = FirstWords(fail={"people/0007"})
+    report = run(load(dataset), retry, out, retry_failed=True)
+    assert sorted(retry.asked) == ["people/0003", "people/0007"]
+    assert (report.reused, report.new, report.failed) == (8, 1, 1)
+
+
+def test_retrying_with_another_method_says_so(dataset, out):
+    run(load(dataset), FirstWords(fail={"people/0003"}), out)
+    report = run(load(dataset), FirstWords(setting=2), out, retry_failed=True)
+    method = report.set.provenance.method
+    assert (report.failed, method["setting"], method["others_by"]["setting"]) == (0, 2, 1)
+
+
+def test_what_a_person_decided_is_kept_unless_forced(dataset, out):
+    first = run(load(dataset), FirstWords(), out).set
+    corrected = replace(first.examples[2], spans=(Span(11, 17, source="Ana"),), status="corrected")
+    store.save(first.replaced([corrected]), out, author="Ana")
+    report = run(load(dataset), FirstWords(setting=2), out)
+    assert report.kept == 1
+    assert report.set.by_id()[corrected.id] == corrected
+    forced = run(load(dataset), FirstWords(setting=2), out, force=True)
+    assert forced.set.by_id()[corrected.id].status == "auto"
+
+
+def test_a_dataset_that_lacks_a_decided_record_is_refused(dataset, out):
+    first = run(load(dataset), FirstWords(), out).set
+    store.save(first.replaced([replace(first.examples[9], status="accepted")]), out)
+    with pytest.raises(UsageError, match=r"would overwrite 'people/0009', which a person accepted"):
+        run(load(dataset, limit=5), FirstWords(), out)
+    assert run(load(dataset, limit=5), FirstWords(), out, force=True).dropped == 5
+
+
+def test_a_correction_made_while_the_annotator_runs_survives(dataset, out):
+    first = run(load(dataset), FirstWords(), out).set
+
+    class Slow(FirstWords):
+        def annotate(self, examples):
+            for number, example in enumerate(super().annotate(examples)):
+                if number == 5:
+                    store.save(first.replaced([replace(first.examples[0], status="corrected")]), out)
+                yield example
+
+    report = run(load(dataset), Slow(setting=2), out)
+    assert (report.kept, report.set.examples[0].status) == (1, "corrected")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (lambda xs: [*xs, xs[0]], "twice, or unasked"),
+        (lambda xs: xs[:-1], "nothing for 1 examples"),
+        (lambda xs: [replace(xs[0], text=xs[0].text + "!"), *xs[1:]], "with another text"),
+    ],
+)
+def test_an_annotator_is_held_to_its_promise(dataset, out, wrong, told):
+    class Liar(FirstWords):
+        def annotate(self, examples):
+            yield from wrong(list(super().annotate(examples)))
+
+    with pytest.raises(InputError, match=told):
+        run(load(dataset), Liar(), out)
+
+
+def test_a_torn_journal_line_costs_that_line_only(dataset, tmp_path):
+    examples = load(dataset).examples
+    with Journal(tmp_path, {"name": "x"}) as journal:
+        for example in examples:
+            journal.add(example)
+    whole = journal.path.read_bytes()
+    for cut in range(len(whole) - 400, len(whole)):
+        journal.path.write_bytes(whole[:cut])
+        finished = whole[:cut].count(b"\n") - 1  # the header
+        with Journal(tmp_path, {"name": "x"}) as again:
+            before = again.read(examples)
+            assert finished <= len(before) <= finished + 1
+            again.add(examples[-1])
+            assert again.read(examples) == before | {examples[-1].id: examples[-1]}
+
+
+def test_one_run_at_a_time(tmp_path):
+    with (
+        Journal(tmp_path, {"name": "x"}),
+        pytest.raises(StoreError, match="another run with these settings"),
+        Journal(tmp_path, {"name": "x"}),
+    ):
+        pass
+
+
+SLOW_PLUGIN = """
+import time
+from tif.spans import Span
+class Slow:
+    name = "slow"
+    def describe(self):
+        return {"name": "slow", "version": 1}
+    def annotate(self, examples):
+        for example in examples:
+            time.sleep(0.004)
+            yield example.with_spans([Span(0, example.text.index(" "), source="slow")])
+"""
+
+
+PLUGIN_PROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "slow-tif"
+version = "1.0"
+[project.entry-points."tif.annotators"]
+slow = "slow_tif:Slow"
+[tool.setuptools]
+py-modules = ["slow_tif"]
+"""
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """The environment with a third-party annotator installed into it."""
+    project, site = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
+    (project / "slow_tif.py").write_text(SLOW_PLUGIN)
+    (project / "pyproject.toml").write_text(PLUGIN_PROJECT)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(site), str(project)], check=True, capture_output=True)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(Path.cwd())])}
+
+
+def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):
+    file = tmp_path / "many.jsonl"
+    file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(250)))
+    command = [sys.executable, "-m", "tif", "annotate", "--method", "slow", "--dataset", str(file), "--out"]
+
+    def start(out):
+        return subprocess.Popen([*command, str(out)], env=plugin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    whole, killed = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
+    process = start(whole)
+    assert process.wait() == 0, process.stderr.read().decode()
+    dice, kills, counted = random.Random(7), 0, []
+    while True:
+        process = start(killed)
+        journal, begun = store.folder(killed), time.monotonic()
+        while not list(journal.glob("journal-*.jsonl")) and process.poll() is None:
+            assert time.monotonic() - begun < 60
+            time.sleep(0.01)
+        if kills < 4:
+            time.sleep(dice.uniform(0.02, 0.25))
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+        (path,) = journal.glob("journal-*.jsonl")
+        counted.append(path.read_bytes().count(b'"key"'))
+        process.stderr.close()
+        process.stdout.close()
+        if process.returncode == 0:
+            break
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+    times = Counter(line["id"] for line in lines if "id" in line)
+    assert set(times.values()) == {1}, "a finished example was done again"
+    assert counted == sorted(counted)
+    assert 0 < counted[0] < 250, "the kill came too early or too late to prove anything"
+    assert store.load(killed).examples == store.load(whole).examples
+
+
+def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, plugin):
+    file, out = tmp_path / "many.jsonl", tmp_path / "set.parquet"
+    file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(250)))
+    command = [sys.executable, "-m", "tif", "annotate", "--method", "slow", "--dataset", str(file), "--out", str(out)]
+    process = subprocess.Popen(command, env=plugin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list(store.folder(out).glob("journal-*.jsonl")) and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    again = subprocess.run(command, env=plugin, capture_output=True, text=True, check=True)
+    reused = int(again.stderr.split(" reused")[0].split()[-1])
+    assert reused > 0
+    assert f"{reused} reused · {250 - reused} new · 0 failed" in again.stderr
+
+
+def test_manual_renews_its_own_and_nobody_elses(tmp_path, cli):
+    file, out = tmp_path / "people.jsonl", tmp_path / "set.parquet"
+    file.write_text('{"text": "Mara left.", "quotes": ["Mara"]}\n{"text": "Ilo left.", "quotes": ["Ilo"]}')
+    arguments = ["annotate", "--method", "manual", "--dataset", file, "--out", out, "--json"]
+    assert json.loads(cli(*arguments).out)["counts"]["accepted"] == 2
+    before = store.load(out)
+    store.save(before.replaced([replace(before.examples[1], spans=(Span(4, 8, source="Ana"),))]), out)
+    file.write_text('{"text": "Mara left.", "quotes": ["left"]}\n{"text": "Ilo left.", "quotes": ["Ilo"]}')
+    assert json.loads(cli(*arguments).out)["kept"] == 1
+    after = store.load(out)
+    assert [[e.quote(s) for s in e.spans] for e in after] == [["left"], ["left"]]
+    assert after.examples[0] == Example("people/0000", "", "Mara left.", (Span(5, 9, source="manual"),), "accepted")
