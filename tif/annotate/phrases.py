@@ -75,7 +75,7 @@ def _titles(doc: Any) -> list[Phrase]:
         span = doc.char_span(start, end, alignment_mode="expand")
         words = tuple(token for token in span if not token.is_punct)
         if words:
-            found.append(Phrase(start, end, "title", span.root, words))
+            found.append(Phrase(start, end, "title", _root(words), words))
     return found
 
 
@@ -128,7 +128,13 @@ def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
     if words:
         for token in rest:
             taken[token.i] = True
-        yield Phrase(rest[0].idx, rest[-1].idx + len(rest[-1]), "name", ent.root, words, "", ent.label_)
+        yield Phrase(rest[0].idx, rest[-1].idx + len(rest[-1]), "name", _root(words), words, "", ent.label_)
+
+
+def _root(words: tuple[Any, ...]) -> Any:
+    """The first word that hangs from outside. `Span.root` says the same, but checks the whole text at each call."""
+    inside = {word.i for word in words}
+    return next((word for word in words if word.head.i not in inside or word.head.i == word.i), words[-1])
 
 
 __all__ = ["Kind", "Phrase", "phrases"]

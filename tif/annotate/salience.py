@@ -189,7 +189,15 @@ def of_something(c: Candidate) -> bool:
 @rule(-0.75)
 def not_asked(c: Candidate) -> bool:
     """Who, when and which ask for a name or a date: common nouns around it are wording."""
+    if c.question.asks == "place" and c.dep == "pobj":
+        return False  # `under the stairs` says where as well as a name does.
     return c.question.asks in ("name", "time", "place", "value") and c.phrase.kind == "noun"
+
+
+@rule(-1.5)
+def asked_about(c: Candidate) -> bool:
+    """A title that a who, when or where question names is what is asked about, not what is asked for."""
+    return c.question.asks in ("name", "time", "place") and c.phrase.kind == "title" and all(c.given)
 
 
 @rule(+0.25)
