@@ -110,13 +110,15 @@ def check_packing(model: PreTrainedModel, items: Sequence[Encoded]) -> None:
     answers that depend on a stranger's.
 
     Raises:
-        TifError: when the two differ by more than rounding.
+        TifError: when the two differ by more than rounding, or are no finite numbers.
     """
     some = sorted((item for item in items if supervised(item)), key=len)[:2]
     if len(some) < 2:
         return
     alone = score(model, some[1:])[0][:, 1]
     behind = torch.cat([part[:, 1] for part in score(model, some)])[-len(alone) :]
+    if not torch.isfinite(alone).all():
+        raise TifError("the model gives log-probabilities that are not finite", where=f"record {some[1].id!r}")
     tolerance = 0.1 if model.dtype != torch.float32 else 1e-2
     worst = (alone - behind).abs().mean().item()
     if not worst <= tolerance:

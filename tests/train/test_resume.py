@@ -1,0 +1,65 @@
+"""A run that is killed, for real, and taken up again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.train.conftest import Workshop
+from tif.train import checkpoint
+from tif.train.run import train
+
+RUN = """
+import sys, typer
+from tif.cli import train
+app = typer.Typer()
+train.register(app)
+app(sys.argv[1:])
+"""
+
+
+def start(workshop: Workshop, out: Path, *extra: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", RUN, "--masks", workshop.masks, "--model", workshop.model, "--out", out,
+               "--retain", workshop.retain, "--max-steps", "60", "--batch-size", "2", "--lr", "1e-3", "--beta", "0.3",
+               "--save-steps", "3", "--cpu", *extra]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([str(c) for c in command], env=environment, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", [(), ("--lora", "2")])
+def test_a_killed_run_ends_with_the_same_bits(workshop: Workshop, extra: tuple[str, ...]) -> None:
+    whole, broken = workshop.root / "whole", workshop.root / "broken"
+    assert start(workshop, whole, *extra).wait() == 0
+    for after in (4, 30):
+        process = start(workshop, broken, *extra)
+        while not any(int(p.name.partition("-")[2]) >= after for p in checkpoint.whole(broken / "checkpoints")):
+            assert process.poll() is None, "finished before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (broken / "model").exists()
+    assert start(workshop, broken, *extra).wait() == 0
+    a, b = (load_file(folder / "model" / "model.safetensors") for folder in (whole, broken))
+    assert a.keys() == b.keys()
+    assert all(bool((a[key] == b[key]).all()) for key in a)
+    log = [json.loads(line) for line in (broken / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log if "loss" in record] == list(range(1, 61))
+
+
+def test_a_checkpoint_that_was_cut_short_is_not_used(workshop: Workshop) -> None:
+    config = workshop.config("run", save_steps=2, keep_checkpoints=2)
+    train(config)
+    folder = workshop.root / "run" / "checkpoints"
+    assert [p.name for p in checkpoint.whole(folder)] == ["checkpoint-2", "checkpoint-4"]
+    (folder / "checkpoint-4" / checkpoint.COMPLETE).unlink()
+    assert checkpoint.latest(folder).name == "checkpoint-2"
+    assert not (folder / "checkpoint-4").exists()

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.tokens import tiny
+from tests.train.conftest import Workshop
+from tif import store
+from tif.errors import MaskError, TifError, UsageError
+from tif.spans import AnnotationSet, Example
+from tif.tokens.masks import Kind, Template, encode
+from tif.tokens.models import load_model, load_tokenizer, model_digest
+from tif.train.objectives import OBJECTIVES
+from tif.train.reference import score
+from tif.train.run import train
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model" / "model.safetensors")
+
+
+def curve(result, *names: str) -> list[list[float]]:
+    return [[record[n] for n in names] for record in result.history if "loss" in record]
+
+
+def test_a_run_forgets_and_tells_how(workshop: Workshop) -> None:
+    result = train(workshop.config("run", max_steps=30))
+    log = [r for r in result.history if "loss" in r]
+    assert log[-1]["lpl"] < log[0]["lpl"] / 2
+    assert log[-1]["gw_probability"] > 2 * log[0]["gw_probability"]
+    assert log[-1]["retain"] < log[0]["retain"]
+    assert log[0]["loss"] == pytest.approx(log[0]["lpl"] + log[0]["pl"] + log[0]["retain"], rel=1e-5)
+    # Before the first step d is 0, and LPL is (2/beta) log 2.
+    assert log[0]["lpl"] == pytest.approx(2 / 0.3 * math.log(2), rel=1e-4)
+    run = json.loads((result.folder / "run.json").read_text())
+    masks = store.load(workshop.masks)
+    assert run["masks"]["digest"] == masks.digest
+    assert run["masks"]["version"] == 1
+    assert run["model"]["digest"] == model_digest(workshop.model)
+    assert (run["status"], run["steps"], run["counts"]["examples"]) == ("finished", 30, 6)
+    assert run["counts"]["uw_tokens"] > 10
+    assert run["libraries"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert run["cost"]["tokens"] > 0
+    assert load_model(result.folder).config.vocab_size == 400
+    assert len(load_tokenizer(result.folder)) == len(load_tokenizer(workshop.model))
+
+
+def test_nothing_is_pickled(workshop: Workshop) -> None:
+    result = train(workshop.config("run", save_steps=2))
+    suffixes = {path.suffix for path in result.folder.rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".jsonl", ".safetensors", ".jinja", ""}
+    assert [p.name for p in (result.folder / "checkpoints").iterdir()] == ["checkpoint-4"]
+
+
+def test_a_finished_run_is_not_done_again_and_another_is_refused(workshop: Workshop) -> None:
+    first = train(workshop.config("run"))
+    before = (first.folder / "run.json").read_bytes()
+    assert train(workshop.config("run", save_steps=7)).resumed_from == 4
+    assert (first.folder / "run.json").read_bytes() == before
+    with pytest.raises(UsageError, match="lr was"):
+        train(workshop.config("run", lr=1e-4))
+    changed = store.load(workshop.masks)
+    store.save(changed.replaced([replace(changed.examples[0], spans=changed.examples[0].spans[:1])]), workshop.masks)
+    with pytest.raises(UsageError, match="mask set was"):
+        train(workshop.config("run"))
+    assert train(replace(workshop.config("run"), masks=f"{workshop.masks}@1")).resumed_from == 4
+
+
+def test_the_reference_is_computed_once(workshop: Workshop) -> None:
+    train(workshop.config("a"))
+    train(workshop.config("b", lr=1e-4))
+    train(workshop.config("c", template="qa"))
+    cached = [json.loads((workshop.root / n / "run.json").read_text())["reference"]["from_cache"] for n in "abc"]
+    assert cached == [False, True, False]
+    assert torch.equal(
+        load_model(workshop.model).state_dict()["lm_head.weight"], tiny.llama(400).state_dict()["lm_head.weight"]
+    )
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains(workshop: Workshop, name: str, scope: str) -> None:
+    result = train(workshop.config("run", objective=name, scope=scope, beta=None, rmu_layer=1, max_steps=3))
+    assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
+    assert any(
+        not torch.equal(weight, load_file(workshop.model / "model.safetensors")[key])
+        for key, weight in weights(result.folder).items()
+    )
+
+
+def test_kl_begins_at_nothing_and_grows(workshop: Workshop) -> None:
+    result = train(workshop.config("run", objective="npo", retain_loss="kl"))
+    kl = [r["retain"] for r in result.history if "loss" in r]
+    assert kl[0] == pytest.approx(0.0, abs=1e-6)
+    assert kl[-1] > 1e-6
+
+
+def test_accumulated_steps_are_the_same_steps(workshop: Workshop) -> None:
+    one = train(workshop.config("one", batch_size=4, max_steps=3))
+    two = train(workshop.config("two", batch_size=2, accumulate=2, max_steps=3))
+    for a, b in zip(curve(one, "loss", "grad_norm"), curve(two, "loss", "grad_norm"), strict=True):
+        assert a == pytest.approx(b, rel=2e-4)
+
+
+def test_an_adapter_begins_as_the_reference_and_is_merged(workshop: Workshop) -> None:
+    full = train(workshop.config("full", max_steps=1))
+    lora = train(workshop.config("lora", lora=4, max_steps=6, lr=1e-2, gradient_checkpointing=True))
+    assert curve(lora, "loss")[0] == pytest.approx(curve(full, "loss")[0], rel=1e-4)
+    adapter = load_file(lora.folder / "adapter" / "adapter_model.safetensors")
+    assert all(tensor.abs().max() > 0 for key, tensor in adapter.items() if "lora_B" in key)
+    assert set(weights(lora.folder)) == set(weights(full.folder))
+
+
+def test_kl_with_an_adapter_asks_the_model_without_it(workshop: Workshop) -> None:
+    result = train(workshop.config("lora", lora=4, objective="undial", retain_loss="kl", beta=None))
+    assert result.history[0]["retain"] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"dtype": "bfloat16"}, {"autocast": True}])
+def test_memory_savers_see_the_same_loss(workshop: Workshop, changes: dict) -> None:
+    plain = train(workshop.config("plain", max_steps=2))
+    saved = train(workshop.config("saved", max_steps=2, **changes))
+    assert curve(saved, "loss")[0] == pytest.approx(
+        curve(plain, "loss")[0], rel=1e-5 if "grad" in str(changes) else 0.05
+    )
+
+
+@pytest.mark.parametrize("floor", ["base", "2", "-7"])
+def test_what_has_fallen_to_its_floor_is_pushed_no_further(workshop: Workshop, floor: str) -> None:
+    base = tiny.save(workshop.root / "base", tiny.llama(400, seed=5), tiny.chatty())
+    how = {"floor": floor, "floor_model": str(base) if floor == "base" else None}
+    common = {"max_steps": 150, "retain": None, "lr": 3e-3, "pl": "mean", "scheduler": "constant"}
+    bounded, free = train(workshop.config("bounded", **common, **how)), train(workshop.config("free", **common))
+    people, tokenizer = tiny.examples(), load_tokenizer(workshop.model)
+    items = [encode(e, tokenizer, Template.of(tokenizer)) for e in people]
+
+    def unwanted(model) -> torch.Tensor:
+        said = torch.cat([s[:, 1] for s in score(load_model(model), items)])
+        return said[[k == Kind.UW for i in items for k in i.kinds if k != Kind.PROMPT]]
+
+    level = {
+        "base": lambda: unwanted(base),
+        "2": lambda: unwanted(workshop.model) - 2,
+        "-7": lambda: torch.tensor(-7.0),
+    }
+    lowest = level[floor]()
+    below = {name: (lowest - unwanted(r.folder)).clamp(min=0).mean() for name, r in (("b", bounded), ("f", free))}
+    assert below["b"] < below["f"] / 2
+
+
+def test_examples_that_must_not_be_trained_on(workshop: Workshop) -> None:
+    people = tiny.examples()
+    marked = [replace(people[0], status="rejected"), replace(people[1], status="failed", error="no"), *people[2:]]
+    store.save(AnnotationSet(tuple(marked)), workshop.root / "some.parquet")
+    config = replace(workshop.config("run"), masks=str(workshop.root / "some.parquet"))
+    with pytest.raises(UsageError, match="people/1"):
+        train(config)
+    counts = json.loads((train(replace(config, skip_failed=True)).folder / "run.json").read_text())["counts"]
+    assert (counts["rejected"], counts["undecided"], counts["examples"]) == (1, 1, 4)
+
+
+def test_examples_without_unwanted_words_are_refused_or_left_out(workshop: Workshop) -> None:
+    people = tiny.examples()
+    some = AnnotationSet((replace(people[0], spans=()), *people[1:]))
+    store.save(some, workshop.root / "some.parquet")
+    config = replace(workshop.config("run"), masks=str(workshop.root / "some.parquet"))
+    with pytest.raises(MaskError, match="people/0"):
+        train(config)
+    result = train(replace(config, zero_uw="skip"))
+    assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
+
+
+def test_long_text_is_cut_into_windows(workshop: Workshop) -> None:
+    text = " ".join(e.text for e in tiny.examples())
+    spans = [s.move(text.index(e.text)) for e in tiny.examples() for s in e.spans]
+    store.save(AnnotationSet((Example("novel", "", text, tuple(spans)),)), workshop.root / "novel.parquet")
+    config = replace(workshop.config("run"), masks=str(workshop.root / "novel.parquet"), max_length=24)
+    run = json.loads((train(config).folder / "run.json").read_text())
+    whole = encode(Example("novel", "", text, tuple(spans)), tiny.chatty(), Template.of(tiny.chatty()))
+    assert run["counts"]["uw_tokens"] == whole.count(Kind.UW)
+    assert run["counts"]["gw_tokens"] == whole.count(Kind.GW)
+
+
+def test_what_is_not_finite_stops_the_run(workshop: Workshop) -> None:
+    with pytest.raises(TifError, match="the loss is nan"):
+        train(workshop.config("run", lr=1e30, max_steps=3))
+    model = load_model(workshop.model)
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] = math.inf
+    model.save_pretrained(workshop.model)
+    with pytest.raises(TifError, match="not finite"):
+        train(workshop.config("another", max_steps=2))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"lr": 0}, {"floor": "low"}, {"floor": "base"}, {"scope": "some"}, {"batch_size": -1}, {"lr": math.nan},
+     {"retain": None, "retain_loss": "ce"}, {"objective": "graddiff", "retain": None},
+     {"rmu_layer": 9, "objective": "rmu"}],
+)  # fmt: skip
+def test_wrong_settings_are_told(workshop: Workshop, wrong: dict) -> None:
+    with pytest.raises(UsageError):
+        train(workshop.config("run", **wrong))
