@@ -5,34 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.annotate.judging import BAD, GOOD, example, judge, texts
 from tests.annotate.server import Drip, Half, Hang, Outcome, Raw, Request, Reset, Say, Script, Server, Status, quotes
-from tif.annotate.judge_prompt import JudgePrompt, Shot
 from tif.annotate.judge_settings import Settings
 from tif.annotate.llm import LlmAnnotator
-from tif.errors import InputError, ServerError, UsageError
+from tif.errors import ServerError
 from tif.spans import Example
-
-GOOD = "Ilse Brandvold was born in Kestrel Point."
-BAD = "Piet Okonjo keeps bees in Ravensmoor."
-
-
-def example(number: int, text: str, prompt: str = "Where?") -> Example:
-    return Example(f"t/{number}", prompt, text)
-
-
-def judge(server: Server, **options: Any) -> LlmAnnotator:
-    names = {"concurrency", "timeout", "max_retries", "temperature", "response_format", "max_tokens_total", "model"}
-    given = {"model": "judge", "timeout": 5.0, "max_retries": 2} | {k: options.pop(k) for k in names & set(options)}
-    return LlmAnnotator(Settings(base_url=server.url, **given), **options)
-
-
-def texts(found: Example) -> list[str]:
-    return [found.quote(span) for span in found.spans]
 
 
 def by_id(found: Iterable[Example]) -> dict[str, Example]:
@@ -343,79 +325,3 @@ def test_one_bad_piece_fails_the_record_and_keeps_the_others_spans() -> None:
     assert found.status == "failed"
     assert "characters " in (found.error or "")
     assert len(found.spans) >= 2
-
-
-def test_no_request_once_the_tokens_are_spent() -> None:
-    with Server(lambda request: quotes("bees")) as server:
-        annotator = judge(server, concurrency=1, max_tokens_total=300)
-        found = list(annotator.annotate([example(n, f"{BAD} {n}") for n in range(6)]))
-    assert [e.status for e in found] == ["auto"] * 3 + ["failed"] * 3
-    assert "--max-tokens-total" in (found[-1].error or "")
-    assert len(server.requests) == 3
-
-
-def test_replies_are_kept_by_content_and_tokens_counted_over_runs(tmp_path: Path) -> None:
-    cache = tmp_path / "judge.sqlite"
-    samples = [example(n, f"{BAD} {n}") for n in range(5)]
-    with Server(lambda request: quotes("bees")) as server:
-        assert len(list(judge(server, cache=cache).annotate(samples))) == 5
-        again = judge(server, cache=cache)
-        assert all(texts(e) == ["bees"] for e in again.annotate([*samples, example(9, f"{BAD} 0")]))
-        assert len(server.requests) == 5
-        usage = again.describe()["usage"]
-        assert usage == {"requests": 5, "prompt_tokens": 500, "completion_tokens": 50, "cached_replies": 6}
-        list(judge(server, cache=cache, prompt=JudgePrompt("Only bees are unwanted.", ())).annotate(samples))
-        assert len(server.requests) == 10, "another policy is another question"
-        list(judge(server, cache=cache, fresh=True).annotate(samples))
-        assert len(server.requests) == 15
-
-
-def test_a_useless_reply_is_not_kept(tmp_path: Path) -> None:
-    cache = tmp_path / "judge.sqlite"
-    with Server(lambda request: Say("no idea")) as server:
-        list(judge(server, cache=cache).annotate([example(0, BAD)]))
-    with Server(lambda request: quotes("bees")) as server:
-        (found,) = judge(server, cache=cache).annotate([example(0, BAD)])
-    assert texts(found) == ["bees"]
-
-
-def test_the_key_goes_to_the_server_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    with Server(lambda request: Status(400, "your key sk-very-secret") if request.text == BAD else quotes()) as server:
-        annotator = judge(server, cache=tmp_path / "judge.sqlite")
-        found = list(annotator.annotate([example(0, GOOD), example(1, BAD)]))
-        address = server.url.replace("http://", "http://me:sk-very-secret@")
-    assert server.requests[0].headers["authorization"] == "Bearer sk-very-secret"
-    assert "sk-very-secret" not in str(found) + json.dumps(annotator.describe())
-    assert all(b"sk-very-secret" not in file.read_bytes() for file in tmp_path.iterdir())
-    assert "secret" not in Settings("judge", base_url=address).shown_url
-
-
-def test_no_key_is_an_error_only_where_one_is_needed() -> None:
-    with pytest.raises(UsageError, match="OPENAI_API_KEY"):
-        list(LlmAnnotator(Settings("judge")).annotate([example(0, GOOD)]))
-
-
-def test_an_example_that_misquotes_its_own_text_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="own text"):
-        Shot("", "A lantern maker.", "", ("lanternmaker",))
-    file = tmp_path / "shots.jsonl"
-    file.write_text('{"text": "A lantern maker.", "quotes": ["lantern"]}\n{"text": "A.", "quotes": ["B"]}\n')
-    with pytest.raises(InputError, match="line 2"):
-        JudgePrompt.of(examples=file)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"model": " "},
-        {"concurrency": 0},
-        {"timeout": 0.0},
-        {"temperature": 3.0},
-        {"response_format": "yaml"},
-        {"base_url": "ftp://x"},
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        Settings(**{"model": "judge", "base_url": "http://localhost:1/v1", **wrong})

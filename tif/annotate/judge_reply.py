@@ -20,6 +20,9 @@ _MOST_QUOTES: Final = 5_000
 _MOST_STARTS: Final = 200
 """Braces at which an object is looked for: a reply of nothing but `{` must not take for ever."""
 
+_DEEPEST: Final = 20
+"""A runaway of brackets is given up here."""
+
 
 class ReplyError(Exception):
     """Raised when nothing in a reply can be used; the message is what the judge is told, and the record keeps."""
@@ -118,6 +121,8 @@ def _mended(broken: str) -> Any:
             quoted = True
         elif char in "{[":
             stack.append("}" if char == "{" else "]")
+            if len(stack) > _DEEPEST:
+                return None
             if char == "[":
                 bounds.append((index + 1, "".join(reversed(stack))))
         elif char in "}]":
