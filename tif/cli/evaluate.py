@@ -23,7 +23,7 @@ def evaluate(
     model: Annotated[str | None, typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, model folder or hub id.")] = (
         None
     ),
-    benchmark: Annotated[str, typer.Option(help="tofu, or local (JSONL files of the same fields).")] = "tofu",
+    benchmark: Annotated[str, typer.Option(help="tofu, muse, or local (JSONL files of TOFU's fields).")] = "tofu",
     forget: Annotated[str, typer.Option(help="TOFU split; with local, a file.")] = "forget10",
     retain: Annotated[str | None, typer.Option(help="With local: the file of what is to be kept.")] = None,
     data_dir: Annotated[str | None, typer.Option(help=_DATA)] = None,
@@ -119,7 +119,10 @@ def _show(record: dict[str, Any], as_json: bool) -> None:
         if name in record:
             value, why = record[name], record.get(f"{name}_reason")
             emit(f"{name:16} {'-' if value is None else f'{value:.4g}'}{f'  ({why})' if why else ''}")
-    parts = record["parts"]
+    for name, value in record.get("muse", {}).items():
+        values = value.items() if isinstance(value, dict) else [("", value)]
+        emit(f"{name:20} " + "  ".join(f"{n} {v:.4g}".strip() for n, v in values if v is not None))
+    parts = record.get("parts", {})
     if record.get("forget_quality_forced"):
         emit(f"forget quality was forced: {record['forget_quality_forced']}")
     for part, values in parts.items():

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ class Request:
     model: str
     """Model folder, run folder of `tif train`, or hub id."""
     benchmark: str = "tofu"
-    """`tofu`, or `local` for JSONL files of the same fields."""
+    """`tofu`, `muse`, or `local` for JSONL files of TOFU's fields."""
     forget: str = "forget10"
     """TOFU split, or a local file."""
     retain: str | None = None
@@ -60,7 +61,7 @@ class Request:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if self.benchmark not in ("tofu", "local"):
+        if self.benchmark not in ("tofu", "muse", "local"):
             raise UsageError(f"no benchmark {self.benchmark!r}", hint="Known: tofu, muse, local.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
@@ -73,6 +74,8 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
         TifError: for a model, data, annotations or a retain log that cannot be used; for a retain log of other
             questions unless forced.
     """
+    if request.benchmark == "muse":
+        return _run_muse(request)
     log = logs.read(request.retain_log) if request.retain_log else None
     run_info = read_run(request.model)
     annotations, masks = _annotations(request, run_info)
@@ -80,17 +83,10 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
     out = Path(request.out) if request.out else default_out(request.model, digest)
-    loaded: list[Any] = []
-
-    def load() -> Any:
-        if not loaded:
-            model = load_model(request.model, dtype=request.dtype)
-            loaded.append(model.to(request.device or pick_device()))
-        return loaded[0]
-
-    # The weights' type is part of what is scored: bfloat16 gives other digits.
-    shelf = Shelf(out / "parts", f"{digest} {request.dtype or 'stored'}")
-    found = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf)
+    shelf = _shelf(request, out, digest)
+    found = evaluate_lazily(
+        _loader(request), tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf
+    )
     if annotations is not None and found.parts["forget"]["uw_probability"] is None:
         raise InputError(
             "no question of the forget split has unwanted words in this set",
@@ -108,6 +104,59 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
     record |= forget_quality(record, log, force=request.force)
     write(record, found, out)
     return record | {"out": str(out)}
+
+
+def _run_muse(request: Request) -> dict[str, Any]:
+    """MUSE's numbers; a retain model's `eval.json` as retain log gives PrivLeak its reference AUC."""
+    from tif.eval import muse
+
+    areas = None
+    if request.retain_log:
+        try:
+            areas = parse_json(Path(request.retain_log).read_text(encoding="utf-8"))["muse"]["attacks"]
+        except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+            hint = "Give the eval.json of `tif eval RETAIN_MODEL --benchmark muse`."
+            where = request.retain_log
+            raise InputError("is no MUSE evaluation of tif", where=where, why=str(error)[:120], hint=hint) from None
+    tokenizer = load_tokenizer(request.model)
+    digest = model_digest(request.model)
+    out = Path(request.out) if request.out else default_out(request.model, digest)
+    found, frames = muse.evaluate(
+        _loader(request),
+        tokenizer,
+        request.data_dir,
+        shelf=_shelf(request, out, digest),
+        limit=request.limit,
+        retain_areas=areas,
+    )
+    record = {
+        "tif": __version__,
+        "schema": SCHEMA,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "benchmark": "muse",
+        "limit": request.limit,
+        "model": {"spec": request.model, "digest": digest},
+        "retain_log": request.retain_log,
+        "run": read_run(request.model),
+        "muse": found,
+    }
+    _save(record, frames, out)
+    return record | {"out": str(out)}
+
+
+def _loader(request: Request) -> Callable[[], Any]:
+    """The model, loaded when it is first asked for."""
+
+    @cache
+    def load() -> Any:
+        return load_model(request.model, dtype=request.dtype).to(request.device or pick_device())
+
+    return load
+
+
+def _shelf(request: Request, out: Path, digest: str) -> Shelf:
+    # The weights' type is part of what is scored: bfloat16 gives other digits.
+    return Shelf(out / "parts", f"{digest} {request.dtype or 'stored'}")
 
 
 def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
@@ -174,12 +223,16 @@ def forget_quality(record: Mapping[str, Any], log: logs.Log | None, *, force: bo
 
 
 def write(record: Mapping[str, Any], found: Evaluation, out: Path) -> None:
-    """`examples.parquet` and `eval.json` in `out`, each whole or not at all.
+    """Write `examples.parquet` and `eval.json` in `out`, each whole or not at all.
 
     Raises:
         InputError: if the folder cannot be written to.
     """
-    frame = [{"part": part, **row} for part, examples in found.examples.items() for row in examples]
+    _save(record, found.examples, out)
+
+
+def _save(record: Mapping[str, Any], examples: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
+    frame = [{"part": part, **row} for part, found in examples.items() for row in found]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(frame), sink, compression="zstd")
     try:
@@ -193,7 +246,7 @@ def write(record: Mapping[str, Any], found: Evaluation, out: Path) -> None:
 def headline(record: Mapping[str, Any]) -> dict[str, Any]:
     """What `tif eval --json` prints: the record without per-example columns, headline first."""
     left_out = ("per_example", "retain_truth_ratio")
-    first = {name: record[name] for name in HEADLINE}
+    first = {name: record[name] for name in HEADLINE if name in record}
     return first | {name: value for name, value in record.items() if name not in left_out and name not in first}
 
 

@@ -1,0 +1,104 @@
+"""MUSE on made-up files, against its definitions; on the real files as far as a tiny model goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from rouge_score.rouge_scorer import RougeScorer
+
+from tests.eval.conftest import PEOPLE, Tiny
+from tif.errors import InputError, MissingError
+from tif.eval import muse, privacy
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    def write(name: str, value: object) -> None:
+        path = tmp_path / "muse_news" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value))
+
+    texts = [f"{name} left {town} as a {job} and wrote {book}. " * 3 for name, town, job, book in PEOPLE]
+    pairs = [{"question": f"Where is {n} from?", "answer": t} for n, t, _, _ in PEOPLE]
+    write("verbmem/forget.json", [{"prompt": t[:40], "gt": t[40:]} for t in texts])
+    for part in ("forget", "retain"):
+        write(f"knowmem/{part}_qa.json", pairs[2:])
+        write(f"knowmem/{part}_qa_icl.json", pairs[:2])
+    for part, some in (("forget", texts), ("holdout", [t[::-1] for t in texts]), ("retain", texts[1:])):
+        write(f"privleak/{part}.json", some)
+    return tmp_path
+
+
+@torch.no_grad()
+def greedy(tiny: Tiny, prompt: str, tokens: int) -> str:
+    ids = tiny.tokenizer(prompt)["input_ids"]
+    n = len(ids)
+    for _ in range(tokens):
+        ids.append(int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax()))
+        if ids[-1] == tiny.tokenizer.eos_token_id:
+            break
+    return tiny.tokenizer.decode(ids[n:], skip_special_tokens=True)
+
+
+def test_numbers_are_the_definitions(tiny: Tiny, data: Path) -> None:
+    found, frames = muse.evaluate(lambda: tiny.model, tiny.tokenizer, data)
+    scorer = RougeScorer(["rougeL"], use_stemmer=False)
+    records = json.loads((data / "muse_news/verbmem/forget.json").read_text())
+    expected = []
+    for record, row in zip(records, frames["verbmem_forget"], strict=True):
+        said = greedy(tiny, record["prompt"], 128)
+        assert row["completion"] == said.strip()
+        ids = tiny.tokenizer(record["gt"], add_special_tokens=False)["input_ids"][:128]
+        expected.append(scorer.score(tiny.tokenizer.decode(ids), said.strip())["rougeL"].fmeasure)
+    assert found["verbmem_forget"]["rougeL_f1"] == pytest.approx(sum(expected) / len(expected))
+
+    qa = json.loads((data / "muse_news/knowmem/forget_qa.json").read_text())
+    solved = json.loads((data / "muse_news/knowmem/forget_qa_icl.json").read_text())
+    for record, row in zip(qa, frames["knowmem_forget"], strict=True):
+        prompt = muse.few_shot([(r["question"], r["answer"]) for r in solved], record["question"])
+        said = greedy(tiny, prompt, 32)
+        for stop in muse.STOP:
+            said = said.split(stop)[0]
+        assert row["completion"] == said.strip()
+
+    areas = privacy.auc(*([r["min_k"] for r in frames[f"privleak_{p}"]] for p in ("forget", "holdout")))
+    assert found["privleak"] == pytest.approx(100 * ((1 - areas) - 0.5) / 0.5)
+    against, _ = muse.evaluate(lambda: tiny.model, tiny.tokenizer, data, retain_areas=found["attacks"] | {"min_k": 0.6})
+    assert against["privleak"] == pytest.approx(100 * ((1 - areas) - 0.4) / 0.4)
+
+
+def test_command_and_its_retain_log(cli, model_folder: str, data: Path) -> None:
+    out = data / "out"
+    first = cli("eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--out", out, "--limit", 2, "--json")
+    assert first.code == 0, first.err
+    found = json.loads(first.out)["muse"]
+    assert found["knowmem_retain"]["n"] == 2
+    again = cli(
+        "eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--out", out, "--limit", 2,
+        "--retain-log", out / "eval.json", "--json",
+    )  # fmt: skip
+    if found["attacks"]["min_k"] < 1:
+        assert json.loads(again.out)["muse"]["privleak"] == 0
+    bad = cli("eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--retain-log", data / "x.json")
+    assert bad.code == 1
+    assert "no MUSE evaluation" in bad.err
+
+
+def test_missing_and_malformed_files_are_one_line(tiny: Tiny, data: Path) -> None:
+    (data / "muse_news/verbmem/forget.json").write_text('[{"prompt": "a", "gt": 3}]')
+    with pytest.raises(InputError, match="no text in field 'gt'"):
+        muse.evaluate(lambda: tiny.model, tiny.tokenizer, data)
+    (data / "muse_news/verbmem/forget.json").unlink()
+    with pytest.raises(MissingError, match=r"verbmem/forget.json is not in the data folder"):
+        muse.evaluate(lambda: tiny.model, tiny.tokenizer, data)
+
+
+@pytest.mark.real
+def test_on_the_real_files(tiny: Tiny, shared: Path) -> None:
+    found, frames = muse.evaluate(lambda: tiny.model, tiny.tokenizer, shared / "muse_news", limit=2)
+    assert found["verbmem_forget"]["n"] == found["knowmem_forget"]["n"] == 2
+    assert all(0 <= area <= 1 for area in found["attacks"].values())
+    assert len(frames["privleak_holdout"]) == 2

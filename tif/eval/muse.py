@@ -1,0 +1,189 @@
+"""The MUSE benchmark: VerbMem, KnowMem and PrivLeak (arXiv 2407.06460, section 3 and `metrics/` of its code).
+
+    VerbMem   ROUGE-L F1 of 128 greedy tokens against the text that really follows, cut to 128 tokens
+    KnowMem   ROUGE-L F1 of 32 greedy tokens after ten solved examples, cut where the next question would begin
+    PrivLeak  min-k 40% AUC of forget against holdout texts, relative to the retain model's
+
+MUSE's own code leaves words unstemmed; open-unlearning stems them. Both are given: `rougeL_f1` and `rougeL_f1_stemmed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tif.console import progress
+from tif.errors import InputError, MissingError
+from tif.eval import privacy
+from tif.eval.complete import complete, rouge
+from tif.eval.score import score
+from tif.eval.shelf import Shelf
+from tif.eval.tofu import mean_of
+from tif.sources import find_local, read_records
+from tif.spans import Example
+from tif.tokens.masks import Template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+VERBATIM_TOKENS: Final = 128
+KNOWLEDGE_TOKENS: Final = 32
+STOP: Final = ("\n\n", "\nQuestion", "Question:")
+WINDOW: Final = 2048
+"""Tokens of a text that membership inference looks at."""
+
+Rows = list[dict[str, Any]]
+
+
+def evaluate(
+    load: Callable[[], PreTrainedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    data_dir: str | Path | None,
+    *,
+    shelf: Shelf | None = None,
+    limit: int | None = None,
+    retain_areas: Mapping[str, float] | None = None,
+) -> tuple[dict[str, Any], dict[str, Rows]]:
+    """All of MUSE.
+
+    Args:
+        load: gives the model; asked only for what is not on the shelf.
+        tokenizer: its tokenizer.
+        data_dir: folder with MUSE's `verbmem`, `knowmem` and `privleak`, or with `muse_news` of them.
+        shelf: where finished parts are kept.
+        limit: at most so many rows of each file.
+        retain_areas: AUC by attack of a retain model (its `attacks`), for PrivLeak; MUSE's default is 0.5.
+
+    Returns:
+        The numbers, and per-example rows by part.
+
+    Raises:
+        MissingError: if a file is not there.
+        InputError: for a record without the fields it needs.
+    """
+    shelf = shelf or Shelf(None, "")
+    frames: dict[str, Rows] = {"verbmem_forget": _verbatim(load, tokenizer, data_dir, shelf, limit)}
+    for part in ("forget", "retain"):
+        frames[f"knowmem_{part}"] = _knowledge(load, tokenizer, data_dir, shelf, limit, part)
+    for part in ("forget", "holdout", "retain"):
+        frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, shelf, limit, part)
+    names = ("loss", "zlib", "min_k", "min_k_plus_plus")
+    found: dict[str, Any] = {}
+    for part in ("verbmem_forget", "knowmem_forget", "knowmem_retain"):
+        found[part] = {"n": len(frames[part])}
+        found[part] |= {name: mean_of(frames[part], name) for name in ("rougeL_f1", "rougeL_f1_stemmed")}
+    found["attacks"] = {
+        name: privacy.auc(*([r[name] for r in frames[f"privleak_{part}"]] for part in ("forget", "holdout")))
+        for name in names
+    }
+    base = (retain_areas or {}).get("min_k", 0.5)
+    found["privleak"] = privacy.privleak(found["attacks"]["min_k"], base)
+    found["privleak_retain_auc"] = base
+    return found, frames
+
+
+def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
+    """Solved examples, then the question, as MUSE puts them."""
+    solved = "".join(f"Question: {q}\nAnswer: {a}\n\n" for q, a in examples)
+    return f"{solved}Question: {question}\nAnswer:"
+
+
+def _verbatim(
+    load: Callable[[], PreTrainedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    data_dir: str | Path | None,
+    shelf: Shelf,
+    limit: int | None,
+) -> Rows:
+    rows = _read("forget", "verbmem", ("prompt", "gt"), data_dir, limit)
+    said = _say(load, tokenizer, shelf, "verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
+    truths = []
+    for row in rows:
+        ids = tokenizer(row["gt"], add_special_tokens=False)["input_ids"][:VERBATIM_TOKENS]
+        truths.append(str(tokenizer.decode(ids, skip_special_tokens=True)))
+    return [_compared(row["prompt"], truth, text) for row, truth, text in zip(rows, truths, said, strict=True)]
+
+
+def _knowledge(
+    load: Callable[[], PreTrainedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    data_dir: str | Path | None,
+    shelf: Shelf,
+    limit: int | None,
+    part: str,
+) -> Rows:
+    rows = _read(f"{part}_qa", "knowmem", ("question", "answer"), data_dir, limit)
+    solved = [
+        (r["question"], r["answer"]) for r in _read(f"{part}_qa_icl", "knowmem", ("question", "answer"), data_dir, None)
+    ]
+    prompts = [few_shot(solved, r["question"]) for r in rows]
+    said = _say(load, tokenizer, shelf, f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
+    return [_compared(row["question"], row["answer"], text) for row, text in zip(rows, said, strict=True)]
+
+
+def _membership(
+    load: Callable[[], PreTrainedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    data_dir: str | Path | None,
+    shelf: Shelf,
+    limit: int | None,
+    part: str,
+) -> Rows:
+    texts = [r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)]
+    examples = [Example(f"privleak/{part}/{i:04d}", "", text) for i, text in enumerate(texts)]
+    options = {"eos": "none", "max_length": WINDOW}
+
+    def make() -> Any:
+        with progress(f"scoring privleak {part}", len(examples)) as advance:
+            return score(load(), tokenizer, examples, Template.of(tokenizer), options=options, advance=advance)
+
+    found = shelf.scores(f"privleak_{part}.scores", [options, texts], make)
+    columns = privacy.attacks([found[e.id] for e in examples], texts)
+    return [{"id": e.id} | {name: values[i] for name, values in columns.items()} for i, e in enumerate(examples)]
+
+
+def _say(
+    load: Callable[[], PreTrainedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    shelf: Shelf,
+    name: str,
+    prompts: Sequence[str],
+    tokens: int,
+    stop: tuple[str, ...],
+) -> list[str]:
+    def make() -> list[str]:
+        ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
+        with progress(f"completing {name}", len(prompts)) as advance:
+            return complete(load(), tokenizer, ids, max_new_tokens=tokens, stop=stop, advance=advance)
+
+    return shelf.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
+
+
+def _compared(question: str, truth: str, said: str) -> dict[str, Any]:
+    return {
+        "question": question,
+        "answer": truth,
+        "completion": said,
+        "rougeL_f1": rouge(truth, said, stemmer=False)["rougeL_f1"],
+        "rougeL_f1_stemmed": rouge(truth, said)["rougeL_f1"],
+    }
+
+
+def _read(
+    name: str, folder: str, fields: Sequence[str], data_dir: str | Path | None, limit: int | None
+) -> list[dict[str, str]]:
+    path = find_local(name, data_dir, folder, f"muse_news/{folder}", f"muse_books/{folder}")
+    # `forget.json` lies in several of MUSE's folders; only the one that was asked for will do.
+    if path is None or path.parent.name != folder:
+        raise MissingError(f"{folder}/{name}.json is not in the data folder", hint="Give MUSE's folder as --data-dir.")
+    found = []
+    for place, record in read_records(path):
+        for field in fields:
+            if not isinstance(record.get(field), str):
+                raise InputError(f"no text in field {field!r}", where=place)
+        found.append({field: record[field] for field in fields})
+    return found[:limit]
+
+
+__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "evaluate", "few_shot"]
