@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tif.compare import first_difference
@@ -206,18 +206,22 @@ def trimmed(span: Span, text: str) -> Span:
 
 
 def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Spans sorted as an example wants them, duplicates dropped. Overlaps are left for the example to refuse."""
-    return tuple(sorted(dict.fromkeys(spans), key=lambda s: (s.start, s.end, s.label)))
+    """Spans sorted as an example wants them, without those that lie inside another of their label.
+
+    Those say nothing new. Spans that overlap otherwise are left for the example to refuse.
+    """
+    found: list[Span] = []
+    furthest: dict[str, int] = {}
+    for span in sorted(spans, key=lambda s: (s.start, -s.end, s.label)):
+        if span.end > furthest.get(span.label, 0):
+            found.append(span)
+            furthest[span.label] = span.end
+    return tuple(sorted(found, key=lambda s: (s.start, s.end, s.label)))
 
 
 def base_of(annotations: AnnotationSet) -> str | None:
     """What a file says of the version that it was exported from."""
     return annotations.version.digest[:BASE_LENGTH] if annotations.version else None
-
-
-def shifted(spans: Iterable[Span], source: str) -> tuple[Span, ...]:
-    """Spans that say they are from `source`."""
-    return tuple(replace(span, source=source) for span in spans)
 
 
 def _short(value: str) -> str:
