@@ -1,0 +1,1 @@
+"""Correcting spans by hand in a browser: `tif spans edit`."""
