@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+
+from tests.tokens import tiny
+from tif import store
+from tif.spans import AnnotationSet
+
+
+def test_masks_are_shown_and_counted(cli, tmp_path) -> None:
+    model = tiny.save(tmp_path / "tiny", tiny.llama(400), tiny.chatty())
+    store.save(AnnotationSet(tuple(tiny.examples())), tmp_path / "people.parquet")
+    shown = cli("masks", tmp_path / "people.parquet", "--tokenizer", model, "--limit", 1)
+    assert shown.code == 0
+    assert "6 examples" in shown.out
+    assert "people/1" not in shown.out
+    found = json.loads(cli("masks", tmp_path / "people.parquet", "--tokenizer", model, "--json").out)
+    assert found["coverage"]["spans"] == 7
+    for example, person in zip(found["examples"], tiny.examples(), strict=True):
+        tokens = example["tokens"]
+        assert "".join(t["text"] for t in tokens if t["start"] >= 0) == person.text
+        marked = "".join(t["text"] for t in tokens if t["kind"] == "uw")
+        # White space of its own is no unwanted word.
+        assert all("".join(person.quote(span).split()) in "".join(marked.split()) for span in person.spans)
+
+
+def test_what_cannot_be_read_is_told_in_a_line(cli, tmp_path) -> None:
+    store.save(AnnotationSet(tuple(tiny.examples())), tmp_path / "people.parquet")
+    for tokenizer in (tmp_path, tmp_path / "missing", tmp_path / "people.parquet"):
+        result = cli("masks", tmp_path / "people.parquet", "--tokenizer", tokenizer)
+        assert result.code == 1
+        assert result.err.startswith("error: ")
+        assert "Traceback" not in result.err
