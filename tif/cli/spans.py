@@ -27,8 +27,9 @@ Theirs = Annotated[bool, typer.Option("--theirs", help="Where both sides changed
 
 def register(app: typer.Typer) -> None:
     """Put the group on the command line."""
-    from tif.cli import quality
+    from tif.cli import edit, quality
 
+    edit.register(spans)
     quality.register(spans)
     app.add_typer(spans, name="spans")
 
@@ -248,22 +249,38 @@ def import_(
 
 @spans.command()
 def merge(
-    other: SetArg,
-    into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set that takes the changes.")],
-    base: Annotated[str, typer.Option(help="SET@N that both grew from.")],
+    sets: Annotated[list[str], typer.Argument(metavar="SET[@N]...", help="What to merge.")],
+    into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set that takes the changes, or the votes.")],
+    base: Annotated[str | None, typer.Option(help="Three-way: SET@N that both grew from.")] = None,
+    vote: Annotated[int | None, typer.Option(help="Keep characters that so many of the sets mark.")] = None,
+    union: Annotated[bool, typer.Option("--union", help="The same as --vote 1.")] = False,
+    intersect: Annotated[bool, typer.Option("--intersect", help="Keep what all of the sets mark.")] = False,
     ours: Ours = False,
     theirs: Theirs = False,
     message: Message = "",
     author: Author = "",
 ) -> None:
-    """Bring into SET what another copy of it changed since BASE: a three-way merge.
+    """Merge annotators by vote, or bring into SET what another copy of it changed since BASE.
+
+    Example: tif spans merge ner.parquet mlm.parquet llm.parquet --vote 2 --into voted.parquet
 
     Example: tif spans merge colleague.parquet --into tofu10.parquet --base tofu10.parquet@1
     """
+    if [base is not None, vote is not None, union, intersect].count(True) != 1:
+        hint = "Give one of --vote N, --union, --intersect, or --base SET@N for two people's edits."
+        raise UsageError("say how to merge", hint=hint)
+    if base is None:
+        from tif.annotate import ensemble
+
+        need = vote if vote is not None else 1 if union else len(sets)
+        _saved(str(into), ensemble.merge_votes(sets, need, into, message=message, author=_author(author)))
+        return
+    if len(sets) != 1:
+        raise UsageError(f"{len(sets)} sets for one base", hint="Bring in one after the other.")
     from tif.annotate import exchange
 
     outcome = exchange.merge_sets(
-        other, into, base, prefer=_side(ours, theirs), message=message, author=_author(author)
+        sets[0], into, base, prefer=_side(ours, theirs), message=message, author=_author(author)
     )
     _saved(str(into), outcome.merged)
     say(f"{len(outcome.changed)} records changed, {len(outcome.conflicts)} conflicts")

@@ -206,17 +206,8 @@ def trimmed(span: Span, text: str) -> Span:
 
 
 def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Spans sorted as an example wants them, without those that lie inside another of their label.
-
-    Those say nothing new. Spans that overlap otherwise are left for the example to refuse.
-    """
-    found: list[Span] = []
-    furthest: dict[str, int] = {}
-    for span in sorted(spans, key=lambda s: (s.start, -s.end, s.label)):
-        if span.end > furthest.get(span.label, 0):
-            found.append(span)
-            furthest[span.label] = span.end
-    return tuple(sorted(found, key=lambda s: (s.start, s.end, s.label)))
+    """Spans sorted as an example wants them, duplicates dropped. Overlaps are left for the example to refuse."""
+    return tuple(sorted(dict.fromkeys(spans), key=lambda s: (s.start, s.end, s.label)))
 
 
 def base_of(annotations: AnnotationSet) -> str | None:
