@@ -3,8 +3,8 @@
     python benchmarks/ner.py [--repeat 5] [--workers 2]
 
 The texts are made here: short answers with prompts, and long documents without. Both sides see the same strings and run
-the same components; runs alternate and the median of the ratios of neighbouring runs is printed. The first two ratios are
-of CPU time, which other work on the machine disturbs little; the last is of wall-clock time and wants idle cores.
+the same components; runs alternate and the median of the ratios of neighbouring runs is printed. The first two ratios
+are of CPU time, which other work on the machine disturbs little; the last is of wall-clock time and wants idle cores.
 """
 
 from __future__ import annotations
@@ -71,9 +71,8 @@ def main() -> None:
         def annotate(examples: list[Example] = examples) -> object:
             return sum(len(e.spans) for e in ours.annotate(examples))
 
-        print(
-            f"{name}: annotate / bare nlp.pipe = {ratio(annotate, bare, args.repeat, time.process_time):.3f}  (limit 1.15)"
-        )
+        cost = ratio(annotate, bare, args.repeat, time.process_time)
+        print(f"{name}: annotate / bare nlp.pipe = {cost:.3f}  (limit 1.15)", flush=True)
 
     many = documents(60, draw)
     shared = NerAnnotator(n_process=args.workers, batch_size=4)
