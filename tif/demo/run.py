@@ -30,8 +30,9 @@ from tif.errors import MissingError
 from tif.spans import AnnotationSet
 
 TITLE: Final = "tif demo: eight people forgotten"
-METHODS: Final = {"tpo": {"beta": 0.3}, "npo": {"beta": 0.1}}
-"""Objectives and what they do not share."""
+METHODS: Final = {"tpo": {"beta": 0.6}, "npo": {"beta": 0.3}}
+"""Objectives and what they do not share: the largest, so the gentlest, beta of 0.1, 0.3 and 0.6 with which each brings
+the probability of unwanted words below 0.1."""
 SHARED: Final = {"lr": 3e-4, "batch_size": 8, "max_steps": 60, "weight_decay": 0.0, "warmup": 0.1}
 """What both methods share. Neither has a retain term, as both were published for TOFU: what is kept is the method's own
 doing. The number of steps is fixed beforehand, and the last step is what is evaluated."""
