@@ -63,7 +63,7 @@ def main() -> None:
     args = parser.parse_args()
     draw = random.Random(0)
     ours = NerAnnotator()
-    for name, examples in (("short answers", answers(400, draw)), ("long documents", documents(12, draw))):
+    for name, examples in (("short answers", answers(400, draw)), ("long documents", documents(4, draw))):
 
         def bare(examples: list[Example] = examples) -> object:
             return sum(len(doc) for doc in ours._nlp.pipe((e.text for e in examples), batch_size=128))
@@ -74,9 +74,9 @@ def main() -> None:
         cost = ratio(annotate, bare, args.repeat, time.process_time)
         print(f"{name}: annotate / bare nlp.pipe = {cost:.3f}  (limit 1.15)", flush=True)
 
-    many = documents(60, draw)
-    shared = NerAnnotator(n_process=args.workers, batch_size=4)
-    alone = NerAnnotator(batch_size=4)
+    many = documents(16, draw)
+    shared = NerAnnotator(n_process=args.workers, batch_size=2)
+    alone = NerAnnotator(batch_size=2)
 
     def one() -> object:
         return list(alone.annotate(many))

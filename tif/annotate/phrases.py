@@ -64,13 +64,14 @@ def phrases(doc: Any) -> list[Phrase]:
 def _titles(doc: Any) -> list[Phrase]:
     """Quoted stretches that begin with a capital: titles of works, names of prizes, what somebody said."""
     found = []
-    for match in _QUOTED.finditer(doc.text):
+    text = doc.text  # spaCy joins it anew at each access
+    for match in _QUOTED.finditer(text):
         start, end = match.span("double" if match["double"] is not None else "single")
-        while start < end and doc.text[start] in _EDGE:
+        while start < end and text[start] in _EDGE:
             start += 1
-        while end > start and doc.text[end - 1] in _EDGE:
+        while end > start and text[end - 1] in _EDGE:
             end -= 1
-        if start == end or not (doc.text[start].isupper() or doc.text[start].isdigit()):
+        if start == end or not (text[start].isupper() or text[start].isdigit()):
             continue
         span = doc.char_span(start, end, alignment_mode="expand")
         words = tuple(token for token in span if not token.is_punct)
