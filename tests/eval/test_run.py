@@ -225,3 +225,20 @@ def test_import_log_command(cli, shared: Path) -> None:
         "--json",
     )
     assert "200 questions against 40" in json.loads(forced.out)["forget_quality_forced"]
+
+
+def test_attacks_have_numbers_and_a_shelf_of_their_own(model_folder: str, data: Path) -> None:
+    plain = run(request(model_folder, data), QUICK)
+    rounded = run(request(model_folder, data, attack="nf4"), QUICK)
+    relearnt = run(request(model_folder, data, attack="relearn"), QUICK)
+    losses = [found["parts"]["forget"]["loss"] for found in (plain, rounded, relearnt)]
+    assert len(set(losses)) == 3
+    assert losses[2] < losses[0]
+    with pytest.raises(UsageError, match="no attack"):
+        request(model_folder, data, attack="fire")
+
+
+def test_make_retain_log_says_what_is_missing(cli) -> None:
+    said = cli("eval", "--make-retain-log")
+    assert said.code == 2
+    assert "fine-tuned without the forget set" in said.err

@@ -45,6 +45,10 @@ def evaluate(
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16. [default: as stored]")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps. [default: the best there is]")] = None,
     import_log: Annotated[str | None, typer.Option(metavar="FILE", help="Read another project's log instead.")] = None,
+    attack: Annotated[
+        str | None, typer.Option(help="Evaluate after relearn (a short relearning) or nf4 (4-bit quantization).")
+    ] = None,
+    make_retain_log: Annotated[bool, typer.Option(help="Say how to get a retain log where there is none.")] = False,
     force: Annotated[bool, typer.Option(help="Compare logs of different questions all the same.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -57,6 +61,12 @@ def evaluate(
         found = read_log(import_log, retain_log, force=force)
         _show(found, as_json)
         return
+    if make_retain_log:
+        raise UsageError(
+            "a retain log needs a model that was fine-tuned without the forget set, and --make-retain-log trains none",
+            hint="With such a model: `tif eval RETAIN_MODEL --out DIR` with the same options, then --retain-log "
+            "DIR/eval.json. Without one, all numbers but forget quality can still be had.",
+        )
     if model is None:
         raise UsageError("no model given", hint="tif eval RUN_OR_MODEL, or --import-log FILE.")
     for name, value, known in (("--eos", eos, ("gw", "none")), ("--truth-ratio", truth_ratio, ("loss", "probability"))):
@@ -76,7 +86,9 @@ def evaluate(
         max_new_tokens=max_new_tokens,
         completions=completions,
     )
-    request = Request(model, benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device)
+    request = Request(
+        model, benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device, attack
+    )
     record = run(request, settings)
     say(f"wrote {Path(record['out']) / 'eval.json'}")
     _show(headline(record), as_json)

@@ -100,7 +100,9 @@ class Entry:
         run = read_run(str(run_folder)) or record.get("run")
         log = run_folder / "log.jsonl"
         history = [parse_json(line) for line in log.read_text().splitlines() if line.strip()] if log.is_file() else []
-        name = label or (run_folder.name if folder.name == "eval" else folder.name)
+        # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
+        inside = (run_folder / "run.json").is_file()
+        name = label or (run_folder.name + folder.name.removeprefix("eval") if inside else folder.name)
         return cls(name, record, examples, scores, run, history)
 
     def mean(self, part: str, column: str) -> tuple[float, float, float] | None:

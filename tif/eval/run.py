@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 from tif import __version__, join, store
 from tif.console import warn
 from tif.errors import InputError, UsageError
-from tif.eval import logs, rows
+from tif.eval import attack, logs, rows
 from tif.eval.shelf import Shelf
 from tif.eval.tofu import Evaluation, Settings, evaluate_lazily
 from tif.sources import is_file, parse_json
 from tif.spans import AnnotationSet
 from tif.store import atomic_write
+from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, model_digest
 
 SCHEMA: Final = 1
@@ -59,10 +60,16 @@ class Request:
     force: bool = False
     dtype: str | None = None
     device: str | None = None
+    attack: str | None = None
+    """`relearn` or `nf4`: evaluate the model after it."""
 
     def __post_init__(self) -> None:
         if self.benchmark not in ("tofu", "muse", "local"):
             raise UsageError(f"no benchmark {self.benchmark!r}", hint="Known: tofu, muse, local.")
+        if self.attack not in (None, "relearn", "nf4"):
+            raise UsageError(f"no attack {self.attack!r}", hint="Known: relearn, nf4.")
+        if self.attack == "relearn" and self.benchmark == "muse":
+            raise UsageError("--attack relearn needs questions and answers", hint="Use it with tofu or local.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
 
@@ -82,11 +89,10 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
     splits = _splits(request)
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
-    out = Path(request.out) if request.out else default_out(request.model, digest)
+    out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
     shelf = _shelf(request, out, digest)
-    found = evaluate_lazily(
-        _loader(request), tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf
-    )
+    load = _loader(request, lambda model: _relearn(model, tokenizer, splits, settings))
+    found = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf)
     if annotations is not None and found.parts["forget"]["uw_probability"] is None:
         raise InputError(
             "no question of the forget split has unwanted words in this set",
@@ -95,6 +101,7 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
         )
     record = describe(found, settings) | {
         "benchmark": request.benchmark,
+        "attack": request.attack,
         "forget": request.forget,
         "limit": request.limit,
         "model": {"spec": request.model, "digest": digest},
@@ -120,7 +127,7 @@ def _run_muse(request: Request) -> dict[str, Any]:
             raise InputError("is no MUSE evaluation of tif", where=where, why=str(error)[:120], hint=hint) from None
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
-    out = Path(request.out) if request.out else default_out(request.model, digest)
+    out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
     found, frames = muse.evaluate(
         _loader(request),
         tokenizer,
@@ -144,19 +151,29 @@ def _run_muse(request: Request) -> dict[str, Any]:
     return record | {"out": str(out)}
 
 
-def _loader(request: Request) -> Callable[[], Any]:
-    """The model, loaded when it is first asked for."""
+def _loader(request: Request, relearn: Callable[[Any], None] | None = None) -> Callable[[], Any]:
+    """The model, loaded when it is first asked for, and attacked if that was asked for."""
 
     @cache
     def load() -> Any:
-        return load_model(request.model, dtype=request.dtype).to(request.device or pick_device())
+        model = load_model(request.model, dtype=request.dtype).to(request.device or pick_device())
+        if request.attack == "nf4":
+            attack.quantize(model)
+        if request.attack == "relearn" and relearn is not None:
+            relearn(model)
+        return model
 
     return load
 
 
+def _relearn(model: Any, tokenizer: Any, splits: Mapping[str, Sequence[rows.Row]], settings: Settings) -> None:
+    attack.relearn(model, tokenizer, splits["forget"], Template.of(tokenizer, settings.template))
+
+
 def _shelf(request: Request, out: Path, digest: str) -> Shelf:
-    # The weights' type is part of what is scored: bfloat16 gives other digits.
-    return Shelf(out / "parts", f"{digest} {request.dtype or 'stored'}")
+    # The weights' type is part of what is scored: bfloat16 gives other digits. Relearning depends on the forget rows.
+    after = f" {request.attack} {request.forget} {request.limit}" if request.attack else ""
+    return Shelf(out / "parts", f"{digest} {request.dtype or 'stored'}{after}")
 
 
 def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
@@ -297,11 +314,15 @@ def read_run(model: str) -> dict[str, Any] | None:
     return found
 
 
-def default_out(model: str, digest: str) -> Path:
-    """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: a model's folder is not ours to write to."""
+def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
+    """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: a model's folder is not ours to write to.
+
+    An attack has a folder of its own, so that both sides of it can be reported.
+    """
+    after = f"-{attacked}" if attacked else ""
     if (Path(model) / "run.json").is_file():
-        return Path(model) / "eval"
-    return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}")
+        return Path(model) / f"eval{after}"
+    return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{after}")
 
 
 def pick_device() -> str:

@@ -1,0 +1,96 @@
+"""Does what was forgotten come back? The same scores after a short relearning, or after 4-bit quantization.
+
+    relearn   one epoch of plain language modelling on the forget set, learning rate 2e-5, batches of 32 examples
+              (OpenUnlearning, arXiv 2506.12618, section 4.2)
+    nf4       every linear layer's weight rounded to 4-bit NormalFloat in blocks of 64 and back (QLoRA, arXiv
+              2305.14314, appendix E; attack: arXiv 2410.16454). Exact on any device; bitsandbytes is not needed
+
+Either changes the model in place: load it anew for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+import torch
+
+from tif.console import progress
+from tif.eval.rows import Row
+from tif.tokens.masks import Kind, Template, encode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Attack = Literal["relearn", "nf4"]
+ATTACKS: Final = ("relearn", "nf4")
+RATE: Final = 2e-5
+EXAMPLES: Final = 32
+BLOCK: Final = 64
+
+NF4: Final = (
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+)  # fmt: skip
+"""The sixteen values of NormalFloat (QLoRA, appendix E)."""
+
+
+def relearn(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    template: Template,
+    *,
+    epochs: int = 1,
+) -> None:
+    """Train on questions and answers, with AdamW without weight decay, in the order of a fixed seed."""
+    model.float().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(0)
+    encoded = [encode(row.texts()[0], tokenizer, template) for row in rows]
+    with progress("relearning", epochs * len(rows)) as advance:
+        for _ in range(epochs):
+            order = torch.randperm(len(rows), generator=generator).tolist()
+            for at in range(0, len(order), EXAMPLES):
+                batch = [encoded[i] for i in order[at : at + EXAMPLES]]
+                total = sum(sum(k != Kind.PROMPT for k in item.kinds) for item in batch)
+                for item in batch:
+                    ids = torch.tensor([item.input_ids], device=model.device)
+                    kept = [k != Kind.PROMPT for k in item.kinds][1:] + [False]
+                    keep = torch.tensor([kept], device=model.device)
+                    logits = model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
+                    target = ids[0, 1:][keep[0, :-1]]
+                    loss = torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum") / total
+                    loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                advance(len(batch))
+    model.eval()
+
+
+@torch.no_grad()
+def quantize(model: PreTrainedModel) -> int:
+    """Round every linear layer but the head to NF4 and back, as a 4-bit load does; returns how many.
+
+    The head stays as it is, as in bitsandbytes' and transformers' 4-bit loading.
+    """
+    head = model.get_output_embeddings()
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
+    for layer in layers:
+        layer.weight.copy_(nf4(layer.weight))
+    return len(layers)
+
+
+def nf4(weight: torch.Tensor) -> torch.Tensor:
+    """The nearest NF4 value of each weight, scaled by the largest magnitude of its block of 64 in row-major order."""
+    flat = weight.detach().float().flatten()
+    blocks = torch.nn.functional.pad(flat, (0, -len(flat) % BLOCK)).view(-1, BLOCK)
+    scale = blocks.abs().amax(1, keepdim=True)
+    levels = torch.tensor(NF4, device=weight.device)
+    # Between two levels lies their midpoint, and a weight beyond it belongs to the upper one.
+    index = torch.bucketize(blocks / scale.clamp(min=torch.finfo(torch.float32).tiny), (levels[1:] + levels[:-1]) / 2)
+    return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
+
+
+__all__ = ["ATTACKS", "NF4", "Attack", "nf4", "quantize", "relearn"]
