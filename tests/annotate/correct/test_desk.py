@@ -224,14 +224,17 @@ class Correcting(RuleBasedStateMachine):
         card = self.desk.session.card(id_)
         rev = data.draw(st.integers(0, card.rev))
         op = self.op(data, card.states[rev])
+        refused = None
         try:
             self.note(id_, self.desk.do(id_, rev, op))
         except StaleRevError as stale:
+            refused = stale
+        if refused is not None:
             assert rev < card.rev
-            assert stale.card == card
+            assert refused.card == card
             after = self.desk.settle(id_, card.rev, rev, op, choice)
             if choice == "mine":
-                assert after.example == stale.mine
+                assert after.example == refused.mine
             elif choice == "theirs":
                 assert after == card
             self.note(id_, after)

@@ -1,0 +1,103 @@
+// Draws one record's text. Data becomes text nodes and attributes only, never markup.
+
+export const WINDOW = 2000; // words on screen at most
+
+const known = new Map(); // source -> number of its colour and pattern
+
+export function looks(source) {
+  if (!known.has(source)) known.set(source, known.size % 6);
+  return known.get(source);
+}
+
+export function element(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+export const words = (record) => record.pieces.length / 2;
+export const piece = (record, i) => record.pieces[2 * i + 1];
+
+export function quote(record, first, last) {
+  return record.pieces.slice(2 * first + 1, 2 * last + 2).join("");
+}
+
+export function spansAt(record, i) {
+  return record.spans.filter((span) => span.first <= i && i <= span.last);
+}
+
+// Which words are on screen around a cursor: all of them unless the text is long.
+export function windowAround(record, cursor, shown) {
+  const all = words(record);
+  if (all <= WINDOW) return [0, all];
+  const [from, to] = shown;
+  const near = WINDOW / 20;
+  const inside = cursor >= from + (from > 0 ? near : 0) && cursor < to - (to < all ? near : 0);
+  if (inside && to <= all) return shown;
+  const start = Math.max(0, Math.min(cursor - WINDOW / 2, all - WINDOW));
+  return [start, start + WINDOW];
+}
+
+// Fills `where` and returns the words' elements by index.
+export function draw(where, record, [from, to], interactive) {
+  const nodes = new Map();
+  const parts = [];
+  const covers = new Array(to - from + 1);
+  for (const span of record.spans) {
+    for (let i = Math.max(span.first, from); i <= Math.min(span.last, to - 1); i++) (covers[i - from] ??= []).push(span);
+  }
+  let before = [];
+  for (let i = from; i < to; i++) {
+    const here = covers[i - from] ?? [];
+    const gap = record.pieces[2 * i];
+    if (gap) {
+      const through = here.find((span) => before.includes(span));
+      parts.push(through ? element("span", gap, `span s${looks(through.source)}`) : document.createTextNode(gap));
+    }
+    const node = element("span", piece(record, i), "word");
+    if (here.length) {
+      const span = here[0];
+      node.classList.add("span", `s${looks(span.source)}`);
+      node.title = here.map(said).join("\n");
+      if (i === span.last) {
+        node.classList.add("last");
+        node.dataset.label = span.label;
+      }
+    }
+    if (interactive) {
+      node.dataset.i = i;
+      node.tabIndex = -1;
+      node.setAttribute("role", "button");
+      node.setAttribute("aria-pressed", String(here.length > 0));
+      if (here.length) node.setAttribute("aria-label", `${node.textContent}, ${here.map(said).join(", ")}`);
+    }
+    nodes.set(i, node);
+    parts.push(node);
+    before = here;
+  }
+  if (to === words(record)) parts.push(document.createTextNode(record.rest));
+  where.replaceChildren(...parts);
+  return nodes;
+}
+
+export function said(span) {
+  const score = span.score === null ? "" : ` ${span.score.toFixed(2)}`;
+  return `${span.label} by ${span.source || "unknown"}${score}`;
+}
+
+// Where a word begins, to find it again after the text was cut otherwise. Stays in the page.
+export function before(record, i) {
+  let length = 0;
+  for (let k = 0; k < 2 * i + 1; k++) length += record.pieces[k].length;
+  return length;
+}
+
+export function wordAt(record, length) {
+  let at = 0;
+  for (let i = 0; i < words(record); i++) {
+    at += record.pieces[2 * i].length + piece(record, i).length;
+    if (at > length) return i;
+  }
+  return Math.max(0, words(record) - 1);
+}

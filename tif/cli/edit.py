@@ -1,0 +1,79 @@
+"""`tif spans edit`: correct spans by hand, in a page that this machine serves to itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tif.console import emit, say
+from tif.errors import MissingError, UsageError
+
+
+def register(spans: typer.Typer) -> None:
+    """Put the command into the `spans` group."""
+    spans.command()(edit)
+
+
+def edit(
+    path: Annotated[Path, typer.Argument(metavar="SET", help="The annotation set to correct.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    labels: Annotated[str, typer.Option(help="Further labels to offer, separated by commas.")] = "",
+    message: Annotated[str, typer.Option("--message", "-m", help="Why, for the log, when it is stopped.")] = "",
+    author: Annotated[str, typer.Option(envvar="TIF_AUTHOR", help="Who, for the log. Default: login name.")] = "",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """Correct spans by hand in a browser page on this machine, with the keyboard or the mouse.
+
+    The page's address is printed. Every edit is on the disk before the page says so; ctrl+c saves all of them as a new
+    version. After a crash the same command goes on from the last edit.
+
+    Example: tif spans edit annotations/tofu10.parquet
+    """
+    import secrets
+    import signal
+    import socket
+    import webbrowser
+
+    try:
+        import uvicorn
+
+        from tif.annotate.correct.server import make_app
+    except ModuleNotFoundError as error:
+        raise MissingError(f"{error.name} is not installed", hint='pip install "tif[edit]"') from None
+    from tif.annotate.correct.desk import open_desk
+
+    author = author or os.environ.get("USER") or os.environ.get("USERNAME") or "reviewer"
+    extra = tuple(label for part in labels.split(",") if (label := part.strip()))
+    with open_desk(path, author) as desk, socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UsageError(
+                f"port {port} cannot be used", why=error.strerror, hint="Leave --port out for a free one."
+            ) from None
+        port = listener.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        app = make_app(desk, token, cookie=f"tif_{port}", labels=extra)
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        )
+        # uvicorn stops in an orderly way on either signal and then raises it again, which must not keep us from saving.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        address = f"http://127.0.0.1:{port}/?token={token}"
+        emit(address)
+        say(f"correcting {path} as {author}; ctrl+c saves a new version and stops")
+        if browser:
+            webbrowser.open(address)
+        server.run([listener])
+        before = desk.session.base.version
+        saved, conflicts = desk.finish(message)
+        assert saved.version is not None
+        if saved.version == before:
+            say(f"{path} stays at version {saved.version.number}")
+        else:
+            say(f"{path} is version {saved.version.number}, {len(conflicts)} conflicts")
