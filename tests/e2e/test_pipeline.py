@@ -54,7 +54,8 @@ def corrected(annotated: Path, work: Path) -> Path:
 
 
 def train_arguments(work: Path, shared: Path, smollm2: Path, out: str) -> list[object]:
-    return ["train", "--masks", work / "annotations" / "tofu05.parquet", "--model", smollm2, "--retain", "tofu:retain95",
+    masks = work / "annotations" / "tofu05.parquet"
+    return ["train", "--masks", masks, "--model", smollm2, "--retain", "tofu:retain95",
             "--data-dir", shared / "tofu", "--objective", "tpo", "--batch-size", 2, "--max-steps", 4, "--save-steps", 1,
             "--zero-uw", "skip", "--seed", 7, "--out", out]  # fmt: skip
 

@@ -189,12 +189,16 @@ def annotate(
     annotator = build(method, source, out, options)
     if dry_run:
         from tif.annotate.estimate import estimate
+        from tif.annotate.llm import LlmAnnotator
 
+        assert isinstance(annotator, LlmAnnotator)
         emit_json(estimate(annotator, source.examples).row(price_in, price_out))
         return
     if batch is not None:
         from tif.annotate.batch import Batch
+        from tif.annotate.llm import LlmAnnotator
 
+        assert isinstance(annotator, LlmAnnotator)
         batches = Batch(annotator, store.folder(out) / "judge-batches")
         if batch != "fetch":
             emit_json(batches.submit(source.examples) if batch == "submit" else batches.status())
