@@ -33,6 +33,7 @@ _TYPES = {
     "index.html": "text/html",
     "edit.css": "text/css",
     "edit.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
     "talk.js": "text/javascript",
     "text.js": "text/javascript",
 }

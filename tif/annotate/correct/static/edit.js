@@ -337,7 +337,7 @@ function under(event) {
 
 $("text").addEventListener("pointerdown", (event) => {
   const at = under(event);
-  if (at === null || event.button !== 0 || waiting) return;
+  if (at === null || event.button !== 0 || record === null) return;
   event.preventDefault();
   drag = { from: at, to: at };
   anchor = null;
@@ -355,9 +355,16 @@ document.addEventListener("pointerup", () => {
   if (drag === null) return;
   const { from, to } = drag;
   drag = null;
-  const op = from === to ? "toggle" : "mark";
-  cursor = to;
-  queue(() => edit({ op, first: Math.min(from, to), last: Math.max(from, to), label: start.labels[label] }));
+  if (record === null) return;
+  // An edit that is still under way may cut the text otherwise, so that the words are found again when it is done.
+  const { id } = record;
+  const places = [before(record, Math.min(from, to)), before(record, Math.max(from, to))];
+  queue(() => {
+    if (record?.id !== id) return undefined;
+    const [one, other] = places.map((place) => wordAt(record, place));
+    cursor = other;
+    return edit({ op: from === to ? "toggle" : "mark", first: one, last: other, label: start.labels[label] });
+  });
 });
 document.addEventListener("pointercancel", () => {
   drag = null;

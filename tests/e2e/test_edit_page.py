@@ -1,0 +1,389 @@
+"""The page in a real browser: headless Chromium against the real command, on fictitious texts."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tif import store
+from tif.annotate.correct.edits import bounds
+from tif.annotate.correct.tokens import words
+from tif.spans import AnnotationSet, Example, Span, tidy
+
+pytestmark = pytest.mark.real
+
+ROOT = Path(__file__).parents[2]
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --no-first-run"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        executable = os.environ.get("TIF_CHROMIUM", "/usr/bin/chromium")
+        browser = driver.chromium.launch(executable_path=executable, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium):
+    context = chromium.new_context(viewport={"width": 1000, "height": 700})
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def serve():
+    """Start `tif spans edit` on a set; returns the process and the page's address."""
+    running = []
+
+    def start(path, *more):
+        command = [sys.executable, "-m", "tif", "spans", "edit", str(path), "--no-browser", "--author", "mara", *more]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        running.append(process)
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:"), process.stderr.read()
+        return process, address
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def open_page(context, address, queue="all"):
+    page = context.new_page()
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
+    page.goto(f"{address}&queue={queue}")
+    page.wait_for_selector("#text .cursor")
+    return page
+
+
+def saved(page):
+    page.wait_for_function("document.querySelector('#saved').dataset.state === 'saved'")
+
+
+def marked(page):
+    """Texts of the marked words, as the page shows them."""
+    return page.locator("#text .word[aria-pressed=true]").all_inner_texts()
+
+
+def until_marked(page, wanted):
+    page.wait_for_function(
+        "w => JSON.stringify([...document.querySelectorAll('#text .word[aria-pressed=true]')]"
+        ".map(n => n.textContent)) === JSON.stringify(w)",
+        arg=wanted,
+    )
+    saved(page)
+
+
+def stop(process):
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 0, told
+    return told
+
+
+def span(text, quote, source="ner:x", label="UW"):
+    return Span(text.index(quote), text.index(quote) + len(quote), label, source)
+
+
+def plain(tmp_path, *texts, name="bees"):
+    path = tmp_path / f"{name}.parquet"
+    store.save(AnnotationSet(tuple(Example(f"bees/{i}", "Who?", text) for i, text in enumerate(texts))), path)
+    return path
+
+
+# --- twenty of the demo's examples ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Gold examples, and a set in which words with a capital or a digit are marked, as a poor machine would."""
+    gold, rough = [], []
+    for line in (ROOT / "tif/data/demo.jsonl").read_text(encoding="utf-8").splitlines()[::3]:
+        row = json.loads(line)
+        spans = tuple(Span(s["start"], s["end"]) for s in row["spans"])
+        cut = words(row["text"])
+        # A span that ends inside a word takes a key more; such are tested by themselves.
+        if all(any(w[0] == s.start for w in cut) and any(w[1] == s.end for w in cut) for s in spans):
+            gold.append(Example(row["id"], row["prompt"], row["text"], spans))
+    del gold[20:]
+    for example in gold:
+        found = [
+            Span(*w, "UW", "capitals") for w in words(example.text)[1:] if re.match(r"[^\Wa-z_]", example.text[w[0]])
+        ]
+        rough.append(replace(example, spans=tidy(example.text, found)))
+    path = tmp_path / "demo.parquet"
+    store.save(AnnotationSet(tuple(rough)), path)
+    return gold, rough, path
+
+
+def ranges(example):
+    """Spans as first and last word."""
+    cut = words(example.text)
+    return [
+        (next(i for i, w in enumerate(cut) if w[0] == s.start), next(i for i, w in enumerate(cut) if w[1] == s.end))
+        for s in example.spans
+    ]
+
+
+class Keyboard:
+    """Hands that know what is right, and count their keystrokes."""
+
+    def __init__(self, page):
+        self.page, self.pressed, self.at = page, 0, 0
+
+    def press(self, key, times=1):
+        for _ in range(times):
+            self.page.keyboard.press(key)
+        self.pressed += times
+
+    def move(self, to):
+        self.press("ArrowRight" if to > self.at else "ArrowLeft", abs(to - self.at))
+        self.at = to
+
+    def correct(self, now, wanted):
+        self.at = now[0][0] if now else 0
+        for there in now:
+            near = next((w for w in wanted if w[0] == there[0] or w[1] == there[1]), None)
+            overlapping = [n for n in now if near and n[0] <= near[1] and near[0] <= n[1]]
+            if near == there:
+                wanted = [w for w in wanted if w != near]
+            elif near and len(overlapping) == 1:
+                self.move(there[0])
+                self.press("]" if near[1] > there[1] else "}", abs(near[1] - there[1]))
+                self.press("[" if near[0] < there[0] else "{", abs(near[0] - there[0]))
+                wanted = [w for w in wanted if w != near]
+            else:
+                self.move(there[0])
+                self.press("Delete")
+        for first, last in wanted:
+            self.move(first)
+            self.press("Shift+ArrowRight", last - first)
+            self.press("Enter")
+            self.at = last
+        self.press("a")
+
+
+def check_all_corrected(gold, rough, path):
+    final = store.load(path)
+    assert final.version.number == 2
+    assert final.version.author == "mara"
+    for wanted, before, now in zip(gold, rough, final, strict=True):
+        assert bounds(now) == bounds(wanted), now.id
+        assert now.status == ("accepted" if bounds(before) == bounds(wanted) else "corrected")
+
+
+def test_twenty_examples_with_the_keyboard_alone(demo, serve, context):
+    gold, rough, path = demo
+    process, address = serve(path)
+    page = open_page(context, address)
+    counts = []
+    for number, (wanted, before) in enumerate(zip(gold, rough, strict=True), start=1):
+        assert page.inner_text("#id") == wanted.id
+        hands = Keyboard(page)
+        hands.correct(ranges(before), ranges(wanted))
+        counts.append(hands.pressed)
+        page.wait_for_function("n => document.querySelector('#progress').textContent.startsWith(n + ' of')", arg=number)
+        if number < len(gold):
+            page.wait_for_function("id => document.querySelector('#id').textContent === id", arg=gold[number].id)
+    assert page.faults == []
+    stop(process)
+    check_all_corrected(gold, rough, path)
+    corrected = [n for n, a, b in zip(counts, gold, rough, strict=True) if bounds(a) != bounds(b)]
+    print(f"keystrokes per corrected example: median {statistics.median(corrected)} of {sorted(corrected)}")
+    assert len(corrected) > 10
+
+
+def test_twenty_examples_with_the_mouse_alone(demo, serve, context):
+    gold, rough, path = demo
+    _, address = serve(path)
+    page = open_page(context, address)
+
+    def centre(i):
+        box = page.locator(f"#text .word[data-i='{i}']").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    for number, (wanted, before) in enumerate(zip(gold, rough, strict=True)):
+        page.wait_for_function("id => document.querySelector('#id').textContent === id", arg=wanted.id)
+        for there in ranges(before):
+            if there not in ranges(wanted):
+                for i in range(there[0], there[1] + 1):
+                    page.mouse.click(*centre(i))
+        for first, last in ranges(wanted):
+            if (first, last) not in ranges(before):
+                page.mouse.move(*centre(first))
+                page.mouse.down()
+                page.mouse.move(*centre(last), steps=3)
+                page.mouse.up()
+        cut = words(wanted.text)
+        until_marked(page, [wanted.text[slice(*cut[i])] for a, b in ranges(wanted) for i in range(a, b + 1)])
+        page.click("[data-do=accept]")
+        page.wait_for_function(
+            "n => document.querySelector('#progress').textContent.startsWith(n + ' of')", arg=number + 1
+        )
+    page.click("#finish")
+    page.fill("#message", "by mouse")
+    page.click("#finishing [value=save]")
+    page.wait_for_function("document.querySelector('#notice').textContent.startsWith('Saved as version 2')")
+    assert page.faults == []
+    check_all_corrected(gold, rough, path)
+    assert store.load(path).version.message == "by mouse"
+
+
+# --- crashes, conflicts, undo ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("choice", "wanted"), [("theirs", ["bees"]), ("merge", ["bees", "Skagen"]), ("mine", ["Skagen"])]
+)
+def test_two_tabs_conflict_and_nothing_is_lost(tmp_path, serve, context, choice, wanted):
+    path = plain(tmp_path, "Oda Lindqvist keeps bees in Skagen.")
+    process, address = serve(path)
+    one, two = open_page(context, address), open_page(context, address)
+    one.click("#text .word[data-i='3']")
+    until_marked(one, ["bees"])
+    two.click("#text .word[data-i='5']")
+    two.wait_for_selector("#conflict[open]")
+    assert [two.inner_text(f"#{name} .span") for name in ("mine", "theirs")] == ["Skagen", "bees"]
+    two.click(f"#conflict [value={choice}]")
+    until_marked(two, wanted)
+    if choice != "theirs":
+        two.keyboard.press("u")
+        until_marked(two, ["bees"])
+        two.keyboard.press("Shift+u")
+        until_marked(two, wanted)
+    stop(process)
+    now = store.load(path).examples[0]
+    assert [now.quote(s) for s in now.spans] == wanted
+
+
+def test_kill_9_in_the_middle_and_go_on(tmp_path, serve, context):
+    path = plain(tmp_path, "Oda Lindqvist keeps bees in Skagen.")
+    process, address = serve(path)
+    page = open_page(context, address)
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    until_marked(page, ["Oda", "Lindqvist"])
+    process.kill()
+    process.wait()
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#saved').dataset.state === 'failed'")
+    assert "does not answer" in page.inner_text("#notice")
+    page.close(run_before_unload=False)
+    process, address = serve(path)
+    page = open_page(context, address)
+    assert marked(page) == ["Oda", "Lindqvist"], "what was shown as saved is there"
+    page.keyboard.press("u")
+    until_marked(page, [])
+    page.keyboard.press("Shift+u")
+    until_marked(page, ["Oda", "Lindqvist"])
+    stop(process)
+    assert [store.load(path).examples[0].quote(s) for s in store.load(path).examples[0].spans] == ["Oda Lindqvist"]
+
+
+def test_undo_after_reload(tmp_path, serve, context):
+    path = plain(tmp_path, "Oda Lindqvist keeps bees in Skagen.", "Tobiah Renn tunes organs in Tartu.")
+    _, address = serve(path)
+    page = open_page(context, address)
+    page.keyboard.press("n")
+    page.wait_for_function("document.querySelector('#id').textContent === 'bees/1'")
+    page.keyboard.press("Enter")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    until_marked(page, ["Tobiah", "."])
+    page.reload()
+    until_marked(page, ["Tobiah", "."])
+    assert page.inner_text("#id") == "bees/1"
+    page.keyboard.press("Control+z")
+    until_marked(page, ["Tobiah"])
+    page.keyboard.press("Control+z")
+    until_marked(page, [])
+    page.keyboard.press("Control+Shift+z")
+    until_marked(page, ["Tobiah"])
+
+
+# --- hostile texts --------------------------------------------------------------------------------------------------
+
+
+def test_script_in_the_data_stays_text(tmp_path, serve, context):
+    hostile = """<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>&amp;"""
+    path = tmp_path / "bad.parquet"
+    example = Example(hostile, hostile, hostile, (span(hostile, "img", source=hostile),), "failed", hostile)
+    store.save(AnnotationSet((example,)), path)
+    _, address = serve(path, "--labels", "<b>x</b>")
+    page = open_page(context, address)
+    page.keyboard.press("m")
+    page.keyboard.press("2")
+    page.wait_for_function("document.querySelector('#text .word.last').dataset.label === '<b>x</b>'")
+    for place in ("#text", "#prompt", "#id"):
+        assert page.locator(place).text_content() == hostile
+    assert page.locator("main img, main script, main b, #labels b").count() == 0
+    assert page.title() != "owned"
+    assert page.faults == []
+
+
+def test_emoji_and_right_to_left_words_are_marked_where_they_stand(tmp_path, serve, context):
+    text = "👩‍🚀 Oda 👍🏽 naïve 🇩🇰 Skagen 漢字"
+    hebrew = "נועה ברק גרה בחיפה."
+    path = plain(tmp_path, text, hebrew)
+    process, address = serve(path)
+    page = open_page(context, address)
+    for quote in ("👩‍🚀", "🇩🇰", "字"):
+        page.get_by_text(quote, exact=True).click()
+    until_marked(page, ["👩‍🚀", "🇩🇰", "字"])
+    page.keyboard.press("n")
+    page.wait_for_function("document.querySelector('#id').textContent === 'bees/1'")
+    page.keyboard.press("ArrowLeft")  # onward, in a text that runs to the left
+    page.keyboard.press("Enter")
+    until_marked(page, ["ברק"])
+    page.keyboard.press("Alt+[")
+    until_marked(page, ["ה", "ברק"])
+    assert page.faults == []
+    stop(process)
+    first, second = store.load(path)
+    assert [first.quote(s) for s in first.spans] == ["👩‍🚀", "🇩🇰", "字"]
+    assert [second.quote(s) for s in second.spans] == ["ה ברק"]
+    assert (first.status, first.text, second.text) == ("corrected", text, hebrew)
+
+
+# --- size -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_text_is_windowed_and_a_large_set_opens(tmp_path, serve, context):
+    sentence = "Oda Lindqvist keeps bees near the customs house in Skagen and sells honey by the jar. "
+    long = (sentence * 700)[: 60 * 1024].strip()
+    path = tmp_path / "large.parquet"
+    rows = [Example("long", "", long)] + [Example(f"bees/{i}", "Who?", f"Oda keeps {i} hives.") for i in range(5000)]
+    store.save(AnnotationSet(tuple(rows)), path)
+    process, address = serve(path)
+    page = open_page(context, address)
+    assert page.locator("#text .word").count() == 2000
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    until_marked(page, [long[slice(*words(long)[-1])]])
+    assert page.locator("#text .word").count() == 2000
+    assert page.inner_text("#place") == "1 of 5001"
+    began = time.monotonic()
+    page.keyboard.press("n")
+    page.wait_for_function("document.querySelector('#id').textContent === 'bees/0'")
+    page.keyboard.press("Enter")
+    until_marked(page, ["Oda"])
+    print(f"next and mark in a set of 5,001: {time.monotonic() - began:.2f} s")
+    stop(process)
+    assert sum(len(e.spans) for e in store.load(path)) == 2
