@@ -285,6 +285,19 @@ def parse_json(text: str) -> Any:
         raise InputError("is not JSON", why=str(error)) from None
 
 
+def read_json(path: Path) -> Any:
+    """One JSON document in a file.
+
+    Raises:
+        InputError: for what cannot be read or parsed, naming the file.
+    """
+    text = read_text(path)
+    try:
+        return parse_json(text)
+    except InputError as error:
+        raise error.within(str(path)) from None
+
+
 def _no_constant(name: str) -> Any:
     raise InputError(f"holds {name}, which JSON does not have")
 
@@ -362,6 +375,7 @@ __all__ = [
     "is_file",
     "load",
     "parse_json",
+    "read_json",
     "read_records",
     "read_text",
     "spec_of",

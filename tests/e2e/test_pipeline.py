@@ -117,7 +117,7 @@ def test_training_killed_and_resumed_ends_in_the_same_weights(
 
 def test_the_run_is_evaluated_on_twenty_rows(work: Path, shared: Path) -> None:
     done = tif("eval", "whole", "--benchmark", "tofu", "--forget", "forget05", "--data-dir", shared / "tofu",
-               "--limit", 20, "--json", cwd=work)  # fmt: skip
+               "--limit", 20, "--max-new-tokens", 32, "--json", cwd=work)  # fmt: skip
     found = json.loads(done.stdout)
     assert 0 < found["model_utility"] < 1
     assert found["forget_quality"] is None

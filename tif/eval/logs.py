@@ -22,7 +22,7 @@ import numpy as np
 
 from tif.errors import InputError
 from tif.eval import measures
-from tif.sources import parse_json
+from tif.sources import read_json
 
 SPLIT_SIZES: Final = {"forget01": 40, "forget05": 200, "forget10": 400}
 FIELD_CAP: Final = 300
@@ -93,12 +93,7 @@ def read(path: str | Path) -> Log:
     path = Path(path)
     if path.is_dir():
         path = path / "eval.json"
-    try:
-        found = parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cannot be read as an evaluation log", where=str(path), why=str(error)[:160]) from None
-    except InputError as error:
-        raise error.within(str(path)) from None
+    found = read_json(path)
     try:
         if isinstance(found, dict) and "tif" in found:
             return _ours(found, str(path))

@@ -23,7 +23,7 @@ from tif.eval import measures
 from tif.eval.run import describe, read_run
 from tif.eval.score import Scored, from_table
 from tif.eval.tofu import Evaluation, Settings
-from tif.sources import parse_json
+from tif.sources import read_json, read_records
 from tif.store import atomic_write
 
 COLUMNS: Final = (
@@ -80,7 +80,9 @@ class Entry:
         if not (folder / "eval.json").is_file():
             folder = folder / "eval"
         try:
-            record = parse_json((folder / "eval.json").read_text(encoding="utf-8"))
+            if not (folder / "eval.json").is_file():
+                raise FileNotFoundError(2, "no such file", "eval.json")
+            record = read_json(folder / "eval.json")
             frame = pq.read_table(folder / "examples.parquet").to_pylist()
             scores: dict[str, Scored] = {}
             for part in record["parts"]:
@@ -89,9 +91,7 @@ class Entry:
             where = str(path)
             hint = "`tif eval RUN` makes it."
             raise InputError("no whole evaluation here", where=where, why=f"no {error.filename}", hint=hint) from None
-        except InputError as error:
-            raise error.within(str(folder / "eval.json")) from None
-        except (pa.ArrowException, OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError, KeyError, TypeError) as error:
             raise InputError("the evaluation cannot be read", where=str(folder), why=str(error)[:160]) from None
         examples: dict[str, list[Mapping[str, Any]]] = {part: [] for part in record["parts"]}
         for row in frame:
@@ -99,7 +99,7 @@ class Entry:
         run_folder = folder.parent
         run = read_run(str(run_folder)) or record.get("run")
         log = run_folder / "log.jsonl"
-        history = [parse_json(line) for line in log.read_text().splitlines() if line.strip()] if log.is_file() else []
+        history = [row for _, row in read_records(log)] if log.is_file() else []
         # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
         inside = (run_folder / "run.json").is_file()
         name = label or (run_folder.name + folder.name.removeprefix("eval") if inside else folder.name)

@@ -25,7 +25,7 @@ from tif.errors import InputError, UsageError
 from tif.eval import attack, logs, rows
 from tif.eval.shelf import Shelf
 from tif.eval.tofu import Evaluation, Settings, evaluate_lazily
-from tif.sources import is_file, parse_json
+from tif.sources import is_file, read_json
 from tif.spans import AnnotationSet
 from tif.store import atomic_write
 from tif.tokens.masks import Template
@@ -120,8 +120,8 @@ def _run_muse(request: Request) -> dict[str, Any]:
     areas = None
     if request.retain_log:
         try:
-            areas = parse_json(Path(request.retain_log).read_text(encoding="utf-8"))["muse"]["attacks"]
-        except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+            areas = read_json(Path(request.retain_log))["muse"]["attacks"]
+        except (KeyError, TypeError) as error:
             hint = "Give the eval.json of `tif eval RETAIN_MODEL --benchmark muse`."
             where = request.retain_log
             raise InputError("is no MUSE evaluation of tif", where=where, why=str(error)[:120], hint=hint) from None
@@ -305,10 +305,7 @@ def read_run(model: str) -> dict[str, Any] | None:
     path = Path(model) / "run.json"
     if not path.is_file():
         return None
-    try:
-        found = parse_json(path.read_text(encoding="utf-8"))
-    except InputError as error:
-        raise error.within(str(path)) from None
+    found = read_json(path)
     if not isinstance(found, dict):
         raise InputError("is not an object", where=str(path))
     return found

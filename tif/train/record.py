@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import tif
 from tif.errors import InputError, UsageError
+from tif.sources import read_json
 from tif.store import atomic_write
 from tif.train.config import TrainConfig
 from tif.train.prepare import Prepared
@@ -55,12 +56,14 @@ def read(folder: Path) -> dict[str, Any] | None:
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError("not empty, and no run of tif", where=str(folder), hint="Give another --out.")
         return None
-    try:
-        found = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError("not JSON", where=str(path), why=str(error)) from None
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA or "status" not in found:
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         raise InputError("not the record of a run", where=str(path))
+    for name, kind in (("status", str), ("config", dict), ("masks", dict), ("model", dict), ("sessions", list)):
+        if not isinstance(found.get(name), kind):
+            raise InputError(f"the record of a run has no whole {name!r}", where=str(path))
+    if found["status"] == "finished" and type(found.get("steps")) is not int:
+        raise InputError("the record of a finished run does not say its steps", where=str(path))
     return found
 
 
@@ -147,10 +150,10 @@ def _comparable(run: dict[str, Any]) -> dict[str, Any]:
     config = {name: value for name, value in run["config"].items() if name not in _FREE}
     return {
         **config,
-        "mask set": run["masks"]["digest"],
-        "model": run["model"]["digest"],
-        "template": run["template"],
-        "retain samples": run["retain_tokens_sha256"],
+        "mask set": run["masks"].get("digest"),
+        "model": run["model"].get("digest"),
+        "template": run.get("template"),
+        "retain samples": run.get("retain_tokens_sha256"),
     }
 
 
