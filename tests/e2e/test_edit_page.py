@@ -73,7 +73,7 @@ def open_page(context, address, queue="all"):
 
 
 def saved(page):
-    page.wait_for_function("document.querySelector('#saved').dataset.state === 'saved'")
+    page.wait_for_function("() => document.querySelector('#saved').dataset.state === 'saved'")
 
 
 def marked(page):
@@ -215,8 +215,12 @@ def test_twenty_examples_with_the_mouse_alone(demo, serve, context):
     page = open_page(context, address)
 
     def centre(i):
-        box = page.locator(f"#text .word[data-i='{i}']").bounding_box()
-        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        # In one go: an answer of the server draws the words anew, and a node that was found may be gone a moment later.
+        return page.evaluate(
+            "i => { const b = document.querySelector(`#text .word[data-i='${i}']`).getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; }",
+            i,
+        )
 
     for number, (wanted, before) in enumerate(zip(gold, rough, strict=True)):
         page.wait_for_function("id => document.querySelector('#id').textContent === id", arg=wanted.id)
@@ -239,7 +243,7 @@ def test_twenty_examples_with_the_mouse_alone(demo, serve, context):
     page.click("#finish")
     page.fill("#message", "by mouse")
     page.click("#finishing [value=save]")
-    page.wait_for_function("document.querySelector('#notice').textContent.startsWith('Saved as version 2')")
+    page.wait_for_function("() => document.querySelector('#notice').textContent.startsWith('Saved as version 2')")
     assert page.faults == []
     check_all_corrected(gold, rough, path)
     assert store.load(path).version.message == "by mouse"
@@ -283,7 +287,7 @@ def test_kill_9_in_the_middle_and_go_on(tmp_path, serve, context):
     process.wait()
     page.keyboard.press("End")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#saved').dataset.state === 'failed'")
+    page.wait_for_function("() => document.querySelector('#saved').dataset.state === 'failed'")
     assert "does not answer" in page.inner_text("#notice")
     page.close(run_before_unload=False)
     process, address = serve(path)
@@ -302,7 +306,7 @@ def test_undo_after_reload(tmp_path, serve, context):
     _, address = serve(path)
     page = open_page(context, address)
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('#id').textContent === 'bees/1'")
+    page.wait_for_function("() => document.querySelector('#id').textContent === 'bees/1'")
     page.keyboard.press("Enter")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
@@ -330,7 +334,7 @@ def test_script_in_the_data_stays_text(tmp_path, serve, context):
     page = open_page(context, address)
     page.keyboard.press("m")
     page.keyboard.press("2")
-    page.wait_for_function("document.querySelector('#text .word.last').dataset.label === '<b>x</b>'")
+    page.wait_for_function("() => document.querySelector('#text .word.last').dataset.label === '<b>x</b>'")
     for place in ("#text", "#prompt", "#id"):
         assert page.locator(place).text_content() == hostile
     assert page.locator("main img, main script, main b, #labels b").count() == 0
@@ -348,7 +352,7 @@ def test_emoji_and_right_to_left_words_are_marked_where_they_stand(tmp_path, ser
         page.get_by_text(quote, exact=True).click()
     until_marked(page, ["👩‍🚀", "🇩🇰", "字"])
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('#id').textContent === 'bees/1'")
+    page.wait_for_function("() => document.querySelector('#id').textContent === 'bees/1'")
     page.keyboard.press("ArrowLeft")  # onward, in a text that runs to the left
     page.keyboard.press("Enter")
     until_marked(page, ["ברק"])
@@ -381,7 +385,7 @@ def test_a_long_text_is_windowed_and_a_large_set_opens(tmp_path, serve, context)
     assert page.inner_text("#place") == "1 of 5001"
     began = time.monotonic()
     page.keyboard.press("n")
-    page.wait_for_function("document.querySelector('#id').textContent === 'bees/0'")
+    page.wait_for_function("() => document.querySelector('#id').textContent === 'bees/0'")
     page.keyboard.press("Enter")
     until_marked(page, ["Oda"])
     print(f"next and mark in a set of 5,001: {time.monotonic() - began:.2f} s")

@@ -96,6 +96,10 @@ class Desk:
         seen, mine = self._wanted(card, seen_at, op)
         if rev != card.rev:
             raise StaleRevError(card, mine)
+        if choice == "theirs" and mine != card.example:
+            # What is given up stays one undo away.
+            self._record(Event(id_, "put", mine, "conflict: given up"))
+            return self._record(Event(id_, "put", card.example, "conflict: theirs"))
         wanted = {"mine": mine, "theirs": card.example, "merge": merged(seen, card.example, mine)}[choice]
         return card if wanted == card.example else self._record(Event(id_, "put", wanted, f"conflict: {choice}"))
 

@@ -309,9 +309,8 @@ function keyed(event) {
   if (key === "Home" || key === "End") return () => move(key === "Home" ? 0 : Infinity, shift);
   if (key === "PageDown" || key === "PageUp") return () => move(cursor + (key === "PageDown" ? 200 : -200), shift);
   // At the last span the key does what it does everywhere, so that nobody is trapped in the text.
-  if (key === "Tab" && waiting === 0 && Number.isFinite(toSpan(shift ? -1 : 1))) {
-    return () => move(toSpan(shift ? -1 : 1), false);
-  }
+  const to = () => toSpan(shift ? -1 : 1);
+  if (key === "Tab" && (waiting > 0 || Number.isFinite(to()))) return () => Number.isFinite(to()) && move(to(), false);
   return null;
 }
 
