@@ -61,9 +61,14 @@ def edit(
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
+
         # uvicorn stops in an orderly way on either signal and then raises it again, which must not keep us from saving.
+        # One that comes before uvicorn listens for it must stop the server all the same.
+        def stop(*_: object) -> None:
+            server.should_exit = True
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, stop)
         address = f"http://127.0.0.1:{port}/?token={token}"
         emit(address)
         say(f"correcting {path} as {author}; ctrl+c saves a new version and stops")
