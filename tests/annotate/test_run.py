@@ -231,7 +231,7 @@ def plugin(tmp_path_factory):
 
 def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):
     file = tmp_path / "many.jsonl"
-    file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(250)))
+    file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(1500)))
     command = [sys.executable, "-m", "tif", "annotate", "--method", "slow", "--dataset", str(file), "--out"]
 
     def start(out):
@@ -268,7 +268,7 @@ def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):
 
 def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, plugin):
     file, out = tmp_path / "many.jsonl", tmp_path / "set.parquet"
-    file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(250)))
+    file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(1500)))
     command = [sys.executable, "-m", "tif", "annotate", "--method", "slow", "--dataset", str(file), "--out", str(out)]
     process = subprocess.Popen(command, env=plugin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not list(store.folder(out).glob("journal-*.jsonl")) and process.poll() is None:
@@ -281,7 +281,7 @@ def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, plugin):
     again = subprocess.run(command, env=plugin, capture_output=True, text=True, check=True)
     reused = int(again.stderr.split(" reused")[0].split()[-1])
     assert reused > 0
-    assert f"{reused} reused · {250 - reused} new · 0 failed" in again.stderr
+    assert f"{reused} reused · {1500 - reused} new · 0 failed" in again.stderr
 
 
 def test_manual_renews_its_own_and_nobody_elses(tmp_path, cli):
