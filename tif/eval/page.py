@@ -156,7 +156,7 @@ def _loss(entries: Sequence[Entry]) -> list[tuple[str, str]]:
             if len(known) > 1:
                 lines[entry.label] = ([x for x, _ in known], [y for _, y in known])
         if lines:
-            found.append((figures.curves(lines, "step", what), f"{what.capitalize()}, as logged by the run."))
+            found.append((figures.curves(lines, "step", what), f"{what[0].upper()}{what[1:]}, as logged by the run."))
     return found
 
 
