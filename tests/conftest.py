@@ -63,6 +63,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """A folder with SmolLM2-135M-Instruct (`TIF_SMOLLM2`); `make smollm2` makes one."""
-    folder = Path(os.environ.get("TIF_SMOLLM2", Path(__file__).parents[1] / ".cache" / "smollm2"))
+    folder = Path(os.environ.get("TIF_SMOLLM2", Path(__file__).parents[1] / ".cache" / "smollm2")).resolve()
     assert (folder / "model.safetensors").is_file(), f"no model in {folder}: `make smollm2` or set TIF_SMOLLM2"
     return folder

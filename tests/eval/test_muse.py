@@ -82,9 +82,11 @@ def test_command_and_its_retain_log(cli, model_folder: str, data: Path) -> None:
     )  # fmt: skip
     if found["attacks"]["min_k"] < 1:
         assert json.loads(again.out)["muse"]["privleak"] == 0
-    bad = cli("eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--retain-log", data / "x.json")
-    assert bad.code == 1
-    assert "no MUSE evaluation" in bad.err
+    (data / "x.json").write_text('{"muse": {}}')
+    for name, told in (("x.json", "no MUSE evaluation"), ("y.json", "no such file")):
+        bad = cli("eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--retain-log", data / name)
+        assert bad.code == 1
+        assert told in bad.err
 
 
 def test_missing_and_malformed_files_are_one_line(tiny: Tiny, data: Path) -> None:
