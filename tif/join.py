@@ -121,7 +121,8 @@ def _read(path: Path) -> tuple[bytes, pa.Table]:
     if not is_stripped(path):
         raise StoreError("is no set without texts", where=str(path), hint="`tif spans export --spans-only` makes one.")
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:  # opened once, like `store` does: a save may swap the file at any time
+            table = file.read()
         raw = (table.schema.metadata or {})[store.META_KEY]
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise StoreError("cannot be read", where=str(path), why=str(error)[:160]) from None

@@ -330,7 +330,9 @@ def parse_metadata(raw: bytes, path: Path) -> tuple[Version, Provenance]:
 
 def _columns(path: Path) -> tuple[pa.Table, bytes | None]:
     try:
-        stored = pq.read_table(path)
+        # One open file: `read_table(path)` opens the path twice, and a save in between mixes two versions.
+        with pq.ParquetFile(path) as file:
+            stored = file.read()
         stored.validate(full=True)
     except FileNotFoundError:
         raise StoreError("no such annotation set", where=str(path)) from None

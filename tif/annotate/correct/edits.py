@@ -174,9 +174,11 @@ def _labelled(spans: list[Span], start: int, end: int, label: str, author: str) 
     here = [s for s in spans if _touches(s, start, end)]
     if not here:
         return _added(spans, start, end, label, author)
-    out = [s for s in spans if s not in here]
+    # Those that have the label already stay as they are, and take in what they touch of the others.
+    out = [s for s in spans if s not in here or s.label == label]
     for span in here:
-        out = [*out, span] if span.label == label else _added(out, span.start, span.end, label, author)
+        if span.label != label:
+            out = _added(out, span.start, span.end, label, author)
     return out
 
 
