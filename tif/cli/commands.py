@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 
@@ -15,5 +14,4 @@ def register(app: typer.Typer) -> None:
     if app.registered_commands or app.registered_groups:
         return
     for name in MODULES:
-        if find_spec(f"tif.cli.{name}"):
-            import_module(f"tif.cli.{name}").register(app)
+        import_module(f"tif.cli.{name}").register(app)
