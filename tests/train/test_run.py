@@ -87,7 +87,8 @@ def test_the_reference_is_computed_once(workshop: Workshop) -> None:
 @pytest.mark.parametrize("scope", ["all", "uw"])
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains(workshop: Workshop, name: str, scope: str) -> None:
-    result = train(workshop.config("run", objective=name, scope=scope, beta=None, rmu_layer=1, max_steps=3))
+    base = {"floor": "base", "floor_model": str(workshop.model)} if "base" in OBJECTIVES[name].needs else {}
+    result = train(workshop.config("run", objective=name, scope=scope, beta=None, rmu_layer=1, max_steps=3, **base))
     assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
     assert any(
         not torch.equal(weight, load_file(workshop.model / "model.safetensors")[key])

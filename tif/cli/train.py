@@ -48,11 +48,11 @@ def train(
     zero_uw: Annotated[str, _data("Examples without an unwanted word: refuse or skip.")] = "refuse",
     skip_failed: Annotated[bool, _data("Leave failed and conflicting examples out.", "--skip-failed")] = False,
     objective: Annotated[
-        str, _loss("tpo, ga, graddiff, npo, simnpo, dpo, wga, tnpo, satimp, undial, rmu, or a plugin's.")
+        str, _loss("tpo, tif, ga, graddiff, npo, simnpo, dpo, wga, tnpo, satimp, undial, rmu, or a plugin's.")
     ] = "tpo",
     beta: Annotated[float | None, _loss("The objective's beta. Default: the objective's own.")] = None,
     beta2: Annotated[float | None, _loss("SatImp's second exponent.")] = None,
-    gamma: Annotated[float | None, _loss("SimNPO's margin.")] = None,
+    gamma: Annotated[float | None, _loss("SimNPO's margin; tif: general words at base (0) or reference (1).")] = None,
     alpha: Annotated[float | None, _loss("RMU's weight of keeping activations.")] = None,
     scope: Annotated[str | None, _loss("Push all answer tokens or unwanted words (uw). Default: as published.")] = None,
     reduction: Annotated[str, _loss("TPO's sigmoid per sample, or per batch as in the released code.")] = "sample",

@@ -32,6 +32,8 @@ class Sample:
     """[k, 2] float32: logit, log-probability."""
     floor: Tensor
     """[k] float32: the log-probability below which a token is pushed no further; -inf for none."""
+    base: Tensor | None = None
+    """[k] float32: the log-probability under the base model, where there is one."""
 
     @classmethod
     def plain(cls, item: Encoded) -> Sample:
@@ -96,7 +98,8 @@ def collate(shares: Sequence[Sequence[tuple[Part, Sample]]]) -> dict[str, Tensor
     """One packed row of a step's examples: forget first, then retain, then IDK.
 
     Returns:
-        The tensors of `Packed`, `reference` [n, 2] and `floor` [n] beside its targets, and `part` [B].
+        The tensors of `Packed`, `reference` [n, 2], `floor` [n] and `base` [n] (NaN where there is none) beside its
+        targets, and `part` [B].
     """
     flat = sorted((entry for share in shares for entry in share), key=lambda entry: entry[0])
     packed = pack([sample.item for _, sample in flat])
@@ -110,6 +113,7 @@ def collate(shares: Sequence[Sequence[tuple[Part, Sample]]]) -> dict[str, Tensor
         "position": packed.position,
         "reference": torch.cat([sample.reference for _, sample in flat]),
         "floor": torch.cat([sample.floor for _, sample in flat]),
+        "base": torch.cat([torch.full_like(s.floor, torch.nan) if s.base is None else s.base for _, s in flat]),
         "part": torch.tensor([int(part) for part, _ in flat], dtype=torch.int64),
     }
 

@@ -36,6 +36,8 @@ class Tokens:
     row: Tensor
     """int64: the example of each token, 0..size-1."""
     size: int
+    base_logprob: Tensor | None = None
+    """Log-probability under a model that never saw the forget set, where one was given."""
 
     def sums(self, values: Tensor, mask: Tensor) -> Tensor:
         """[size]: per example, the sum of `values` where `mask`."""
@@ -95,7 +97,7 @@ class Settings:
 
     beta: float = 0.25
     gamma: float = 0.0
-    """SimNPO's margin."""
+    """SimNPO's margin; in `tif`, where between base (0) and reference (1) general words are held."""
     beta2: float = 1.0
     """SatImp's second exponent."""
     alpha: float = 100.0
@@ -122,7 +124,7 @@ class Objective:
     defaults: Mapping[str, float] = field(default_factory=dict)
     """Settings that differ from `Settings`'s own defaults."""
     needs: frozenset[str] = frozenset()
-    """Of `idk`, `distributions`, `activations`: what of a `Batch` must be there."""
+    """Of `base`, `idk`, `distributions`, `activations`: what of a `Batch`, or of its tokens, must be there."""
 
 
 def tpo(batch: Batch, settings: Settings) -> Parts:
@@ -143,6 +145,36 @@ def tpo(batch: Batch, settings: Settings) -> Parts:
         per_example = t.sums(-t.logprob, kept) if settings.pl == "sum" else t.means(-t.logprob, kept)
         parts["pl"] = settings.pl_weight * per_example.mean()
     return parts
+
+
+def tif(batch: Batch, settings: Settings) -> Parts:
+    """Forgetting down to the base model's level, and no general word kept above it; derived in docs/method.md.
+
+    Unwanted words: TPO's loss on log-probabilities, with the floor at the base model's (`floor="base"`). General words:
+    the Kullback-Leibler divergence from a level between the base model's log-probability (`gamma` 0) and the
+    reference's (`gamma` 1), each seen as a coin that shows the token or any other. Both are means over an example's
+    tokens, whatever `pl` says.
+    """
+    t = batch.forget
+    assert t.base_logprob is not None
+    unwanted = t.scope(settings)
+    d = t.means(t.ref_logprob - t.logprob, unwanted)
+    parts = {"lpl": -(2 / settings.beta) * F.logsigmoid(settings.beta * d).mean()}
+    if settings.pl_weight:
+        level = torch.lerp(t.base_logprob, t.ref_logprob, settings.gamma)
+        parts["pl"] = settings.pl_weight * t.means(coin_divergence(level, t.logprob), ~unwanted).mean()
+    return parts
+
+
+def coin_divergence(level: Tensor, logprob: Tensor) -> Tensor:
+    """KL(q || p) in nats between coins that show heads with `q = exp(level)` and `p = exp(logprob)`, any shape.
+
+    By the data-processing inequality never more than the divergence between the two distributions over the vocabulary,
+    and it needs one number a token of the base model. The complements have 1e-6 added: a memorised token has p = 1 in
+    float32, where the gradient of log(1 - p) is infinite.
+    """
+    q, p = level.exp(), logprob.exp()
+    return q * (level - logprob) + (1 - q) * (torch.log(1 - q + 1e-6) - torch.log(1 - p + 1e-6))
 
 
 def ga(batch: Batch, settings: Settings) -> Parts:
@@ -228,6 +260,7 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
     o.name: o
     for o in (
         Objective("tpo", tpo, "arXiv 2506.03142", scope="uw"),
+        Objective("tif", tif, "docs/method.md", scope="uw", needs=frozenset({"base"})),
         Objective("ga", ga, "arXiv 2401.06121", retain="none"),
         Objective("graddiff", ga, "arXiv 2401.06121"),
         Objective("npo", npo, "arXiv 2404.05868", defaults={"beta": 0.1}),

@@ -63,6 +63,11 @@ def train(config: TrainConfig) -> RunResult:
     """
     folder = Path(config.out)
     objective = find(config.objective)
+    if "base" in objective.needs and config.floor_model is None:
+        raise UsageError(
+            f"{objective.name} needs a model that never saw the forget set",
+            hint="Give the one before fine-tuning: --floor base --floor-model MODEL.",
+        )
     settings, retain_loss = _settings(config, objective)
     prepared = prepare(config, settings.scope, needs_idk="idk" in objective.needs)
     digest = model_digest(config.model)
@@ -156,10 +161,12 @@ def _score(
     scores, reused = score_cached(model, digest, [*prepared.forget, *prepared.idk])
     own, idk_scores = scores[: len(prepared.forget)], scores[len(prepared.forget) :]
     lowest = floor_value(config.floor)
+    bases: list[torch.Tensor] | None = None
     if config.floor_model is not None:
         base = load_model(config.floor_model, dtype=config.dtype, attn_implementation=config.attention)
         base.to(model.device)
-        floors = [said[:, 1] for said in score_cached(base, model_digest(config.floor_model), prepared.forget)[0]]
+        bases = [said[:, 1] for said in score_cached(base, model_digest(config.floor_model), prepared.forget)[0]]
+        floors = bases
         del base
     elif lowest is None:
         floors = [torch.full((len(said),), -torch.inf) for said in own]
@@ -168,8 +175,8 @@ def _score(
     # Only what the objective pushes down has a floor: the others are to rise.
     pushed = [item.pushed(settings.scope) for item in prepared.forget]
     forget = [
-        Sample(item, said, torch.where(mask, floor, -torch.inf))
-        for item, said, floor, mask in zip(prepared.forget, own, floors, map(torch.tensor, pushed), strict=True)
+        Sample(item, said, torch.where(torch.tensor(mask), floor, -torch.inf), bases[i] if bases else None)
+        for i, (item, said, floor, mask) in enumerate(zip(prepared.forget, own, floors, pushed, strict=True))
     ]
     retain = [Sample.plain(item) for item in prepared.retain]
     idk = [replace(Sample.plain(item), reference=said) for item, said in zip(prepared.idk, idk_scores, strict=True)]

@@ -180,6 +180,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
             unwanted=packed.kind[mine] == Kind.UW,
             row=packed.row[mine] - first,
             size=int(of_part.sum()),
+            base_logprob=inputs["base"][mine],
         )
 
     @contextlib.contextmanager

@@ -1,0 +1,88 @@
+"""The objective `tif`: its divergence is one, it pulls towards the base model from both sides, and it stops there."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.train.conftest import Workshop
+from tif.errors import UsageError
+from tif.tokens.models import load_model
+from tif.train.objectives import Batch, Settings, Tokens, coin_divergence, find
+from tif.train.run import train
+
+probability = st.floats(0.001, 0.999)
+
+
+def tokens(now, base, before, unwanted):
+    values = torch.tensor([now, before, base]).log()
+    leaf = values[0].clone().requires_grad_()
+    n = len(now)
+    return Tokens(
+        leaf, leaf, values[1], values[1], torch.tensor(unwanted), torch.zeros(n, dtype=torch.int64), 1, values[2]
+    )
+
+
+@given(probability, probability)
+def test_the_divergence_is_that_of_two_coins(q, p):
+    found = coin_divergence(torch.tensor(q).log(), torch.tensor(p).log()).item()
+    assert found == pytest.approx(q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p)), abs=2e-4, rel=2e-3)
+
+
+@given(st.lists(st.floats(-4, 4), min_size=3, max_size=3), st.lists(st.floats(-4, 4), min_size=3, max_size=3))
+def test_it_is_at_most_the_divergence_over_the_vocabulary(a, b):
+    q, p = torch.tensor(a).log_softmax(0), torch.tensor(b).log_softmax(0)
+    whole = (q.exp() * (q - p)).sum()
+    assert coin_divergence(q[0], p[0]) <= whole + 1e-4
+
+
+@given(probability, probability)
+def test_general_words_are_pulled_towards_the_base_model_from_both_sides(now, base):
+    t = tokens([now], [base], [0.9], [False])
+    find("tif").loss(Batch(t), Settings())["pl"].backward()
+    # A step downhill is against the gradient.
+    if abs(now - base) > 1e-3:
+        assert (t.logprob.grad.item() > 0) == (now > base)
+
+
+def test_a_token_known_with_certainty_has_a_finite_gradient():
+    t = tokens([1.0], [0.5], [1.0], [False])
+    find("tif").loss(Batch(t), Settings())["pl"].backward()
+    assert torch.isfinite(t.logprob.grad).all()
+    assert t.logprob.grad.item() > 0
+
+
+def test_gamma_moves_the_level_from_the_base_model_to_the_reference():
+    t = tokens([0.9], [0.4], [0.9], [False])
+    at = {gamma: find("tif").loss(Batch(t), Settings(gamma=gamma))["pl"].item() for gamma in (0.0, 0.5, 1.0)}
+    assert at[0.0] > at[0.5] > at[1.0] == pytest.approx(0, abs=1e-6)
+
+
+def test_unwanted_words_are_not_part_of_the_divergence_nor_general_words_of_the_drop():
+    t = tokens([0.8, 0.7], [0.1, 0.2], [0.9, 0.9], [True, False])
+    other = replace(t, base_logprob=torch.tensor([0.5, 0.2]).log())
+    parts, same = (find("tif").loss(Batch(x), Settings()) for x in (t, other))
+    assert parts["pl"].item() == same["pl"].item()
+    d = math.log(0.9 / 0.8)
+    assert parts["lpl"].item() == pytest.approx(-(2 / 0.25) * math.log(1 / (1 + math.exp(-0.25 * d))), rel=1e-5)
+
+
+def test_it_asks_for_the_base_model(workshop: Workshop):
+    with pytest.raises(UsageError, match="never saw"):
+        train(workshop.config("run", objective="tif"))
+
+
+def test_a_run_ends_nearer_to_the_base_model_than_it_began(workshop: Workshop):
+    base = workshop.root / "base"
+    other = load_model(workshop.model)
+    torch.manual_seed(7)
+    for weight in other.parameters():
+        weight.data += 0.05 * torch.randn_like(weight)
+    other.save_pretrained(base)
+    changes = {"floor": "base", "floor_model": str(base), "max_steps": 60, "lr": 3e-3, "batch_size": 6, "retain": None}
+    run = train(workshop.config("run", objective="tif", **changes))
+    divergence = [record["pl"] for record in run.history if "pl" in record]
+    assert divergence[-1] < 0.5 * divergence[0]
