@@ -21,6 +21,10 @@ def edit(
     path: Annotated[Path, typer.Argument(metavar="SET", help="The annotation set to correct.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
     labels: Annotated[str, typer.Option(help="Further labels to offer, separated by commas.")] = "",
+    tokenizer: Annotated[
+        str, typer.Option(help="Model folder or hub id: show which of its tokens training would mask.")
+    ] = "",
+    template: Annotated[str, typer.Option(help="For --tokenizer: auto, chat, qa, text, or a format string.")] = "auto",
     message: Annotated[str, typer.Option("--message", "-m", help="Why, for the log, when it is stopped.")] = "",
     author: Annotated[str, typer.Option(envvar="TIF_AUTHOR", help="Who, for the log. Default: login name.")] = "",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
@@ -46,6 +50,11 @@ def edit(
     from tif.annotate.correct.desk import open_desk
 
     author = author or os.environ.get("USER") or os.environ.get("USERNAME") or "reviewer"
+    masker = None
+    if tokenizer:
+        from tif.annotate.correct.masking import Masker
+
+        masker = Masker.load(tokenizer, template)
     extra = tuple(label for part in labels.split(",") if (label := part.strip()))
     with open_desk(path, author) as desk, socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,7 +66,7 @@ def edit(
             ) from None
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(24)
-        app = make_app(desk, token, cookie=f"tif_{port}", labels=extra)
+        app = make_app(desk, token, cookie=f"tif_{port}", labels=extra, masker=masker)
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )

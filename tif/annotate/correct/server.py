@@ -4,6 +4,7 @@
     GET  /static/NAME           its script and style
     GET  /api/start?queue=todo  who, what, which labels, and the queue's ids
     GET  /api/record?id=...     one record
+    GET  /api/tokens?id=...&first=0&last=99  its tokens under the chosen tokenizer, and which of them are masked
     POST /api/edit              {"id", "rev", "op": {...}} -> the record; 409 with both versions on a stale rev
     POST /api/settle            {"id", "rev", "seen", "op", "choice"} -> the record
     POST /api/finish            {"message", "author"} -> the version that was saved
@@ -14,8 +15,9 @@ Handlers are async and never wait inside, so that edits are done one after anoth
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -27,20 +29,27 @@ from tif.annotate.correct import view
 from tif.annotate.correct.desk import Desk, StaleRevError, merged
 from tif.annotate.correct.edits import Op
 from tif.annotate.correct.guard import Guard
-from tif.errors import InputError, TifError
+from tif.annotate.correct.session import Card
+from tif.errors import InputError, MaskError, TifError
+
+if TYPE_CHECKING:
+    from tif.annotate.correct.masking import Masker
 
 _TYPES = {
     "index.html": "text/html",
     "edit.css": "text/css",
-    "edit.js": "text/javascript",
     "icon.svg": "image/svg+xml",
-    "talk.js": "text/javascript",
-    "text.js": "text/javascript",
+    **dict.fromkeys(
+        ("edit.js", "keys.js", "mouse.js", "moves.js", "page.js", "show.js", "talk.js", "text.js", "tokens.js"),
+        "text/javascript",
+    ),
 }
 """Everything that is served from the package, by exact name: no path is ever put together from a request."""
 
 
-def make_app(desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, ...] = ()) -> Starlette:
+def make_app(
+    desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, ...] = (), masker: Masker | None = None
+) -> Starlette:
     """The ASGI application that corrects one set.
 
     Args:
@@ -48,6 +57,7 @@ def make_app(desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, 
         token: what a browser must know.
         cookie: name of the cookie that remembers the token.
         labels: offered besides those that the set uses.
+        masker: shows which tokens would be masked, if there is one.
     """
     static = files("tif.annotate.correct") / "static"
 
@@ -63,10 +73,19 @@ def make_app(desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, 
         return asset(request.path_params["name"])
 
     async def start(request: Request) -> Response:
-        return JSONResponse(view.start(desk, request.query_params.get("queue", "todo"), labels))
+        return JSONResponse(
+            view.start(desk, request.query_params.get("queue", "todo"), labels, masker.name if masker else None)
+        )
 
     async def record(request: Request) -> Response:
         return JSONResponse(view.record(desk, desk.session.card(request.query_params.get("id", ""))))
+
+    async def tokens(request: Request) -> Response:
+        if masker is None:
+            raise InputError("no tokenizer is chosen", hint="`tif spans edit SET --tokenizer MODEL`")
+        card = desk.session.card(request.query_params.get("id", ""))
+        first, last = (_index(request.query_params.get(name, "")) for name in ("first", "last"))
+        return JSONResponse({"rev": card.rev, **masker.shown(card.example, first, last)})
 
     async def edit(request: Request) -> Response:
         body = await _body(request, {"id": str, "rev": int, "op": dict})
@@ -98,6 +117,7 @@ def make_app(desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, 
             Route("/static/{name}", other),
             Route("/api/start", start),
             Route("/api/record", record),
+            Route("/api/tokens", tokens),
             Route("/api/edit", edit, methods=["POST"]),
             Route("/api/settle", settle, methods=["POST"]),
             Route("/api/finish", finish, methods=["POST"]),
@@ -107,7 +127,7 @@ def make_app(desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, 
     )
 
 
-def _answer(desk: Desk, seen: int, act: Any) -> Response:
+def _answer(desk: Desk, seen: int, act: Callable[[], Card]) -> Response:
     try:
         return JSONResponse(view.record(desk, act()))
     except StaleRevError as stale:
@@ -120,7 +140,13 @@ def _answer(desk: Desk, seen: int, act: Any) -> Response:
 
 
 async def _told(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422 if isinstance(error, InputError) else 500)
+    return JSONResponse({"error": str(error)}, 422 if isinstance(error, (InputError, MaskError)) else 500)
+
+
+def _index(said: str) -> int:
+    if not (said.isascii() and said.isdecimal() and len(said) < 10):
+        raise InputError("first and last are indices of pieces")
+    return int(said)
 
 
 async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:

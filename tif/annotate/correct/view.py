@@ -21,6 +21,7 @@ def record(desk: Desk, card: Card) -> dict[str, Any]:
         "undo": len(card.past),
         "redo": len(card.future),
         "gone": gone,
+        "struck": struck(card.example, base),
         "progress": progress(desk),
         **content(card.example),
     }
@@ -50,13 +51,49 @@ def content(example: Example) -> dict[str, Any]:
     }
 
 
+def struck(example: Example, base: Example) -> dict[str, list[str]]:
+    """What the base version marked and nothing marks any more, to be struck through where it stands.
+
+    Returns:
+        By index into `content`'s `pieces` (white space counts), the text there cut into parts, every other one struck:
+        `["Ska", "gen"]` strikes the end of a word, `["", "Skagen"]` all of it.
+    """
+    gone = _covered(base) - _covered(example)
+    found: dict[str, list[str]] = {}
+    if not gone:
+        return found
+    at = 0
+    for index, (start, end) in enumerate(pieces_of(example)):
+        if gone.intersection(range(start, end)):
+            found[str(2 * index + 1)] = _alternating(example.text, start, end, gone)
+        # A blank is struck with the words on both its sides, not at an end.
+        if at < start and start - 1 in gone and start in gone and at - 1 in gone:
+            found[str(2 * index)] = ["", example.text[at:start]]
+        at = end
+    return found
+
+
+def _covered(example: Example) -> set[int]:
+    return {i for span in example.spans for i in range(span.start, span.end)}
+
+
+def _alternating(text: str, start: int, end: int, chosen: set[int]) -> list[str]:
+    parts, inside = [""], False
+    for i in range(start, end):
+        if (i in chosen) != inside:
+            inside = not inside
+            parts.append("")
+        parts[-1] += text[i]
+    return parts
+
+
 def progress(desk: Desk) -> dict[str, int]:
     """How far the review has come."""
     return {"reviewed": desk.session.reviewed, "total": len(desk.session.base), "unsaved": desk.session.changed()}
 
 
-def start(desk: Desk, queue: str, labels: tuple[str, ...]) -> dict[str, Any]:
-    """What the page asks for first: who corrects what, with which labels, and a queue's ids."""
+def start(desk: Desk, queue: str, labels: tuple[str, ...], tokenizer: str | None) -> dict[str, Any]:
+    """What the page asks for first: who corrects what, with which labels and tokenizer, and a queue's ids."""
     used = sorted({s.label for e in desk.session.base for s in e.spans} | set(labels))
     version = desk.session.base.version
     assert version is not None
@@ -66,6 +103,7 @@ def start(desk: Desk, queue: str, labels: tuple[str, ...]) -> dict[str, Any]:
         "author": desk.author,
         "labels": [UW, *(label for label in used if label != UW)][:9],
         "sources": sorted({s.source for e in desk.session.base for s in e.spans}),
+        "tokenizer": tokenizer,
         "queues": list(QUEUES),
         "queue": queue,
         "ids": desk.ids(queue),
@@ -73,4 +111,4 @@ def start(desk: Desk, queue: str, labels: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-__all__ = ["content", "progress", "record", "start"]
+__all__ = ["content", "progress", "record", "start", "struck"]

@@ -1,38 +1,18 @@
 // The page: keys and mouse become ops on words, which the server does, saves and answers with the record as it is then.
 
-import { WINDOW, before, draw, element, looks, quote, said, spansAt, windowAround, wordAt, words } from "./text.js";
+import { keyed } from "./keys.js";
+import { listen, under } from "./mouse.js";
+import { $, address, first, last, now, opened, queue, remember, say } from "./page.js";
+import { drawLabels, drawProgress, show } from "./show.js";
 import { ask, notice, state } from "./talk.js";
+import { WINDOW, before, draw, element, looks, said, spansAt, wordAt, words } from "./text.js";
+import { showTokens } from "./tokens.js";
 
-const $ = (id) => document.getElementById(id);
-const address = new URLSearchParams(location.search);
-
-let start; // what /api/start says
-let ids = [];
-let record = null;
-let cursor = 0;
-let anchor = null; // other end of a selection
-let shown = [0, 0];
-let nodes = new Map();
-let label = 0;
-let drag = null;
-
-// One thing after another: a key pressed while an edit is under way waits for its answer, since indices may change.
-let chain = Promise.resolve();
-let waiting = 0;
-function queue(act) {
-  waiting += 1;
-  chain = chain.then(act).catch((error) => notice(String(error.message ?? error))).finally(() => (waiting -= 1));
-}
-
-const say = (words) => ($("live").textContent = words);
 // --- ops ---------------------------------------------------------------------------------------------------------
 
-const first = () => (anchor === null ? cursor : Math.min(anchor, cursor));
-const last = () => (anchor === null ? cursor : Math.max(anchor, cursor));
-
 async function edit(op) {
-  const seen = record.rev;
-  const told = await ask("/api/edit", { id: record.id, rev: seen, op });
+  const seen = now.record.rev;
+  const told = await ask("/api/edit", { id: now.record.id, rev: seen, op });
   if (!told.conflict) return take(told);
   if (told.conflict.mine === null) {
     take(told.conflict.theirs);
@@ -44,7 +24,7 @@ async function edit(op) {
 }
 
 async function settle(both, seen, op) {
-  const id = record.id;
+  const id = now.record.id;
   for (;;) {
     state("failed", "Conflict");
     for (const name of ["mine", "theirs", "merged"]) {
@@ -57,36 +37,43 @@ async function settle(both, seen, op) {
   }
 }
 
-function opened(dialog) {
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue), { once: true }));
-}
-
 function spanOp(op, more = {}) {
-  if (!words(record)) return undefined;
-  return edit({ op, first: first(), last: last(), label: start.labels[label], ...more });
+  if (!words(now.record)) return undefined;
+  return edit({ op, first: first(), last: last(), label: now.start.labels[now.label], ...more });
 }
 
 function edge(side, by, unit = "word") {
-  anchor = null;
+  now.anchor = null;
   return spanOp("edge", { side, by, unit });
 }
 
 async function decide(op) {
-  const id = record.id;
+  const id = now.record.id;
   await edit({ op });
-  if (record.id === id && $("saved").dataset.state === "saved") await go(1);
+  if (now.record.id === id && $("saved").dataset.state === "saved") await go(1);
 }
 
 async function relabel(number) {
-  if (number >= start.labels.length) return;
-  label = number;
+  if (number >= now.start.labels.length) return;
+  now.label = number;
   drawLabels();
   await spanOp("label");
 }
 
+function tokens() {
+  if (now.start.tokenizer === null) {
+    notice("To see the trainer’s tokens, start tif spans edit with --tokenizer MODEL.");
+    return;
+  }
+  now.tokens = !now.tokens;
+  remember();
+  show(true);
+}
+
 const acts = {
+  edge,
+  label: relabel,
+  tokens,
   toggle: () => spanOp("toggle"),
   remove: () => spanOp("remove"),
   mentions: () => spanOp("mentions"),
@@ -99,7 +86,7 @@ const acts = {
   accept: () => decide("accept"),
   reject: () => decide("reject"),
   skip: () => decide("skip"),
-  flag: () => edit({ op: record.flagged ? "unflag" : "flag" }),
+  flag: () => edit({ op: now.record.flagged ? "unflag" : "flag" }),
   previous: () => go(-1),
   next: () => go(1),
 };
@@ -107,273 +94,95 @@ const acts = {
 // --- records -----------------------------------------------------------------------------------------------------
 
 async function open(name, id) {
-  start = await ask(`/api/start?queue=${encodeURIComponent(name)}`);
-  ids = start.ids;
+  now.start = await ask(`/api/start?queue=${encodeURIComponent(name)}`);
+  now.ids = now.start.ids;
   // A record that is linked to, or half done, is shown even if it is not in the queue any more.
-  if (id && !ids.includes(id)) ids = [id, ...ids];
-  looks(start.author);
-  for (const source of start.sources) looks(source);
-  document.title = `${start.set} – tif`;
-  $("title").textContent = start.set;
-  $("title").title = `version ${start.version}`;
-  $("queue").replaceChildren(...start.queues.map((one) => {
+  if (id && !now.ids.includes(id)) now.ids = [id, ...now.ids];
+  looks(now.start.author);
+  for (const source of now.start.sources) looks(source);
+  document.title = `${now.start.set} – tif`;
+  $("title").textContent = now.start.set;
+  $("title").title = `version ${now.start.version}`;
+  $("queue").replaceChildren(...now.start.queues.map((one) => {
     const option = element("option", one);
-    option.selected = one === start.queue;
+    option.selected = one === now.start.queue;
     return option;
   }));
+  document.querySelector("[data-do=tokens]").hidden = now.start.tokenizer === null;
+  if (now.start.tokenizer === null) now.tokens = false;
   drawLabels();
-  drawProgress(start.progress);
-  await load(id || ids[0]);
+  drawProgress(now.start.progress);
+  await load(id || now.ids[0]);
 }
 
 async function load(id) {
   if (id === undefined) return none();
   $("text").classList.add("loading");
-  record = null;
+  now.record = null;
   const told = await ask(`/api/record?id=${encodeURIComponent(id)}`);
-  cursor = 0;
-  anchor = null;
+  now.cursor = 0;
+  now.anchor = null;
   take(told);
-  if (record.spans.length) {
-    cursor = record.spans[0].first;
+  if (now.record.spans.length) {
+    now.cursor = now.record.spans[0].first;
     show();
   }
-  nodes.get(cursor)?.focus();
+  now.nodes.get(now.cursor)?.focus();
 }
 
 function none() {
-  record = null;
+  now.record = null;
   for (const id of ["prompt", "text", "id", "status", "place", "legend", "gone", "error"]) $(id).replaceChildren();
-  notice(`Nothing is left in the queue “${start.queue}”.`);
+  showTokens();
+  notice(`Nothing is left in the queue “${now.start.queue}”.`);
 }
 
 async function go(by) {
-  const next = ids.indexOf(record.id) + by;
-  if (next >= 0 && next < ids.length) return load(ids[next]);
-  notice(by > 0 ? `This was the last one in the queue “${start.queue}”.` : "This is the first one in the queue.");
+  const next = now.ids.indexOf(now.record.id) + by;
+  if (next >= 0 && next < now.ids.length) return load(now.ids[next]);
+  notice(by > 0 ? `This was the last one in the queue “${now.start.queue}”.` : "This is the first one in the queue.");
 }
 
 function take(told) {
-  const same = record && record.id === told.id;
-  const at = same && words(record) ? before(record, cursor) : 0;
-  const other = same && anchor !== null ? before(record, anchor) : null;
-  record = told;
+  const same = now.record && now.record.id === told.id;
+  const at = same && words(now.record) ? before(now.record, now.cursor) : 0;
+  const other = same && now.anchor !== null ? before(now.record, now.anchor) : null;
+  now.record = told;
   if (same) {
-    cursor = wordAt(record, at);
-    anchor = other === null ? null : wordAt(record, other);
+    now.cursor = wordAt(now.record, at);
+    now.anchor = other === null ? null : wordAt(now.record, other);
   }
-  if (!same) shown = [0, 0];
-  address.set("queue", start.queue);
-  address.set("id", record.id);
-  history.replaceState(null, "", `?${address}`);
+  if (!same) now.shown = [0, 0];
+  remember();
   show(true);
 }
 
-// --- drawing -----------------------------------------------------------------------------------------------------
-
-function show(anew = false) {
-  const wanted = windowAround(record, cursor, shown);
-  const hadFocus = $("text").contains(document.activeElement) || document.activeElement === document.body;
-  if (anew || wanted[0] !== shown[0] || wanted[1] !== shown[1]) {
-    shown = wanted;
-    nodes = draw($("text"), record, shown, true);
-    drawAround();
-  }
-  for (const node of $("text").querySelectorAll(".cursor, .chosen")) {
-    node.classList.remove("cursor", "chosen");
-    node.tabIndex = -1;
-  }
-  const range = drag ? [Math.min(drag.from, drag.to), Math.max(drag.from, drag.to)] : [first(), last()];
-  if (drag || anchor !== null) for (let i = range[0]; i <= range[1]; i++) nodes.get(i)?.classList.add("chosen");
-  const node = nodes.get(cursor);
-  if (!node) return;
-  node.classList.add("cursor");
-  node.tabIndex = 0;
-  if (hadFocus) node.focus({ preventScroll: true });
-  node.scrollIntoView({ block: "nearest" });
-}
-
-function drawAround() {
-  $("text").classList.remove("loading");
-  const place = ids.indexOf(record.id) + 1;
-  $("place").textContent = `${place} of ${ids.length}`;
-  $("id").textContent = record.id;
-  $("status").textContent = record.status;
-  $("status").dataset.status = record.status;
-  $("flagged").hidden = !record.flagged;
-  $("prompt").textContent = record.prompt;
-  $("prompt").parentElement.hidden = !record.prompt;
-  $("error").textContent = record.error ? `Note: ${record.error}` : "";
-  $("error").hidden = !record.error;
-  $("gone").replaceChildren("Before: ", ...record.gone.flatMap((words) => [element("del", words), " "]));
-  $("gone").hidden = !record.gone.length;
-  const sources = [...new Set(record.spans.map((span) => span.source))];
-  $("legend").replaceChildren(...sources.map((source) => element("span", source || "unknown", `span s${looks(source)}`)));
-  const all = words(record);
-  $("window").hidden = shown[0] === 0 && shown[1] === all;
-  $("window").textContent = `Words ${shown[0] + 1}–${shown[1]} of ${all}; move on to see more.`;
-  document.querySelector("[data-do=undo]").disabled = !record.undo;
-  document.querySelector("[data-do=redo]").disabled = !record.redo;
-  document.querySelector("[data-do=flag]").setAttribute("aria-pressed", String(record.flagged));
-  document.body.dataset.labels = start.labels.length > 1 ? "several" : "one";
-  drawProgress(record.progress);
-}
-
-function drawProgress({ reviewed, total, unsaved }) {
-  $("bar").value = reviewed;
-  $("bar").max = Math.max(total, 1);
-  $("progress").textContent = `${reviewed} of ${total} reviewed`;
-  $("unsaved").textContent = unsaved === 1 ? "1 record changed." : `${unsaved} records changed.`;
-}
-
-function drawLabels() {
-  $("labels").hidden = start.labels.length < 2;
-  $("labels").replaceChildren(...start.labels.map((name, number) => {
-    const button = element("button", name);
-    button.type = "button";
-    button.append(element("kbd", String(number + 1)));
-    button.setAttribute("role", "radio");
-    button.setAttribute("aria-checked", String(number === label));
-    button.addEventListener("click", () => queue(() => relabel(number)));
-    return button;
-  }));
-}
-
-// --- moving ------------------------------------------------------------------------------------------------------
-
-function move(to, extend) {
-  const target = Math.max(0, Math.min(to, words(record) - 1));
-  if (extend) anchor ??= cursor;
-  else anchor = null;
-  cursor = target;
-  show();
-  nodes.get(cursor)?.focus({ preventScroll: true });
-  if (anchor !== null) say(`selected ${quote(record, first(), last())}`);
-}
-
-function byLine(down) {
-  const here = nodes.get(cursor).getBoundingClientRect();
-  const middle = (here.left + here.right) / 2;
-  let best = null;
-  for (let i = cursor + down; nodes.has(i); i += down) {
-    const box = nodes.get(i).getBoundingClientRect();
-    const away = (box.top - here.top) * down;
-    if (away < here.height / 2) continue;
-    if (best !== null && Math.abs(box.top - best.top) > here.height / 2) break;
-    const off = Math.abs((box.left + box.right) / 2 - middle);
-    if (best === null || off < best.off) best = { i, off, top: box.top };
-  }
-  return best === null ? (down > 0 ? words(record) - 1 : 0) : best.i;
-}
-
-function toSpan(by) {
-  const order = record.spans.map((span) => span.first).filter((at) => (by > 0 ? at > cursor : at < cursor));
-  return by > 0 ? Math.min(...order) : Math.max(...order);
-}
-
-// --- keys and mouse ----------------------------------------------------------------------------------------------
-
-const EDGES = { "[": ["start", -1], "{": ["start", 1], "}": ["end", -1], "]": ["end", 1] };
-// With alt, some keyboards give other characters: there the key's place counts.
-const PLACES = { BracketLeft: ["[", "{"], BracketRight: ["]", "}"] };
-const LETTERS = { a: "accept", x: "reject", s: "skip", f: "flag", n: "next", p: "previous", m: "mentions" };
-
-function keyed(event) {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const shift = event.shiftKey;
-  const text = document.activeElement === document.body || $("text").contains(document.activeElement);
-  if ((event.ctrlKey || event.metaKey) && key === "z") return shift ? acts.redo : acts.undo;
-  if ((event.ctrlKey || event.metaKey) && key === "y") return acts.redo;
-  if ((event.ctrlKey && !event.getModifierState("AltGraph")) || event.metaKey) return null;
-  const bracket = event.altKey && !EDGES[key] ? PLACES[event.code]?.[Number(shift)] : key;
-  if (EDGES[bracket]) {
-    const unit = event.altKey && !event.getModifierState("AltGraph") ? "char" : "word";
-    return () => edge(...EDGES[bracket], unit);
-  }
-  const onward = getComputedStyle($("text")).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
-  if (text && (key === "ArrowRight" || key === "ArrowLeft")) {
-    const by = key === onward ? 1 : -1;
-    if (event.altKey) return () => edge("end", by, shift ? "char" : "word");
-    return () => move(cursor + by, shift);
-  }
-  if (event.altKey) return null;
-  if (key === "?") return () => opened($("helping"));
-  if (key === "u") return shift ? acts.redo : acts.undo;
-  if (LETTERS[key] && !shift) return acts[LETTERS[key]];
-  if (/^[1-9]$/.test(key)) return () => relabel(Number(key) - 1);
-  if (key === "Delete" || key === "Backspace") return acts.remove;
-  if (!text) return null;
-  if (key === "Enter" || key === " ") return acts.toggle;
-  if (key === "Escape") return () => move(cursor, false);
-  if (key === "ArrowDown" || key === "ArrowUp") return () => move(byLine(key === "ArrowDown" ? 1 : -1), shift);
-  if (key === "Home" || key === "End") return () => move(key === "Home" ? 0 : Infinity, shift);
-  if (key === "PageDown" || key === "PageUp") return () => move(cursor + (key === "PageDown" ? 200 : -200), shift);
-  // At the last span the key does what it does everywhere, so that nobody is trapped in the text.
-  const to = () => toSpan(shift ? -1 : 1);
-  if (key === "Tab" && (waiting > 0 || Number.isFinite(to()))) return () => Number.isFinite(to()) && move(to(), false);
-  return null;
-}
-
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]") || !start) return;
-  if (event.target.matches("select, input") || (record === null && waiting === 0)) return;
-  const act = keyed(event);
+  if (document.querySelector("dialog[open]") || !now.start) return;
+  if (event.target.matches("select, input") || (now.record === null && now.waiting === 0)) return;
+  const act = keyed(event, acts);
   if (!act) return;
   event.preventDefault();
-  queue(() => record && act());
+  queue(() => now.record && act());
 });
+
+$("labels").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-label]");
+  if (button) queue(() => now.record && relabel(Number(button.dataset.label)));
+});
+
+listen(edit);
 
 for (const button of document.querySelectorAll("[data-do]")) {
   // Else the button takes the focus, and the next arrow key would not move in the text.
   button.addEventListener("mousedown", (event) => event.preventDefault());
-  button.addEventListener("click", () => queue(() => record && acts[button.dataset.do]()));
+  button.addEventListener("click", () => queue(() => now.record && acts[button.dataset.do]()));
 }
-
-function under(event) {
-  const node = event.target.closest?.(".word[data-i]");
-  return node && $("text").contains(node) ? Number(node.dataset.i) : null;
-}
-
-$("text").addEventListener("pointerdown", (event) => {
-  const at = under(event);
-  if (at === null || event.button !== 0 || record === null) return;
-  event.preventDefault();
-  drag = { from: at, to: at };
-  anchor = null;
-  cursor = at;
-  show();
-  nodes.get(cursor)?.focus({ preventScroll: true });
-});
-$("text").addEventListener("pointermove", (event) => {
-  const at = drag && under(event);
-  if (drag === null || at === null || at === drag.to) return;
-  drag.to = at;
-  show();
-});
-document.addEventListener("pointerup", () => {
-  if (drag === null) return;
-  const { from, to } = drag;
-  drag = null;
-  if (record === null) return;
-  // An edit that is still under way may cut the text otherwise, so that the words are found again when it is done.
-  const { id } = record;
-  const places = [before(record, Math.min(from, to)), before(record, Math.max(from, to))];
-  queue(() => {
-    if (record?.id !== id) return undefined;
-    const [one, other] = places.map((place) => wordAt(record, place));
-    cursor = other;
-    return edit({ op: from === to ? "toggle" : "mark", first: one, last: other, label: start.labels[label] });
-  });
-});
-document.addEventListener("pointercancel", () => {
-  drag = null;
-  if (record) show();
-});
 
 $("text").addEventListener("focusin", (event) => {
   const at = under(event);
   if (at === null) return;
-  const here = spansAt(record, at);
+  const here = spansAt(now.record, at);
   say(here.length ? `${event.target.textContent}: ${here.map(said).join(", ")}` : "");
 });
 
@@ -384,23 +193,23 @@ $("queue").addEventListener("change", () => {
 });
 $("help").addEventListener("click", () => opened($("helping")));
 $("finish").addEventListener("click", () => queue(async () => {
-  $("author").value ||= start.author;
+  $("author").value ||= now.start.author;
   if ((await opened($("finishing"))) !== "save") return;
   const told = await ask("/api/finish", { message: $("message").value, author: $("author").value });
   $("message").value = "";
-  start.version = told.version;
+  now.start.version = told.version;
   drawProgress(told.progress);
-  if (record) take(await ask(`/api/record?id=${encodeURIComponent(record.id)}`));
+  if (now.record) take(await ask(`/api/record?id=${encodeURIComponent(now.record.id)}`));
   const conflicts = told.conflicts.length ? ` ${told.conflicts.length} records conflict: see the queue “conflict”.` : "";
   notice(`Saved as version ${told.version}. You may close this page and stop the server, or go on.${conflicts}`);
 }));
 
 addEventListener("beforeunload", (event) => {
-  if (waiting) event.preventDefault();
+  if (now.waiting) event.preventDefault();
 });
 document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState !== "visible" || waiting || !record) return;
-  queue(async () => take(await ask(`/api/record?id=${encodeURIComponent(record.id)}`)));
+  if (document.visibilityState !== "visible" || now.waiting || !now.record) return;
+  queue(async () => take(await ask(`/api/record?id=${encodeURIComponent(now.record.id)}`)));
 });
 
 queue(() => open(address.get("queue") || "todo", address.get("id")));

@@ -43,6 +43,7 @@ export function windowAround(record, cursor, shown) {
 export function draw(where, record, [from, to], interactive) {
   const nodes = new Map();
   const parts = [];
+  const { struck } = interactive ? record : {};
   const covers = new Array(to - from + 1);
   for (const span of record.spans) {
     for (let i = Math.max(span.first, from); i <= Math.min(span.last, to - 1); i++) (covers[i - from] ??= []).push(span);
@@ -53,13 +54,20 @@ export function draw(where, record, [from, to], interactive) {
     const gap = record.pieces[2 * i];
     if (gap) {
       const through = here.find((span) => before.includes(span));
-      parts.push(through ? element("span", gap, `span s${looks(through.source)}`) : document.createTextNode(gap));
+      if (through) parts.push(element("span", gap, `span s${looks(through.source)}`));
+      else parts.push(struck?.[2 * i] ? element("del", gap) : document.createTextNode(gap));
     }
     const node = element("span", piece(record, i), "word");
+    const gone = struck?.[2 * i + 1];
+    if (gone) {
+      // Every other part was marked in the version before.
+      node.replaceChildren(...gone.map((part, n) => (n % 2 ? element("del", part) : document.createTextNode(part))));
+      node.title = `marked before: ${gone.filter((_, n) => n % 2).join(" ")}`;
+    }
     if (here.length) {
       const span = here[0];
       node.classList.add("span", `s${looks(span.source)}`);
-      node.title = here.map(said).join("\n");
+      if (!gone) node.title = here.map(said).join("\n");
       if (i === span.last) {
         node.classList.add("last");
         node.dataset.label = span.label;
@@ -70,7 +78,9 @@ export function draw(where, record, [from, to], interactive) {
       node.tabIndex = -1;
       node.setAttribute("role", "button");
       node.setAttribute("aria-pressed", String(here.length > 0));
-      if (here.length) node.setAttribute("aria-label", `${node.textContent}, ${here.map(said).join(", ")}`);
+      const told = [...here.map(said), ...(gone ? [node.title] : [])];
+      if (gone && here.length) node.title = told.join("\n");
+      if (told.length) node.setAttribute("aria-label", `${node.textContent}, ${told.join(", ")}`);
     }
     nodes.set(i, node);
     parts.push(node);

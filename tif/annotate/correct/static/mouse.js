@@ -1,0 +1,49 @@
+// Click a word, or drag over several: the pointer snaps to words.
+
+import { $, now, queue } from "./page.js";
+import { show } from "./show.js";
+import { before, wordAt } from "./text.js";
+
+export function under(event) {
+  const node = event.target.closest?.(".word[data-i]");
+  return node && $("text").contains(node) ? Number(node.dataset.i) : null;
+}
+
+// `edit` does an op.
+export function listen(edit) {
+  $("text").addEventListener("pointerdown", (event) => {
+    const at = under(event);
+    if (at === null || event.button !== 0 || now.record === null) return;
+    event.preventDefault();
+    now.drag = { from: at, to: at };
+    now.anchor = null;
+    now.cursor = at;
+    show();
+    now.nodes.get(now.cursor)?.focus({ preventScroll: true });
+  });
+  $("text").addEventListener("pointermove", (event) => {
+    const at = now.drag && under(event);
+    if (now.drag === null || at === null || at === now.drag.to) return;
+    now.drag.to = at;
+    show();
+  });
+  document.addEventListener("pointerup", () => {
+    if (now.drag === null) return;
+    const { from, to } = now.drag;
+    now.drag = null;
+    if (now.record === null) return;
+    // An edit that is still under way may cut the text otherwise, so that the words are found again when it is done.
+    const { id } = now.record;
+    const places = [before(now.record, Math.min(from, to)), before(now.record, Math.max(from, to))];
+    queue(() => {
+      if (now.record?.id !== id) return undefined;
+      const [one, other] = places.map((place) => wordAt(now.record, place));
+      now.cursor = other;
+      return edit({ op: from === to ? "toggle" : "mark", first: one, last: other, label: now.start.labels[now.label] });
+    });
+  });
+  document.addEventListener("pointercancel", () => {
+    now.drag = null;
+    if (now.record) show();
+  });
+}
