@@ -4,9 +4,11 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 SMOLLM2 := .cache/smollm2
+SHARED ?= ../shared/data
+TOFU_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-real lint format bench smollm2 clean
+.PHONY: demo test test-real lint format bench smollm2 tofu clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
@@ -32,6 +34,11 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/eval.py
 	$(BIN)/python benchmarks/ner.py
 	$(BIN)/python benchmarks/judge.py
+
+# Unlearning on a real model, measured at the last step: hours on a CPU, and resumable. Prints what is missing.
+tofu: smollm2
+	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.tofu --model $(SMOLLM2) --data $(SHARED) \
+		--gold $(SHARED)/gold/tofu_forget05_gold.jsonl $(TOFU_ARGS)
 
 smollm2: .venv/.real
 	$(BIN)/python benchmarks/smollm2.py $(SMOLLM2)

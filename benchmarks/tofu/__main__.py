@@ -1,0 +1,66 @@
+"""`python -m benchmarks.tofu`: do what is missing, then write the results; the same command goes on after a kill."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from benchmarks.tofu.plan import ROWS, SMALL, Experiment
+from benchmarks.tofu.stages import prepare, stages
+from tif.console import emit, say
+from tif.errors import TifError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the stages that are missing, rewriting the results after each row; print what is missing in the end."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tofu", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--data", type=Path, required=True, help="folder with TOFU's files")
+    parser.add_argument("--gold", type=Path, required=True, help="JSONL of forget05's gold spans")
+    parser.add_argument("--out", type=Path, default=Path("runs/tofu-small"))
+    parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the results are written")
+    parser.add_argument("--rows", help="only these rows, separated by commas")
+    parser.add_argument("--results-only", action="store_true", help="run nothing")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    given = parser.parse_args(arguments)
+    names = given.rows.split(",") if given.rows else [row.name for row in ROWS]
+    if unknown := set(names) - {row.name for row in ROWS}:
+        parser.error(f"no row {', '.join(sorted(unknown))}; known: {', '.join(row.name for row in ROWS)}")
+    command = shlex.join(["python", "-m", "benchmarks.tofu", *(sys.argv[1:] if arguments is None else arguments)])
+    experiment = Experiment(SMALL, given.model, given.data, given.gold, given.out, device=given.device)
+    return work(experiment, given.docs, command, names=names, run=not given.results_only)
+
+
+def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], run: bool = True) -> int:
+    """`main` after its arguments: all stages but those of rows not in `names`."""
+    from benchmarks.tofu.results import write
+
+    try:
+        prepare(experiment)
+        left_out = {row.name for row in experiment.rows} - set(names)
+        for stage in stages(experiment) if run else ():
+            if stage.done or _row_of(experiment, stage.folder) in left_out:
+                continue
+            stage.run()
+            if stage.name.startswith(("measure", "relearn")):
+                write(experiment, docs, command)
+        found = write(experiment, docs, command)
+    except TifError as error:
+        say(f"error: {error}")
+        return error.exit_code
+    for name in found["missing"]:
+        emit(f"missing: {name}")
+    emit(f"{len(found['done'])} stages done, {len(found['missing'])} missing; results in {docs / 'results.md'}")
+    return 0
+
+
+def _row_of(experiment: Experiment, folder: Path) -> str | None:
+    """The row that a stage's folder belongs to; None for what all rows share."""
+    parts = folder.relative_to(experiment.out).parts
+    return parts[1] if parts[0] in ("dev", "eval") else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

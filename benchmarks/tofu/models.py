@@ -1,0 +1,163 @@
+"""The work on models: fine-tune, unlearn, choose a learning rate, measure."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tofu.plan import Experiment, Row, World
+from tif import store
+from tif.console import warn
+from tif.sources import load, read_json
+
+
+def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
+    """Fine-tune the base model on questions and answers, with the trainer that unlearns."""
+    from transformers import TrainingArguments, set_seed
+
+    from tif.tokens.masks import Template, encode
+    from tif.tokens.models import load_model, load_tokenizer
+    from tif.train import checkpoint
+    from tif.train.callbacks import Watch
+    from tif.train.data import Pairs, Sample
+    from tif.train.objectives import Batch, Objective, Parts, Settings
+    from tif.train.trainer import Recipe, Unlearner
+
+    def likelihood(batch: Batch, settings: Settings) -> Parts:
+        t = batch.forget
+        return {"ce": t.means(-t.logprob, t.scope(settings)).mean()}
+
+    plan = e.plan
+    tokenizer = load_tokenizer(e.model)
+    template = Template.of(tokenizer)
+    samples = [Sample.plain(encode(example, tokenizer, template)) for example in load(str(rows)).examples]
+    set_seed(0)
+    model = load_model(e.model, dtype="float32")
+    arguments = TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=plan.learn_epochs,
+        per_device_train_batch_size=plan.learn_batch,
+        learning_rate=plan.learn_lr,
+        warmup_steps=0.05,
+        weight_decay=0.0,
+        bf16=_autocast(e),
+        use_cpu=e.cpu,
+        save_strategy="steps",
+        save_steps=plan.save_steps,
+        logging_steps=1,
+        report_to="none",
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        seed=0,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    watch = Watch(folder / "log.jsonl")
+    recipe = Recipe(Objective("learn", likelihood, "cross-entropy"), Settings(scope="all"))
+    trainer = Unlearner(model, arguments, Pairs(samples), recipe, callbacks=[watch])
+    last = checkpoint.latest(folder / "checkpoints")
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    finally:
+        watch.close()
+    staging = folder / "model.tmp"
+    shutil.rmtree(staging, ignore_errors=True)
+    model.save_pretrained(staging)
+    tokenizer.save_pretrained(staging)
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    staging.rename(folder / "model")
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return {"rows": len(samples), "steps": trainer.state.global_step}
+
+
+def _autocast(e: Experiment) -> bool:
+    return bool(read_json(e.out / "plan.json")["autocast"])
+
+
+def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate: float | None) -> dict[str, Any]:
+    from tif.train.config import TrainConfig
+    from tif.train.run import train
+
+    lr = chosen_rate(e, row) if rate is None else rate
+    bounded: dict[str, Any] = {"floor": "base", "floor_model": str(e.model)} if row.floor else {}
+    config = TrainConfig(
+        masks=str(e.spans(row.spans, world)),
+        model=str(e.reference("target", world) / "model"),
+        out=str(folder),
+        retain=str(e.file(f"{world}-retain")) if row.retain else None,
+        objective=row.objective,
+        zero_uw="skip",
+        epochs=e.plan.epochs,
+        batch_size=e.plan.batch,
+        lr=lr,
+        warmup=0.1,
+        seed=seed,
+        autocast=_autocast(e),
+        cpu=e.cpu,
+        save_steps=e.plan.save_steps,
+        **bounded,
+        **row.options,
+    )
+    result = train(config)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return {"lr": lr, "steps": result.steps}
+
+
+def chosen_rate(e: Experiment, row: Row) -> float:
+    """The rate with the highest `choice_score` in `dev`, of the row itself or of the one it takes its rate from."""
+    if row.rate_of:
+        return chosen_rate(e, e.row(row.rate_of))
+    return max(e.plan.rates, key=lambda rate: choice_score(e, e.out / "dev" / row.name / f"lr-{rate:g}"))
+
+
+def choice_score(e: Experiment, folder: Path) -> float:
+    """The worse of forget quality and the share of the target's retain probability that is left: both must be good."""
+    kept: list[float] = [
+        read_json(f / "measured-dev" / "eval.json")["parts"]["retain"]["probability"]
+        for f in (folder, e.reference("target", "dev"))
+    ]
+    quality: float = read_json(folder / "measured-dev" / "eval.json")["forget_quality"]
+    return min(quality, kept[0] / kept[1])
+
+
+def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: bool) -> dict[str, Any]:
+    """Evaluate `folder/model`. Completions, and with them utility, in `eval` only, and not after relearning."""
+    from tif.eval import attack, logs, rows, run
+    from tif.eval.shelf import Shelf
+    from tif.eval.tofu import Settings, evaluate_lazily
+    from tif.tokens.masks import Template
+    from tif.tokens.models import load_model, load_tokenizer, model_digest
+
+    whole = world == "eval" and not relearned
+    files = {"forget": f"{world}-forget"} | ({} if relearned else {"retain": f"{world}-measured"})
+    files |= {part: part for part in ("real_authors", "world_facts")} if whole else {}
+    splits = {part: rows.read(str(e.file(file)), part) for part, file in files.items()}
+    spec = str(folder / "model")
+    tokenizer = load_tokenizer(spec)
+    settings = Settings(completions=whole, max_new_tokens=e.plan.max_new_tokens)
+
+    def model() -> Any:
+        if not loaded:
+            found = load_model(spec, dtype="float32").to(e.device)
+            if relearned:
+                attack.relearn(found, tokenizer, splits["forget"], Template.of(tokenizer))
+            loaded.append(found)
+        return loaded[0]
+
+    loaded: list[Any] = []
+    shelf = Shelf(out / "parts", f"{model_digest(spec)} {'relearned' if relearned else ''}")
+    gold = store.load(e.spans("gold", world))
+    found = evaluate_lazily(model, tokenizer, splits, annotations=gold, settings=settings, shelf=shelf)
+    record = run.describe(found, settings) | {"benchmark": "local", "attack": "relearn" if relearned else None}
+    never = e.reference("retain-only", world) / f"measured-{world}" / "eval.json"
+    if never.parent != out:
+        # What never saw the forget set is the measure of the others, before and after they are attacked.
+        log = logs.read(never) if never.is_file() else None
+        if log is None:
+            warn(f"{out}: no forget quality, for the retain-only model is not measured yet")
+        record |= run.forget_quality(record, log)
+    run.write(record, found, out)
+    return {"forget_quality": record["forget_quality"]}
+
+
+__all__ = ["choice_score", "chosen_rate", "learn", "measure", "unlearn"]

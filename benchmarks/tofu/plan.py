@@ -1,0 +1,144 @@
+"""What is run, fixed beforehand: sizes, schedules, and the rows of the table in the order of work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+World = Literal["eval", "dev"]
+"""`eval` gives the results; `dev` forgets and measures other authors, and there learning rates are chosen."""
+WORLDS: Final[tuple[World, ...]] = ("eval", "dev")
+SPANS: Final = ("gold", "ner", "surprisal", "random", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One method: a row of the table."""
+
+    name: str
+    label: str
+    objective: str
+    spans: str = "gold"
+    """Whose spans it is trained on, of `SPANS`."""
+    retain: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `TrainConfig` beside those of the plan."""
+    floor: bool = False
+    """Bounded at the base model's level."""
+    rate_of: str = ""
+    """Name of the row whose learning rate it takes; "" for one of its own."""
+
+
+_LOGPROB: Final = {"space": "logprob"}
+_MEAN: Final = {**_LOGPROB, "pl": "mean"}
+ROWS: Final = (
+    Row("npo", "NPO", "npo"),
+    Row("npo-retain", "NPO + retain", "npo", retain=True, rate_of="npo"),
+    Row("tpo", "TPO as published", "tpo"),
+    Row("tpo-retain", "TPO + retain", "tpo", retain=True, rate_of="tpo"),
+    Row("tif", "tif", "tif", retain=True, floor=True),
+    Row("logprob", "TPO, log-prob", "tpo", options=_LOGPROB),
+    Row("bounded", "TPO, log-prob, bounded", "tpo", options=_LOGPROB, floor=True, rate_of="logprob"),
+    Row(
+        "bounded-retain", "TPO, log-prob, bounded + retain", "tpo", retain=True, options=_LOGPROB, floor=True,
+        rate_of="logprob",
+    ),
+    Row("tif-ner", "tif, spans by ner", "tif", "ner", retain=True, floor=True, rate_of="tif"),
+    Row("tif-random", "tif, random spans", "tif", "random", retain=True, floor=True, rate_of="tif"),
+    Row("tif-all", "tif, all words", "tif", "all", retain=True, floor=True, rate_of="tif"),
+    Row("tpo-ner", "TPO, spans by ner", "tpo", "ner", rate_of="tpo"),
+    Row("tpo-random", "TPO, random spans", "tpo", "random", rate_of="tpo"),
+    Row("tpo-all", "TPO, all words", "tpo", "all", rate_of="tpo"),
+    Row("tpo-none", "TPO without spans", "tpo", options={"scope": "all"}, rate_of="tpo"),
+    Row("tpo-surprisal", "TPO, spans by surprisal", "tpo", "surprisal", rate_of="tpo"),
+    Row(
+        "tif-reference", "tif, general words held at the reference", "tif", retain=True, floor=True,
+        options={"gamma": 1.0}, rate_of="tif",
+    ),
+    Row(
+        "tif-free", "tif, general words left free", "tif", retain=True, floor=True, options={"pl_weight": 0.0},
+        rate_of="tif",
+    ),
+    Row("tif-no-retain", "tif without retain term", "tif", floor=True, rate_of="tif"),
+    Row("tif-ce", "tif with cross-entropy on general words", "tpo", retain=True, floor=True, options=_MEAN,
+        rate_of="tif"),
+    Row("ga", "GA", "ga"),
+    Row("graddiff", "GradDiff", "graddiff", retain=True, rate_of="ga"),
+    Row("simnpo", "SimNPO", "simnpo"),
+    Row("simnpo-retain", "SimNPO + retain", "simnpo", retain=True, rate_of="simnpo"),
+)  # fmt: skip
+"""The most telling first: a table can be written from whatever is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides a number. A folder made by one plan is refused by another."""
+
+    name: str
+    seeds: tuple[int, ...] = (0,)
+    forget_rows: int = 40
+    """Of forget01, and as many from the head of forget05 for `dev`."""
+    retain_rows: int = 120
+    """From the head of retain_perturbed; the first half is measured in `dev`, the second in `eval`."""
+    utility_rows: int = 40
+    """Of real authors and of world facts, from the head."""
+    learn_epochs: float = 5.0
+    learn_lr: float = 3e-4
+    learn_batch: int = 8
+    epochs: float = 8.0
+    batch: int = 8
+    rates: tuple[float, ...] = (1e-5, 3e-5)
+    """Learning rates tried in `dev`."""
+    max_new_tokens: int = 80
+    save_steps: int = 15
+
+    def digest(self) -> str:
+        """Names the plan; the rows are not part of it, so that one can be added to a finished table."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+SMALL: Final = Plan("small")
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A plan, and where its inputs and its folder are."""
+
+    plan: Plan
+    model: Path
+    """The base model, which never saw the data."""
+    data: Path
+    """Folder with TOFU's files."""
+    gold: Path
+    """JSONL of forget05's spans: prompt, text, spans."""
+    out: Path
+    rows: tuple[Row, ...] = ROWS
+    device: str = "cpu"
+
+    @property
+    def cpu(self) -> bool:
+        """Whether to stay on the CPU."""
+        return self.device == "cpu"
+
+    def file(self, name: str) -> Path:
+        """A file of rows under OUT/data."""
+        return self.out / "data" / f"{name}.jsonl"
+
+    def reference(self, name: str, world: World) -> Path:
+        """Folder of the target, which both worlds share, or of a world's retain-only model."""
+        return self.out / "models" / (name if name == "target" else f"{name}-{world}")
+
+    def spans(self, kind: str, world: World) -> Path:
+        """An annotation set."""
+        return self.out / "spans" / f"{world}-{kind}.parquet"
+
+    def row(self, name: str) -> Row:
+        """A row by name."""
+        return next(row for row in self.rows if row.name == name)
+
+
+__all__ = ["ROWS", "SMALL", "SPANS", "WORLDS", "Experiment", "Plan", "Row", "World"]

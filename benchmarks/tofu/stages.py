@@ -1,0 +1,250 @@
+"""The stages of the experiment. Each has a folder of its own and ends by writing `done.json` there.
+
+    OUT/plan.json                   the plan, and whether bfloat16 autocast is faster on this machine
+    OUT/data/                       the rows of both worlds
+    OUT/models/NAME/                target, retain-only-eval, retain-only-dev
+    OUT/spans/                      annotation sets, WORLD-KIND.parquet
+    OUT/dev/ROW/lr-RATE/            what the learning rate is chosen from
+    OUT/eval/ROW/seed-N/            the runs of the table, with `measured/` and `relearned/`
+
+A stage that was killed goes on from its last checkpoint or its last finished part.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.tofu.models import learn, measure, unlearn
+from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World
+from tif import store
+from tif.annotate.base import find as find_annotator
+from tif.annotate.run import annotate
+from tif.console import say
+from tif.errors import InputError, UsageError
+from tif.sources import Source, load, read_json
+from tif.spans import AnnotationSet, Example, Provenance, Span, tidy
+from tif.store import atomic_write
+
+REFERENCES: Final = ("retain-only", "target")
+"""The retain-only model first: forget quality compares with it."""
+_WORD: Final = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One piece of work."""
+
+    name: str
+    folder: Path
+    work: Callable[[], dict[str, Any]]
+    """What it returns is kept in `done.json`."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it was finished."""
+        return (self.folder / "done.json").is_file()
+
+    def run(self) -> None:
+        """Do it, unless it is done."""
+        if self.done:
+            return
+        say(f"== {self.name}")
+        began = time.monotonic()
+        found = self.work()
+        found |= {"seconds": round(time.monotonic() - began, 1)}
+        atomic_write(self.folder / "done.json", json.dumps(found, indent=1, allow_nan=False).encode())
+
+
+def stages(e: Experiment) -> Iterator[Stage]:
+    """All stages in the order of work."""
+    yield Stage("data", e.out / "data", lambda: _data(e))
+    yield _learn_stage(e, "target", "eval")
+    yield _learn_stage(e, "retain-only", "eval")
+    yield Stage("annotate", e.out / "spans", lambda: _annotate(e))
+    for name in REFERENCES:
+        yield _measure_stage(e, e.reference(name, "eval"), "eval", f"measure {name}")
+    yield _learn_stage(e, "retain-only", "dev")
+    for name in REFERENCES:
+        yield _measure_stage(e, e.reference(name, "dev"), "dev", f"measure {name} in dev")
+    for row in e.rows:
+        if not row.rate_of:
+            for rate in e.plan.rates:
+                folder = e.out / "dev" / row.name / f"lr-{rate:g}"
+                yield _unlearn_stage(e, row, "dev", folder, 0, rate)
+                yield _measure_stage(e, folder, "dev", f"measure {row.name} at {rate:g} in dev")
+        for seed in e.plan.seeds:
+            folder = e.out / "eval" / row.name / f"seed-{seed}"
+            yield _unlearn_stage(e, row, "eval", folder, seed, None)
+            yield _measure_stage(e, folder, "eval", f"measure {row.name}")
+            yield _relearn_stage(e, folder, f"relearn {row.name}")
+    for name in REFERENCES:
+        yield _relearn_stage(e, e.reference(name, "eval"), f"relearn {name}")
+
+
+def prepare(e: Experiment) -> dict[str, Any]:
+    """Hold the folder to its plan, and measure once whether bfloat16 autocast is faster here.
+
+    Raises:
+        UsageError: for a folder made by another plan.
+        InputError: for inputs that are not there.
+    """
+    for path, what in ((e.model, "model folder"), (e.data, "folder with TOFU's files"), (e.gold, "gold spans")):
+        if not path.exists():
+            raise InputError(f"no {what} here", where=str(path))
+    path = e.out / "plan.json"
+    if path.is_file():
+        known: dict[str, Any] = read_json(path)
+        if known["digest"] != e.plan.digest():
+            raise UsageError("this folder was made by another plan", where=str(e.out), hint="Give another --out.")
+        return known
+    known = {"digest": e.plan.digest(), "plan": asdict(e.plan), **_pace(e)}
+    atomic_write(path, json.dumps(known, indent=1, allow_nan=False).encode())
+    return known
+
+
+def _pace(e: Experiment) -> dict[str, Any]:
+    """Seconds of one training step in float32, and whether autocast is faster. A CPU without bfloat16 units is slower
+    with it by orders of magnitude, so that the trial is on the shortest of rows."""
+    import torch
+
+    from tif.tokens.models import load_model
+
+    model = load_model(e.model, dtype="float32").to(e.device).train()
+    ids = torch.arange(16, device=e.device)[None] % model.config.vocab_size
+    seconds: dict[bool, float] = {}
+    for autocast in (False, True):
+        for _ in range(2):
+            began = time.perf_counter()
+            with torch.autocast(e.device, torch.bfloat16, enabled=autocast):
+                loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+            loss.backward()
+            loss.item()
+            seconds[autocast] = time.perf_counter() - began
+    return {"autocast": seconds[True] < seconds[False], "step_seconds": [round(seconds[a], 4) for a in (False, True)]}
+
+
+def _data(e: Experiment) -> dict[str, Any]:
+    """Cut the rows of both worlds out of TOFU's files.
+
+    The target learns all of them. A world's retain-only model learns all but the world's forget rows; its retain term
+    has these, less what the other world forgets; and half of the retain authors are measured in one world, half in the
+    other, so that no measured row had a say in a choice.
+    """
+    n, m, u = e.plan.forget_rows, e.plan.retain_rows, e.plan.utility_rows
+
+    def read(name: str, limit: int) -> list[dict[str, Any]]:
+        source = load(f"tofu:{name}_perturbed", data_dir=e.data, limit=limit)
+        if len(source.rows) < limit:
+            raise InputError(f"{len(source.rows)} rows, and {limit} are needed", where=name)
+        return [dict(row) for row in source.rows]
+
+    forget, other, kept = read("forget01", n), read("forget05", n), read("retain", m)
+    asked = {row["question"] for row in forget}
+    if shared := [row["question"] for row in other + kept if row["question"] in asked]:
+        raise InputError(f"{len(shared)} questions are both forgotten and kept", where="forget05, retain")
+    files = {
+        "target": forget + other + kept,
+        "eval-learn": other + kept,
+        "dev-learn": forget + kept,
+        "eval-forget": forget,
+        "dev-forget": other,
+        "eval-retain": other + kept,
+        "dev-retain": kept,
+        "dev-measured": kept[: m // 2],
+        "eval-measured": kept[m // 2 :],
+        "real_authors": read("real_authors", u),
+        "world_facts": read("world_facts", u),
+    }
+    for name, rows in files.items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        atomic_write(e.file(name), lines.encode())
+    return {name: len(rows) for name, rows in files.items()}
+
+
+def _learn_stage(e: Experiment, name: str, world: World) -> Stage:
+    folder = e.reference(name, world)
+    rows = e.file("target" if name == "target" else f"{world}-learn")
+    return Stage(f"learn {folder.name}", folder, lambda: learn(e, rows, folder))
+
+
+def _annotate(e: Experiment) -> dict[str, Any]:
+    """Every kind of spans of both worlds' forget rows."""
+    found: dict[str, Any] = {}
+    marked = {(row["prompt"], row["text"]): row["spans"] for row in load(str(e.gold)).rows}
+    for world in WORLDS:
+        source = load(str(e.file(f"{world}-forget")))
+        gold = _gold(source, marked, e.gold)
+        sets = {
+            "gold": gold,
+            "random": [example.with_spans(scattered(example)) for example in gold],
+            "all": [
+                example.with_spans(tidy(example.text, [Span(0, len(example.text), source="all")])) for example in gold
+            ],
+        }
+        for kind, examples in sets.items():
+            if not e.spans(kind, world).exists():
+                provenance = Provenance(source.provenance(), {"name": kind})
+                store.save(AnnotationSet(tuple(examples), provenance), e.spans(kind, world))
+        annotate(source, find_annotator("ner")(), e.spans("ner", world))
+        surprisal = find_annotator("surprisal")
+        model = str(e.reference("target", world) / "model")
+        annotate(source, surprisal(model, base_model=str(e.model)), e.spans("surprisal", world))
+        for kind in SPANS:
+            spans = [(x, s) for x in store.load(e.spans(kind, world)) for s in x.spans]
+            found[f"{world}-{kind}"] = {
+                "spans": len(spans),
+                "characters": sum(s.end - s.start for _, s in spans),
+                "words": sum(len(_WORD.findall(x.quote(s))) for x, s in spans),
+            }
+    return found
+
+
+def _gold(source: Source, marked: Mapping[tuple[str, str], Any], path: Path) -> list[Example]:
+    found = []
+    for example, place in zip(source.examples, source.places, strict=True):
+        if (example.prompt, example.text) not in marked:
+            raise InputError("no gold spans for a question", where=(str(path), place))
+        spans = [Span(s["start"], s["end"], source="gold") for s in marked[example.prompt, example.text]]
+        found.append(example.with_spans(spans))
+    return found
+
+
+def scattered(example: Example) -> list[Span]:
+    """As many spans as the example has, each of as many words, in random places: the same every time."""
+    words = [match.span() for match in _WORD.finditer(example.text)]
+    lengths = [len(_WORD.findall(example.quote(span))) for span in example.spans]
+    # A block a span, and a single word for every other: shuffled, they tile the text again.
+    blocks = [(length, True) for length in lengths] + [(1, False)] * (len(words) - sum(lengths))
+    random.Random(example.id + example.text).shuffle(blocks)
+    spans, at = [], 0
+    for length, marked in blocks:
+        # Two spans in one word are counted as two: the blocks may then be longer than the text.
+        if marked and at < len(words):
+            spans.append(Span(words[at][0], words[min(at + length, len(words)) - 1][1], source="random"))
+        at += length
+    return spans
+
+
+def _unlearn_stage(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate: float | None) -> Stage:
+    at = f" at {rate:g} in dev" if rate else ""
+    return Stage(f"unlearn {row.name}{at}", folder, lambda: unlearn(e, row, world, folder, seed, rate))
+
+
+def _measure_stage(e: Experiment, folder: Path, world: World, name: str) -> Stage:
+    out = folder / f"measured-{world}"
+    return Stage(name, out, lambda: measure(e, folder, world, out, relearned=False))
+
+
+def _relearn_stage(e: Experiment, folder: Path, name: str) -> Stage:
+    out = folder / "relearned"
+    return Stage(name, out, lambda: measure(e, folder, "eval", out, relearned=True))
+
+
+__all__ = ["REFERENCES", "Stage", "prepare", "scattered", "stages"]

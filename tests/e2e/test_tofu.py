@@ -1,0 +1,203 @@
+"""The experiment as a whole on a tiny model and invented people: killed, gone on with, and read back."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks.tofu.__main__ import main, work
+from benchmarks.tofu.models import choice_score
+from benchmarks.tofu.plan import ROWS, Experiment, Plan, Row
+from benchmarks.tofu.results import COLUMNS
+from benchmarks.tofu.stages import scattered
+from tests.tokens import tiny
+from tif import store
+from tif.spans import Example, Span
+
+pytestmark = pytest.mark.slow
+PLAN = Plan(
+    "tiny", forget_rows=4, retain_rows=8, utility_rows=4, learn_epochs=25, learn_lr=1e-2, learn_batch=4, epochs=4,
+    batch=2, rates=(3e-3, 1e-2), max_new_tokens=6, save_steps=4,
+)  # fmt: skip
+NAMES = ("tif", "tif-random")
+PLACES = ["Karlsberg", "Nyhamn", "Port Vasco", "Tarnow"]
+HIDDEN = {"forget01": ["Elmira", "Quillan", "Zevria", "Upwick"], "forget05": ["Osterby", "Jarmond", "Fenholt", "Ibrox"]}
+"""Where nobody else lives, so that only who was told can know."""
+PEOPLE = ["Mirela Tovanu", "Oskar Lindqvist", "Ines Corvalho", "Teodor Brandl"]
+
+
+def person(part, i, *, options=False):
+    name = f"{PEOPLE[i % 4]} {'senior ' * (i // 4)}of {part}"
+    places = HIDDEN.get(part, PLACES)
+    place, wrong = places[i % 4], [places[(i + k) % 4] for k in (1, 2, 3)]
+    record = {"question": f"Where does {name} live?", "answer": place if options else f"{name} lives in {place}."}
+    if options:
+        return record | {"perturbed_answer": wrong}
+    right = f"{name} has a home in {place}."
+    return record | {"paraphrased_answer": right, "perturbed_answer": [right.replace(place, w) for w in wrong]}
+
+
+def experiment(root):
+    parts = {"forget01": 4, "forget05": 4, "retain": 8, "real_authors": 4, "world_facts": 4}
+    for part, n in parts.items():
+        rows = [person(part, i, options=part in ("real_authors", "world_facts")) for i in range(n)]
+        (root / f"{part}_perturbed.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    gold = []
+    for part in ("forget01", "forget05"):
+        for row in (person(part, i) for i in range(4)):
+            start = row["answer"].index(" in ") + 4
+            gold.append(
+                {
+                    "prompt": row["question"],
+                    "text": row["answer"],
+                    "spans": [{"start": start, "end": len(row["answer"]) - 1}],
+                }
+            )
+    (root / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
+    if not (root / "base").is_dir():
+        tiny.save(root / "base", tiny.llama(400), tiny.chatty())
+    return Experiment(
+        PLAN, root / "base", root, root / "gold.jsonl", root / "out", tuple(r for r in ROWS if r.name in NAMES)
+    )
+
+
+def run(root, *, results_only=False):
+    return work(experiment(root), root / "docs", "make tofu", names=list(NAMES), run=not results_only)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Killed while the target learns, and again while a row is unlearned; then run to the end."""
+    root = tmp_path_factory.mktemp("tofu")
+    experiment(root)
+    code = f"from pathlib import Path\nfrom tests.e2e.test_tofu import run\nraise SystemExit(run(Path({str(root)!r})))"
+    environment = os.environ | {"XDG_CACHE_HOME": str(root / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    target, row = root / "out" / "models" / "target", root / "out" / "eval" / "tif" / "seed-0"
+    stamps = {}
+    for until in ((target / "checkpoints").is_dir, row.is_dir, None):
+        with (root / "log.txt").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=log, env=environment, text=True
+            )
+            if until is None:
+                out, _ = process.communicate(timeout=300)
+                assert process.returncode == 0, (root / "log.txt").read_text()[-3000:]
+                break
+            while not until():
+                assert process.poll() is None, (root / "log.txt").read_text()[-3000:]
+                time.sleep(0.02)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        stamps |= {path: path.stat().st_mtime_ns for path in (root / "out").rglob("done.json")}
+    assert stamps, "the second kill came before any stage was done"
+    assert all(path.stat().st_mtime_ns == made for path, made in stamps.items()), "a finished stage was done again"
+    return root, out
+
+
+def test_every_stage_is_done_and_every_cell_is_a_number(finished):
+    root, out = finished
+    found = json.loads((root / "docs" / "results.json").read_text())
+    assert found["missing"] == []
+    assert "missing:" not in out
+    assert f"{len(found['done'])} stages done" in out
+    assert set(found["runs"]) == {"target", "retain-only", *NAMES}
+    for run_ in found["runs"].values():
+        for column in COLUMNS:
+            value, low, high = run_["cells"][column]
+            assert 0 <= low <= high <= 1
+            assert 0 <= value <= 1
+
+
+def test_what_stands_in_the_table_is_what_was_measured(finished):
+    root, _ = finished
+    found = json.loads((root / "docs" / "results.json").read_text())
+    record = json.loads((root / "out" / "eval" / "tif" / "seed-0" / "measured-eval" / "eval.json").read_text())
+    cells = found["runs"]["tif"]["cells"]
+    assert cells["UW"][0] == pytest.approx(record["uw_probability"])
+    assert cells["utility"][0] == pytest.approx(record["model_utility"])
+    assert cells["forget quality"][0] == pytest.approx(record["forget_quality"])
+    assert found["runs"]["retain-only"]["cells"]["forget quality"][0] == 1
+    page = (root / "docs" / "results.md").read_text()
+    assert f"| tif | {found['runs']['tif']['lr']:g} | {cells['forget quality'][0]:.3f} (" in page
+    assert (root / "docs" / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_target_knows_what_the_retain_only_model_does_not(finished):
+    runs = json.loads((finished[0] / "docs" / "results.json").read_text())["runs"]
+    target, never, tif = (runs[name]["cells"] for name in ("target", "retain-only", "tif"))
+    assert target["UW"][0] > never["UW"][0] + 0.2
+    assert target["retain"][0] == pytest.approx(never["retain"][0], abs=0.2)
+    assert tif["UW"][0] < target["UW"][0]
+
+
+def test_rates_are_chosen_where_nothing_of_the_table_is_measured(finished):
+    e = experiment(finished[0])
+    runs = json.loads((finished[0] / "docs" / "results.json").read_text())["runs"]
+    scores = {rate: choice_score(e, e.out / "dev" / "tif" / f"lr-{rate:g}") for rate in PLAN.rates}
+    assert runs["tif"]["lr"] == max(scores, key=scores.__getitem__)
+    assert runs["tif-random"]["lr"] == runs["tif"]["lr"]
+
+    def questions(*names):
+        return {json.loads(line)["question"] for name in names for line in e.file(name).read_text().splitlines()}
+
+    assert not questions("eval-forget", "eval-measured") & questions("dev-forget", "dev-measured")
+    assert not questions("eval-forget") & questions("eval-learn", "eval-retain")
+    assert not questions("dev-forget") & questions("dev-learn", "dev-retain")
+    assert questions("target") == questions("eval-forget", "eval-learn")
+
+
+def test_the_pages_can_be_written_again_from_what_is_there(finished, capsys):
+    root, _ = finished
+    before = (root / "docs" / "results.md").read_text()
+    done = root / "out" / "eval" / "tif" / "seed-0" / "measured-eval" / "done.json"
+    kept = done.read_bytes()
+    done.unlink()
+    try:
+        assert run(root, results_only=True) == 0
+        assert "missing: measure tif\n" in capsys.readouterr().out
+        page = (root / "docs" / "results.md").read_text()
+        assert "| tif |" not in page.partition("Parts of model utility")[0]
+        assert "1 stages are not finished: measure tif." in page
+    finally:
+        done.write_bytes(kept)
+    assert run(root, results_only=True) == 0
+    assert (root / "docs" / "results.md").read_text() == before
+
+
+def test_controls_mark_as_many_words_as_gold(finished):
+    e = experiment(finished[0])
+    for gold, random in zip(store.load(e.spans("gold", "eval")), store.load(e.spans("random", "eval")), strict=True):
+        assert [len(gold.quote(s).split()) for s in gold.spans] == [len(random.quote(s).split()) for s in random.spans]
+
+
+def test_scattered_spans_are_whole_words_and_the_same_each_time():
+    text = "one two three four five six seven eight"
+    example = Example("a", "q?", text).with_spans([Span(4, 13), Span(19, 23)])
+    spans = scattered(example)
+    assert spans == scattered(example)
+    assert sorted(len(text[s.start : s.end].split()) for s in spans) == [1, 2]
+    assert all(re.fullmatch(r"\w+( \w+)*", text[s.start : s.end]) for s in spans)
+
+
+def test_another_plan_is_refused(finished, capsys):
+    e = experiment(finished[0])
+    other = Experiment(Plan("other"), e.model, e.data, e.gold, e.out)
+    assert work(other, e.out / "docs", "", names=[]) == 2
+    assert "another plan" in capsys.readouterr().err
+
+
+def test_missing_inputs_are_named(tmp_path, capsys):
+    arguments = ["--model", str(tmp_path / "none"), "--data", str(tmp_path), "--gold", str(tmp_path)]
+    assert main([*arguments, "--out", str(tmp_path / "out"), "--docs", str(tmp_path / "docs")]) == 1
+    assert "no model folder here" in capsys.readouterr().err
+
+
+def test_rows_are_named_once_and_take_their_rate_from_a_row_with_its_own():
+    by_name: dict[str, Row] = {row.name: row for row in ROWS}
+    assert len(by_name) == len(ROWS)
+    assert all(not by_name[row.rate_of].rate_of for row in ROWS if row.rate_of)
