@@ -1,18 +1,15 @@
 """The page in a real browser: headless Chromium against the real command, on fictitious texts."""
 
 import json
-import os
 import re
-import signal
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.page import marked, open_page, plain, span, stop, until_marked
 from tif import store
 from tif.annotate.correct.edits import bounds
 from tif.annotate.correct.tokens import words
@@ -21,90 +18,6 @@ from tif.spans import AnnotationSet, Example, Span, tidy
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
-FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --no-first-run"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        executable = os.environ.get("TIF_CHROMIUM", "/usr/bin/chromium")
-        browser = driver.chromium.launch(executable_path=executable, args=FLAGS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(chromium):
-    context = chromium.new_context(viewport={"width": 1000, "height": 700})
-    context.set_default_timeout(15_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def serve():
-    """Start `tif spans edit` on a set; returns the process and the page's address."""
-    running = []
-
-    def start(path, *more):
-        command = [sys.executable, "-m", "tif", "spans", "edit", str(path), "--no-browser", "--author", "mara", *more]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-        running.append(process)
-        address = process.stdout.readline().strip()
-        assert address.startswith("http://127.0.0.1:"), process.stderr.read()
-        return process, address
-
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
-
-
-def open_page(context, address, queue="all"):
-    page = context.new_page()
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda line: page.faults.append(line.text) if line.type == "error" else None)
-    page.goto(f"{address}&queue={queue}")
-    page.wait_for_selector("#text .cursor")
-    return page
-
-
-def saved(page):
-    page.wait_for_function("() => document.querySelector('#saved').dataset.state === 'saved'")
-
-
-def marked(page):
-    """Texts of the marked words, as the page shows them."""
-    return page.locator("#text .word[aria-pressed=true]").all_inner_texts()
-
-
-def until_marked(page, wanted):
-    page.wait_for_function(
-        "w => JSON.stringify([...document.querySelectorAll('#text .word[aria-pressed=true]')]"
-        ".map(n => n.textContent)) === JSON.stringify(w)",
-        arg=wanted,
-    )
-    saved(page)
-
-
-def stop(process):
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 0, told
-    return told
-
-
-def span(text, quote, source="ner:x", label="UW"):
-    return Span(text.index(quote), text.index(quote) + len(quote), label, source)
-
-
-def plain(tmp_path, *texts, name="bees"):
-    path = tmp_path / f"{name}.parquet"
-    store.save(AnnotationSet(tuple(Example(f"bees/{i}", "Who?", text) for i, text in enumerate(texts))), path)
-    return path
 
 
 # --- twenty of the demo's examples ----------------------------------------------------------------------------------

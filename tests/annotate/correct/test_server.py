@@ -1,12 +1,17 @@
 """The page's server: what it answers, and whom it refuses."""
 
+from importlib.resources import files
+
 import pytest
 from starlette.testclient import TestClient
 
+from tests.tokens.tiny import byte_level
 from tif import store
 from tif.annotate.correct.desk import open_desk
+from tif.annotate.correct.masking import Masker
 from tif.annotate.correct.server import make_app
 from tif.spans import AnnotationSet, Example, Span
+from tif.tokens.templates import Template
 
 TOKEN = "open-sesame"
 HOST = "127.0.0.1:8123"
@@ -44,12 +49,12 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(stranger):
 
 
 def test_the_page_and_its_parts_are_served_with_safety_headers(client):
+    kinds = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+    names = [path.name for path in (files("tif.annotate.correct") / "static").iterdir()]
+    assert len(names) > 5
     for name, kind in {
         "/": "text/html",
-        "/static/edit.js": "text/javascript",
-        "/static/talk.js": "text/javascript",
-        "/static/text.js": "text/javascript",
-        "/static/edit.css": "text/css",
+        **{f"/static/{name}": kinds[name[name.index(".") :]] for name in names},
     }.items():
         answer = client.get(name)
         assert answer.status_code == 200
@@ -84,6 +89,29 @@ def test_a_stale_edit_is_answered_with_both_versions_and_settled(client):
     merged = client.post("/api/settle", json=settle, headers=ORIGIN).json()
     assert [span["first"] for span in merged["spans"]] == [3]
     assert client.post("/api/settle", json=settle, headers=ORIGIN).status_code == 409
+
+
+def test_tokens_need_a_tokenizer_and_pieces(client, desk):
+    asked = {"id": "bees/1", "first": 0, "last": 1}
+    assert client.get("/api/start").json()["tokenizer"] is None
+    assert "--tokenizer" in client.get("/api/tokens", params=asked).json()["error"]
+    tokenizer = byte_level()
+    app = make_app(desk, TOKEN, masker=Masker("tiny", tokenizer, Template.of(tokenizer)))
+    other = TestClient(app, base_url=f"http://{HOST}", cookies={"tif": TOKEN})
+    assert other.get("/api/start").json()["tokenizer"] == "tiny"
+    told = other.get("/api/tokens", params=asked).json()
+    assert "".join(t["text"] for t in told["tokens"] if t["kind"] == "uw") == "Oda Lindqvist"
+    assert (told["rev"], told["trained"]) == (0, True)
+    for wrong in ("-1", "x", "", "١", "9" * 20):
+        assert other.get("/api/tokens", params={**asked, "first": wrong}).status_code == 422
+    assert other.get("/api/tokens", params={**asked, "id": "none"}).status_code == 422
+    assert TestClient(app, base_url=f"http://{HOST}").get("/api/tokens", params=asked).status_code == 403
+
+
+def test_what_was_marked_before_is_told_by_piece(client):
+    gone = {"id": "bees/1", "rev": 0, "op": {"op": "unmark", "first": 1, "last": 1}}
+    after = client.post("/api/edit", json=gone, headers=ORIGIN).json()
+    assert (after["gone"], after["struck"]) == (["Oda Lindqvist"], {"3": ["", "Lindqvist"]})
 
 
 def test_queues(client):
