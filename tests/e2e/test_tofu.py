@@ -72,31 +72,35 @@ def run(root, *, results_only=False):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Killed while the target learns, and again while a row is unlearned; then run to the end."""
+    """Killed while a model learns, behind its first checkpoint; then run to the end."""
     root = tmp_path_factory.mktemp("tofu")
     experiment(root)
     code = f"from pathlib import Path\nfrom tests.e2e.test_tofu import run\nraise SystemExit(run(Path({str(root)!r})))"
     environment = os.environ | {"XDG_CACHE_HOME": str(root / "cache"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    target, row = root / "out" / "models" / "target", root / "out" / "eval" / "tif" / "seed-0"
-    stamps = {}
-    for until in ((target / "checkpoints").is_dir, row.is_dir, None):
-        with (root / "log.txt").open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=log, env=environment, text=True
-            )
-            if until is None:
-                out, _ = process.communicate(timeout=300)
-                assert process.returncode == 0, (root / "log.txt").read_text()[-3000:]
-                break
-            while not until():
-                assert process.poll() is None, (root / "log.txt").read_text()[-3000:]
-                time.sleep(0.02)
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-        stamps |= {path: path.stat().st_mtime_ns for path in (root / "out").rglob("done.json")}
-    assert stamps, "the second kill came before any stage was done"
+    log = (root / "log.txt").open("a")
+    options = {"stdout": subprocess.PIPE, "stderr": log, "env": environment, "text": True}
+    first = subprocess.Popen([sys.executable, "-c", code], **options)
+    last = root / "out" / "models" / "retain-only-dev" / "checkpoints"
+    while not any(last.glob("checkpoint-*")):
+        assert first.poll() is None, (root / "log.txt").read_text()[-3000:]
+        time.sleep(0.01)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    stamps = {path: path.stat().st_mtime_ns for path in (root / "out").rglob("done.json")}
+    assert root / "out" / "models" / "target" / "done.json" in stamps
+    second = subprocess.run([sys.executable, "-c", code], timeout=300, check=False, **options)
+    log.close()
+    assert second.returncode == 0, (root / "log.txt").read_text()[-3000:]
     assert all(path.stat().st_mtime_ns == made for path, made in stamps.items()), "a finished stage was done again"
-    return root, out
+    return root, second.stdout
+
+
+def test_learning_goes_on_behind_the_kill(finished):
+    folder = finished[0] / "out" / "models" / "retain-only-dev"
+    steps = json.loads((folder / "done.json").read_text())["steps"]
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "loss" in record] == list(range(1, steps + 1))
+    assert not (folder / "checkpoints").exists()
 
 
 def test_every_stage_is_done_and_every_cell_is_a_number(finished):
