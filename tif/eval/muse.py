@@ -10,14 +10,14 @@ MUSE's own code leaves words unstemmed; open-unlearning stems them. Both are giv
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tif.console import progress
 from tif.errors import InputError, MissingError
-from tif.eval import privacy
+from tif.eval import privacy, processes
 from tif.eval.complete import complete, rouge
-from tif.eval.score import score
+from tif.eval.score import Scored, score
 from tif.eval.shelf import Shelf
 from tif.eval.tofu import mean_of
 from tif.sources import find_local, read_records
@@ -36,6 +36,17 @@ WINDOW: Final = 2048
 Rows = list[dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Membership inference attacks that need more than the scores: another model, or a backward pass a text."""
+
+    reference: Callable[[], PreTrainedModel] | None = None
+    """Gives a model of the same tokenizer that never saw the texts."""
+    digest: str = ""
+    """That model's digest."""
+    gradnorm: bool = False
+
+
 def evaluate(
     load: Callable[[], PreTrainedModel],
     tokenizer: PreTrainedTokenizerBase,
@@ -44,6 +55,7 @@ def evaluate(
     shelf: Shelf | None = None,
     limit: int | None = None,
     retain_areas: Mapping[str, float] | None = None,
+    inference: Inference | None = None,
 ) -> tuple[dict[str, Any], dict[str, Rows]]:
     """All of MUSE.
 
@@ -53,6 +65,7 @@ def evaluate(
         data_dir: folder with MUSE's `verbmem`, `knowmem` and `privleak`, or with `muse_news` of them.
         shelf: where finished parts are kept.
         limit: at most so many rows of each file.
+        inference: membership inference that costs more than scores.
         retain_areas: AUC by attack of a retain model (its `attacks`), for PrivLeak; MUSE's default is 0.5.
 
     Returns:
@@ -62,13 +75,13 @@ def evaluate(
         MissingError: if a file is not there.
         InputError: for a record without the fields it needs.
     """
-    shelf = shelf or Shelf(None, "")
+    shelf, inference = shelf or Shelf(None, ""), inference or Inference()
     frames: dict[str, Rows] = {"verbmem_forget": _verbatim(load, tokenizer, data_dir, shelf, limit)}
     for part in ("forget", "retain"):
         frames[f"knowmem_{part}"] = _knowledge(load, tokenizer, data_dir, shelf, limit, part)
     for part in ("forget", "holdout", "retain"):
-        frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, shelf, limit, part)
-    names = ("loss", "zlib", "min_k", "min_k_plus_plus")
+        frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, shelf, limit, part, inference)
+    names = [name for name in frames["privleak_forget"][0] if name != "id"]
     found: dict[str, Any] = {}
     for part in ("verbmem_forget", "knowmem_forget", "knowmem_retain"):
         found[part] = {"n": len(frames[part])}
@@ -129,17 +142,42 @@ def _membership(
     shelf: Shelf,
     limit: int | None,
     part: str,
+    inference: Inference,
 ) -> Rows:
     texts = [r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)]
     examples = [Example(f"privleak/{part}/{i:04d}", "", text) for i, text in enumerate(texts)]
     options = {"eos": "none", "max_length": WINDOW}
 
-    def make() -> Any:
-        with progress(f"scoring privleak {part}", len(examples)) as advance:
-            return score(load(), tokenizer, examples, Template.of(tokenizer), options=options, advance=advance)
+    def work(model: PreTrainedModel, some: Sequence[Example]) -> list[Scored]:
+        with processes.shown(f"scoring privleak {part}", len(some)) as advance:
+            return score(model, tokenizer, some, Template.of(tokenizer), options=options, advance=advance)
 
-    found = shelf.scores(f"privleak_{part}.scores", [options, texts], make)
-    columns = privacy.attacks([found[e.id] for e in examples], texts)
+    def scores(model: Callable[[], PreTrainedModel], name: str, key: Any) -> list[Scored]:
+        def make() -> list[Scored]:
+            return processes.split(examples, lambda some: work(model(), some))
+
+        found = shelf.scores(f"{name}.scores", key, make)
+        return [found[e.id] for e in examples]
+
+    def norms() -> dict[str, list[float]]:
+        def work(some: Sequence[Example]) -> list[float]:
+            template, found = Template.of(tokenizer), []
+            with processes.shown(f"gradients of privleak {part}", len(some)) as advance:
+                for example in some:
+                    found.append(privacy.gradnorm(load(), tokenizer, example, template, options=options))
+                    advance()
+            return found
+
+        return {"gradnorm": processes.split(examples, work)}
+
+    mine = scores(load, f"privleak_{part}", [options, texts])
+    columns = privacy.attacks(mine, texts)
+    if inference.reference is not None:
+        model, digest = inference.reference, inference.digest
+        base = scores(model, f"privleak_{part}.reference", [options, texts, digest])
+        columns["reference"] = [privacy.reference(a, b) for a, b in zip(mine, base, strict=True)]
+    if inference.gradnorm:
+        columns |= shelf.values(f"privleak_{part}.gradnorm", [options, texts], norms)
     return [{"id": e.id} | {name: values[i] for name, values in columns.items()} for i, e in enumerate(examples)]
 
 
@@ -153,9 +191,11 @@ def _say(
     stop: tuple[str, ...],
 ) -> list[str]:
     def make() -> list[str]:
-        ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
-        with progress(f"completing {name}", len(prompts)) as advance:
-            return complete(load(), tokenizer, ids, max_new_tokens=tokens, stop=stop, advance=advance)
+        def work(ids: Sequence[Sequence[int]]) -> list[str]:
+            with processes.shown(f"completing {name}", len(ids)) as advance:
+                return complete(load(), tokenizer, ids, max_new_tokens=tokens, stop=stop, advance=advance)
+
+        return processes.split([tokenizer(prompt)["input_ids"] for prompt in prompts], work)
 
     return shelf.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
 
@@ -186,4 +226,4 @@ def _read(
     return found[:limit]
 
 
-__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "evaluate", "few_shot"]
+__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "Inference", "evaluate", "few_shot"]

@@ -10,8 +10,8 @@ Sources: loss, Yeom et al. (arXiv 1709.01604); zlib and reference, Carlini et al
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,11 +54,26 @@ def reference(scored: Scored, base: Scored) -> float:
     return loss(scored) - loss(base)
 
 
-def gradnorm(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, example: Example, template: Template) -> float:
-    """Mean over parameters of the 2-norm of the loss's gradient on this one text (open-unlearning's `gradnorm.py`)."""
+def gradnorm(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    example: Example,
+    template: Template,
+    *,
+    options: Mapping[str, Any] | None = None,
+) -> float:
+    """Mean over parameters of the 2-norm of the loss's gradient on this one text (open-unlearning's `gradnorm.py`).
+
+    Args:
+        model: a causal language model.
+        tokenizer: its tokenizer.
+        example: the text.
+        template: how it becomes a token sequence.
+        options: further arguments of `encode`, e.g. `max_length`.
+    """
     import torch
 
-    encoded = encode(example, tokenizer, template)
+    encoded = encode(example, tokenizer, template, **(options or {}))
     supervised = [k != Kind.PROMPT and offset[0] >= 0 for k, offset in zip(encoded.kinds, encoded.offsets, strict=True)]
     ids = torch.tensor([encoded.input_ids], device=model.device)
     keep = torch.tensor([supervised[1:] + [False]], device=model.device)

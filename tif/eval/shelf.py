@@ -16,6 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tif.eval import processes
 from tif.eval.score import Scored, from_table, table
 from tif.store import atomic_write
 
@@ -50,18 +51,28 @@ class Shelf:
         said = json.dumps([self.model, key], sort_keys=True, ensure_ascii=False)
         digest = hashlib.sha256(said.encode()).hexdigest()
         path = self.folder / f"{name}.parquet"
-        if path.is_file():
-            try:
-                stored = pq.read_table(path)
-            except (pa.ArrowException, OSError):
-                stored = None  # damaged: it is made again
-            if stored is not None and (stored.schema.metadata or {}).get(_KEY) == digest.encode():
-                return stored
+        # One process looks: the others would find the file or not, as chance has it, and wait for each other for ever.
+        stored = processes.agree(_stored(path, digest) if processes.main() else None)
+        if stored is not None:
+            return stored
         made = make()
+        if not processes.main():
+            return made
         sink = pa.BufferOutputStream()
         pq.write_table(made.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
         atomic_write(path, sink.getvalue())
         return made
+
+
+def _stored(path: Path, digest: str) -> pa.Table | None:
+    """The table on disk if it is of this key."""
+    if not path.is_file():
+        return None
+    try:
+        stored = pq.read_table(path)
+    except (pa.ArrowException, OSError):
+        return None  # damaged: it is made again
+    return stored if (stored.schema.metadata or {}).get(_KEY) == digest.encode() else None
 
 
 __all__ = ["Shelf"]

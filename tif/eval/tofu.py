@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tif.console import progress
-from tif.eval import measures, memorization
+from tif.eval import measures, memorization, processes
 from tif.eval.complete import MAX_NEW_TOKENS, complete, prompt_ids, rouge
 from tif.eval.rows import UTILITY_PARTS, Row, annotate
 from tif.eval.score import BUDGET, Scored, score
 from tif.eval.shelf import Shelf
-from tif.spans import AnnotationSet, canonical
+from tif.spans import AnnotationSet, Example, canonical
 from tif.tokens.masks import Kind, Template
 
 if TYPE_CHECKING:
@@ -125,29 +124,40 @@ def evaluate_lazily(
     examples: dict[str, list[dict[str, Any]]] = {}
     scores: dict[str, Scored] = {}
     for part, rows in splits.items():
-        texts = [text for row in rows for text in row.texts()]
+        groups = [row.texts() for row in rows]
+        texts = [text for group in groups for text in group]
         options = {"punctuation": settings.punctuation, "eos": settings.eos}
         key = [template.spec, options, [canonical(text).decode() for text in texts]]
 
-        def scored(texts: Any = texts, part: str = part, options: Any = options) -> list[Scored]:
-            light = {text.id for text in texts if "#" in text.id}
-            with progress(f"scoring {part}", len(texts)) as advance:
-                return score(
-                    load(), tokenizer, texts, template, light=light, options=options, budget=settings.budget,
-                    advance=advance,
+        def scored(groups: Sequence[Sequence[Example]], part: str = part, options: Any = options) -> list[list[Scored]]:
+            some = [text for group in groups for text in group]
+            light = {text.id for text in some if "#" in text.id}
+            with processes.shown(f"scoring {part}", len(some)) as advance:
+                done = iter(
+                    score(
+                        load(), tokenizer, some, template, light=light, options=options, budget=settings.budget,
+                        advance=advance,
+                    )
                 )  # fmt: skip
+            return [[next(done) for _ in group] for group in groups]
 
-        def completed(rows: Sequence[Row] = rows, part: str = part) -> list[str]:
+        def completed(rows: Sequence[Row], part: str = part) -> list[str]:
             prompts = [prompt_ids(row.texts()[0], tokenizer, template) for row in rows]
-            with progress(f"completing {part}", len(rows)) as advance:
+            with processes.shown(f"completing {part}", len(rows)) as advance:
                 return complete(load(), tokenizer, prompts, max_new_tokens=settings.max_new_tokens, advance=advance)
 
-        found = shelf.scores(f"{part}.scores", key, scored)
+        def all_scored(groups: Any = groups, scored: Any = scored) -> list[Scored]:
+            return [one for group in processes.split(groups, scored) for one in group]
+
+        def all_completed(rows: Any = rows, completed: Any = completed) -> list[str]:
+            return processes.split(rows, completed)
+
+        found = shelf.scores(f"{part}.scores", key, all_scored)
         scores |= found
         said: Sequence[str | None] = [None] * len(rows)
         if settings.completions:
             asked = [template.spec, settings.max_new_tokens, [[row.question, row.answer] for row in rows]]
-            said = shelf.texts(f"{part}.completions", asked, completed)
+            said = shelf.texts(f"{part}.completions", asked, all_completed)
         examples[part] = [
             _example(row, found, text, part, settings.average) for row, text in zip(rows, said, strict=True)
         ]
