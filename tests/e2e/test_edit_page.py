@@ -3,7 +3,6 @@
 import json
 import re
 import statistics
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -296,11 +295,9 @@ def test_a_long_text_is_windowed_and_a_large_set_opens(tmp_path, serve, context)
     until_marked(page, [long[slice(*words(long)[-1])]])
     assert page.locator("#text .word").count() == 2000
     assert page.inner_text("#place") == "1 of 5001"
-    began = time.monotonic()
     page.keyboard.press("n")
     page.wait_for_function("() => document.querySelector('#id').textContent === 'bees/0'")
     page.keyboard.press("Enter")
     until_marked(page, ["Oda"])
-    print(f"next and mark in a set of 5,001: {time.monotonic() - began:.2f} s")
     stop(process)
     assert sum(len(e.spans) for e in store.load(path)) == 2
