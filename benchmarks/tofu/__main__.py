@@ -44,7 +44,7 @@ def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], 
             if stage.done or _row_of(experiment, stage.folder) in left_out:
                 continue
             stage.run()
-            if stage.name.startswith(("measure", "relearn")):
+            if stage.name.startswith("relearn") or stage.name == "measure target":
                 write(experiment, docs, command)
         found = write(experiment, docs, command)
     except TifError as error:
