@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
-from tests.eval.conftest import PEOPLE, Tiny
+from tests.eval.conftest import PEOPLE, Tiny, make_llama
 from tif.errors import InputError, MissingError
 from tif.eval import muse, privacy
+from tif.eval.score import score
+from tif.spans import Example
+from tif.tokens.masks import Template
 
 
 @pytest.fixture
@@ -96,6 +100,33 @@ def test_missing_and_malformed_files_are_one_line(tiny: Tiny, data: Path) -> Non
     (data / "muse_news/verbmem/forget.json").unlink()
     with pytest.raises(MissingError, match=r"verbmem/forget.json is not in the data folder"):
         muse.evaluate(lambda: tiny.model, tiny.tokenizer, data)
+
+
+def test_reference_and_gradient_attacks_by_command(cli, tiny: Tiny, model_folder: str, data: Path) -> None:
+    other = data / "other"
+    make_llama(len(tiny.tokenizer), 4).save_pretrained(other)
+    tiny.tokenizer.save_pretrained(other)
+    command = ["eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--out", data / "out", "--json"]
+    done = cli(*command, "--limit", 3, "--reference-model", other, "--gradnorm")
+    assert done.code == 0, done.err
+    rows = pq.read_table(data / "out" / "examples.parquet").to_pylist()
+    texts = json.loads((data / "muse_news/privleak/forget.json").read_text())[:3]
+    mine = [row for row in rows if row["part"] == "privleak_forget"]
+    template = Template.of(tiny.tokenizer)
+    for row, text in zip(mine, texts, strict=True):
+        example, options = Example("x", "", text), {"eos": "none", "max_length": muse.WINDOW}
+        a, b = (
+            score(model, tiny.tokenizer, [example], template, options=options)[0]
+            for model in (tiny.model, make_llama(len(tiny.tokenizer), 4))
+        )
+        assert row["reference"] == pytest.approx(a.loss - b.loss, rel=1e-3, abs=1e-5)
+        norm = privacy.gradnorm(tiny.model, tiny.tokenizer, example, template, options=options)
+        assert row["gradnorm"] == pytest.approx(norm, rel=1e-3)
+    attacks = json.loads(done.out)["muse"]["attacks"]
+    for name in ("loss", "zlib", "min_k", "min_k_plus_plus", "reference", "gradnorm"):
+        sides = ([r[name] for r in rows if r["part"] == f"privleak_{part}"] for part in ("forget", "holdout"))
+        assert attacks[name] == pytest.approx(privacy.auc(*sides))
+    assert cli("eval", model_folder, "--gradnorm").code == 2
 
 
 @pytest.mark.real

@@ -236,9 +236,3 @@ def test_attacks_have_numbers_and_a_shelf_of_their_own(model_folder: str, data: 
     assert losses[2] < losses[0]
     with pytest.raises(UsageError, match="no attack"):
         request(model_folder, data, attack="fire")
-
-
-def test_make_retain_log_says_what_is_missing(cli) -> None:
-    said = cli("eval", "--make-retain-log")
-    assert said.code == 2
-    assert "fine-tuned without the forget set" in said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +49,18 @@ def evaluate(
     attack: Annotated[
         str | None, typer.Option(help="Evaluate after relearn (a short relearning) or nf4 (4-bit quantization).")
     ] = None,
-    make_retain_log: Annotated[bool, typer.Option(help="Say how to get a retain log where there is none.")] = False,
+    make_retain_log: Annotated[
+        bool, typer.Option("--make-retain-log", help="Fine-tune --base on what is to be kept, and use its evaluation.")
+    ] = False,
+    base: Annotated[str | None, typer.Option(help="The model that the target was fine-tuned from.")] = None,
+    retain_epochs: Annotated[int, typer.Option(help="Epochs of that fine-tuning: as many as the target's.")] = 5,
+    retain_lr: Annotated[float, typer.Option(help="Its learning rate: the target's.")] = 1e-5,
+    reference_model: Annotated[
+        str | None, typer.Option(help="With muse: a model that never saw the texts, for membership inference.")
+    ] = None,
+    gradnorm: Annotated[
+        bool, typer.Option("--gradnorm", help="With muse: membership inference by gradient norm, too.")
+    ] = False,
     force: Annotated[bool, typer.Option(help="Compare logs of different questions all the same.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -61,13 +73,17 @@ def evaluate(
         found = read_log(import_log, retain_log, force=force)
         _show(found, as_json)
         return
-    if make_retain_log:
+    if make_retain_log and base is None:
         raise UsageError(
-            "a retain log needs a model that was fine-tuned without the forget set, and --make-retain-log trains none",
-            hint="With such a model: `tif eval RETAIN_MODEL --out DIR` with the same options, then --retain-log "
-            "DIR/eval.json. Without one, all numbers but forget quality can still be had.",
+            "--make-retain-log needs --base, the model that the target was fine-tuned from",
+            hint="With a retain model at hand: `tif eval RETAIN_MODEL --out DIR`, then --retain-log DIR/eval.json. "
+            "Without either, all numbers but forget quality can still be had.",
         )
-    if model is None:
+    if base is not None and not make_retain_log:
+        raise UsageError("--base is for --make-retain-log")
+    if make_retain_log and retain_log is not None:
+        raise UsageError("--make-retain-log and --retain-log exclude each other")
+    if model is None and not make_retain_log:
         raise UsageError("no model given", hint="tif eval RUN_OR_MODEL, or --import-log FILE.")
     for name, value, known in (("--eos", eos, ("gw", "none")), ("--truth-ratio", truth_ratio, ("loss", "probability"))):
         if value not in known:
@@ -76,6 +92,7 @@ def evaluate(
         raise UsageError(f"--dtype {dtype!r} is not known", hint="Known: float32, bfloat16, float16.")
     if max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens {max_new_tokens} leaves nothing to say", hint="Give 1 or more.")
+    from tif.eval.processes import main
     from tif.eval.run import Request, headline, run
     from tif.eval.tofu import Settings
 
@@ -87,10 +104,23 @@ def evaluate(
         completions=completions,
     )
     request = Request(
-        model, benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device, attack
-    )
-    record = run(request, settings)
-    say(f"wrote {Path(record['out']) / 'eval.json'}")
+        model or "", benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device, attack,
+        reference_model, gradnorm,
+    )  # fmt: skip
+    if base is not None:
+        from tif.eval.retain import Recipe, make
+
+        # With a model to evaluate besides, --out is that model's.
+        wanted = request if model is None else replace(request, out=None)
+        record = make(base, wanted, settings, Recipe(retain_epochs, retain_lr))
+        log = str(Path(record["out"]) / "eval.json")
+        say(f"wrote {log}")
+        request = replace(request, retain_log=log)
+    if model is not None:
+        record = run(request, settings)
+        if not main():
+            return
+        say(f"wrote {Path(record['out']) / 'eval.json'}")
     _show(headline(record), as_json)
 
 

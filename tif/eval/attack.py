@@ -45,11 +45,46 @@ def relearn(
     epochs: int = 1,
 ) -> None:
     """Train on questions and answers, with AdamW without weight decay, in the order of a fixed seed."""
+    fine_tune(model, tokenizer, rows, template, epochs=epochs, rate=RATE, what="relearning")
+
+
+def fine_tune(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    template: Template,
+    *,
+    epochs: int,
+    rate: float,
+    weight_decay: float = 0.0,
+    warm: bool = False,
+    what: str,
+) -> None:
+    """Plain language modelling on answers: AdamW, 32 examples a step, in the order of a fixed seed.
+
+    Args:
+        model: changed in place, and in float32 afterwards.
+        tokenizer: its tokenizer.
+        rows: questions and answers.
+        template: how they become token sequences.
+        epochs: passes over the rows.
+        rate: learning rate.
+        weight_decay: AdamW's.
+        warm: let the rate rise over the first epoch and fall to 0 over the others, as TOFU's fine-tuning does.
+        what: shown beside the progress.
+    """
     model.float().train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=weight_decay)
+    each = -(-len(rows) // EXAMPLES)
+    steps = epochs * each
+
+    def factor(step: int) -> float:
+        return min((step + 1) / each, (steps - step) / max(1, steps - each)) if warm else 1.0
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     generator = torch.Generator().manual_seed(0)
     encoded = [encode(row.texts()[0], tokenizer, template) for row in rows]
-    with progress("relearning", epochs * len(rows)) as advance:
+    with progress(what, epochs * len(rows)) as advance:
         for _ in range(epochs):
             order = torch.randperm(len(rows), generator=generator).tolist()
             for at in range(0, len(order), EXAMPLES):
@@ -64,6 +99,7 @@ def relearn(
                     loss = torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum") / total
                     loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
+                schedule.step()
                 optimizer.zero_grad(set_to_none=True)
                 advance(len(batch))
     model.eval()
@@ -93,4 +129,4 @@ def nf4(weight: torch.Tensor) -> torch.Tensor:
     return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
 
 
-__all__ = ["ATTACKS", "NF4", "Attack", "nf4", "quantize", "relearn"]
+__all__ = ["ATTACKS", "NF4", "Attack", "fine_tune", "nf4", "quantize", "relearn"]

@@ -29,13 +29,17 @@ def main() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def device() -> str | None:
-    """Where this process works when there are several: its own accelerator, else the CPU. None for one process."""
-    if count() == 1:
-        return None
-    from accelerate import PartialState
+def device() -> str:
+    """Where this process works: the accelerator that is its own when there are several processes, else the best."""
+    if count() > 1:
+        from accelerate import PartialState
 
-    return str(PartialState().device)
+        return str(PartialState().device)
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def split(items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from tif import __version__, join, store
 from tif.console import warn
 from tif.errors import InputError, UsageError
-from tif.eval import attack, logs, rows
+from tif.eval import attack, logs, processes, rows
 from tif.eval.shelf import Shelf
 from tif.eval.tofu import Evaluation, Settings, evaluate_lazily
 from tif.sources import is_file, read_json
@@ -62,6 +62,10 @@ class Request:
     device: str | None = None
     attack: str | None = None
     """`relearn` or `nf4`: evaluate the model after it."""
+    reference_model: str | None = None
+    """With `muse`: a model that never saw the texts, for membership inference by reference."""
+    gradnorm: bool = False
+    """With `muse`: membership inference by gradient norm, one backward pass a text."""
 
     def __post_init__(self) -> None:
         if self.benchmark not in ("tofu", "muse", "local"):
@@ -70,6 +74,8 @@ class Request:
             raise UsageError(f"no attack {self.attack!r}", hint="Known: relearn, nf4.")
         if self.attack == "relearn" and self.benchmark == "muse":
             raise UsageError("--attack relearn needs questions and answers", hint="Use it with tofu or local.")
+        if self.benchmark != "muse" and (self.reference_model is not None or self.gradnorm):
+            raise UsageError("membership inference needs holdout texts", hint="Use it with --benchmark muse.")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
 
@@ -128,6 +134,12 @@ def _run_muse(request: Request) -> dict[str, Any]:
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
     out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
+    inference = muse.Inference(gradnorm=request.gradnorm)
+    if request.reference_model is not None:
+        if load_tokenizer(request.reference_model).get_vocab() != tokenizer.get_vocab():
+            raise InputError("has another tokenizer", where=request.reference_model, why="losses cannot be subtracted")
+        other = replace(request, model=request.reference_model, attack=None)
+        inference = muse.Inference(_loader(other), model_digest(request.reference_model), request.gradnorm)
     found, frames = muse.evaluate(
         _loader(request),
         tokenizer,
@@ -135,6 +147,7 @@ def _run_muse(request: Request) -> dict[str, Any]:
         shelf=_shelf(request, out, digest),
         limit=request.limit,
         retain_areas=areas,
+        inference=inference,
     )
     record = {
         "tif": __version__,
@@ -144,6 +157,7 @@ def _run_muse(request: Request) -> dict[str, Any]:
         "limit": request.limit,
         "model": {"spec": request.model, "digest": digest},
         "retain_log": request.retain_log,
+        "reference_model": request.reference_model,
         "run": read_run(request.model),
         "muse": found,
     }
@@ -156,7 +170,8 @@ def _loader(request: Request, relearn: Callable[[Any], None] | None = None) -> C
 
     @cache
     def load() -> Any:
-        model = load_model(request.model, dtype=request.dtype).to(request.device or pick_device())
+        model = load_model(request.model, dtype=request.dtype)
+        model = model.to(request.device or processes.device())
         if request.attack == "nf4":
             attack.quantize(model)
         if request.attack == "relearn" and relearn is not None:
@@ -249,7 +264,12 @@ def write(record: Mapping[str, Any], found: Evaluation, out: Path) -> None:
 
 
 def _save(record: Mapping[str, Any], examples: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
-    frame = [{"part": part, **row} for part, found in examples.items() for row in found]
+    if not processes.main():
+        return
+    rows_ = [{"part": part, **row} for part, found in examples.items() for row in found]
+    # A table takes its columns from the first row, and MUSE's parts differ in theirs.
+    columns = list(dict.fromkeys(name for row in rows_ for name in row))
+    frame = [{name: row.get(name) for name in columns} for row in rows_]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(frame), sink, compression="zstd")
     try:
@@ -320,15 +340,6 @@ def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
     if (Path(model) / "run.json").is_file():
         return Path(model) / f"eval{after}"
     return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{after}")
-
-
-def pick_device() -> str:
-    """`cuda` where there is one, else `mps` where there is one, else `cpu`."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _annotations(
