@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     names = given.rows.split(",") if given.rows else [row.name for row in ROWS]
     if unknown := set(names) - {row.name for row in ROWS}:
         parser.error(f"no row {', '.join(sorted(unknown))}; known: {', '.join(row.name for row in ROWS)}")
-    command = shlex.join(["python", "-m", "benchmarks.tofu", *(sys.argv[1:] if arguments is None else arguments)])
+    asked = [a for a in (sys.argv[1:] if arguments is None else arguments) if a != "--results-only"]
+    command = shlex.join(["python", "-m", "benchmarks.tofu", *asked])
     experiment = Experiment(SMALL, given.model, given.data, given.gold, given.out, device=given.device)
     return work(experiment, given.docs, command, names=names, run=not given.results_only)
 

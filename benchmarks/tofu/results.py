@@ -42,15 +42,20 @@ def collect(e: Experiment) -> dict[str, Any]:
     """Everything that is finished, and the names of the stages that are not."""
     never = e.reference("retain-only", "eval")
     runs: dict[str, Any] = {}
+    absent: list[str] = []
     for name, label in (("target", "target"), ("retain-only", "retain-only")):
         if found := _run(e.reference(name, "eval"), never):
             runs[name] = {"label": label, **found}
+        else:
+            absent.append(label)
     for row in e.rows:
         for seed in e.plan.seeds:
             folder = e.out / "eval" / row.name / f"seed-{seed}"
             if found := _run(folder, never):
                 name = row.name if len(e.plan.seeds) == 1 else f"{row.name}/{seed}"
                 runs[name] = {"label": row.label, **_recipe(row, folder), **found, "log": _log(folder)}
+            else:
+                absent.append(row.label)
     states: dict[str, list[str]] = {"done": [], "missing": []}
     for stage in stages(e):
         states["done" if stage.done else "missing"].append(stage.name)
@@ -64,6 +69,7 @@ def collect(e: Experiment) -> dict[str, Any]:
         "spans": _done(e.out / "spans"),
         "choices": {row.name: _choice(e, row) for row in e.rows if not row.rate_of},
         "runs": runs,
+        "absent": absent,
         **states,
     }
 
@@ -232,7 +238,11 @@ def _page(found: Mapping[str, Any]) -> str:
         "- Retain rows outside the retain term.",
     ]
     if missing:
-        lines += [f"- {len(missing)} stages are not finished: {', '.join(missing)}. The same command goes on."]
+        absent = f" No row yet for: {'; '.join(found['absent'])}." if found["absent"] else ""
+        lines += [
+            f"- {len(missing)} of {total} stages are not finished; `results.json` names them, and the same command "
+            f"goes on.{absent}"
+        ]
     return "\n".join(lines) + "\n"
 
 
