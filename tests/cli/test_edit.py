@@ -48,6 +48,27 @@ def test_stopping_saves_what_the_journal_holds(path, number):
     assert saved.examples[0].quote(saved.examples[0].spans[0]) == "bees"
 
 
+def test_the_printed_address_can_be_opened_at_once(path):
+    import socket
+    from urllib.parse import urlsplit
+
+    command = [sys.executable, "-m", "tif", "spans", "edit", str(path), "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    address = urlsplit(process.stdout.readline().strip())
+    with socket.create_connection((address.hostname, address.port), timeout=30) as browser:
+        browser.sendall(f"GET /?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        assert browser.recv(100).startswith(b"HTTP/1.1 303")
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 0, told
+
+
+def test_a_tokenizer_that_is_none_is_told_before_anything_starts(path, cli, tmp_path):
+    told = cli("spans", "edit", path, "--no-browser", "--tokenizer", tmp_path)
+    assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
+    assert "no model" in told.err
+
+
 def test_what_cannot_be_edited_is_told_in_one_line(path, cli):
     missing = cli("spans", "edit", path.with_name("none.parquet"), "--no-browser")
     assert (missing.code, missing.err.count("\n")) == (1, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.page import marked, open_page, plain, span, stop, until_marked
+from tests.e2e.page import go_to, marked, open_page, plain, span, stop, until_marked
 from tif import store
 from tif.annotate.correct.edits import bounds
 from tif.annotate.correct.tokens import words
@@ -153,12 +153,44 @@ def test_twenty_examples_with_the_mouse_alone(demo, serve, context):
             "n => document.querySelector('#progress').textContent.startsWith(n + ' of')", arg=number + 1
         )
     page.click("#finish")
-    page.fill("#message", "by mouse")
     page.click("#finishing [value=save]")
     page.wait_for_function("() => document.querySelector('#notice').textContent.startsWith('Saved as version 2')")
     assert page.faults == []
     check_all_corrected(gold, rough, path)
-    assert store.load(path).version.message == "by mouse"
+    assert "corrected by hand" in store.load(path).version.message
+
+
+def test_deciding_and_finishing_with_the_keyboard_alone(tmp_path, serve, context):
+    path = plain(tmp_path, *(f"Oda keeps {n} hives." for n in ("two", "three", "four", "five")))
+    _, address = serve(path)
+    page = open_page(context, address)
+    for number, keys in enumerate((["x"], ["f", "s"], ["m", "a"])):
+        go_to(page, f"bees/{number}")
+        for key in keys:
+            page.keyboard.press(key)
+    go_to(page, "bees/3")
+    page.keyboard.press("Shift+Tab")
+    for _ in range(5):
+        if page.evaluate("document.activeElement.id") == "finish":
+            break
+        page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#finishing[open]")
+    assert page.inner_text("#unsaved") == "2 records changed."
+    page.keyboard.type("two of them")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("ivo")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#notice').textContent.startsWith('Saved as version 2')")
+    final = store.load(path)
+    assert (final.version.message, final.version.author) == ("two of them", "ivo")
+    assert [e.status for e in final] == ["rejected", "auto", "corrected", "auto"]
+    for name, wanted in (("flagged", "bees/1"), ("skipped", ""), ("rejected", "bees/0")):
+        page.goto(f"{address.split('?')[0]}?queue={name}")
+        page.wait_for_function("name => document.querySelector('#queue').value === name", arg=name)
+        page.wait_for_function("id => document.querySelector('#id').textContent === id", arg=wanted)
+    assert page.faults == []
 
 
 # --- crashes, conflicts, undo ---------------------------------------------------------------------------------------

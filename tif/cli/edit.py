@@ -60,6 +60,8 @@ def edit(
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
+            # From here on a browser that follows the address waits for the server, however long that takes to start.
+            listener.listen()
         except OSError as error:
             raise UsageError(
                 f"port {port} cannot be used", why=error.strerror, hint="Leave --port out for a free one."

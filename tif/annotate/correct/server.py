@@ -9,17 +9,20 @@
     POST /api/settle            {"id", "rev", "seen", "op", "choice"} -> the record
     POST /api/finish            {"message", "author"} -> the version that was saved
 
-Handlers are async and never wait inside, so that edits are done one after another without a lock.
+Handlers that edit are async and never wait inside, so that edits are done one after another without a lock. Tokens,
+which take long for a long text, are made beside them from a record that never changes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -60,6 +63,7 @@ def make_app(
         masker: shows which tokens would be masked, if there is one.
     """
     static = files("tif.annotate.correct") / "static"
+    tokenizing = asyncio.Lock()
 
     def asset(name: str) -> Response:
         if name not in _TYPES:
@@ -85,7 +89,9 @@ def make_app(
             raise InputError("no tokenizer is chosen", hint="`tif spans edit SET --tokenizer MODEL`")
         card = desk.session.card(request.query_params.get("id", ""))
         first, last = (_index(request.query_params.get(name, "")) for name in ("first", "last"))
-        return JSONResponse({"rev": card.rev, **masker.shown(card.example, first, last)})
+        # A tokenizer is not to be used by two threads at once.
+        async with tokenizing:
+            return JSONResponse({"rev": card.rev, **await run_in_threadpool(masker.shown, card.example, first, last)})
 
     async def edit(request: Request) -> Response:
         body = await _body(request, {"id": str, "rev": int, "op": dict})

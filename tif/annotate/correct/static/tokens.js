@@ -3,23 +3,31 @@
 import { $, now } from "./page.js";
 import { element } from "./text.js";
 
-let asked = 0;
+let busy = false;
+let again = false;
 
+// One request at a time: what is asked for meanwhile is asked for once, as it is by then.
 export async function showTokens() {
-  asked += 1;
-  const mine = asked;
-  const { record, shown } = now;
-  $("tokens").hidden = !now.tokens || record === null;
-  if ($("tokens").hidden) return;
-  const query = new URLSearchParams({ id: record.id, first: shown[0], last: Math.max(shown[1] - 1, 0) });
-  let told = null;
-  try {
-    told = await (await fetch(`/api/tokens?${query}`)).json();
-  } catch {
-    told = { error: "The server does not answer." };
+  $("tokens").hidden = !now.tokens || now.record === null;
+  again = true;
+  if (busy) return;
+  busy = true;
+  while (again && !$("tokens").hidden) {
+    again = false;
+    const { record, shown } = now;
+    const told = await tokensOf(record, shown);
+    if (!again) draw(told);
   }
-  // Another edit may have overtaken this answer; its own one is on its way.
-  if (mine === asked) draw(told);
+  busy = false;
+}
+
+async function tokensOf(record, shown) {
+  const query = new URLSearchParams({ id: record.id, first: shown[0], last: Math.max(shown[1] - 1, 0) });
+  try {
+    return await (await fetch(`/api/tokens?${query}`)).json();
+  } catch {
+    return { error: "The server does not answer." };
+  }
 }
 
 function draw(told) {
