@@ -58,6 +58,13 @@ def test_a_character_of_several_tokens_is_shown_once():
     assert sum(t["count"] for t in told if t["kind"] == "uw") == len("👩‍🚀".encode())
 
 
+def test_a_first_character_is_unwanted_even_if_nothing_predicts_its_first_token():
+    example = Example("e", "", "🎹 in Tartu", (Span(0, 1),))
+    told = masker(BYTES).shown(example, 0, ALL)
+    assert told["tokens"][0] == {"text": "🎹", "kind": "uw", "count": 4, "part": False}
+    assert told["uw"] == 3
+
+
 def test_another_label_and_an_untrained_record():
     named = marked("Oda keeps bees.", "bees", label="NAME")
     assert masker(chatty()).shown(named, 0, ALL)["uw"] == 0

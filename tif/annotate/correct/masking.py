@@ -84,6 +84,8 @@ class Masker:
             if end <= at and found:
                 # A byte-level tokenizer may give one character several tokens: it is shown once.
                 found[-1]["count"] += 1
+                if kind == Kind.UW:
+                    found[-1]["kind"] = "uw"
                 continue
             part = kind == Kind.UW and not all(i in marked or text[i].isspace() for i in range(start, end))
             # What no token holds, such as white space that the tokenizer drops, is shown with the next one.
