@@ -40,9 +40,8 @@ def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], 
 
     try:
         prepare(experiment)
-        left_out = {row.name for row in experiment.rows} - set(names)
         for stage in stages(experiment) if run else ():
-            if stage.done or _row_of(experiment, stage.folder) in left_out:
+            if stage.done or not wanted(experiment, stage.folder, names):
                 continue
             stage.run()
             if stage.name.startswith("relearn") or stage.name == "measure target":
@@ -57,10 +56,13 @@ def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], 
     return 0
 
 
-def _row_of(experiment: Experiment, folder: Path) -> str | None:
-    """The row that a stage's folder belongs to; None for what all rows share."""
-    parts = folder.relative_to(experiment.out).parts
-    return parts[1] if parts[0] in ("dev", "eval") else None
+def wanted(experiment: Experiment, folder: Path, names: list[str]) -> bool:
+    """Whether a stage's folder is needed for the rows of these names: their own, those that they take their learning
+    rate from (in `dev` alone), and what all rows share."""
+    world, row = (*folder.relative_to(experiment.out).parts, "")[:2]
+    if world == "dev":
+        return row in names or any(experiment.row(name).rate_of == row for name in names)
+    return world != "eval" or row in names
 
 
 if __name__ == "__main__":

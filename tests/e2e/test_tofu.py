@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from benchmarks.tofu.__main__ import main, work
+from benchmarks.tofu.__main__ import main, wanted, work
 from benchmarks.tofu.models import choice_score
 from benchmarks.tofu.plan import ROWS, Experiment, Plan, Row
 from benchmarks.tofu.results import COLUMNS
-from benchmarks.tofu.stages import scattered
+from benchmarks.tofu.stages import scattered, stages
 from tests.tokens import tiny
 from tif import store
 from tif.spans import Example, Span
@@ -206,3 +207,11 @@ def test_rows_are_named_once_and_take_their_rate_from_a_row_with_its_own():
     by_name: dict[str, Row] = {row.name: row for row in ROWS}
     assert len(by_name) == len(ROWS)
     assert all(not by_name[row.rate_of].rate_of for row in ROWS if row.rate_of)
+
+
+def test_a_row_alone_needs_the_trials_that_its_rate_comes_from():
+    e = Experiment(PLAN, Path("base"), Path("data"), Path("gold"), Path("out"))
+    needed = [stage.folder.parts[1:3] for stage in stages(e) if wanted(e, stage.folder, ["tpo-retain"])]
+    assert {row for world, row in (p for p in needed if p[0] == "dev")} == {"tpo"}
+    assert {row for world, row in (p for p in needed if p[0] == "eval")} == {"tpo-retain"}
+    assert ("models", "target") in needed
