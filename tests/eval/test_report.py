@@ -79,7 +79,7 @@ def test_page_loads_nothing_and_escapes_everything(entries: list[Entry], tmp_pat
     assert "@import" not in text
     for heading in ("Headline", "Plots", "Token by token", "Audit"):
         assert f"<h2>{heading}</h2>" in text
-    assert text.count("<svg") == 4  # bars, Pareto, truth ratios, loss
+    assert text.count("<svg") == 5  # bars, Pareto, drops, truth ratios, loss
 
 
 def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_rendered_in_chromium(entries: list[Entry], tmp_path: Path, width: int, 
         tab.goto(out.as_uri())
         assert asked == [out.as_uri()]
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert tab.locator("figure svg").count() == 4
+        assert tab.locator("figure svg").count() == 5
         ink, paper = tab.evaluate(
             "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
         )

@@ -51,7 +51,9 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float] | None]], 
     return done[0]
 
 
-def pareto(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, *, log: bool) -> str:
+def pareto(
+    points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, *, log: bool, order: Sequence[str] = ()
+) -> str:
     """Labelled points, up and to the right is better; the front of undominated points is drawn.
 
     Args:
@@ -59,6 +61,7 @@ def pareto(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, 
         xlabel: what x is.
         ylabel: what y is.
         log: whether y is shown on a logarithmic scale (p-values); values below 1e-30 are drawn at 1e-30.
+        order: all names there are: each keeps its colour and marker in every plot.
     """
     with _figure(5.4, 3.8) as (_, axes, done):
         shown = {name: (x, max(y, 1e-30) if log else y) for name, (x, y) in points.items()}
@@ -69,7 +72,8 @@ def pareto(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, 
         )
         axes.plot([x for x, _ in front], [y for _, y in front], color=_INK, alpha=0.4, linestyle="--", linewidth=1)
         for number, (name, (x, y)) in enumerate(shown.items()):
-            axes.plot(x, y, MARKERS[number % 8], color=PALETTE[number % 8], markersize=8, markeredgecolor=_INK)
+            style = _place(order, name, number)
+            axes.plot(x, y, MARKERS[style], color=PALETTE[style], markersize=8, markeredgecolor=_INK)
             axes.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5 if number % 2 else -11), fontsize=9)
         if log:
             axes.set_yscale("log")
@@ -83,14 +87,36 @@ def pareto(points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, 
     return done[0]
 
 
-def distributions(samples: Mapping[str, Sequence[float]], xlabel: str) -> str:
+def drops(points: Mapping[str, tuple[float, float]], *, order: Sequence[str] = ()) -> str:
+    """What unwanted words have lost, to the right, against what general words have lost, upwards; the diagonal is
+    forgetting that cannot tell them apart."""
+    with _figure(5.4, 3.8) as (figure, axes, done):
+        axes.plot([0, 1], [0, 1], color=_INK, alpha=0.4, linestyle="--", linewidth=1)
+        axes.annotate("no aim", (0.06, 0.1), rotation=32, fontsize=8)
+        for number, (name, (x, y)) in enumerate(points.items()):
+            style = _place(order, name, number)
+            axes.plot(x, y, MARKERS[style], color=PALETTE[style], markersize=8, markeredgecolor=_INK, label=name)
+        axes.set_xlim(min(-0.05, *(x - 0.05 for x, _ in points.values())), 1.05)
+        axes.set_ylim(min(-0.1, *(y - 0.1 for _, y in points.values())), 1.05)
+        axes.set_xlabel("drop on unwanted words (UW)")
+        axes.set_ylabel("drop on general words (GW)")
+        figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    return done[0]
+
+
+def _place(order: Sequence[str], name: str, number: int) -> int:
+    return (order.index(name) if name in order else len(order) + number) % 8
+
+
+def distributions(samples: Mapping[str, Sequence[float]], xlabel: str, *, order: Sequence[str] = ()) -> str:
     """Cumulative distributions, which is what a Kolmogorov-Smirnov test compares, on a logarithmic axis."""
     with _figure(5.4, 3.5) as (figure, axes, done):
         for number, (name, values) in enumerate(samples.items()):
+            style = _place(order, name, number)
             ordered = np.sort(np.clip(np.asarray(values, dtype=np.float64), 1e-6, 1e6))
             axes.plot(
                 ordered, np.arange(1, len(ordered) + 1) / len(ordered), drawstyle="steps-post",
-                color=PALETTE[number % 8], label=name, marker=MARKERS[number % 8], markevery=0.12, markersize=4.5,
+                color=PALETTE[style], label=name, marker=MARKERS[style], markevery=0.12, markersize=4.5,
             )  # fmt: skip
         axes.set_xscale("log")
         axes.axvline(1, color=_INK, alpha=0.35, linewidth=0.8)
@@ -100,13 +126,14 @@ def distributions(samples: Mapping[str, Sequence[float]], xlabel: str) -> str:
     return done[0]
 
 
-def curves(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str) -> str:
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str, *, order: Sequence[str] = ()
+) -> str:
     """Lines of (x, y) by name."""
     with _figure(5.4, 3.2) as (figure, axes, done):
         for number, (name, (x, y)) in enumerate(lines.items()):
-            axes.plot(
-                x, y, color=PALETTE[number % 8], label=name, marker=MARKERS[number % 8], markevery=0.15, markersize=4.5
-            )
+            style = _place(order, name, number)
+            axes.plot(x, y, color=PALETTE[style], label=name, marker=MARKERS[style], markevery=0.15, markersize=4.5)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         figure.legend(loc="outside upper center", ncols=3, frameon=False)

@@ -37,7 +37,8 @@ figure svg { width: 100%; height: auto; display: block; } figcaption { color: va
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: 0; font-size: .92rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font-size: .92em; }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
-  * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
+  table { font-size: 8.5pt; } th, td { padding-right: .3rem; } thead th.n { white-space: normal; }
+  .scroll { overflow: visible; } * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
 
 WHAT: Final = {
@@ -61,7 +62,7 @@ def page(
     extra: Sequence[tuple[str, str]],
 ) -> str:
     """The whole page, of named entries (`tif.eval.report.compose`) and their headline (`summarise`)."""
-    sections = [("Headline", _headline(headline)), ("Plots", _plots(entries))]
+    sections = [("Headline", _headline(headline)), ("Plots", _plots(entries, before))]
     sections += [("Token by token", _heat(entries, before)), ("In the models' own words", _said(entries, before))]
     sections += list(extra) + [("Audit", "".join(_audit(entry) for entry in entries))]
     body = "".join(f"<section><h2>{escape(name)}</h2>{inner}</section>" for name, inner in sections if inner)
@@ -96,7 +97,7 @@ def _cell(value: Any) -> str:
     return f"{value:.3g}"
 
 
-def _plots(entries: Sequence[Entry]) -> str:
+def _plots(entries: Sequence[Entry], before: Entry | None) -> str:
     found = []
     groups: dict[str, dict[str, tuple[float, float, float] | None]] = {}
     for entry in entries:
@@ -111,24 +112,41 @@ def _plots(entries: Sequence[Entry]) -> str:
             f"<figure{wide}>{figures.bars(groups, 'probability')}<figcaption>Forgetting is a low first bar; damage is "
             "what the other two have lost.</figcaption></figure>"
         )
-    found += [_figure(svg, caption) for svg, caption in (_pareto(entries), _truth(entries), *_loss(entries)) if svg]
+    plots = [_pareto(entries), _drops(entries, before), _truth(entries), *_loss(entries)]
+    found += [_figure(svg, caption) for svg, caption in plots if svg]
     return f'<div class="figures">{"".join(found)}</div>' if found else ""
 
 
 def _pareto(entries: Sequence[Entry]) -> tuple[str, str]:
     known = [e for e in entries if e.record["forget_quality"] is not None]
+    order = [e.label for e in entries]
     by_utility = [e for e in known if e.record["model_utility"] is not None]
     if by_utility:
         points = {e.label: (e.record["model_utility"], e.record["forget_quality"]) for e in by_utility}
-        return figures.pareto(points, "model utility", "forget quality (p)", log=True), (
+        return figures.pareto(points, "model utility", "forget quality (p)", log=True, order=order), (
             "Forget quality against model utility. Up and to the right is better; dashed: no run beats these on both."
         )
     kept = {e.label: e.mean("retain", "probability") for e in known}
     points = {e.label: (kept_[0], e.record["forget_quality"]) for e in known if (kept_ := kept[e.label])}
     if not points:
         return "", ""
-    return figures.pareto(points, "retain probability", "forget quality (p)", log=True), (
+    return figures.pareto(points, "retain probability", "forget quality (p)", log=True, order=order), (
         "Forget quality against retain probability (this data gives no model utility). Up and to the right is better."
+    )
+
+
+def _drops(entries: Sequence[Entry], before: Entry | None) -> tuple[str, str]:
+    points: dict[str, tuple[float, float]] = {}
+    for entry in entries:
+        if before is not None and entry is not before:
+            pairs = [[e.mean("forget", f"{kind}_probability") for e in (before, entry)] for kind in ("uw", "gw")]
+            known = [start[0] - end[0] for start, end in pairs if start and end]
+            if len(known) == 2:
+                points[entry.label] = (known[0], known[1])
+    if not points:
+        return "", ""
+    return figures.drops(points, order=[e.label for e in entries]), (
+        "What forgetting cost: the drop in probability of GW against that of UW. Down and to the right is better."
     )
 
 
@@ -138,11 +156,13 @@ def _truth(entries: Sequence[Entry]) -> tuple[str, str]:
         values = [r["truth_ratio"] for r in entry.examples.get("forget", ()) if r["truth_ratio"] is not None]
         if values:
             samples[entry.label] = values
-        if entry.record.get("retain_truth_ratio"):
-            samples["retain model (log)"] = list(entry.record["retain_truth_ratio"])
+    for entry in entries:
+        log = list(entry.record.get("retain_truth_ratio") or ())
+        if log and log not in samples.values():  # the retain model may be among what is reported
+            samples["retain model (log)"] = log
     if not samples:
         return "", ""
-    return figures.distributions(samples, "truth ratio, p(wrong) / p(right)"), (
+    return figures.distributions(samples, "truth ratio, p(wrong) / p(right)", order=[e.label for e in entries]), (
         "Truth ratios on the forget set. Forget quality asks whether a curve can be told from the retain model's."
     )
 
@@ -156,7 +176,12 @@ def _loss(entries: Sequence[Entry]) -> list[tuple[str, str]]:
             if len(known) > 1:
                 lines[entry.label] = ([x for x, _ in known], [y for _, y in known])
         if lines:
-            found.append((figures.curves(lines, "step", what), f"{what[0].upper()}{what[1:]}, as logged by the run."))
+            found.append(
+                (
+                    figures.curves(lines, "step", what, order=[e.label for e in entries]),
+                    f"{what[0].upper()}{what[1:]}, as logged by the run.",
+                )
+            )
     return found
 
 
