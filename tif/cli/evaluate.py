@@ -61,6 +61,12 @@ def evaluate(
     gradnorm: Annotated[
         bool, typer.Option("--gradnorm", help="With muse: membership inference by gradient norm, too.")
     ] = False,
+    lm_eval: Annotated[
+        str | None, typer.Option(metavar="TASK[,TASK]", help="Tasks of lm-evaluation-harness to measure besides.")
+    ] = None,
+    lm_eval_tasks: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Further tasks for it, as YAML files.")
+    ] = None,
     force: Annotated[bool, typer.Option(help="Compare logs of different questions all the same.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
@@ -68,7 +74,7 @@ def evaluate(
     if import_log is not None:
         if model is not None:
             raise UsageError("--import-log takes no model", hint="It reads numbers from the log alone.")
-        from tif.eval.run import import_log as read_log
+        from tif.eval.logs import import_log as read_log
 
         found = read_log(import_log, retain_log, force=force)
         _show(found, as_json)
@@ -105,13 +111,13 @@ def evaluate(
     )
     request = Request(
         model or "", benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device, attack,
-        reference_model, gradnorm,
+        reference_model, gradnorm, tuple(filter(None, (lm_eval or "").split(","))), lm_eval_tasks,
     )  # fmt: skip
     if base is not None:
         from tif.eval.retain import Recipe, make
 
         # With a model to evaluate besides, --out is that model's.
-        wanted = request if model is None else replace(request, out=None)
+        wanted = request if model is None else replace(request, out=None, lm_eval=(), lm_eval_tasks=None)
         record = make(base, wanted, settings, Recipe(retain_epochs, retain_lr))
         log = str(Path(record["out"]) / "eval.json")
         say(f"wrote {log}")
@@ -164,6 +170,8 @@ def _show(record: dict[str, Any], as_json: bool) -> None:
     for name, value in record.get("muse", {}).items():
         values = value.items() if isinstance(value, dict) else [("", value)]
         emit(f"{name:20} " + "  ".join(f"{n} {v:.4g}".strip() for n, v in values if v is not None))
+    for task, values in record.get("lm_eval", {}).items():
+        emit(f"{task:20} " + "  ".join(f"{n} {v:.4g}" for n, v in values.items()))
     parts = record.get("parts", {})
     if record.get("forget_quality_forced"):
         emit(f"forget quality was forced: {record['forget_quality_forced']}")

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from tif.console import warn
 from tif.errors import InputError
 from tif.eval import measures
 from tif.sources import read_json
@@ -234,4 +235,33 @@ def _listed(column: Any) -> measures.Floats:
     return np.asarray(_values(column), dtype=np.float64)
 
 
-__all__ = ["Comparison", "Log", "bare", "compare", "mismatch", "read"]
+def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[str, Any]:
+    """Model utility and forget quality from logs alone.
+
+    Raises:
+        InputError: for a file that is no log, or a retain log of other questions, unless forced.
+    """
+    log = read(path)
+    reference = read(retain) if retain else None
+    warnings = log.warnings() + (reference.warnings() if reference else [])
+    for warning in warnings:
+        warn(warning)
+    result = compare(log, reference, force=force) if reference else None
+    if result is not None and result.forced:
+        warn(f"forced: {result.forced}; this forget quality compares different questions and means nothing")
+    return {
+        "log": log.path,
+        "format": log.format,
+        "questions": len(log.truth_ratios),
+        "model_utility": log.model_utility,
+        "model_utility_reason": log.missing,
+        "forget_quality": result.forget_quality if result else None,
+        "forget_quality_reason": None if result else "no retain log was given (--retain-log)",
+        "forget_quality_forced": result.forced if result else None,
+        "retain_log": reference.path if reference else None,
+        "parts": dict(log.utility_parts),
+        "warnings": warnings,
+    }
+
+
+__all__ = ["Comparison", "Log", "bare", "compare", "import_log", "mismatch", "read"]

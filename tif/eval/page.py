@@ -56,13 +56,18 @@ def page(
     entries: Sequence[Entry],
     before: Entry | None,
     headline: Sequence[Mapping[str, Any]],
+    seeds: Sequence[Mapping[str, Any]],
     *,
     title: str,
     intro: str,
     extra: Sequence[tuple[str, str]],
 ) -> str:
-    """The whole page, of named entries (`tif.eval.report.compose`) and their headline (`summarise`)."""
-    sections = [("Headline", _headline(headline)), ("Plots", _plots(entries, before))]
+    """The whole page, of named entries (`tif.eval.report.compose`), their headline (`summarise`), and `over_seeds`."""
+    sections = [
+        ("Headline", _headline(headline)),
+        ("Over training seeds", _seeds(seeds)),
+        ("Plots", _plots(entries, before)),
+    ]
     sections += [("Token by token", _heat(entries, before)), ("In the models' own words", _said(entries, before))]
     sections += list(extra) + [("Audit", "".join(_audit(entry) for entry in entries))]
     body = "".join(f"<section><h2>{escape(name)}</h2>{inner}</section>" for name, inner in sections if inner)
@@ -75,23 +80,45 @@ def page(
     )
 
 
+def _what(name: str) -> str:
+    return WHAT.get(name, "as lm-evaluation-harness measures it")
+
+
 def _headline(rows: Sequence[Mapping[str, Any]]) -> str:
     names = [name for name in rows[0] if name != "label" and any(row[name] is not None for row in rows)]
-    head = "".join(f'<th class="n" scope="col" title="{escape(WHAT[name])}">{escape(name)}</th>' for name in names)
+    head = "".join(f'<th class="n" scope="col" title="{escape(_what(name))}">{escape(name)}</th>' for name in names)
     body = ""
     for row in rows:
         cells = "".join(f'<td class="n">{_cell(row[name])}</td>' for name in names)
         body += f'<tr><th scope="row">{escape(row["label"])}</th>{cells}</tr>'
-    key = "".join(f"<dt>{escape(name)}</dt><dd>{escape(WHAT[name])}</dd>" for name in names)
+    key = "".join(f"<dt>{escape(name)}</dt><dd>{escape(_what(name))}</dd>" for name in names)
     return (
         f'<div class="scroll"><table><thead><tr><th scope="col">model</th>{head}</tr></thead><tbody>{body}</tbody>'
-        f'</table></div><p class="soft">Small print: 95% bootstrap intervals over examples.</p><dl>{key}</dl>'
+        f'</table></div><p class="soft">Small print: 95% intervals over examples.</p><dl>{key}</dl>'
+    )
+
+
+def _seeds(groups: Sequence[Mapping[str, Any]]) -> str:
+    if not groups:
+        return ""
+    names = [n for n in groups[0] if n not in ("runs", "seeds") and any(group.get(n) is not None for group in groups)]
+    head = "".join(f'<th class="n" scope="col">{escape(name)}</th>' for name in names)
+    body = ""
+    for group in groups:
+        cells = "".join(f'<td class="n">{_cell(group[name])}</td>' for name in names)
+        body += f'<tr><th scope="row">{escape(", ".join(group["runs"]))}</th>{cells}</tr>'
+    return (
+        f'<div class="scroll"><table><thead><tr><th scope="col">runs</th>{head}</tr></thead><tbody>{body}</tbody>'
+        '</table></div><p class="soft">Runs that differ in nothing but their seed. Small print: the standard deviation '
+        "over them.</p>"
     )
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return '<span class="soft">–</span>'
+    if isinstance(value, Mapping) and "sd" in value:
+        return f"{value['mean']:.3g}<small>± {value['sd']:.2g}</small>"
     if isinstance(value, Mapping):
         return f"{value['mean']:.3f}<small>{value['low']:.3f} – {value['high']:.3f}</small>"
     return f"{value:.3g}"

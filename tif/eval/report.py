@@ -22,6 +22,7 @@ from tif.errors import InputError, UsageError
 from tif.eval import measures
 from tif.eval.run import describe, read_run
 from tif.eval.score import Scored, from_table
+from tif.eval.seeds import over_seeds
 from tif.eval.tofu import Evaluation, Settings
 from tif.sources import read_json, read_records
 from tif.store import atomic_write
@@ -142,7 +143,11 @@ def compose(entries: Sequence[Entry], before: str | None = None) -> tuple[list[E
 
 
 def summarise(entries: Sequence[Entry], before: Entry | None) -> list[dict[str, Any]]:
-    """The headline table: one object an entry; a mean is `{"mean", "low", "high"}`, an unknown number None."""
+    """The headline table: one object an entry; a mean is `{"mean", "low", "high"}`, an unknown number None.
+
+    lm-eval's numbers follow, with intervals of 1.96 of its standard errors to both sides.
+    """
+    beyond = list(dict.fromkeys(name for entry in entries for name in _beyond(entry)))
     found = []
     for entry in entries:
         row: dict[str, Any] = {"label": entry.label}
@@ -156,7 +161,21 @@ def summarise(entries: Sequence[Entry], before: Entry | None) -> list[dict[str, 
             pairs = [e.mean("forget", f"{kind}_probability") for kind in ("uw", "gw") for e in (before, entry)]
             if all(pairs):
                 row["over-forgetting"] = measures.over_forgetting(*(pair[0] for pair in pairs if pair))
+        row |= {name: _beyond(entry).get(name) for name in beyond}
         found.append(row)
+    return found
+
+
+def _beyond(entry: Entry) -> dict[str, dict[str, float] | float]:
+    found: dict[str, dict[str, float] | float] = {}
+    for task, values in entry.record.get("lm_eval", {}).items():
+        for metric, value in values.items():
+            metric_, comma, filtered = metric.partition(",")
+            error = values.get(f"{metric_}_stderr{comma}{filtered}")
+            if metric_.endswith("_stderr"):
+                continue
+            interval = {"mean": value, "low": value - 1.96 * error, "high": value + 1.96 * error} if error else value
+            found[f"{task} {metric}"] = interval
     return found
 
 
@@ -186,16 +205,20 @@ def write_report(
     from tif.eval.page import page
 
     named, base = compose(entries, before)
-    return _save(out, page(named, base, summarise(named, base), title=title, intro=intro, extra=extra))
+    rows = summarise(named, base)
+    seeds = over_seeds(named, rows)
+    return _save(out, page(named, base, rows, seeds, title=title, intro=intro, extra=extra))
 
 
 def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str | None = None) -> dict[str, Any]:
     """The headline table, parts and provenance as one object, written to `out` if given."""
     named, base = compose(entries, before)
     left_out = ("per_example", "retain_truth_ratio")
+    rows = summarise(named, base)
     found = {
         "before": base.label if base else None,
-        "headline": summarise(named, base),
+        "headline": rows,
+        "seeds": over_seeds(named, rows),
         "evaluations": [{k: v for k, v in e.record.items() if k not in left_out} for e in named],
     }
     if out is not None:
@@ -204,9 +227,16 @@ def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str 
 
 
 def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
-    """The headline table as Markdown."""
+    """The headline table as Markdown, and below it the same over seeds where there are several."""
     named, base = compose(entries, before)
     rows = summarise(named, base)
+    tables = [_table(rows)]
+    if seeds := over_seeds(named, rows):
+        tables.append(_table(seeds))
+    return "\n".join(tables)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     head = list(rows[0])
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     lines += [f"| {' | '.join(shown(row[name]).replace('|', chr(92) + '|') for name in head)} |" for row in rows]
@@ -217,6 +247,10 @@ def shown(value: Any) -> str:
     """A cell of the headline table as text."""
     if value is None:
         return "–"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, Mapping) and "sd" in value:
+        return f"{value['mean']:.3g} ± {value['sd']:.2g}"
     if isinstance(value, Mapping):
         return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -66,6 +66,10 @@ class Request:
     """With `muse`: a model that never saw the texts, for membership inference by reference."""
     gradnorm: bool = False
     """With `muse`: membership inference by gradient norm, one backward pass a text."""
+    lm_eval: tuple[str, ...] = ()
+    """Tasks of lm-evaluation-harness to measure besides."""
+    lm_eval_tasks: str | None = None
+    """Folder of further tasks, as YAML files."""
 
     def __post_init__(self) -> None:
         if self.benchmark not in ("tofu", "muse", "local"):
@@ -76,6 +80,8 @@ class Request:
             raise UsageError("--attack relearn needs questions and answers", hint="Use it with tofu or local.")
         if self.benchmark != "muse" and (self.reference_model is not None or self.gradnorm):
             raise UsageError("membership inference needs holdout texts", hint="Use it with --benchmark muse.")
+        if self.lm_eval_tasks is not None and not self.lm_eval:
+            raise UsageError("a folder of tasks, and none named", hint="Name them: --lm-eval TASK[,TASK ...].")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
 
@@ -115,6 +121,7 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
         "run": run_info,
     }
     record |= forget_quality(record, log, force=request.force)
+    record |= _beyond(request, load, tokenizer, shelf)
     write(record, found, out)
     return record | {"out": str(out)}
 
@@ -134,6 +141,7 @@ def _run_muse(request: Request) -> dict[str, Any]:
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
     out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
+    load, shelf = _loader(request), _shelf(request, out, digest)
     inference = muse.Inference(gradnorm=request.gradnorm)
     if request.reference_model is not None:
         if load_tokenizer(request.reference_model).get_vocab() != tokenizer.get_vocab():
@@ -141,10 +149,10 @@ def _run_muse(request: Request) -> dict[str, Any]:
         other = replace(request, model=request.reference_model, attack=None)
         inference = muse.Inference(_loader(other), model_digest(request.reference_model), request.gradnorm)
     found, frames = muse.evaluate(
-        _loader(request),
+        load,
         tokenizer,
         request.data_dir,
-        shelf=_shelf(request, out, digest),
+        shelf=shelf,
         limit=request.limit,
         retain_areas=areas,
         inference=inference,
@@ -161,6 +169,7 @@ def _run_muse(request: Request) -> dict[str, Any]:
         "run": read_run(request.model),
         "muse": found,
     }
+    record |= _beyond(request, load, tokenizer, shelf)
     _save(record, frames, out)
     return record | {"out": str(out)}
 
@@ -179,6 +188,16 @@ def _loader(request: Request, relearn: Callable[[Any], None] | None = None) -> C
         return model
 
     return load
+
+
+def _beyond(request: Request, load: Callable[[], Any], tokenizer: Any, shelf: Shelf) -> dict[str, Any]:
+    """lm-eval's numbers, if some were asked for."""
+    if not request.lm_eval:
+        return {}
+    from tif.eval.harness import harness
+
+    folder, limit = request.lm_eval_tasks, request.limit
+    return {"lm_eval": harness(load, tokenizer, request.lm_eval, shelf=shelf, folder=folder, limit=limit)}
 
 
 def _relearn(model: Any, tokenizer: Any, splits: Mapping[str, Sequence[rows.Row]], settings: Settings) -> None:
@@ -287,35 +306,6 @@ def headline(record: Mapping[str, Any]) -> dict[str, Any]:
     return first | {name: value for name, value in record.items() if name not in left_out and name not in first}
 
 
-def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[str, Any]:
-    """Model utility and forget quality from logs alone.
-
-    Raises:
-        InputError: for a file that is no log, or a retain log of other questions, unless forced.
-    """
-    log = logs.read(path)
-    reference = logs.read(retain) if retain else None
-    warnings = log.warnings() + (reference.warnings() if reference else [])
-    for warning in warnings:
-        warn(warning)
-    result = logs.compare(log, reference, force=force) if reference else None
-    if result is not None and result.forced:
-        warn(f"forced: {result.forced}; this forget quality compares different questions and means nothing")
-    return {
-        "log": log.path,
-        "format": log.format,
-        "questions": len(log.truth_ratios),
-        "model_utility": log.model_utility,
-        "model_utility_reason": log.missing,
-        "forget_quality": result.forget_quality if result else None,
-        "forget_quality_reason": None if result else "no retain log was given (--retain-log)",
-        "forget_quality_forced": result.forced if result else None,
-        "retain_log": reference.path if reference else None,
-        "parts": dict(log.utility_parts),
-        "warnings": warnings,
-    }
-
-
 def read_run(model: str) -> dict[str, Any] | None:
     """A run folder's `run.json`; None for a plain model.
 
@@ -386,7 +376,6 @@ __all__ = [
     "describe",
     "forget_quality",
     "headline",
-    "import_log",
     "read_run",
     "run",
     "write",
