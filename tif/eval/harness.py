@@ -69,11 +69,7 @@ def harness(
             try:
                 said = simple_evaluate(model, tasks=[task], task_manager=manager, limit=limit, log_samples=False)
             except (OSError, ValueError) as error:  # `datasets` says so of what it cannot reach or read
-                raise MissingError(
-                    "lm-eval cannot run the task",
-                    where=task,
-                    why=str(error).splitlines()[0][:160] if str(error) else "",
-                ) from None
+                raise MissingError("lm-eval cannot run the task", where=task, why=str(error)[:160]) from None
             return _columns(said["results"])
 
         for name, values in shelf.values(f"lm_eval.{task}", [task, *key], measure).items():

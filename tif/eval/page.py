@@ -63,11 +63,8 @@ def page(
     extra: Sequence[tuple[str, str]],
 ) -> str:
     """The whole page, of named entries (`tif.eval.report.compose`), their headline (`summarise`), and `over_seeds`."""
-    sections = [
-        ("Headline", _headline(headline)),
-        ("Over training seeds", _seeds(seeds)),
-        ("Plots", _plots(entries, before)),
-    ]
+    sections = [("Headline", _headline(headline)), ("Over training seeds", _seeds(seeds))]
+    sections += [("Plots", _plots(entries, before))]
     sections += [("Token by token", _heat(entries, before)), ("In the models' own words", _said(entries, before))]
     sections += list(extra) + [("Audit", "".join(_audit(entry) for entry in entries))]
     body = "".join(f"<section><h2>{escape(name)}</h2>{inner}</section>" for name, inner in sections if inner)
