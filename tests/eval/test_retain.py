@@ -10,7 +10,7 @@ from scipy.stats import ks_2samp
 
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.test_run import as_json
-from tif.eval import retain
+from tif.eval import finetune, retain
 from tif.tokens.models import model_digest
 
 
@@ -67,3 +67,37 @@ def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.Monke
     assert "is for --make-retain-log" in cli("eval", files / "other", "--base", files / "base").err
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "by one process" in cli(*making, *local, "--retain", files / "retain.jsonl").err
+
+
+def test_a_killed_fine_tuning_goes_on_with_the_same_weights(
+    cli, files: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "EXAMPLES", 2)
+    monkeypatch.setattr(finetune, "SECONDS", 0.0)
+    making = ["eval", "--make-retain-log", "--base", files / "base", "--benchmark", "local",
+              "--forget", files / "forget.jsonl", "--retain", files / "retain.jsonl", "--no-completions",
+              "--retain-epochs", 3, "--retain-lr", 3e-3]  # fmt: skip
+    assert cli(*making, "--out", files / "whole").code == 0
+    plain, seen = finetune._accumulate, []
+
+    def dying(model, batch) -> None:
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        seen.append(len(batch))
+        plain(model, batch)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(finetune, "_accumulate", dying)
+        assert cli(*making, "--out", files / "log").code == 130
+    (kept,) = (files / "log").glob("checkpoint-*")
+    done = cli(*making, "--out", files / "log")
+    assert done.code == 0, done.err
+    assert "after step 4 of 9" in done.err
+    assert model_digest(files / "log" / "model") == model_digest(files / "whole" / "model")
+    assert not kept.exists()
+
+    (files / "log" / "retain.json").unlink()
+    kept.write_bytes(b"cut off")
+    damaged = cli(*making, "--out", files / "log")
+    assert damaged.code == 1
+    assert "Delete it to start anew" in damaged.err

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 
-from tif.console import progress
+from tif.eval.finetune import fine_tune
 from tif.eval.rows import Row
-from tif.tokens.masks import Kind, Template, encode
+from tif.tokens.masks import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Attack = Literal["relearn", "nf4"]
 ATTACKS: Final = ("relearn", "nf4")
 RATE: Final = 2e-5
-EXAMPLES: Final = 32
 BLOCK: Final = 64
 
 NF4: Final = (
@@ -46,63 +45,6 @@ def relearn(
 ) -> None:
     """Train on questions and answers, with AdamW without weight decay, in the order of a fixed seed."""
     fine_tune(model, tokenizer, rows, template, epochs=epochs, rate=RATE, what="relearning")
-
-
-def fine_tune(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Row],
-    template: Template,
-    *,
-    epochs: int,
-    rate: float,
-    weight_decay: float = 0.0,
-    warm: bool = False,
-    what: str,
-) -> None:
-    """Plain language modelling on answers: AdamW, 32 examples a step, in the order of a fixed seed.
-
-    Args:
-        model: changed in place, and in float32 afterwards.
-        tokenizer: its tokenizer.
-        rows: questions and answers.
-        template: how they become token sequences.
-        epochs: passes over the rows.
-        rate: learning rate.
-        weight_decay: AdamW's.
-        warm: let the rate rise over the first epoch and fall to 0 over the others, as TOFU's fine-tuning does.
-        what: shown beside the progress.
-    """
-    model.float().train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=weight_decay)
-    each = -(-len(rows) // EXAMPLES)
-    steps = epochs * each
-
-    def factor(step: int) -> float:
-        return min((step + 1) / each, (steps - step) / max(1, steps - each)) if warm else 1.0
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    generator = torch.Generator().manual_seed(0)
-    encoded = [encode(row.texts()[0], tokenizer, template) for row in rows]
-    with progress(what, epochs * len(rows)) as advance:
-        for _ in range(epochs):
-            order = torch.randperm(len(rows), generator=generator).tolist()
-            for at in range(0, len(order), EXAMPLES):
-                batch = [encoded[i] for i in order[at : at + EXAMPLES]]
-                total = sum(sum(k != Kind.PROMPT for k in item.kinds) for item in batch)
-                for item in batch:
-                    ids = torch.tensor([item.input_ids], device=model.device)
-                    kept = [k != Kind.PROMPT for k in item.kinds][1:] + [False]
-                    keep = torch.tensor([kept], device=model.device)
-                    logits = model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
-                    target = ids[0, 1:][keep[0, :-1]]
-                    loss = torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum") / total
-                    loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-                optimizer.zero_grad(set_to_none=True)
-                advance(len(batch))
-    model.eval()
 
 
 @torch.no_grad()
@@ -129,4 +71,4 @@ def nf4(weight: torch.Tensor) -> torch.Tensor:
     return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
 
 
-__all__ = ["ATTACKS", "NF4", "Attack", "fine_tune", "nf4", "quantize", "relearn"]
+__all__ = ["ATTACKS", "NF4", "Attack", "nf4", "quantize", "relearn"]

@@ -4,7 +4,7 @@ A copy of the model from before the target was fine-tuned is fine-tuned on what 
 (arXiv 2401.06121, section 4 and `config/finetune.yaml`): AdamW, weight decay 0.01, 32 examples a step, five epochs,
 the learning rate rising over the first and falling over the others. Its evaluation is the retain log.
 
-    OUT/model        the retain model; the same command does not train it again
+    OUT/model        the retain model; the same command does not train it again, and goes on after a kill
     OUT/retain.json  from what, on what and how it was trained
     OUT/eval.json    the log, for `tif eval RUN --retain-log`
 """
@@ -23,7 +23,7 @@ from typing import Any, Final
 from tif.console import say
 from tif.errors import InputError, UsageError
 from tif.eval import processes, rows
-from tif.eval.attack import fine_tune
+from tif.eval.finetune import fine_tune
 from tif.eval.run import Request, run
 from tif.eval.tofu import Settings
 from tif.sources import read_json
@@ -79,14 +79,16 @@ def make(base: str, request: Request, settings: Settings, recipe: Recipe | None 
     made = folder / "retain.json"
     if not made.is_file() or read_json(made).get("key") != key:
         say(f"fine-tuning {base} on {len(kept)} questions of {source}: {recipe.epochs} epochs")
+        checkpoint = folder / f"checkpoint-{key[:16]}.safetensors"
         model = load_model(base).to(request.device or processes.device())
         fine_tune(
             model, tokenizer, kept, template, epochs=recipe.epochs, rate=recipe.lr, weight_decay=recipe.weight_decay,
-            warm=True, what="fine-tuning",
+            warm=True, what="fine-tuning", checkpoint=checkpoint,
         )  # fmt: skip
         about = {"key": key, "base": base, "retain": source, "questions": len(kept), "recipe": asdict(recipe)}
         try:
             _save(model, tokenizer, folder, about)
+            checkpoint.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror or error}", where=str(folder)) from None
     # Of TOFU's own parts the evaluation knows `retain_perturbed`; a local file is both trained on and evaluated.
