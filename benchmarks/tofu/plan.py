@@ -91,7 +91,7 @@ class Plan:
     learn_batch: int = 8
     epochs: float = 8.0
     batch: int = 8
-    rates: tuple[float, ...] = (1e-5, 3e-5)
+    rates: tuple[float, ...] = (3e-5, 1e-4)
     """Learning rates tried in `dev`."""
     max_new_tokens: int = 80
     save_steps: int = 15
