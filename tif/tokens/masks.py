@@ -7,6 +7,7 @@ with it that is not white space. Nothing is ever found by searching for the answ
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -114,7 +115,9 @@ def encode(
     end = text_tokens[-1] + 1 if text_tokens else _first_after(rendered, coded["offset_mapping"], ids)
 
     spans = [span for span in example.spans if span.label == label]
-    kinds = [_kind(example.text, offset, spans, punctuation) for offset in inside[:end]]
+    # Spans of one label are sorted and do not overlap, so that their ends are sorted too.
+    ends = [span.end for span in spans]
+    kinds = [_kind(example.text, offset, spans, ends, punctuation) for offset in inside[:end]]
     ids, inside = ids[: end + 1], inside[: end + 1]
     if eos == "gw":
         if len(ids) == end:
@@ -158,15 +161,18 @@ def check(
     for example, item in zip(examples, encoded, strict=True):
         if example.id != item.id:
             raise MaskError(f"tokens of {item.id!r} beside record {example.id!r}")
-        for index, span in enumerate(example.spans):
-            if index in item.lost_spans or span.label != label:
+        indices = [index for index, span in enumerate(example.spans) if span.label == label]
+        spans = [example.spans[index] for index in indices]
+        ends = [span.end for span in spans]
+        tokens: list[list[int]] = [[] for _ in spans]
+        for t, (kind, (start, end)) in enumerate(zip(item.kinds, item.offsets, strict=True)):
+            if kind == Kind.UW:
+                for k in _touched(spans, ends, start, end):
+                    tokens[k].append(t)
+        for index, span, marked in zip(indices, spans, tokens, strict=True):
+            if index in item.lost_spans:
                 continue
             where = (f"record {example.id!r}", f"spans[{index}]")
-            marked = [
-                t
-                for t, (start, end) in enumerate(item.offsets)
-                if item.kinds[t] == Kind.UW and start < span.end and span.start < end
-            ]
             if not marked:
                 raise MaskError(f"{example.quote(span)!r} covers no token", where=where)
             ids = [item.input_ids[t] for t in marked]
@@ -188,7 +194,13 @@ def _first_after(rendered: Rendered, offsets: Sequence[tuple[int, int]], ids: Se
     return next((t for t, (start, end) in enumerate(offsets) if start >= rendered.end and end > start), len(ids))
 
 
-def _kind(text: str, offset: tuple[int, int], spans: Sequence[Span], punctuation: str) -> Kind:
+def _touched(spans: Sequence[Span], ends: Sequence[int], start: int, end: int) -> range:
+    """Which of sorted, disjoint spans share a character with start:end."""
+    first = bisect_right(ends, start)
+    return range(first, max(first, bisect_left(spans, end, lo=first, key=lambda span: span.start)))
+
+
+def _kind(text: str, offset: tuple[int, int], spans: Sequence[Span], ends: Sequence[int], punctuation: str) -> Kind:
     if offset == NOWHERE:
         return Kind.PROMPT
     start, end = offset
@@ -198,7 +210,7 @@ def _kind(text: str, offset: tuple[int, int], spans: Sequence[Span], punctuation
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
-    if start < end and any(start < span.end and span.start < end for span in spans):
+    if start < end and _touched(spans, ends, start, end):
         return Kind.UW
     if punctuation == "uw" and start < end and all(_is_punctuation(c) for c in text[start:end]):
         return Kind.UW
