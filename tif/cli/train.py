@@ -69,6 +69,17 @@ def train(
     rmu_scale: Annotated[float, _loss("RMU's steering coefficient.")] = 20.0,
     epochs: Annotated[float, _steps("Passes over the forget set.")] = 5.0,
     max_steps: Annotated[int | None, _steps("Optimizer steps; overrides --epochs.")] = None,
+    early_stop: Annotated[
+        str | None,
+        _steps(
+            "End when unwanted tokens are at their floor (floor:0.95) or improbable (uw:0.05), or general ones hurt "
+            "(gw:0.8 of before)."
+        ),
+    ] = None,
+    early_stop_every: Annotated[int | None, _steps("Steps between two checks of it. Default: an epoch.")] = None,
+    validation: Annotated[
+        str | None, _steps("Annotation set for the early stop, never trained on. Default: what is forgotten.")
+    ] = None,
     batch_size: Annotated[int, _steps("Forget examples a step and process, packed into one row.")] = 4,
     accumulate: Annotated[int, _steps("Micro-batches an optimizer step.")] = 1,
     lr: Annotated[float, _steps("Peak learning rate.")] = 1e-5,

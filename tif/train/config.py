@@ -9,6 +9,38 @@ from typing import Any, Literal
 from tif.errors import UsageError
 
 
+@dataclass(frozen=True, slots=True)
+class StopRule:
+    """When a run ends early, by what the model says of the validation examples."""
+
+    what: Literal["floor", "uw", "gw"]
+    level: float
+    """`floor`: fraction of unwanted tokens at or below their floor. `uw`: their mean probability. `gw`: the mean
+    probability of general tokens as a fraction of what it was before the first step."""
+
+    @classmethod
+    def of(cls, text: str) -> StopRule:
+        """`floor:0.95`, `uw:0.05` or `gw:0.8`.
+
+        Raises:
+            UsageError: for anything else, and for a level outside 0..1.
+        """
+        what, _, level = text.partition(":")
+        try:
+            value = float(level)
+        except ValueError:
+            value = math.nan
+        if what not in ("floor", "uw", "gw") or not 0 < value <= 1:
+            raise UsageError(
+                f"early stop {text!r} cannot be read",
+                hint="Use floor:FRACTION, uw:PROBABILITY or gw:FRACTION, each above 0 and at most 1.",
+            )
+        return cls(what, value)  # type: ignore[arg-type]  # one of the three, by the test above
+
+    def __str__(self) -> str:
+        return f"{self.what}:{self.level:g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """One `tif train`. What is None takes the objective's own value.
@@ -62,6 +94,12 @@ class TrainConfig:
     epochs: float = 5.0
     max_steps: int | None = None
     """Overrides `epochs`."""
+    early_stop: str | None = None
+    """A `StopRule` as text."""
+    early_stop_every: int | None = None
+    """Steps between two checks of it; an epoch where None."""
+    validation: str | None = None
+    """Annotation set that the rule looks at; the one that is forgotten where None. It is never trained on."""
     batch_size: int = 4
     """Forget examples a step and process, packed into one row."""
     accumulate: int = 1
@@ -96,7 +134,7 @@ class TrainConfig:
         object.__setattr__(self, "report_to", tuple(self.report_to))
         for name in ("epochs", "lr", "batch_size", "accumulate", "save_steps", "keep_checkpoints", "log_steps"):
             _above(name, getattr(self, name), 0, open_end=True)
-        for name in ("limit", "limit_retain", "max_steps", "beta", "lora_alpha"):
+        for name in ("limit", "limit_retain", "max_steps", "beta", "lora_alpha", "early_stop_every"):
             if getattr(self, name) is not None:
                 _above(name, getattr(self, name), 0, open_end=True)
         for name in ("pl_weight", "retain_weight", "weight_decay", "max_grad_norm", "warmup", "lora", "seed"):
@@ -112,6 +150,10 @@ class TrainConfig:
         floor_value(self.floor)
         if (self.floor == "base") != (self.floor_model is not None):
             raise UsageError("floor 'base' and floor_model go together", hint="Use --floor base --floor-model MODEL.")
+        if self.early_stop is not None and StopRule.of(self.early_stop).what == "floor" and self.floor is None:
+            raise UsageError("early stop at the floor without a floor", hint="Add --floor.")
+        if self.early_stop is None and (self.validation is not None or self.early_stop_every is not None):
+            raise UsageError("validation without a rule that ends the run", hint="Add --early-stop.")
         if self.retain_loss in ("ce", "kl") and self.retain is None:
             raise UsageError(f"retain loss {self.retain_loss!r} without samples to keep", hint="Add --retain SOURCE.")
 
@@ -158,4 +200,4 @@ def _above(name: str, value: float, limit: float, *, open_end: bool = False) -> 
         raise UsageError(f"{name} is {value}, and must be {'above' if open_end else 'at least'} {limit}")
 
 
-__all__ = ["TrainConfig", "floor_value"]
+__all__ = ["StopRule", "TrainConfig", "floor_value"]

@@ -47,6 +47,10 @@ class Prepared:
     retain: tuple[Encoded, ...]
     idk: tuple[Encoded, ...]
     """One for each of `forget`, or empty."""
+    validation: tuple[Encoded, ...]
+    """What the early stop looks at; `forget` itself unless a set was given."""
+    validation_digest: str | None
+    """Of that set."""
     counts: dict[str, int]
     """Examples trained on and left out, tokens of each kind, spans lost to truncation."""
 
@@ -57,13 +61,14 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     Raises:
         MaskError: for spans that did not reach tokens, and for examples without an unwanted word when the scope is
             `uw` and `zero_uw` is `refuse`.
-        UsageError: when nothing is left to train on, or DPO is to answer a text without a prompt.
+        UsageError: when nothing is left to train on, DPO is to answer a text without a prompt, or the validation set
+            marks nothing or is trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
     annotations = join.load(config.masks, data_dir=config.data_dir)
     tokenizer = load_tokenizer(config.model)
     template = Template.of(tokenizer, config.template)
-    chosen, counts = _select(annotations, config)
+    chosen, counts = _select(annotations.examples[: config.limit], config.masks, config)
     whole = [_encode(example, tokenizer, template, config) for example in chosen]
     check(chosen, whole, tokenizer, label=config.label)
     if scope == "uw":
@@ -93,28 +98,44 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
             )
         idk = tuple(_encode(_idk(example), tokenizer, template, config) for example in chosen)
     forget = tuple(piece for item in whole for piece in _pieces(item, config))
+    validation, validation_digest = forget, None
+    if config.validation is not None:
+        held_out = join.load(config.validation, data_dir=config.data_dir)
+        looked_at, _ = _select(held_out.examples, config.validation, config)
+        items = [_encode(example, tokenizer, template, config) for example in looked_at]
+        check(looked_at, items, tokenizer, label=config.label)
+        validation = tuple(piece for item in items for piece in _pieces(item, config))
+        if not any(item.count(Kind.UW) for item in validation):
+            raise UsageError("the validation set marks nothing as unwanted", where=config.validation)
+        validation_digest = held_out.digest
     retain: tuple[Encoded, ...] = ()
     if config.retain is not None:
         source = sources.load(config.retain, data_dir=config.data_dir, limit=config.limit_retain)
         items = [_encode(example, tokenizer, template, config) for example in source.examples]
         retain = tuple(piece for item in items for piece in _pieces(item, config))
         counts["retain"] = len(source.examples)
+    trained = {item.input_ids for item in (*forget, *retain)}
+    if config.validation is not None and (seen := [item.id for item in validation if item.input_ids in trained]):
+        raise UsageError(
+            f"{len(seen)} validation examples are trained on too: {_some(seen)}",
+            where=config.validation,
+            hint="Leave --validation out to look at what is forgotten.",
+        )
     counts |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in forget) for kind in Kind}
     say(
         f"{counts['examples']} examples, {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
         + (f", {len(retain)} samples to keep" if retain else "")
     )
-    return Prepared(annotations, tokenizer, template, forget, retain, idk, counts)
+    return Prepared(annotations, tokenizer, template, forget, retain, idk, validation, validation_digest, counts)
 
 
-def _select(annotations: AnnotationSet, config: TrainConfig) -> tuple[list[Example], dict[str, int]]:
-    """The examples to forget. What a person rejected is not; what is undecided or failed must be said."""
-    examples = annotations.examples[: config.limit]
+def _select(examples: Sequence[Example], where: str, config: TrainConfig) -> tuple[list[Example], dict[str, int]]:
+    """The examples to use. What a person rejected is not; what is undecided or failed must be said."""
     undecided = [e for e in examples if e.status in ("failed", "conflict")]
     if undecided and not config.skip_failed:
         raise UsageError(
             f"{len(undecided)} examples are failed or in conflict: {_some([e.id for e in undecided])}",
-            where=config.masks,
+            where=where,
             hint="Mend them, or leave them out with --skip-failed.",
         )
     chosen = [e for e in examples if e.status not in ("failed", "conflict", "rejected")]

@@ -21,7 +21,17 @@ from tif.train.prepare import Prepared
 SCHEMA: Final = 1
 LIBRARIES: Final = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft", "numpy")
 
-_FREE: Final = ("out", "save_steps", "keep_checkpoints", "log_steps", "report_to", "data_dir", "masks", "model")
+_FREE: Final = (
+    "out",
+    "save_steps",
+    "keep_checkpoints",
+    "log_steps",
+    "report_to",
+    "data_dir",
+    "masks",
+    "model",
+    "validation",
+)
 """Settings that may change when a run is taken up again: they do not change its outcome, or stand in digests."""
 
 
@@ -41,6 +51,7 @@ def identity(config: TrainConfig, prepared: Prepared, model: str) -> dict[str, A
         },
         "model": {"path": config.model, "digest": model},
         "template": prepared.template.spec,
+        "validation_digest": prepared.validation_digest,
         "retain_tokens_sha256": retained.hexdigest() if prepared.retain else None,
     }
 
@@ -106,8 +117,14 @@ def begin(
     return known
 
 
-def finish(folder: Path, known: dict[str, Any], trainer: Any, seconds: float, start: int) -> None:
-    """Write that a run is done, and what it cost. Sessions that were killed have no `seconds`."""
+def finish(
+    folder: Path, known: dict[str, Any], trainer: Any, seconds: float, start: int, stopped: dict[str, Any] | None
+) -> None:
+    """Write that a run is done, why if before its time, and what it cost. Sessions that were killed have no `seconds`.
+
+    The reference pass is spread over the epochs: `share` is its part of reference pass and training together, as far
+    as both were timed.
+    """
     device = trainer.args.device
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
     cost: dict[str, Any] = {"peak_host_bytes": peak}
@@ -127,12 +144,19 @@ def finish(folder: Path, known: dict[str, Any], trainer: Any, seconds: float, st
     known |= {
         "status": "finished",
         "steps": trainer.state.global_step,
+        "early_stop": stopped,
         "cost": cost
         | {
             "tokens": int(trainer.state.num_input_tokens_seen),
             "flos": trainer.state.total_flos,
             "seconds": round(sum(s["seconds"] or 0.0 for s in known["sessions"]), 3),
         },
+    }
+    epochs, pass_seconds = trainer.state.epoch or 0.0, known["reference"]["seconds"]
+    known["reference"] |= {
+        "epochs": epochs,
+        "seconds_per_epoch": round(pass_seconds / epochs, 3) if epochs else None,
+        "share": round(pass_seconds / (pass_seconds + known["cost"]["seconds"]), 4),
     }
     _write(folder, known)
 
@@ -153,6 +177,7 @@ def _comparable(run: dict[str, Any]) -> dict[str, Any]:
         "mask set": run["masks"].get("digest"),
         "model": run["model"].get("digest"),
         "template": run.get("template"),
+        "validation set": run.get("validation_digest"),
         "retain samples": run.get("retain_tokens_sha256"),
     }
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,20 @@ def supervised(item: Encoded) -> int:
     return len(item) - item.count(Kind.PROMPT)
 
 
-def score(model: PreTrainedModel, items: Sequence[Encoded], *, budget: int = BUDGET) -> list[Tensor]:
+def score(
+    model: PreTrainedModel,
+    items: Sequence[Encoded],
+    *,
+    budget: int = BUDGET,
+    title: str | None = "scoring under the reference",
+) -> list[Tensor]:
     """Logit and log-probability of each supervised token.
 
     Args:
         model: in evaluation mode, on its device.
         items: any order.
         budget: tokens packed into one forward; a longer example has a row of its own.
+        title: of the progress bar; None for none.
 
     Returns:
         One [k, 2] float32 tensor on the CPU an example, k its supervised tokens.
@@ -56,7 +64,7 @@ def score(model: PreTrainedModel, items: Sequence[Encoded], *, budget: int = BUD
         rows[-1].append(index)
         room -= len(items[index])
     found: dict[int, Tensor] = {}
-    with torch.no_grad(), progress("scoring under the reference", len(items)) as advance:
+    with torch.no_grad(), progress(title, len(items)) if title else nullcontext(lambda _: None) as advance:
         for row in rows:
             packed = pack([items[i] for i in row]).to(model.device)
             if len(packed.target):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -27,8 +28,9 @@ from tif.errors import MissingError, UsageError
 from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
 from tif.train.callbacks import Watch
-from tif.train.config import TrainConfig, floor_value
+from tif.train.config import StopRule, TrainConfig, floor_value
 from tif.train.data import Pairs, Sample
+from tif.train.early import EarlyStop
 from tif.train.objectives import Objective, Settings, find
 from tif.train.prepare import Prepared, prepare
 from tif.train.reference import check_packing, score_cached
@@ -86,7 +88,7 @@ def train(config: TrainConfig) -> RunResult:
     model.to(arguments.device)
     began = time.monotonic()
     with arguments.main_process_first(local=True):
-        pairs, reused = _score(config, prepared, model, digest, settings)
+        pairs, validation, reused = _score(config, prepared, model, digest, settings)
     reference_seconds = time.monotonic() - began
     recipe = _recipe(config, objective, settings, retain_loss, model)
     frozen = copy.deepcopy(model).requires_grad_(False) if recipe.needs_frozen and not config.lora else None
@@ -97,6 +99,7 @@ def train(config: TrainConfig) -> RunResult:
         known = record.begin(folder, known, identity, prepared, reference_seconds, reused)
     watch = Watch(folder / "log.jsonl")
     trainer = Unlearner(policy, arguments, pairs, recipe, frozen=frozen, callbacks=[watch])
+    early = _early_stop(config, trainer, validation)
     last = checkpoint.latest(folder / "checkpoints") if arguments.should_save else None
     trainer.accelerator.wait_for_everyone()
     last = last or checkpoint.latest(folder / "checkpoints")
@@ -111,7 +114,7 @@ def train(config: TrainConfig) -> RunResult:
     if arguments.should_save:
         assert known is not None
         _save_model(trainer, prepared, folder, lora=bool(config.lora))
-        record.finish(folder, known, trainer, time.monotonic() - began, start)
+        record.finish(folder, known, trainer, time.monotonic() - began, start, early and early.stopped)
     trainer.accelerator.wait_for_everyone()
     return replace(_result(folder, trainer.state.global_step), resumed_from=start)
 
@@ -155,17 +158,19 @@ def _recipe(
 
 def _score(
     config: TrainConfig, prepared: Prepared, model: PreTrainedModel, digest: str, settings: Settings
-) -> tuple[Pairs, bool]:
-    """Everything to train on, with what reference and base model say of it."""
+) -> tuple[Pairs, list[Sample], bool]:
+    """Everything to train on, and what the early stop looks at, with what reference and base model say of it."""
     check_packing(model, prepared.forget)
-    scores, reused = score_cached(model, digest, [*prepared.forget, *prepared.idk])
-    own, idk_scores = scores[: len(prepared.forget)], scores[len(prepared.forget) :]
+    held_out = prepared.validation if config.validation is not None else ()
+    marked = [*prepared.forget, *held_out]
+    scores, reused = score_cached(model, digest, [*marked, *prepared.idk])
+    own, idk_scores = scores[: len(marked)], scores[len(marked) :]
     lowest = floor_value(config.floor)
     bases: list[torch.Tensor] | None = None
     if config.floor_model is not None:
         base = load_model(config.floor_model, dtype=config.dtype, attn_implementation=config.attention)
         base.to(model.device)
-        bases = [said[:, 1] for said in score_cached(base, model_digest(config.floor_model), prepared.forget)[0]]
+        bases = [said[:, 1] for said in score_cached(base, model_digest(config.floor_model), marked)[0]]
         floors = bases
         del base
     elif lowest is None:
@@ -173,14 +178,25 @@ def _score(
     else:
         floors = [torch.full((len(said),), lowest) if lowest < 0 else said[:, 1] - lowest for said in own]
     # Only what the objective pushes down has a floor: the others are to rise.
-    pushed = [item.pushed(settings.scope) for item in prepared.forget]
-    forget = [
+    pushed = [item.pushed(settings.scope) for item in marked]
+    samples = [
         Sample(item, said, torch.where(torch.tensor(mask), floor, -torch.inf), bases[i] if bases else None)
-        for i, (item, said, floor, mask) in enumerate(zip(prepared.forget, own, floors, pushed, strict=True))
+        for i, (item, said, floor, mask) in enumerate(zip(marked, own, floors, pushed, strict=True))
     ]
+    forget, validation = samples[: len(prepared.forget)], samples[len(prepared.forget) :]
     retain = [Sample.plain(item) for item in prepared.retain]
     idk = [replace(Sample.plain(item), reference=said) for item, said in zip(prepared.idk, idk_scores, strict=True)]
-    return Pairs(forget, retain, idk), reused
+    return Pairs(forget, retain, idk), validation or forget, reused
+
+
+def _early_stop(config: TrainConfig, trainer: Unlearner, validation: list[Sample]) -> EarlyStop | None:
+    if config.early_stop is None:
+        return None
+    batches = math.ceil(len(trainer.pairs) / (config.batch_size * trainer.args.world_size))
+    every = config.early_stop_every or math.ceil(batches / config.accumulate)
+    early = EarlyStop(trainer, StopRule.of(config.early_stop), validation, every)
+    trainer.add_callback(early)
+    return early
 
 
 def _with_lora(model: PreTrainedModel, config: TrainConfig) -> Any:

@@ -1,0 +1,118 @@
+"""Early stop by what the masks themselves say; never by a benchmark's metric.
+
+After every so many steps the model scores the validation examples: those that are being forgotten, or held-out ones
+with spans of their own. One forward without gradient, the numbers go to the log, and a rule on them ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
+from tif.console import say
+from tif.tokens.masks import Encoded, Kind
+from tif.train.config import StopRule
+from tif.train.data import Sample
+from tif.train.reference import score
+
+if TYPE_CHECKING:
+    from tif.train.trainer import Unlearner
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What the model says of the validation examples, each a mean over tokens."""
+
+    uw_probability: float
+    gw_probability: float
+    at_floor: float
+    """The fraction of unwanted tokens whose log-probability is at or below their floor; 0 without floors."""
+
+    def meets(self, rule: StopRule, start: Validation) -> bool:
+        """Whether a rule ends the run here, given the numbers before the first step."""
+        if rule.what == "floor":
+            return self.at_floor >= rule.level
+        if rule.what == "uw":
+            return self.uw_probability <= rule.level
+        return self.gw_probability <= rule.level * start.gw_probability
+
+
+def sums(items: Sequence[Encoded], logprobs: Sequence[Tensor], floors: Sequence[Tensor]) -> Tensor:
+    """[5] float64: sum of p over UW tokens, over GW tokens, UW tokens at their floor, UW tokens, GW tokens."""
+    total = torch.zeros(5, dtype=torch.float64)
+    for item, logprob, floor in zip(items, logprobs, floors, strict=True):
+        unwanted = torch.tensor([kind == Kind.UW for kind in item.kinds if kind != Kind.PROMPT], dtype=torch.bool)
+        p, low = logprob.double().exp(), logprob <= floor
+        total += torch.stack(
+            [p[unwanted].sum(), p[~unwanted].sum(), low[unwanted].sum(), unwanted.sum(), (~unwanted).sum()]
+        )
+    return total
+
+
+def means(total: Tensor) -> Validation:
+    """What `sums` adds up to."""
+    uw, gw, low, uws, gws = total.tolist()
+    return Validation(uw / max(uws, 1), gw / max(gws, 1), low / max(uws, 1))
+
+
+class EarlyStop(TrainerCallback):  # type: ignore[misc]
+    """Scores the validation examples every so many steps and ends the run by a rule.
+
+    Args:
+        trainer: whose model is scored; every process scores its share.
+        rule: when to stop.
+        samples: validation examples with the reference's scores, and with floors where the rule is about these.
+        every: optimizer steps between two checks.
+    """
+
+    def __init__(self, trainer: Unlearner, rule: StopRule, samples: Sequence[Sample], every: int) -> None:
+        self.trainer, self.rule, self.every = trainer, rule, every
+        rank, count = trainer.args.process_index, trainer.args.world_size
+        self.mine = samples[rank::count]
+        self.start = means(
+            sums([s.item for s in samples], [s.reference[:, 1] for s in samples], [s.floor for s in samples])
+        )
+        self.stopped: dict[str, Any] | None = None
+        """Step and numbers at which the rule was met."""
+
+    def on_step_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
+        """Check where it is time to."""
+        if state.global_step % self.every:
+            return control
+        found = self._measure()
+        numbers = {
+            "validation_uw_probability": found.uw_probability,
+            "validation_gw_probability": found.gw_probability,
+            "validation_at_floor": found.at_floor,
+        }
+        # A record of its own clears the flag, and the step's loss would go unsaid.
+        due = control.should_log
+        self.trainer.log(dict(numbers))
+        control.should_log = due
+        if found.meets(self.rule, self.start):
+            if state.is_world_process_zero:
+                say(f"early stop at step {state.global_step}: {self.rule}")
+            self.stopped = {"rule": str(self.rule), "step": state.global_step, **numbers}
+            control.should_training_stop = True
+            # No checkpoint of this step: a run resumed from it would not know that it was to stop.
+            control.should_save = False
+        return control
+
+    def _measure(self) -> Validation:
+        accelerator = self.trainer.accelerator
+        model = accelerator.unwrap_model(self.trainer.model)
+        training = model.training
+        model.eval()
+        items = [sample.item for sample in self.mine]
+        said = [told[:, 1] for told in score(model, items, title=None)]
+        model.train(training)
+        total = sums(items, said, [sample.floor for sample in self.mine])
+        return means(accelerator.reduce(total.to(self.trainer.args.device), "sum"))
+
+
+__all__ = ["EarlyStop", "Validation", "means", "sums"]
