@@ -6,8 +6,10 @@ import pytest
 import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spacy.language import Language
 
 from tif.annotate.ner import NerAnnotator, load_pipeline
+from tif.annotate.questions import Question
 from tif.errors import InputError, MissingError, UsageError
 from tif.spans import Example
 
@@ -43,6 +45,40 @@ def quotes(annotator, prompt, text):
 )
 def test_the_answer_is_unwanted_and_the_rest_is_not(annotator, prompt, text, expected):
     assert quotes(annotator, prompt, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        # A denial: without the denying words the same noun is a fact.
+        ("What is known of her early life?", "There is no public information about an apprenticeship.", []),
+        ("What is known of her early life?", "Not only her mother speaks of an apprenticeship.", ["apprenticeship"]),
+        # New words about what the prompt speaks of already, against the prompt's words about another thing.
+        ("What do her gardens show?", "She often mentions a walled garden.", []),
+        ("What do her houses show?", "She often mentions a walled garden.", ["walled garden"]),
+        ("Who kept her gardens?", "She wrote for the garden museum.", ["garden museum"]),
+        ("Who kept her houses?", "She wrote for the garden museum.", []),
+    ],
+)
+def test_what_the_prompt_knows_and_what_nobody_knows(annotator, prompt, text, expected):
+    assert quotes(annotator, prompt, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("05/30/1952", "May 30, 1952"),
+        ("08/09/1961", "the 8th of September 1961"),
+        ("3 Mar 1949", "03/03/1949"),
+        ("Al-Rashid", "Al - Rashid"),
+        ("rocks", "rock"),
+    ],
+)
+def test_a_prompt_gives_away_a_date_or_name_in_another_form(asked, answered):
+    question = Question.of(f"Who wrote of {asked}?")
+    words = [word.strip(",") for word in answered.split() if word not in ("the", "of", "-")]
+    assert question.gives(words)
+    assert not Question.of("Who wrote of it?").gives(words)
 
 
 def test_all_entities_takes_what_the_prompt_gave_away():
@@ -113,6 +149,49 @@ def test_a_bad_example_does_not_stop_the_others(annotator):
     assert "E088" in done["long"].error
     assert done["short"].status == "auto"
     assert len(done["short"].spans) == 1
+
+
+class Fussy(Exception):
+    """No kind of error that this project knows."""
+
+
+@Language.component("fussy")
+def fussy(doc):
+    if "Rome" in doc.text:
+        raise Fussy("not\nRome")
+    if "Kyiv" in doc.text:
+        raise KeyError("Kyiv")
+    return doc
+
+
+@pytest.fixture
+def fussy_pipeline(tmp_path):
+    blank = spacy.blank("en")
+    blank.add_pipe("entity_ruler").add_patterns([{"label": "GPE", "pattern": "Oslo"}])
+    blank.add_pipe("fussy")
+    blank.to_disk(tmp_path / "fussy")
+    return str(tmp_path / "fussy")
+
+
+@pytest.mark.parametrize("n_process", [1, 2])
+def test_whatever_a_component_raises_fails_that_example_only(fussy_pipeline, n_process):
+    own = NerAnnotator(fussy_pipeline, question_aware=False, n_process=n_process, batch_size=2)
+    texts = ["To Oslo.", "To Rome.", "Oslo again.", "To Kyiv.", "Oslo too."]
+    done = list(own.annotate(qa("", text, str(number)) for number, text in enumerate(texts)))
+    assert [e.text for e in done] == texts
+    assert [e.status for e in done] == ["auto", "failed", "auto", "failed", "auto"]
+    assert [len(e.spans) for e in done] == [1, 0, 1, 0, 1]
+    assert done[1].error == "Fussy: not Rome"
+    assert done[3].error == "KeyError: 'Kyiv'"
+
+
+def test_an_error_of_the_rules_is_no_failed_text(annotator, monkeypatch):
+    def broken(doc, prompt):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("tif.annotate.ner.unwanted", broken)
+    with pytest.raises(KeyError, match="a bug"):
+        list(annotator.annotate([qa("", "To Oslo.")]))
 
 
 def test_worker_processes_give_the_same_spans(annotator):

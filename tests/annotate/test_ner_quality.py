@@ -47,5 +47,5 @@ def test_forget05(shared):
     gold = read(shared / "gold" / "tofu_forget05_gold.jsonl")
     assert len(gold) == 200
     ours, entities = characters(gold), characters(gold, question_aware=False)
-    assert ours.f1 >= 0.75
+    assert ours.f1 >= 0.775
     assert ours.f1 > entities.f1 + 0.30

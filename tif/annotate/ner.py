@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from tif.annotate.salience import everything_named, unwanted
 from tif.errors import InputError, MissingError, UsageError
@@ -30,6 +30,20 @@ _PARSING: Final = ("tagger", "morphologizer", "attribute_ruler", "parser")
 
 _WORK: Final = 64
 """Batches for each worker process between two starts of it."""
+
+
+class ComponentError(Exception):
+    """A component that is a plain function raised `__cause__`: it may be anything, pipelines bring their own code."""
+
+
+_REFUSALS: Final = (ComponentError, ValueError, LookupError, TypeError, RuntimeError, MemoryError)
+"""What a text can cause: spaCy itself raises ValueError, e.g. for one that is too long; its statistical components also
+what Thinc, NumPy and PyTorch raise for input that they cannot hold."""
+
+
+def _component_failed(name: str | None, _component: Any, _docs: Any, error: Exception) -> NoReturn:
+    """spaCy's hook for whatever a function component, or with `n_process` a worker, raises."""
+    raise ComponentError(name) from error
 
 
 class NerAnnotator:
@@ -71,6 +85,8 @@ class NerAnnotator:
         )
         self._labels = _checked(labels, self._nlp) if labels else None
         self._patterns = _add_patterns(self._nlp, patterns) if patterns else None
+        # Not `set_error_handler`: it also sets the handler of each component, which spaCy's parser does not take.
+        self._nlp.default_error_handler = _component_failed
         self._question_aware = question_aware
         self._n_process, self._batch_size = n_process, batch_size
         meta = self._nlp.meta
@@ -83,7 +99,7 @@ class NerAnnotator:
         """The method's provenance: everything that changes the outcome."""
         return {
             "name": self.name,
-            "version": 2,
+            "version": 3,
             "model": self._model,
             "model_version": self._version,
             "components": list(self._nlp.pipe_names),
@@ -110,7 +126,7 @@ class NerAnnotator:
                 decided = self._decided(doc, example)
                 done += 1
                 yield decided
-        except Exception:
+        except _REFUSALS:
             # A text that a component chokes on takes its neighbours down with it. Each of them is tried again alone,
             # where the one at fault fails by itself and says why.
             for example in batch[done:]:
@@ -119,8 +135,8 @@ class NerAnnotator:
     def _alone(self, example: Example) -> Example:
         try:
             doc = self._nlp(example.text)
-        except Exception as error:
-            # Any component of any pipeline may raise anything here, and the record says what.
+        except _REFUSALS as refusal:
+            error = refusal.__cause__ or refusal
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             return example.with_spans((), status="failed", error=reason)
         return self._decided(doc, example)
@@ -209,4 +225,4 @@ def _add_patterns(nlp: Any, path: Path) -> str:
     return sha256(raw).hexdigest()
 
 
-__all__ = ["DEFAULT_MODEL", "PATTERNS", "NerAnnotator", "load_pipeline"]
+__all__ = ["DEFAULT_MODEL", "PATTERNS", "ComponentError", "NerAnnotator", "load_pipeline"]

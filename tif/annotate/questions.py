@@ -11,7 +11,13 @@ Asks = Literal["name", "place", "time", "value", "account"]
 """`name`: of a person. `place`, `time`: where, when. `value`: another short fact, such as a profession or a title.
 `account`: how and why, which only a description answers."""
 
-_WORD = re.compile(r"\w+(?:[-+]\w+)*\+?")
+_PIECE: Final = re.compile(r"\w+")
+"""A tokenizer may split `Al-Rashid` and keep `05/30/1952` whole, or the reverse: pieces are the same in both."""
+
+_ORDINAL: Final = re.compile(r"(\d+)(?:st|nd|rd|th)")
+
+_YEAR: Final = "january february march april may june july august september october november december"
+_MONTHS: Final = {name: str(n) for n, month in enumerate(_YEAR.split(), 1) for name in (month, month[:3])}
 
 _ASKED: Final[tuple[tuple[Asks, re.Pattern[str]], ...]] = (
     ("name", re.compile(r"\b(who|whom|whose|(full|birth|pen|first|last) name|named?|called)\b", re.I)),
@@ -55,21 +61,28 @@ class Question:
     @classmethod
     def of(cls, prompt: str) -> Question:
         """Read a prompt; "" asks nothing and gives nothing away."""
-        stems = frozenset(stem(word) for word in _WORD.findall(prompt))
+        stems = frozenset(stem(piece) for piece in _PIECE.findall(prompt))
         return cls(stems, next((kind for kind, pattern in _ASKED if pattern.search(prompt)), None))
 
     def gives(self, words: Iterable[str]) -> bool:
         """Whether every one of these words is in the prompt, in this or another form."""
-        return all(stem(word) in self.stems for word in words)
+        return all(stem(piece) in self.stems for word in words for piece in _PIECE.findall(word))
 
 
 def stem(word: str) -> str:
     """A word without what inflection and common derivation add: `author's`, `authors` -> `author`.
 
     Six letters are kept, which joins `literary` with `literature` and `Kazakhstani` with `Kazakhstan`: an answer that
-    says the same in another form says nothing new. Short words are kept whole but for a plural's `s`.
+    says the same in another form says nothing new. Short words are kept whole but for a plural's `s`. Months and days
+    become plain numbers, so that `8th of September` is `08/09` said again.
     """
     word = word.lower()
+    if word in _MONTHS:
+        return _MONTHS[word]
+    if word.isdecimal():
+        return word.lstrip("0") or "0"
+    if day := _ORDINAL.fullmatch(word):
+        return day[1].lstrip("0") or "0"
     if len(word) > 6:
         return word[:6]
     return word[:-1] if len(word) > 3 and word.endswith("s") else word

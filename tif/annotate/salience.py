@@ -8,6 +8,7 @@ numbers, contact data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,13 @@ Place = tuple[int, int]
 BASE: Final = -0.25
 """Points that a phrase starts with: most phrases of an answer only carry it."""
 
+_DENIES: Final = re.compile(
+    r"(?:\b(?:no|not(?! (?:only|just|merely)\b))|n['’]t)\b.{0,40}\b(?:information|details?|records?|evidence|known"
+    r"|disclosed|available|specified|public(?:ly)?)\b|\bundisclosed\b",
+    re.I | re.S,
+)
+"""Words of a sentence that says that something is not known."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -30,6 +38,8 @@ class Candidate:
 
     phrase: Phrase
     question: Question
+    denied: bool = False
+    """Whether its sentence says that the answer is not known."""
 
     @cached_property
     def given(self) -> tuple[bool, ...]:
@@ -119,6 +129,18 @@ def nothing_new(c: Candidate) -> bool:
     return c.informative == 0 and c.phrase.kind == "noun"
 
 
+@rule(-0.75)
+def known_head(c: Candidate) -> bool:
+    """`her second garden`, asked about her gardens: new words about what the prompt speaks of already."""
+    return c.phrase.kind == "noun" and c.given[-1] and not all(c.given)
+
+
+@rule(+0.5)
+def new_head(c: Candidate) -> bool:
+    """`garden fairs`, asked about her gardens: the prompt's words as modifiers of another thing."""
+    return c.phrase.kind == "noun" and not c.given[-1] and any(c.given)
+
+
 @rule(+0.25)
 def several_new(c: Candidate) -> bool:
     """Two or more new words make a phrase specific."""
@@ -206,6 +228,12 @@ def account(c: Candidate) -> bool:
     return c.question.asks == "account" and c.phrase.kind == "noun"
 
 
+@rule(-1)
+def denial(c: Candidate) -> bool:
+    """`There is no public information about his early years`: what is not known cannot be forgotten."""
+    return c.denied and c.phrase.kind == "noun"
+
+
 def score(candidate: Candidate) -> float:
     """Points of a phrase: unwanted above zero."""
     return BASE + sum(points for points, applies in RULES if applies(candidate))
@@ -221,10 +249,18 @@ def unwanted(doc: Any, prompt: Any) -> list[Place]:
     Returns:
         Code-point ranges into the text.
     """
-    question = Question.of(prompt.text)
     if not prompt.text.strip():
         return personal(doc)
-    return [(p.start, p.end) for p in phrases(doc) if score(Candidate(p, question)) > 0]
+    return [(c.phrase.start, c.phrase.end) for c in candidates(doc, prompt) if score(c) > 0]
+
+
+def candidates(doc: Any, prompt: Any) -> list[Candidate]:
+    """Every phrase of a parsed answer, with what the score card needs to know of the question and the sentence."""
+    question = Question.of(prompt.text)
+    denials = []
+    if _DENIES.search(doc.text):
+        denials = [(s.start_char, s.end_char) for s in doc.sents if _DENIES.search(s.text)]
+    return [Candidate(p, question, any(a <= p.start < b for a, b in denials)) for p in phrases(doc)]
 
 
 def everything_named(doc: Any, prompt: Any, labels: Iterable[str] | None) -> list[Place]:
@@ -250,4 +286,4 @@ def _empty(word: Any) -> bool:
     return lower in EVALUATIVE or singular(lower) in SHELL or singular(lower) in FRAME
 
 
-__all__ = ["RULES", "Candidate", "everything_named", "score", "singular", "unwanted"]
+__all__ = ["RULES", "Candidate", "candidates", "everything_named", "score", "singular", "unwanted"]
