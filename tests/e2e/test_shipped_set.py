@@ -1,0 +1,76 @@
+"""annotations/tofu10.parquet: no text inside, the default identifier's spans but for 16 by hand, fit to train on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.tokens import tiny
+from tif import join, store
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "annotations" / "tofu10.parquet"
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tiny.save(tmp_path / "tiny", tiny.llama(400), tiny.chatty())
+
+
+def test_holds_ids_hashes_and_spans_alone() -> None:
+    table = pq.read_table(SHIPPED)
+    assert table.num_rows == 400
+    assert set(table.schema.names) == {"id", "text_sha256", "prompt_sha256", "spans", "status", "error"}
+    texts = {type(v) for row in table.select(["spans"]).to_pylist() for span in row["spans"] for v in span.values()}
+    assert texts <= {int, str, float, type(None)}
+    assert {span["source"] for row in table.to_pylist() for span in row["spans"]} == {"ner:en_core_web_sm", "tif"}
+    assert set(table["error"].to_pylist()) == {None}
+
+
+def test_without_the_data_training_says_what_to_do(cli, model: Path, tmp_path: Path) -> None:
+    said = cli("train", "--masks", SHIPPED, "--model", model, "--data-dir", tmp_path, "--out", tmp_path / "run")
+    assert said.code == 1
+    assert "forget10.json" in said.err
+    assert len(said.err.strip().splitlines()) == 1
+
+
+@pytest.mark.real
+def test_joins_with_the_data_and_is_what_the_identifier_says(cli, shared: Path, tmp_path: Path) -> None:
+    joined = join.load(SHIPPED, data_dir=shared)
+    assert joined.version is not None
+    assert joined.digest == joined.version.digest
+    made = tmp_path / "tofu10.parquet"
+    said = cli("annotate", "--method", "ner", "--dataset", "tofu:forget10", "--data-dir", shared, "--out", made)
+    assert said.code == 0, said.err
+    by_hand = {e.id: e for e in joined if e.status != "auto"}
+    assert len(by_hand) == 16
+    for example in store.load(made):
+        if example.id in by_hand:
+            assert not example.spans  # which is why
+            assert bool(by_hand[example.id].spans) == (by_hand[example.id].status == "corrected")
+        else:
+            assert example == joined.by_id[example.id]
+
+
+@pytest.mark.real
+def test_trains_and_refuses_other_data(cli, shared: Path, model: Path, tmp_path: Path) -> None:
+    command = ["train", "--masks", SHIPPED, "--model", model, "--max-steps", 1, "--batch-size", 2]
+    done = cli(*command, "--data-dir", shared, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["masks"]["digest"] == join.load(SHIPPED, data_dir=shared).digest
+
+    (tmp_path / "other").mkdir()
+    shutil.copy(shared / "tofu" / "forget10.json", tmp_path / "other")
+    with (tmp_path / "other" / "forget10.json").open() as file:
+        rows = [json.loads(line) for line in file]
+    rows[7]["answer"] += " "
+    (tmp_path / "other" / "forget10.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    refused = cli(*command, "--data-dir", tmp_path / "other", "--out", tmp_path / "no")
+    assert refused.code == 1
+    assert "tofu/forget10/0007" in refused.err
