@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.core.strategies import examples
 from tif import store
+from tif.annotate.correct import edits
 from tif.annotate.correct.desk import StaleRevError, open_desk
-from tif.annotate.correct.edits import SPAN_OPS, Op, pieces_of
+from tif.annotate.correct.edits import SPAN_OPS, Op, bounds, pieces_of
 from tif.errors import InputError, StoreError, UsageError
 from tif.spans import AnnotationSet, Example, Span
 
@@ -36,6 +37,11 @@ def path(tmp_path):
     path = tmp_path / "bees.parquet"
     new_set(path)
     return path
+
+
+def letters(example):
+    """Every marked character, with its label."""
+    return {(at, span.label) for span in example.spans for at in range(span.start, span.end)}
 
 
 def quotes(example):
@@ -276,9 +282,7 @@ class Correcting(RuleBasedStateMachine):
         before = journal.read_bytes()
         saved, conflicts = self.desk.finish()
         assert conflicts == ()
-        self.now = saved.by_id()
-        self.past = {id_: [] for id_ in self.now}
-        self.future = {id_: [] for id_ in self.now}
+        self.begin_anew(saved)
         if crash:
             # Killed after the version was saved and before the journal began anew.
             self.stack.close()
@@ -299,9 +303,53 @@ class Correcting(RuleBasedStateMachine):
         saved, conflicts = self.desk.finish()
         assert conflicts == ()
         assert saved.by_id()[id_] == theirs
+        self.begin_anew(saved)
+
+    @rule(data=st.data())
+    def somebody_restores_a_version(self, data):
+        """With nothing unsaved here, an old version comes back whole."""
+        saved, conflicts = self.desk.finish()
+        assert conflicts == ()
+        number = data.draw(st.sampled_from([version.number for version in store.versions(self.path)]))
+        old = store.load(f"{self.path}@{number}")
+        assert store.restore(f"{self.path}@{number}", author="ivo").examples == old.examples
+        saved, conflicts = self.desk.finish()
+        assert conflicts == ()
+        assert saved.examples == old.examples
+        self.begin_anew(saved)
+
+    @rule(id_=ids, data=st.data(), crash=st.booleans())
+    def two_people_change_one_record(self, id_, data, crash):
+        """The other saves first. What either marked is marked then, or the record is a conflict that tells both."""
+        card = self.desk.session.card(id_)
+        self.note(id_, self.desk.do(id_, card.rev, self.op(data, card.example)))
+        base, wanted = self.desk.session.base.by_id(), self.desk.session.result().by_id()
+        head = store.load(self.path)
+        theirs = edits.apply(base[id_], self.op(data, base[id_]), base[id_], "ivo")
+        store.save(head.replaced([theirs]), self.path, author="ivo")
+        if crash:
+            self.stack.close()
+            self.desk = self.stack.enter_context(open_desk(self.path, "mara"))
+        saved, _ = self.desk.finish()
+        one, mine = saved.by_id()[id_], wanted[id_]
+        if bounds(mine) == bounds(base[id_]) and mine.status == base[id_].status:
+            assert one == theirs
+        elif bounds(theirs) == bounds(base[id_]) and theirs.status == base[id_].status:
+            assert one == mine
+        elif one.status == "conflict" and "conflict" not in (mine.status, theirs.status):
+            assert one.spans == theirs.spans
+            assert all(f"{s.start}-{s.end}" in one.error for s in mine.spans)
+        else:
+            marked, before = letters(one), letters(base[id_])
+            assert marked >= (letters(mine) | letters(theirs)) - before
+            assert not marked & before - letters(mine) - letters(theirs)
+        assert all(saved.by_id()[other] == wanted[other] for other in wanted if other != id_)
+        self.begin_anew(saved)
+
+    def begin_anew(self, saved):
         self.now = saved.by_id()
-        self.past = {i: [] for i in self.now}
-        self.future = {i: [] for i in self.now}
+        self.past = {id_: [] for id_ in self.now}
+        self.future = {id_: [] for id_ in self.now}
 
     @invariant()
     def nothing_is_lost(self):
