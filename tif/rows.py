@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -38,14 +39,19 @@ SCHEMA: Final = pa.schema(
 )
 
 
-_BATCH = 8192
+BATCH: Final = 8192
+"""Rows that are plain values or Arrow columns at one time, beside the examples themselves."""
 
 
 def table(annotations: AnnotationSet) -> pa.Table:
     """The set as the table that is stored, without metadata."""
-    examples = annotations.examples
-    batches = [_batch(examples[i : i + _BATCH]) for i in range(0, len(examples), _BATCH)]
-    return pa.Table.from_batches(batches, schema=SCHEMA)
+    return pa.Table.from_batches(batches(annotations), schema=SCHEMA)
+
+
+def batches(annotations: AnnotationSet) -> Iterator[pa.RecordBatch]:
+    """The same in pieces."""
+    for at in range(0, len(annotations), BATCH):
+        yield _batch(annotations.examples[at : at + BATCH])
 
 
 def _batch(examples: tuple[Example, ...]) -> pa.RecordBatch:
@@ -62,8 +68,8 @@ def _batch(examples: tuple[Example, ...]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def examples(columns: pa.Table, *, strict: bool) -> Iterator[Example]:
-    """The examples of a table with the columns of `SCHEMA`, each checked.
+def examples(columns: Iterable[pa.RecordBatch], *, strict: bool) -> Iterator[Example]:
+    """The examples of batches with the columns of `SCHEMA`, each checked.
 
     Raises:
         InputError: for the first thing that is wrong, naming the record.
@@ -75,9 +81,9 @@ def examples(columns: pa.Table, *, strict: bool) -> Iterator[Example]:
         yield example
 
 
-def raw(columns: pa.Table) -> Iterator[dict[str, Any]]:
-    """The rows of a table as plain values, a batch in memory at a time."""
-    for batch in columns.to_batches(max_chunksize=_BATCH):
+def raw(columns: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    """The rows of batches as plain values, a batch in memory at a time."""
+    for batch in columns:
         yield from batch.to_pylist()
 
 
@@ -101,7 +107,7 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | 
             score = item["score"]
             if not strict and score is not None and score != score:
                 score = None
-            span = Span(item["start"], item["end"], item["label"], item["source"], score)
+            span = Span(item["start"], item["end"], _shared(item["label"]), _shared(item["source"]), score)
             # Each span alone, so that one bad span does not hide the next.
             Example("one", "", row["text"], (span,))
             spans.append(span)
@@ -111,7 +117,7 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | 
             found.append(InputError(error.what, where=place, why=error.why, hint=error.hint))
     example = None
     try:
-        example = Example(row["id"], row["prompt"], row["text"], tuple(spans), row["status"], row["error"])
+        example = Example(row["id"], row["prompt"], row["text"], tuple(spans), _shared(row["status"]), row["error"])
         if row["text_sha256"] != sha256(example.text):
             found.append(InputError("text does not match its hash", where=where, why="the text was changed"))
     except InputError as error:
@@ -119,4 +125,9 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | 
     return example, found
 
 
-__all__ = ["SCHEMA", "examples", "raw", "read_row", "table"]
+def _shared(value: Any) -> Any:
+    """One object for all equal strings: a large set has few labels, sources and statuses, and millions of spans."""
+    return sys.intern(value) if type(value) is str else value
+
+
+__all__ = ["BATCH", "SCHEMA", "batches", "examples", "raw", "read_row", "table"]

@@ -177,6 +177,8 @@ class AnnotationSet:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "examples", tuple(self.examples))
+        if len({example.id for example in self.examples}) == len(self.examples):
+            return
         seen: dict[str, int] = {}
         for index, example in enumerate(self.examples):
             if example.id in seen:

@@ -195,7 +195,10 @@ def _write(annotations: AnnotationSet, path: Path) -> None:
     meta = metadata(annotations)
     blob = json.dumps(meta, ensure_ascii=False, allow_nan=False)
     sink = pa.BufferOutputStream()
-    pq.write_table(rows.table(annotations).replace_schema_metadata({META_KEY: blob}), sink, compression="zstd")
+    schema = rows.SCHEMA.with_metadata({META_KEY: blob})
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for batch in rows.batches(annotations):
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
     data = sink.getvalue()
     name = f"{annotations.version.number:04d}-{annotations.version.digest[:12]}.parquet"
     atomic_write(folder(path) / name, data)
@@ -328,30 +331,42 @@ def parse_metadata(raw: bytes, path: Path) -> tuple[Version, Provenance]:
         raise StoreError("its tif metadata cannot be read", where=str(path), why=why, hint=_mend(path)) from None
 
 
-def _columns(path: Path) -> tuple[pa.Table, bytes | None]:
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Iterator[pa.RecordBatch], bytes | None]]:
+    """The rows of a stored set, in pieces, and its metadata. The file is open once, so that both are of one version."""
     try:
-        # One open file: `read_table(path)` opens the path twice, and a save in between mixes two versions.
-        with pq.ParquetFile(path) as file:
-            stored = file.read()
-        stored.validate(full=True)
+        file = pq.ParquetFile(path)
     except FileNotFoundError:
         raise StoreError("no such annotation set", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _no_parquet(path, error) from None
-    if "prompt_sha256" in stored.column_names and "text" not in stored.column_names:
+    with file:
+        _check_columns(path, file.schema_arrow.names)
+        yield _batches(path, file), (file.schema_arrow.metadata or {}).get(META_KEY)
+
+
+def _batches(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in file.iter_batches(rows.BATCH):
+            batch.validate(full=True)
+            yield batch.select(rows.SCHEMA.names)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _no_parquet(path, error) from None
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    if "prompt_sha256" in names and "text" not in names:
         hint = f"`tif spans join {path} --out FULL.parquet` brings the texts back from the data set."
         raise StoreError("holds spans without their texts", where=str(path), hint=hint)
     for name in rows.SCHEMA.names:
-        if name not in stored.column_names:
+        if name not in names:
             raise StoreError(f"has no column {name!r}", where=str(path), hint="Is it an annotation set? " + _mend(path))
-    raw = (stored.schema.metadata or {}).get(META_KEY)
-    return stored.select(rows.SCHEMA.names).replace_schema_metadata(None), raw
 
 
 def _read(path: Path) -> AnnotationSet:
-    columns, raw = _columns(path)
     try:
-        examples = tuple(rows.examples(columns, strict=raw is not None))
+        with _opened(path) as (columns, raw):
+            examples = tuple(rows.examples(columns, strict=raw is not None))
         found = AnnotationSet(examples)
     except InputError as error:
         raise StoreError(error.what, where=(str(path), *error.where), why=error.why, hint=_mend(path)) from None
@@ -397,7 +412,8 @@ def read_rows(ref: str | Path) -> Iterator[dict[str, Any]]:
         StoreError: if the file cannot be read as parquet or lacks a column.
     """
     path, version = resolve(ref)
-    yield from rows.raw(_columns(path if version is None else _version_file(path, version))[0])
+    with _opened(path if version is None else _version_file(path, version)) as (columns, _):
+        yield from rows.raw(columns)
 
 
 def _no_parquet(path: Path, error: Exception) -> StoreError:
