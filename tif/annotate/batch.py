@@ -129,6 +129,7 @@ class Batch:
             ) from None
         finally:
             await endpoint.close()
+            self._judge.cache.flush()
         assert endpoint.dialect is not None
         return endpoint.dialect
 
@@ -217,6 +218,7 @@ class Batch:
                 rows = self._rows(part.name)
                 for completion in filter(None, (_completion(row) for key, row in rows if key in part.keys)):
                     self._judge.cache.count(completion.spent())
+                self._judge.cache.flush()
         if open_:
             raise PartialError(
                 f"{len(open_)} of {len(self._parts)} batches have not ended",

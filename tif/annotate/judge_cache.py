@@ -1,6 +1,9 @@
 """Replies that were paid for once, and what has been paid, in one SQLite file.
 
 Write-ahead logging lets several runs share the file. Values are JSON; nothing in it is a key or a header.
+
+What comes in is kept in memory until `flush`, so that the thread that talks to the server need not wait for the disk,
+and replies that come at once share a transaction.
 """
 
 from __future__ import annotations
@@ -8,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +39,9 @@ class Usage:
     cached_replies: int = 0
     """Replies that came from this file and cost nothing."""
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
     @property
     def tokens(self) -> int:
         """Prompt and completion together."""
@@ -57,6 +64,9 @@ class JudgeCache:
         self._path = str(path) if path is not None else ":memory:"
         self._run = run
         self._old_rows = 0
+        self._replies: dict[str, tuple[str, str]] = {}
+        self._spent = Usage()
+        self._lock = threading.Lock()
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,29 +83,51 @@ class JudgeCache:
 
     def get(self, key: str) -> tuple[str, str] | None:
         """A reply's text and finish reason."""
+        if (fresh := self._replies.get(key)) is not None:
+            return fresh
         query = "SELECT content, finish FROM replies WHERE key = ? AND rowid > ?"
         row = self._execute(query, (key, self._old_rows)).fetchone()
         return (str(row[0]), str(row[1])) if row else None
 
     def put(self, key: str, content: str, finish: str) -> None:
         """Keep a reply."""
-        self._execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, content, finish))
+        self._replies[key] = (content, finish)
 
     def count(self, spent: Usage) -> None:
         """Add to the run's usage."""
-        changes = ", ".join(f"{name} = {name} + excluded.{name}" for name in asdict(Usage()))
-        self._execute(
-            f"INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET {changes}",
-            (self._run, *asdict(spent).values()),
-        )
+        with self._lock:
+            self._spent += spent
 
     def usage(self) -> Usage:
         """What all runs with these settings have spent."""
         names = ", ".join(asdict(Usage()))
-        row = self._execute(f"SELECT {names} FROM spent WHERE run = ?", (self._run,)).fetchone()
-        return Usage(*row) if row else Usage()
+        with self._lock:
+            row = self._execute(f"SELECT {names} FROM spent WHERE run = ?", (self._run,)).fetchone()
+            return Usage(*row) + self._spent if row else self._spent
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+    def flush(self) -> None:
+        """Write down everything that came in. Called by one thread only, whichever the others are.
+
+        Raises:
+            StoreError: if the file cannot be written.
+        """
+        replies = self._replies.copy()
+        if not replies and self._spent == Usage():
+            return
+        changes = ", ".join(f"{name} = {name} + excluded.{name}" for name in asdict(Usage()))
+        with self._lock, self._db:  # which commits, or rolls back
+            self._execute("BEGIN IMMEDIATE")
+            for key, (content, finish) in replies.items():
+                self._execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, content, finish))
+            self._execute(
+                f"INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET {changes}",
+                (self._run, *astuple(self._spent)),
+            )
+            self._spent = Usage()
+        for key in replies:  # not before: a reply must be found at any moment
+            del self._replies[key]
+
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
         except sqlite3.Error as error:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tif.annotate.judge_cache import JudgeCache, Usage, digest
 from tif.annotate.judge_prompt import Message
 from tif.annotate.judge_settings import FORMS, OPENAI, Dialect, Settings
+from tif.annotate.judge_transport import Transport
 from tif.errors import ServerError, UsageError
 
 _SAVED: Final = " What is finished is kept."
@@ -72,26 +73,13 @@ def client(settings: Settings) -> openai.AsyncOpenAI:
             where="OPENAI_API_KEY",
             hint="Set that variable, or name a server that needs none: --base-url.",
         )
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=settings.concurrency)
     return openai.AsyncOpenAI(
         api_key=key or "none",
         base_url=settings.url,
         max_retries=settings.max_retries,
         timeout=settings.timeout,
-        http_client=_Client(timeout=settings.timeout, limits=limits),
+        http_client=openai.DefaultAsyncHttpxClient(transport=Transport(settings.timeout)),
     )
-
-
-class _Client(openai.DefaultAsyncHttpxClient):
-    """Bounds a whole try: the library's own time-outs begin anew with every byte that a slow server sends."""
-
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        seconds = self.timeout.read
-        try:
-            async with asyncio.timeout(seconds):
-                return await super().send(request, **options)
-        except TimeoutError:
-            raise httpx2.ReadTimeout(f"no whole reply within {seconds} s", request=request) from None
 
 
 class _Message(BaseModel):
@@ -230,8 +218,8 @@ class Endpoint:
             return answer
 
     async def _request(self, messages: list[Message], dialect: Dialect, *, probing: bool = False) -> Answer:
-        limit, spent = self._settings.max_tokens_total, self._cache.usage().tokens
-        if limit is not None and spent >= limit:
+        limit = self._settings.max_tokens_total
+        if limit is not None and (spent := self._cache.usage().tokens) >= limit:
             raise AskError(f"not asked: {spent:,} tokens are spent, and --max-tokens-total is {limit:,}")
         body = self._settings.body(messages, dialect)
         try:

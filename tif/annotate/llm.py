@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from tif.annotate.align import Mentions, align
@@ -31,6 +31,9 @@ except ModuleNotFoundError as error:
 
 _ECHO: Final = 4_000
 """Characters of an unusable reply that are shown to the judge again, at most."""
+
+_FLUSH: Final = 0.2
+"""Seconds after which replies are written down though no example is finished: those to a long text's other pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class LlmAnnotator:
         Raises:
             ServerError: when no request can succeed. Everything finished has been yielded by then.
         """
+        cache = self.cache
         finished: SimpleQueue[Example | None] = SimpleQueue()
         failure: list[BaseException] = []
         loop = asyncio.new_event_loop()
@@ -132,12 +136,22 @@ class LlmAnnotator:
         thread = threading.Thread(target=run, name="judge", daemon=True)
         thread.start()
         try:
-            while (example := finished.get()) is not None:
+            while True:
+                try:
+                    example = finished.get(timeout=_FLUSH)
+                except Empty:
+                    cache.flush()
+                    continue
+                # What an example cost is on the disk before the example counts as done.
+                cache.flush()
+                if example is None:
+                    break
                 yield example
         finally:
             with suppress(RuntimeError):  # the loop is closed: all work is done
                 loop.call_soon_threadsafe(work.cancel)
             thread.join()
+            cache.flush()
         if failure:
             raise _first(failure[0])
 

@@ -1,0 +1,73 @@
+"""How the judge's requests travel: `aiohttp` under the `openai` client.
+
+The client's own transport costs three times the processor time of this one, which is more than all the rest of a
+request, and what is spent between a reply and the next request lowers the throughput (benchmarks/judge.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """Sends a request, and reads the whole reply, within one limit of time.
+
+    A limit for each read, which is what other transports have, begins anew with every byte that a slow server sends.
+
+    Args:
+        seconds: for one try, from the first byte sent to the last byte received.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The reply.
+
+        Raises:
+            httpx2.ConnectError: if nobody takes the connection.
+            httpx2.ReadTimeout: if the reply is not there in time.
+            httpx2.ReadError: if the connection breaks.
+        """
+        session = self._session = self._session or _session()
+        # A name and password in the address have become a header before the request came here.
+        url = URL(str(request.url), encoded=True).with_user(None)
+        body = await request.aread() or None
+        headers = request.headers.multi_items()
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                session.request(request.method, url, headers=headers, data=body, allow_redirects=False) as reply,
+            ):
+                content = await reply.read()
+        except TimeoutError:
+            raise httpx2.ReadTimeout(f"no whole reply within {self._seconds:g} s", request=request) from None
+        except aiohttp.ClientConnectorError as error:
+            raise httpx2.ConnectError(str(error), request=request) from None
+        except aiohttp.ClientError as error:
+            raise httpx2.ReadError(str(error) or type(error).__name__, request=request) from None
+        return httpx2.Response(reply.status, headers=reply.raw_headers, content=content, request=request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+def _session() -> aiohttp.ClientSession:
+    """Connections without a bound on their number: how many requests are under way is the caller's business."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context()),
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=True,
+    )
+
+
+__all__ = ["Transport"]
