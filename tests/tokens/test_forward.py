@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from tests.tokens import tiny
 from tif.errors import TifError, UsageError
+from tif.tokens import forward
 from tif.tokens.forward import statistics
 from tif.tokens.masks import Encoded, Kind, Template, encode
 from tif.tokens.packing import pack
@@ -38,6 +40,43 @@ def test_statistics_are_those_of_full_logits(build, items: list[Encoded]) -> Non
             assert said.mean[n].item() == pytest.approx(mean.item(), abs=1e-4)
             assert said.variance[n].item() == pytest.approx((p * (lp[t] - mean) ** 2).sum().item(), abs=1e-3)
             assert said.top1[n].item() == (z[t].argmax() == y)
+
+
+@pytest.mark.parametrize("name", ["llama", "tied", "soft-capped", "checkpointed", "adapter"])
+def test_logits_by_pieces_are_the_whole_ones(name: str, items: list[Encoded], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny.gemma2(400) if name == "soft-capped" else tiny.llama(400, tied=name == "tied")
+    if name == "checkpointed":
+        model.gradient_checkpointing_enable()
+    if name == "adapter":
+        model = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
+    model.train()
+    packed = pack(items)
+    largest: list[int] = []
+    honest = forward.statistics_of
+    monkeypatch.setattr(
+        forward, "statistics_of", lambda z, y, **how: (largest.append(z.numel()), honest(z, y, **how))[1]
+    )
+
+    def run() -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        largest.clear()
+        model.zero_grad()
+        said = statistics(model, packed)
+        (said.logit.square().mean() - said.logprob.mean()).backward()
+        return torch.stack([said.logit, said.logprob]).detach(), [w.grad for w in model.parameters()]
+
+    expected, gradients = run()
+    assert largest == [len(packed.target) * 400]
+    monkeypatch.setattr(forward, "WHOLE", 0)
+    monkeypatch.setattr(forward, "PIECE", 7 * 400)
+    said, found = run()
+    # What comes behind the head, as soft-capping does, must not be left out: then the logits stay whole.
+    assert max(largest) == (len(packed.target) if name == "soft-capped" else 7) * 400
+    torch.testing.assert_close(said, expected, atol=1e-5, rtol=1e-5)
+    for a, b in zip(found, gradients, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+    assert model.training
 
 
 def test_a_key_value_cache_lets_packed_examples_see_each_other(items: list[Encoded]) -> None:

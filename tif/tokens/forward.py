@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.checkpoint import checkpoint
 
 from tif.tokens.packing import Packed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+WHOLE: Final = 2**25
+"""Logits in one tensor at most (128 MiB in float32). Where there would be more, `statistics` takes them by pieces."""
+
+PIECE: Final = 2**23
+"""Logits in a piece."""
+
+_plain: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +57,71 @@ def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
     return output.logits.float()  # type: ignore[no-any-return]
 
 
-def statistics(model: PreTrainedModel, packed: Packed, *, moments: bool = False) -> Statistics:
+def statistics(model: PreTrainedModel, packed: Packed, *, moments: bool = False, whole: bool = False) -> Statistics:
     """The target's logit and log-probability at each supervised token, by one forward.
+
+    Long rows (2,048 tokens of text) times a vocabulary are most of a step's memory. Above `WHOLE` logits the head is
+    run over `PIECE` logits at a time, and again in the backward pass: a third more work in the head, and never more
+    than a piece in memory. Where a model does something to its logits after the head, as soft-capping does, they are
+    left whole.
 
     Args:
         model: a causal language model on the device of `packed`.
         packed: from `pack`.
         moments: also mean and variance of the log-probability under the model (for min-k%++) and the top-1 hit, which
             are not differentiable.
+        whole: never by pieces. What shards a model's weights gathers them only inside its forward.
     """
-    return statistics_of(logits(model, packed), packed.target, moments=moments)
+    inner = model.module if isinstance(model, DistributedDataParallel) else model
+    vocabulary = inner.config.get_text_config().vocab_size
+    if whole or moments or len(packed.target) * vocabulary <= WHOLE or not _head_is_last(inner, packed):
+        return statistics_of(logits(model, packed), packed.target, moments=moments)
+    head = inner.get_output_embeddings()
+    # The head stands aside, so that the model's own forward, with whatever wraps it, ends in hidden states.
+    inner.set_output_embeddings(nn.Identity())
+    try:
+        hidden = model(
+            input_ids=packed.input_ids,
+            position_ids=packed.position_ids,
+            logits_to_keep=packed.keep,
+            use_cache=False,
+        ).logits
+    finally:
+        inner.set_output_embeddings(head)
+    rows = max(1, PIECE // vocabulary)
+    pieces = [
+        checkpoint(_piece, head, h, y, use_reentrant=False)
+        for h, y in zip(torch.split(hidden, rows), torch.split(packed.target, rows), strict=True)
+    ]
+    return Statistics(*(torch.cat(part) for part in zip(*pieces, strict=True)))
+
+
+def _piece(head: Callable[[Tensor], Tensor], hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    said = statistics_of(head(hidden).float(), target)
+    return said.logit, said.logprob
+
+
+def _head_is_last(model: PreTrainedModel, packed: Packed) -> bool:
+    """Whether the model gives what its head gives, unchanged; seen once a model, on a few tokens."""
+    if model not in _plain:
+        seen: list[Tensor] = []
+
+        def look(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            seen.append(output)
+
+        handle = model.get_output_embeddings().register_forward_hook(look)
+        # Dropout would move the random state of a run that is to be resumed bit for bit.
+        training = model.training
+        model.eval()
+        try:
+            with torch.no_grad():
+                few = {"input_ids": packed.input_ids[:, :2], "position_ids": packed.position_ids[:, :2]}
+                z = model(**few, use_cache=False).logits
+        finally:
+            handle.remove()
+            model.train(training)
+        _plain[model] = len(seen) == 1 and torch.equal(seen[0], z)
+    return _plain[model]
 
 
 def statistics_of(z: Tensor, target: Tensor, *, moments: bool = False) -> Statistics:

@@ -125,7 +125,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 ref_output = _full(frozen, packed, hidden)
             said = statistics_of(output.logits.float(), packed.target)
         else:
-            said = statistics(model, packed)
+            said = statistics(model, packed, whole=self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
         forget = self._tokens(said, packed, inputs, Part.FORGET)
         idk = self._tokens(said, packed, inputs, Part.IDK) if "idk" in needs else None
