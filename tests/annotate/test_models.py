@@ -1,6 +1,7 @@
 """The annotators that read with a model: masked, causal, and learned from corrections."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
+from benchmarks.learned import named
 from tif import store
+from tif.agreement import score
 from tif.annotate.learned import LearnedAnnotator
 from tif.annotate.mlm import MlmAnnotator
+from tif.annotate.ner import NerAnnotator
 from tif.annotate.surprisal import SurprisalAnnotator, word_log_probs
 from tif.annotate.word_spans import joined, word_bounds
 from tif.errors import UsageError
@@ -176,6 +180,36 @@ def test_learned_follows_the_corrections(tmp_path):
     again = LearnedAnnotator(path)
     assert list(again.annotate(examples[8:])) == learned
     assert json.loads(json.dumps(annotator.describe()))["examples"] == 8
+
+
+def test_learned_takes_over_another_policy_from_few_corrections(tmp_path):
+    """Reviewers of the demo set who want names, dates and numbers out, and leave trades and things in."""
+    everyone = [named(example) for example in store.load("annotations/demo.parquet")]
+    shuffled = random.Random(1).sample(everyone, len(everyone))
+    unseen = tuple(shuffled[50:200])
+    store.save(
+        AnnotationSet(tuple(replace(e, status="corrected") for e in shuffled[:50])), tmp_path / "corrected.parquet"
+    )
+
+    def f1(annotator):
+        found = tuple(annotator.annotate(replace(e, spans=(), status="auto") for e in unseen))
+        return score(AnnotationSet(found), AnnotationSet(unseen)).total.char.f1
+
+    learned = LearnedAnnotator(tmp_path / "corrected.parquet")
+    assert learned.describe()["gain"]
+    assert f1(learned) > f1(NerAnnotator()) + 0.15
+
+
+def test_learned_leaves_the_rules_alone_where_nothing_is_gained(tmp_path):
+    """People who accepted what the rules say have shown nothing else."""
+    texts = [replace(e, spans=(), status="auto") for e in store.load("annotations/demo.parquet")]
+    ruled = list(NerAnnotator().annotate(texts))
+    accepted = tuple(replace(e, status="accepted") for e in ruled[:60])
+    store.save(AnnotationSet(accepted), tmp_path / "accepted.parquet")
+    learned = LearnedAnnotator(tmp_path / "accepted.parquet")
+    assert not learned.describe()["gain"]
+    same = score(AnnotationSet(tuple(learned.annotate(texts[60:]))), AnnotationSet(tuple(ruled[60:])))
+    assert same.total.char.f1 == 1
 
 
 def test_learned_needs_corrections(tmp_path):

@@ -110,44 +110,46 @@ class NerAnnotator:
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
         """Every example with its spans, in order; what the pipeline cannot take comes back as failed."""
+        for example, parsed in self.parsed(examples):
+            if isinstance(parsed, str):
+                yield example.with_spans((), status="failed", error=parsed)
+            else:
+                yield self._decided(example, *parsed)
+
+    def parsed(self, examples: Iterable[Example]) -> Iterator[tuple[Example, tuple[Any, Any] | str]]:
+        """Each example with the Doc of its text and the tokenized prompt, or with the reason of a failure."""
         # Workers are started once for each call of `pipe`: they get enough to be worth it.
         size = self._batch_size if self._n_process == 1 else _WORK * self._batch_size * self._n_process
         waiting = iter(examples)
         while batch := list(islice(waiting, size)):
-            yield from self._batch(batch)
+            done = 0
+            try:
+                for doc, example in self._nlp.pipe(
+                    ((example.text, example) for example in batch),
+                    as_tuples=True,
+                    batch_size=self._batch_size,
+                    n_process=self._n_process,
+                ):
+                    done += 1
+                    yield example, (doc, self._prompt(example))
+            except _REFUSALS:
+                # A text that a component chokes on takes its neighbours down with it. Each of them is tried again
+                # alone, where the one at fault fails by itself and says why.
+                for example in batch[done:]:
+                    yield example, self._alone(example)
 
-    def _batch(self, batch: list[Example]) -> Iterator[Example]:
-        done = 0
-        texts = ((example.text, example) for example in batch)
+    def _alone(self, example: Example) -> tuple[Any, Any] | str:
         try:
-            for doc, example in self._nlp.pipe(
-                texts, as_tuples=True, batch_size=self._batch_size, n_process=self._n_process
-            ):
-                decided = self._decided(doc, example)
-                done += 1
-                yield decided
-        except _REFUSALS:
-            # A text that a component chokes on takes its neighbours down with it. Each of them is tried again alone,
-            # where the one at fault fails by itself and says why.
-            for example in batch[done:]:
-                yield self._alone(example)
-
-    def _alone(self, example: Example) -> Example:
-        try:
-            doc = self._nlp(example.text)
+            return self._nlp(example.text), self._prompt(example)
         except _REFUSALS as refusal:
             error = refusal.__cause__ or refusal
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            return example.with_spans((), status="failed", error=reason)
-        return self._decided(doc, example)
+            return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
-    def _decided(self, doc: Any, example: Example) -> Example:
-        if self._by_parse:
-            found = unwanted(doc, self._nlp.make_doc(example.prompt))
-        else:
-            found = everything_named(
-                doc, self._nlp.make_doc(example.prompt if self._question_aware else ""), self._labels
-            )
+    def _prompt(self, example: Example) -> Any:
+        return self._nlp.make_doc(example.prompt if self._question_aware else "")
+
+    def _decided(self, example: Example, doc: Any, prompt: Any) -> Example:
+        found = unwanted(doc, prompt) if self._by_parse else everything_named(doc, prompt, self._labels)
         if self._patterns:
             found = [*found, *((span.start_char, span.end_char) for span in doc.spans[PATTERNS])]
         spans = [Span(start, end, UW, self._source) for start, end in found]
