@@ -47,6 +47,12 @@ def annotate(
         bool, typer.Option("--fresh", help="Forget what earlier runs with these settings finished.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what people accepted or corrected, too.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: worker processes of Ray Data, for millions of texts.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="--engine ray: worker processes. Default: one for each CPU.")
+    ] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="Why, for `tif spans log`.")] = "",
     author: Annotated[str, typer.Option("--author", envvar="TIF_AUTHOR", help="Who, for `tif spans log`.")] = "",
     json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout: what was done.")] = False,
@@ -177,6 +183,10 @@ def annotate(
     options = {name: value for name, value in given.items() if value is not None}
     if (dry_run or batch is not None) and method != "llm":
         raise UsageError(f"--method {method} sends nothing", where="--dry-run" if dry_run else "--batch")
+    if engine not in ("local", "ray"):
+        raise UsageError(f"no engine {engine!r}", where="--engine", hint="Known: local, ray.")
+    if workers is not None and engine != "ray":
+        raise UsageError("worker processes go with --engine ray", where="--workers")
     if batch not in (None, "submit", "status", "fetch"):
         raise UsageError(f"unknown step {batch!r}", where="--batch", hint="Known: submit, status, fetch.")
 
@@ -187,6 +197,10 @@ def annotate(
     source = sources.load(dataset, data_dir=data_dir, prompt_field=prompt_field, text_field=text_field, limit=limit)
     out = out or Path("annotations", f"{sources.default_name(dataset)}.parquet")
     annotator = build(method, source, out, options)
+    if engine == "ray":
+        from tif.annotate.on_ray import RayAnnotator
+
+        annotator = RayAnnotator(annotator, method, options, workers=workers)
     if dry_run:
         from tif.annotate.estimate import estimate
         from tif.annotate.llm import LlmAnnotator
