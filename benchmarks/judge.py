@@ -1,6 +1,6 @@
 """How near the judge comes to the most that a server of fixed latency allows, and what a finished run costs to resume.
 
-    python benchmarks/judge.py [--concurrency 32] [--latency 0.2] [--records 640]
+    python benchmarks/judge.py [--concurrency 32] [--latency 0.2] [--records 6400]
 
 The server runs in a process of its own and answers every request `latency` seconds after it came. Nobody can get more
 than concurrency / latency replies a second from it. Prints ratios, and exits with 1 if one misses its mark.
@@ -73,7 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--latency", type=float, default=0.2, help="seconds")
-    parser.add_argument("--records", type=int, default=640)
+    parser.add_argument("--records", type=int, default=6400)
     given = parser.parse_args()
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(given.latency, there), daemon=True)

@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,10 +42,17 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         return Usage(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(mine - its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
     @property
     def tokens(self) -> int:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
+
+
+_COUNTS: Final = tuple(field.name for field in fields(Usage))
+"""Columns of `spent`."""
 
 
 class JudgeCache:
@@ -65,19 +72,23 @@ class JudgeCache:
         self._run = run
         self._old_rows = 0
         self._replies: dict[str, tuple[str, str]] = {}
-        self._spent = Usage()
+        self._written, self._spent = Usage(), Usage()
+        # Held for a few instructions only: whoever talks to the server must never wait for the disk.
         self._lock = threading.Lock()
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            # The judge works in a thread of its own, and its usage is asked for from the caller's, after that is over.
-            self._db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._db = self._connect()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            # A connection is one thread's at a time: with one for both, reading would wait for writing to end.
+            self._reading = self._db if path is None else self._connect()
             if fresh:
                 self._db.execute("DELETE FROM spent WHERE run = ?", (run,))
                 (self._old_rows,) = self._db.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()
+            row = self._db.execute(f"SELECT {', '.join(_COUNTS)} FROM spent WHERE run = ?", (run,)).fetchone()
+            self._written = Usage(*row) if row else Usage()
         except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from None
 
@@ -86,7 +97,10 @@ class JudgeCache:
         if (fresh := self._replies.get(key)) is not None:
             return fresh
         query = "SELECT content, finish FROM replies WHERE key = ? AND rowid > ?"
-        row = self._execute(query, (key, self._old_rows)).fetchone()
+        try:
+            row = self._reading.execute(query, (key, self._old_rows)).fetchone()
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
         return (str(row[0]), str(row[1])) if row else None
 
     def put(self, key: str, content: str, finish: str) -> None:
@@ -99,11 +113,9 @@ class JudgeCache:
             self._spent += spent
 
     def usage(self) -> Usage:
-        """What all runs with these settings have spent."""
-        names = ", ".join(asdict(Usage()))
+        """What all runs with these settings have spent; those of other processes as of the last `flush`."""
         with self._lock:
-            row = self._execute(f"SELECT {names} FROM spent WHERE run = ?", (self._run,)).fetchone()
-            return Usage(*row) + self._spent if row else self._spent
+            return self._written + self._spent
 
     def flush(self) -> None:
         """Write down everything that came in. Called by one thread only, whichever the others are.
@@ -112,26 +124,31 @@ class JudgeCache:
             StoreError: if the file cannot be written.
         """
         replies = self._replies.copy()
-        if not replies and self._spent == Usage():
+        with self._lock:
+            spent = self._spent
+        if not replies and spent == Usage():
             return
-        changes = ", ".join(f"{name} = {name} + excluded.{name}" for name in asdict(Usage()))
-        with self._lock, self._db:  # which commits, or rolls back
-            self._execute("BEGIN IMMEDIATE")
-            for key, (content, finish) in replies.items():
-                self._execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, content, finish))
-            self._execute(
-                f"INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET {changes}",
-                (self._run, *astuple(self._spent)),
-            )
-            self._spent = Usage()
+        changes = ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
+        try:
+            with self._db:  # which commits, or rolls back
+                self._db.execute("BEGIN IMMEDIATE")
+                rows = [(key, *reply) for key, reply in replies.items()]
+                self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", rows)
+                (total,) = self._db.execute(
+                    f"INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET {changes} "
+                    f"RETURNING {', '.join(_COUNTS)}",
+                    (self._run, *astuple(spent)),
+                ).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(error) from None
+        with self._lock:
+            self._written, self._spent = Usage(*total), self._spent - spent
         for key in replies:  # not before: a reply must be found at any moment
             del self._replies[key]
 
-    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
-        try:
-            return self._db.execute(statement, values)
-        except sqlite3.Error as error:
-            raise self._failed(error) from None
+    def _connect(self) -> sqlite3.Connection:
+        # The judge works in a thread of its own, and its usage is asked for from the caller's.
+        return sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
 
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(

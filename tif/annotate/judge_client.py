@@ -78,7 +78,7 @@ def client(settings: Settings) -> openai.AsyncOpenAI:
         base_url=settings.url,
         max_retries=settings.max_retries,
         timeout=settings.timeout,
-        http_client=openai.DefaultAsyncHttpxClient(transport=Transport(settings.timeout)),
+        http_client=openai.DefaultAsyncHttpxClient(transport=Transport(settings.timeout, settings.concurrency)),
     )
 
 
@@ -138,7 +138,6 @@ class Endpoint:
         self._key = key
         self._client = client(settings)
         self._brief = self._client.with_options(max_retries=min(1, settings.max_retries))
-        self._slots = asyncio.Semaphore(settings.concurrency)
         self._negotiation = asyncio.Lock()
         self._alone = True
         self._dialect: Dialect | None = None
@@ -156,18 +155,17 @@ class Endpoint:
         if found is not None:
             self._cache.count(Usage(cached_replies=1))
             return Answer(*found)
-        async with self._slots:
-            if self._dialect is None and self._alone:
-                async with self._negotiation:
-                    if self._dialect is None and self._alone:
-                        try:
-                            return await self._negotiate(messages)
-                        finally:
-                            # If this request failed, each of the others finds out for itself: none waits for its turn.
-                            self._alone = False
-            if self._dialect is None:
-                return await self._negotiate(messages)
-            return await self._request(messages, self._dialect)
+        if self._dialect is None and self._alone:
+            async with self._negotiation:
+                if self._dialect is None and self._alone:
+                    try:
+                        return await self._negotiate(messages)
+                    finally:
+                        # If this request failed, each of the others finds out for itself: none waits for its turn.
+                        self._alone = False
+        if self._dialect is None:
+            return await self._negotiate(messages)
+        return await self._request(messages, self._dialect)
 
     def keep(self, messages: list[Message], answer: Answer) -> None:
         """Put a usable answer into the cache."""

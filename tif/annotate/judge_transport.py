@@ -7,10 +7,15 @@ request, and what is spent between a reply and the next request lowers the throu
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import aiohttp
 import httpx2
 from yarl import URL
+
+_GAP: Final = 0.003
+"""Seconds between two requests, about the processor time of one. Replies that come at once are read in lockstep, and
+the next requests would go out at once again, late, for the rest of the run."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -20,10 +25,13 @@ class Transport(httpx2.AsyncBaseTransport):
 
     Args:
         seconds: for one try, from the first byte sent to the last byte received.
+        concurrency: requests under way at once; others wait, which costs them nothing of their time.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, concurrency: int) -> None:
         self._seconds = seconds
+        self._slots = asyncio.Semaphore(concurrency)
+        self._turn = 0.0
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -40,11 +48,13 @@ class Transport(httpx2.AsyncBaseTransport):
         body = await request.aread() or None
         headers = request.headers.multi_items()
         try:
-            async with (
-                asyncio.timeout(self._seconds),
-                session.request(request.method, url, headers=headers, data=body, allow_redirects=False) as reply,
-            ):
-                content = await reply.read()
+            async with self._slots:
+                await self._wait_for_turn()
+                async with (
+                    asyncio.timeout(self._seconds),
+                    session.request(request.method, url, headers=headers, data=body, allow_redirects=False) as reply,
+                ):
+                    content = await reply.read()
         except TimeoutError:
             raise httpx2.ReadTimeout(f"no whole reply within {self._seconds:g} s", request=request) from None
         except aiohttp.ClientConnectorError as error:
@@ -52,6 +62,12 @@ class Transport(httpx2.AsyncBaseTransport):
         except aiohttp.ClientError as error:
             raise httpx2.ReadError(str(error) or type(error).__name__, request=request) from None
         return httpx2.Response(reply.status, headers=reply.raw_headers, content=content, request=request)
+
+    async def _wait_for_turn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._turn = max(now, self._turn + _GAP)
+        if self._turn > now:
+            await asyncio.sleep(self._turn - now)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -199,7 +199,8 @@ class LlmAnnotator:
 
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(self.settings.concurrency):
+                # Half as many again have their next question ready when an answer comes in; the asker counts requests.
+                for _ in range(self.settings.concurrency * 3 // 2):
                     workers.create_task(worker())
         finally:
             self._observed = asker.observed()
