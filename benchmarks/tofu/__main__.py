@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.tofu.plan import ROWS, SMALL, Experiment
@@ -36,16 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], run: bool = True) -> int:
     """`main` after its arguments: all stages but those of rows not in `names`."""
-    from benchmarks.tofu.results import write
+    from benchmarks.tofu.results import earlier, write
 
     try:
         prepare(experiment)
-        for stage in stages(experiment) if run else ():
-            if stage.done or not wanted(experiment, stage.folder, names):
-                continue
-            stage.run()
-            if stage.name.startswith("relearn") or stage.name == "measure target":
-                write(experiment, docs, command)
+        # First what all rows share: by these models is told whether earlier results are of the same experiment.
+        for rows in ([], names) if run else ():
+            experiment = replace(experiment, earlier=earlier(experiment, docs))
+            for stage in stages(experiment):
+                if stage.done or not wanted(experiment, stage.folder, rows):
+                    continue
+                stage.run()
+                if stage.name.startswith("relearn") or stage.name == "measure target":
+                    write(experiment, docs, command)
+        experiment = replace(experiment, earlier=earlier(experiment, docs))
         found = write(experiment, docs, command)
     except TifError as error:
         say(f"error: {error}")

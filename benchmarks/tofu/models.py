@@ -107,7 +107,13 @@ def chosen_rate(e: Experiment, row: Row) -> float:
     """The rate with the highest `choice_score` in `dev`, of the row itself or of the one it takes its rate from."""
     if row.rate_of:
         return chosen_rate(e, e.row(row.rate_of))
-    return max(e.plan.rates, key=lambda rate: choice_score(e, e.out / "dev" / row.name / f"lr-{rate:g}"))
+    return max(e.plan.rates, key=lambda rate: trial_score(e, row, rate))
+
+
+def trial_score(e: Experiment, row: Row, rate: float) -> float:
+    """`choice_score` of a finished trial, wherever it was made."""
+    known = e.score_before(row, rate)
+    return choice_score(e, e.trial(row, rate)) if known is None else known
 
 
 def choice_score(e: Experiment, folder: Path) -> float:
@@ -160,4 +166,4 @@ def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: 
     return {"forget_quality": record["forget_quality"]}
 
 
-__all__ = ["choice_score", "chosen_rate", "learn", "measure", "unlearn"]
+__all__ = ["choice_score", "chosen_rate", "learn", "measure", "trial_score", "unlearn"]

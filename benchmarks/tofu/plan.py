@@ -118,6 +118,8 @@ class Experiment:
     out: Path
     rows: tuple[Row, ...] = ROWS
     device: str = "cpu"
+    earlier: Mapping[str, Any] = field(default_factory=dict)
+    """Results of the same plan on the same models, perhaps from another machine (`results.earlier`)."""
 
     @property
     def cpu(self) -> bool:
@@ -135,6 +137,29 @@ class Experiment:
     def spans(self, kind: str, world: World) -> Path:
         """An annotation set."""
         return self.out / "spans" / f"{world}-{kind}.parquet"
+
+    def trial(self, row: Row, rate: float) -> Path:
+        """Folder of a row's run in `dev`."""
+        return self.out / "dev" / row.name / f"lr-{rate:g}"
+
+    def run(self, row: Row, seed: int) -> Path:
+        """Folder of a row's run in `eval`."""
+        return self.out / "eval" / row.name / f"seed-{seed}"
+
+    def run_name(self, row: Row, seed: int) -> str:
+        """Name of a run in the results."""
+        return row.name if len(self.plan.seeds) == 1 else f"{row.name}/{seed}"
+
+    def score_before(self, row: Row, rate: float) -> float | None:
+        """The score of a trial that was made elsewhere; None if there is none, or a folder for it here."""
+        choice = self.earlier.get("choices", {}).get(row.name)
+        return None if choice is None or self.trial(row, rate).exists() else choice["scores"].get(f"{rate:g}")
+
+    def run_before(self, row: Row, seed: int) -> dict[str, Any] | None:
+        """The results of a run that was finished elsewhere; None if there are none, or a folder for it here."""
+        found = self.earlier.get("runs", {}).get(self.run_name(row, seed))
+        finished = found is not None and found["cells"]["FQ relearned"] is not None
+        return found if finished and not self.run(row, seed).exists() else None
 
     def row(self, name: str) -> Row:
         """A row by name."""

@@ -14,14 +14,15 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks.tofu.models import choice_score, chosen_rate
-from benchmarks.tofu.plan import Experiment, Row
+from benchmarks.tofu.models import chosen_rate, trial_score
+from benchmarks.tofu.plan import WORLDS, Experiment, Row
 from benchmarks.tofu.stages import stages
 from tif.errors import InputError
 from tif.eval import measures
 from tif.eval.figures import MARKERS, PALETTE
 from tif.sources import read_json
 from tif.store import atomic_write
+from tif.tokens.models import model_digest
 
 Cell = tuple[float, float, float]
 """A value and the ends of its 95% interval."""
@@ -46,14 +47,17 @@ def collect(e: Experiment) -> dict[str, Any]:
     for name, label in (("target", "target"), ("retain-only", "retain-only")):
         if found := _run(e.reference(name, "eval"), never):
             runs[name] = {"label": label, **found}
+        elif (known := e.earlier.get("runs", {}).get(name)) and not e.reference(name, "eval").exists():
+            runs[name] = known
         else:
             absent.append(label)
     for row in e.rows:
         for seed in e.plan.seeds:
-            folder = e.out / "eval" / row.name / f"seed-{seed}"
+            folder, name = e.run(row, seed), e.run_name(row, seed)
             if found := _run(folder, never):
-                name = row.name if len(e.plan.seeds) == 1 else f"{row.name}/{seed}"
                 runs[name] = {"label": row.label, **_recipe(row, folder), **found, "log": _log(folder)}
+            elif known := e.run_before(row, seed):
+                runs[name] = known
             else:
                 absent.append(row.label)
     states: dict[str, list[str]] = {"done": [], "missing": []}
@@ -66,7 +70,8 @@ def collect(e: Experiment) -> dict[str, Any]:
             **{name: version(name) for name in ("torch", "transformers", "numpy", "scipy")},
             **{k: v for k, v in read_json(e.out / "plan.json").items() if k in ("autocast", "step_seconds")},
         },
-        "spans": _done(e.out / "spans"),
+        "models": {**e.earlier.get("models", {}), **models(e)},
+        "spans": _done(e.out / "spans") or e.earlier.get("spans", {}),
         "choices": {row.name: _choice(e, row) for row in e.rows if not row.rate_of},
         "runs": runs,
         "absent": absent,
@@ -83,11 +88,36 @@ def _recipe(row: Row, folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _choice(e: Experiment, row: Row) -> dict[str, Any] | None:
-    folders = {rate: e.out / "dev" / row.name / f"lr-{rate:g}" for rate in e.plan.rates}
-    if not all((folder / "measured-dev" / "done.json").is_file() for folder in folders.values()):
-        return None
-    return {"rate": chosen_rate(e, row), "scores": {f"{r:g}": choice_score(e, f) for r, f in folders.items()}}
+def models(e: Experiment) -> dict[str, str]:
+    """Digests of the models that all rows begin from, or are measured by: those that are there."""
+    folders = [e.reference("target", "eval"), *(e.reference("retain-only", world) for world in WORLDS)]
+    return {folder.name: _digest(folder / "model") for folder in folders if (folder / "done.json").is_file()}
+
+
+@cache
+def _digest(folder: Path) -> str:
+    return model_digest(str(folder))
+
+
+def earlier(e: Experiment, docs: Path) -> dict[str, Any]:
+    """The results in `docs`, if the same plan made them and no model here is another than theirs: what was finished
+    there is finished here. Training gives the same weights to the bit where processor and libraries do the same
+    arithmetic, and the digests tell whether it did."""
+    path = docs / "results.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, Any] = read_json(path)
+    if found["plan"] != json.loads(json.dumps(asdict(e.plan))):
+        return {}
+    return found if all(found.get("models", {}).get(name) == mine for name, mine in models(e).items()) else {}
+
+
+def _choice(e: Experiment, row: Row) -> dict[str, Any]:
+    scores: dict[str, float] = {}
+    for rate in e.plan.rates:
+        if e.score_before(row, rate) is not None or (e.trial(row, rate) / "measured-dev" / "done.json").is_file():
+            scores[f"{rate:g}"] = trial_score(e, row, rate)
+    return {"rate": chosen_rate(e, row) if len(scores) == len(e.plan.rates) else None, "scores": scores}
 
 
 def _run(folder: Path, never: Path) -> dict[str, Any] | None:
@@ -183,7 +213,9 @@ def _page(found: Mapping[str, Any]) -> str:
         "",
         f"```console\n{found['command']}\n```",
         "",
-        f"Scale `{plan['name']}`, {len(plan['seeds'])} seed, {len(found['done'])} of {total} stages finished.",
+        f"Scale `{plan['name']}`, {len(plan['seeds'])} seed, {len(found['done'])} of {total} stages finished. Rows in "
+        "`results.json` are not done again, nor on another machine if the models that they begin from come out the same "
+        "there to the bit; delete the file to begin anew.",
         "",
         f"- **Target**: the base model fine-tuned on {plan['forget_rows']} rows of forget01, as many of forget05's "
         f"other authors, and {plan['retain_rows']} of retain authors. **Retain-only**: the same without the forget "
@@ -215,7 +247,7 @@ def _page(found: Mapping[str, Any]) -> str:
             "![UW and GW probability by step](trajectory.png)",
             "",
         ]
-    chosen = {name: choice for name, choice in found["choices"].items() if choice}
+    chosen = {name: choice for name, choice in found["choices"].items() if choice["rate"]}
     if chosen:
         lines += ["## Learning rates", "", "| row | chosen | score of each |", "|---|---|---|"]
         lines += [
@@ -305,4 +337,4 @@ def _trajectory(runs: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-__all__ = ["COLUMNS", "collect", "write"]
+__all__ = ["COLUMNS", "collect", "earlier", "models", "write"]

@@ -17,7 +17,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,11 +45,13 @@ class Stage:
     folder: Path
     work: Callable[[], dict[str, Any]]
     """What it returns is kept in `done.json`."""
+    elsewhere: bool = False
+    """Whether it was finished elsewhere, on the same models, and its results are known."""
 
     @property
     def done(self) -> bool:
         """Whether it was finished."""
-        return (self.folder / "done.json").is_file()
+        return self.elsewhere or (self.folder / "done.json").is_file()
 
     def run(self) -> None:
         """Do it, unless it is done."""
@@ -76,14 +78,20 @@ def stages(e: Experiment) -> Iterator[Stage]:
     for row in e.rows:
         if not row.rate_of:
             for rate in e.plan.rates:
-                folder = e.out / "dev" / row.name / f"lr-{rate:g}"
-                yield _unlearn_stage(e, row, "dev", folder, 0, rate)
-                yield _measure_stage(e, folder, "dev", f"measure {row.name} at {rate:g} in dev")
+                folder, known = e.trial(row, rate), e.score_before(row, rate) is not None
+                for stage in (
+                    _unlearn_stage(e, row, "dev", folder, 0, rate),
+                    _measure_stage(e, folder, "dev", f"measure {row.name} at {rate:g} in dev"),
+                ):
+                    yield replace(stage, elsewhere=known)
         for seed in e.plan.seeds:
-            folder = e.out / "eval" / row.name / f"seed-{seed}"
-            yield _unlearn_stage(e, row, "eval", folder, seed, None)
-            yield _measure_stage(e, folder, "eval", f"measure {row.name}")
-            yield _relearn_stage(e, folder, f"relearn {row.name}")
+            folder, known = e.run(row, seed), e.run_before(row, seed) is not None
+            for stage in (
+                _unlearn_stage(e, row, "eval", folder, seed, None),
+                _measure_stage(e, folder, "eval", f"measure {row.name}"),
+                _relearn_stage(e, folder, f"relearn {row.name}"),
+            ):
+                yield replace(stage, elsewhere=known)
     for name in REFERENCES:
         yield _relearn_stage(e, e.reference(name, "eval"), f"relearn {name}")
 

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,55 @@ def test_scattered_spans_are_whole_words_and_the_same_each_time():
     assert spans == scattered(example)
     assert sorted(len(text[s.start : s.end].split()) for s in spans) == [1, 2]
     assert all(re.fullmatch(r"\w+( \w+)*", text[s.start : s.end]) for s in spans)
+
+
+def moved(finished, tmp_path):
+    """The same experiment on another machine: the same models and rows, the results of before, and no run's folder."""
+    root, _ = finished
+    shutil.copytree(root, tmp_path / "b", ignore=shutil.ignore_patterns("eval", "dev"))
+    for name in ("measured-eval", "measured-dev"):
+        for folder in (root / "out" / "models").glob(f"*/{name}"):
+            shutil.copytree(folder, tmp_path / "b" / folder.relative_to(root), dirs_exist_ok=True)
+    return tmp_path / "b"
+
+
+def test_rows_are_not_done_again_on_another_machine(finished, tmp_path, capsys):
+    root = moved(finished, tmp_path)
+    before = json.loads((root / "docs" / "results.json").read_text())
+    assert before["missing"] == []
+    assert run(root) == 0
+    assert not (root / "out" / "eval").exists()
+    assert not (root / "out" / "dev").exists()
+    after = json.loads((root / "docs" / "results.json").read_text())
+    assert after["missing"] == []
+    assert after["runs"] == before["runs"]
+    assert after["choices"] == before["choices"]
+
+
+def test_a_row_that_was_not_finished_takes_its_rate_from_before(finished, tmp_path):
+    root = moved(finished, tmp_path)
+    path = root / "docs" / "results.json"
+    found = json.loads(path.read_text())
+    expected = deepcopy(found["runs"]["tif-random"])
+    found["runs"]["tif-random"]["cells"]["FQ relearned"] = None
+    path.write_text(json.dumps(found))
+    assert run(root) == 0
+    assert not (root / "out" / "dev").exists()
+    assert [folder.name for folder in (root / "out" / "eval").iterdir()] == ["tif-random"]
+    again = json.loads(path.read_text())["runs"]["tif-random"]
+    assert again["lr"] == expected["lr"]
+    assert again["cells"] == expected["cells"], "the same arithmetic gives the same row"
+
+
+def test_results_of_other_models_are_dropped(finished, tmp_path, capsys):
+    root = moved(finished, tmp_path)
+    path = root / "docs" / "results.json"
+    found = json.loads(path.read_text())
+    found["models"]["retain-only-dev"] = "0" * 64
+    path.write_text(json.dumps(found))
+    assert run(root, results_only=True) == 0
+    assert "missing: unlearn tif\n" in capsys.readouterr().out
+    assert set(json.loads(path.read_text())["runs"]) == {"target", "retain-only"}
 
 
 def test_another_plan_is_refused(finished, capsys):
