@@ -213,9 +213,10 @@ def _page(found: Mapping[str, Any]) -> str:
         "",
         f"```console\n{found['command']}\n```",
         "",
-        f"Scale `{plan['name']}`, {len(plan['seeds'])} seed, {len(found['done'])} of {total} stages finished. Rows in "
-        "`results.json` are not done again, nor on another machine if the models that they begin from come out the same "
-        "there to the bit; delete the file to begin anew.",
+        f"Scale `{plan['name']}`, {len(plan['seeds'])} seed, {len(found['done'])} of {total} stages finished.",
+        "",
+        "Rows of `results.json` are not done again, nor on another machine if the models that they begin from come out "
+        "the same there to the bit; delete the file to begin anew.",
         "",
         f"- **Target**: the base model fine-tuned on {plan['forget_rows']} rows of forget01, as many of forget05's "
         f"other authors, and {plan['retain_rows']} of retain authors. **Retain-only**: the same without the forget "
