@@ -136,6 +136,43 @@ def test_restore_and_merge(cli, path, tmp_path):
     assert store.load(path).examples == one.examples
 
 
+@pytest.mark.parametrize(
+    ("side", "left", "code"), [("", "florist", 3), ("--ours", "florist", 0), ("--theirs", "a florist", 0)]
+)
+def test_what_two_people_changed_in_one_record_is_settled_or_left(cli, path, tmp_path, side, left, code):
+    copy = tmp_path / "b.parquet"
+    copy.write_bytes(path.read_bytes())
+    for set_, spans in ((path, [Span(46, 53)]), (copy, [Span(44, 53)])):
+        one = store.load(set_)
+        store.save(one.replaced([one.examples[0].with_spans(spans, status="corrected")]), set_)
+    merged = cli("spans", "merge", copy, "--into", path, "--base", f"{path}@1", *([side] if side else []))
+    assert merged.code == code, merged.err
+    record = store.load(path).examples[0]
+    assert [record.quote(span) for span in record.spans] == [left]
+    assert record.status == ("corrected" if side else "conflict")
+    assert ("1 records conflict" in merged.err) == (not side)
+    if not side:
+        assert "a florist" in record.error, "the other side's spans are not lost"
+        (queued, *_) = json.loads(cli("spans", "queue", path, "--json").out)
+        assert queued["id"] == "p/0"
+
+
+def test_a_diff_as_markdown_and_versions_by_digest(cli, path):
+    one = store.load(path)
+    two = store.save(one.replaced([one.examples[0].with_spans([Span(28, 32)], status="corrected")]), path)
+    before, after = (f"{path}@{set_.version.digest[:10]}" for set_ in (one, two))
+    shown = cli("spans", "diff", before, after, "--md")
+    assert shown.code == 0, shown.err
+    assert shown.out == cli("spans", "diff", f"{path}@1", f"{path}@2", "--md").out
+    header, rule, *body = [line for line in shown.out.splitlines() if line.startswith("|")]
+    assert set(rule) <= set("|-: ")
+    assert header.count("|") == rule.count("|") == body[0].count("|")
+    assert any("florist" in line for line in body)
+    assert any("Gent" in line for line in body)
+    assert "florist|UW" in cli("spans", "show", before).out
+    assert cli("spans", "show", f"{path}@ffffffff").code == 1
+
+
 @pytest.mark.parametrize("command", ["show", "check", "log", "export"])
 def test_a_missing_set_is_one_line(cli, tmp_path, command):
     result = cli("spans", command, tmp_path / "none.parquet")

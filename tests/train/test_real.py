@@ -26,7 +26,7 @@ STEPS, LIMIT = 5, 10
 def gold(shared: Path, tmp_path: Path) -> Path:
     rows = [json.loads(line) for line in (shared / "gold" / "tofu_forget05_gold.jsonl").read_text().splitlines()]
     examples = [
-        Example(row["id"], row["prompt"], row["text"], tuple(Span(s["start"], s["end"]) for s in row["spans"]))
+        Example(row["id"], row["prompt"], row["text"]).with_spans(Span(s["start"], s["end"]) for s in row["spans"])
         for row in rows
         if row["spans"]
     ]
