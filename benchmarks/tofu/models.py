@@ -88,7 +88,8 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
         objective=row.objective,
         zero_uw="skip",
         epochs=e.plan.epochs,
-        batch_size=e.plan.batch,
+        batch_size=min(e.plan.micro, e.plan.batch),
+        accumulate=max(1, e.plan.batch // e.plan.micro),
         lr=lr,
         warmup=0.1,
         seed=seed,
@@ -107,7 +108,7 @@ def chosen_rate(e: Experiment, row: Row) -> float:
     """The rate with the highest `choice_score` in `dev`, of the row itself or of the one it takes its rate from."""
     if row.rate_of:
         return chosen_rate(e, e.row(row.rate_of))
-    return max(e.plan.rates, key=lambda rate: trial_score(e, row, rate))
+    return max(e.rates(row), key=lambda rate: trial_score(e, row, rate))
 
 
 def trial_score(e: Experiment, row: Row, rate: float) -> float:

@@ -34,6 +34,8 @@ from tif.store import atomic_write
 
 REFERENCES: Final = ("retain-only", "target")
 """The retain-only model first: forget quality compares with it."""
+MODELS: Final[tuple[tuple[str, World], ...]] = (("target", "eval"), ("retain-only", "eval"), ("retain-only", "dev"))
+"""What is fine-tuned from the base model."""
 _WORD: Final = re.compile(r"\S+")
 
 
@@ -45,6 +47,8 @@ class Stage:
     folder: Path
     work: Callable[[], dict[str, Any]]
     """What it returns is kept in `done.json`."""
+    after: tuple[str, ...] = ()
+    """Names of the stages that it builds on."""
     elsewhere: bool = False
     """Whether it was finished elsewhere, on the same models, and its results are known."""
 
@@ -65,35 +69,36 @@ class Stage:
 
 
 def stages(e: Experiment) -> Iterator[Stage]:
-    """All stages in the order of work."""
+    """All stages in the order of work, each behind those that it builds on."""
     yield Stage("data", e.out / "data", lambda: _data(e))
-    yield _learn_stage(e, "target", "eval")
-    yield _learn_stage(e, "retain-only", "eval")
-    yield Stage("annotate", e.out / "spans", lambda: _annotate(e))
-    for name in REFERENCES:
-        yield _measure_stage(e, e.reference(name, "eval"), "eval", f"measure {name}")
-    yield _learn_stage(e, "retain-only", "dev")
-    for name in REFERENCES:
-        yield _measure_stage(e, e.reference(name, "dev"), "dev", f"measure {name} in dev")
+    for name, world in MODELS:
+        yield _learn_stage(e, name, world)
+    yield Stage("annotate", e.out / "spans", lambda: _annotate(e), after=("learn target",))
+    for world in WORLDS:
+        for name in REFERENCES:
+            yield _measure_stage(e, e.reference(name, world), world, f"measure {name}", _learned(name, world))
     for row in e.rows:
-        if not row.rate_of:
-            for rate in e.plan.rates:
-                folder, known = e.trial(row, rate), e.score_before(row, rate) is not None
-                for stage in (
-                    _unlearn_stage(e, row, "dev", folder, 0, rate),
-                    _measure_stage(e, folder, "dev", f"measure {row.name} at {rate:g} in dev"),
-                ):
-                    yield replace(stage, elsewhere=known)
-        for seed in e.plan.seeds:
-            folder, known = e.run(row, seed), e.run_before(row, seed) is not None
+        trials = e.row(row.rate_of) if row.rate_of else row
+        for rate in () if row.rate_of else e.rates(row):
+            folder, known = e.trial(row, rate), e.score_before(row, rate) is not None
             for stage in (
-                _unlearn_stage(e, row, "eval", folder, seed, None),
-                _measure_stage(e, folder, "eval", f"measure {row.name}"),
-                _relearn_stage(e, folder, f"relearn {row.name}"),
+                _unlearn_stage(e, row, "dev", folder, 0, rate, ()),
+                _measure_stage(
+                    e, folder, "dev", f"measure {row.name} at {rate:g}", f"unlearn {row.name} at {rate:g} in dev"
+                ),
+            ):
+                yield replace(stage, elsewhere=known)
+        chosen = tuple(f"measure {trials.name} at {rate:g} in dev" for rate in e.rates(trials))
+        for seed in e.plan.seeds:
+            folder, name, known = e.run(row, seed), e.run_name(row, seed), e.run_before(row, seed) is not None
+            for stage in (
+                _unlearn_stage(e, row, "eval", folder, seed, None, chosen),
+                _measure_stage(e, folder, "eval", f"measure {name}", f"unlearn {name}"),
+                _relearn_stage(e, folder, name, f"unlearn {name}"),
             ):
                 yield replace(stage, elsewhere=known)
     for name in REFERENCES:
-        yield _relearn_stage(e, e.reference(name, "eval"), f"relearn {name}")
+        yield _relearn_stage(e, e.reference(name, "eval"), name, _learned(name, "eval"))
 
 
 def prepare(e: Experiment) -> dict[str, Any]:
@@ -118,32 +123,41 @@ def prepare(e: Experiment) -> dict[str, Any]:
 
 
 def _pace(e: Experiment) -> dict[str, Any]:
-    """Seconds of one training step in float32, and whether autocast is faster. A CPU without bfloat16 units is slower
-    with it by orders of magnitude, so that the trial is on the shortest of rows."""
+    """Seconds of one training step in float32 and under bfloat16 autocast, and whether that is faster here.
+
+    The rows are as long as a batch of questions, but for a first trial on the shortest: a CPU without bfloat16 units
+    can be slower with it by orders of magnitude, and then nothing more is tried.
+    """
     import torch
 
     from tif.tokens.models import load_model
 
     model = load_model(e.model, dtype="float32").to(e.device).train()
-    ids = torch.arange(16, device=e.device)[None] % model.config.vocab_size
-    seconds: dict[bool, float] = {}
-    for autocast in (False, True):
+
+    def seconds(tokens: int, autocast: bool) -> float:
+        ids = torch.arange(tokens, device=e.device)[None] % model.config.vocab_size
         for _ in range(2):
             began = time.perf_counter()
             with torch.autocast(e.device, torch.bfloat16, enabled=autocast):
                 loss = model(input_ids=ids, labels=ids, use_cache=False).loss
             loss.backward()
             loss.item()
-            seconds[autocast] = time.perf_counter() - began
-    return {"autocast": seconds[True] < seconds[False], "step_seconds": [round(seconds[a], 4) for a in (False, True)]}
+            taken = time.perf_counter() - began
+        return taken
+
+    for tokens, limit in ((16, 4.0), (384, 1.0)):
+        plain, mixed = seconds(tokens, False), seconds(tokens, True)
+        if mixed > limit * plain:
+            break
+    return {"autocast": mixed < plain, "step_seconds": [round(plain, 4), round(mixed, 4)]}
 
 
 def _data(e: Experiment) -> dict[str, Any]:
     """Cut the rows of both worlds out of TOFU's files.
 
     The target learns all of them. A world's retain-only model learns all but the world's forget rows; its retain term
-    has these, less what the other world forgets; and half of the retain authors are measured in one world, half in the
-    other, so that no measured row had a say in a choice.
+    has these, less what the other world forgets; and the first retain authors are measured in one world, the last in
+    the other, so that no measured row had a say in a choice.
     """
     n, m, u = e.plan.forget_rows, e.plan.retain_rows, e.plan.utility_rows
 
@@ -157,16 +171,19 @@ def _data(e: Experiment) -> dict[str, Any]:
     asked = {row["question"] for row in forget}
     if shared := [row["question"] for row in other + kept if row["question"] in asked]:
         raise InputError(f"{len(shared)} questions are both forgotten and kept", where="forget05, retain")
+    known = {row["question"] for row in forget + other + kept}
+    rest = load(f"tofu:{e.plan.rest}", data_dir=e.data).rows if e.plan.rest else ()
+    kept_more = kept + [dict(row) for row in rest if row["question"] not in known]
     files = {
-        "target": forget + other + kept,
-        "eval-learn": other + kept,
-        "dev-learn": forget + kept,
+        "target": forget + other + kept_more,
+        "eval-learn": other + kept_more,
+        "dev-learn": forget + kept_more,
         "eval-forget": forget,
         "dev-forget": other,
-        "eval-retain": other + kept,
-        "dev-retain": kept,
-        "dev-measured": kept[: m // 2],
-        "eval-measured": kept[m // 2 :],
+        "eval-retain": other + kept_more,
+        "dev-retain": kept_more,
+        "dev-measured": kept[: e.plan.measured_rows],
+        "eval-measured": kept[-e.plan.measured_rows :],
         "real_authors": read("real_authors", u),
         "world_facts": read("world_facts", u),
     }
@@ -176,10 +193,15 @@ def _data(e: Experiment) -> dict[str, Any]:
     return {name: len(rows) for name, rows in files.items()}
 
 
+def _learned(name: str, world: World) -> str:
+    """Name of the stage that made a reference model; both worlds share the target."""
+    return "learn target" if name == "target" else f"learn {name}-{world}"
+
+
 def _learn_stage(e: Experiment, name: str, world: World) -> Stage:
-    folder = e.reference(name, world)
     rows = e.file("target" if name == "target" else f"{world}-learn")
-    return Stage(f"learn {folder.name}", folder, lambda: learn(e, rows, folder))
+    folder = e.reference(name, world)
+    return Stage(_learned(name, world), folder, lambda: learn(e, rows, folder), after=("data",))
 
 
 def _annotate(e: Experiment) -> dict[str, Any]:
@@ -240,19 +262,24 @@ def scattered(example: Example) -> list[Span]:
     return spans
 
 
-def _unlearn_stage(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate: float | None) -> Stage:
-    at = f" at {rate:g} in dev" if rate else ""
-    return Stage(f"unlearn {row.name}{at}", folder, lambda: unlearn(e, row, world, folder, seed, rate))
+def _unlearn_stage(
+    e: Experiment, row: Row, world: World, folder: Path, seed: int, rate: float | None, chosen: tuple[str, ...]
+) -> Stage:
+    name = f"unlearn {row.name} at {rate:g} in dev" if rate else f"unlearn {e.run_name(row, seed)}"
+    return Stage(name, folder, lambda: unlearn(e, row, world, folder, seed, rate), after=("annotate", *chosen))
 
 
-def _measure_stage(e: Experiment, folder: Path, world: World, name: str) -> Stage:
-    out = folder / f"measured-{world}"
-    return Stage(name, out, lambda: measure(e, folder, world, out, relearned=False))
+def _measure_stage(e: Experiment, folder: Path, world: World, name: str, made: str) -> Stage:
+    """Forget quality is held against the retain-only model of the same world."""
+    ending = " in dev" if world == "dev" else ""
+    out, never = folder / f"measured-{world}", f"measure retain-only{ending}"
+    after = (made, "annotate") if name + ending == never else (made, never)
+    return Stage(name + ending, out, lambda: measure(e, folder, world, out, relearned=False), after=after)
 
 
-def _relearn_stage(e: Experiment, folder: Path, name: str) -> Stage:
-    out = folder / "relearned"
-    return Stage(name, out, lambda: measure(e, folder, "eval", out, relearned=True))
+def _relearn_stage(e: Experiment, folder: Path, name: str, made: str) -> Stage:
+    out, after = folder / "relearned", (made, "measure retain-only")
+    return Stage(f"relearn {name}", out, lambda: measure(e, folder, "eval", out, relearned=True), after=after)
 
 
-__all__ = ["REFERENCES", "Stage", "prepare", "scattered", "stages"]
+__all__ = ["MODELS", "REFERENCES", "Stage", "prepare", "scattered", "stages"]

@@ -24,8 +24,8 @@ from tif.spans import Example, Span
 
 pytestmark = pytest.mark.slow
 PLAN = Plan(
-    "tiny", forget_rows=4, retain_rows=8, utility_rows=4, learn_epochs=25, learn_lr=1e-2, learn_batch=4, epochs=4,
-    batch=2, rates=(3e-3, 1e-2), max_new_tokens=6, save_steps=20,
+    "tiny", forget_rows=4, retain_rows=8, measured_rows=4, utility_rows=4, learn_epochs=25, learn_lr=1e-2,
+    learn_batch=4, epochs=4, batch=2, micro=1, rates=(3e-3, 1e-2), max_new_tokens=6, save_steps=20,
 )  # fmt: skip
 NAMES = ("tif", "tif-random")
 PLACES = ["Karlsberg", "Nyhamn", "Port Vasco", "Tarnow"]
@@ -75,7 +75,7 @@ def run(root, *, results_only=False):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """Killed while a model learns, behind its first checkpoint; then run to the end."""
+    """Killed while a model learns, behind its first checkpoint; then run to the end by two processes that share it."""
     root = tmp_path_factory.mktemp("tofu")
     experiment(root)
     code = f"from pathlib import Path\nfrom tests.e2e.test_tofu import run\nraise SystemExit(run(Path({str(root)!r})))"
@@ -91,11 +91,21 @@ def finished(tmp_path_factory):
     first.communicate()
     stamps = {path: path.stat().st_mtime_ns for path in (root / "out").rglob("done.json")}
     assert root / "out" / "models" / "target" / "done.json" in stamps
-    second = subprocess.run([sys.executable, "-c", code], timeout=300, check=False, **options)
+    both = [subprocess.Popen([sys.executable, "-c", code], **options) for _ in range(2)]
+    said = [process.communicate(timeout=300)[0] for process in both]
     log.close()
-    assert second.returncode == 0, (root / "log.txt").read_text()[-3000:]
+    assert [process.returncode for process in both] == [0, 0], (root / "log.txt").read_text()[-3000:]
     assert all(path.stat().st_mtime_ns == made for path, made in stamps.items()), "a finished stage was done again"
-    return root, second.stdout
+    return root, said
+
+
+def test_two_processes_share_the_stages(finished):
+    root, said = finished
+    begun = re.findall(r"^== (.*)$", (root / "log.txt").read_text(), re.MULTILINE)
+    twice = {name for name in begun if begun.count(name) > 1}
+    assert len(twice) == 1, "only the stage that was killed is done twice"
+    assert twice == {"learn retain-only-dev"}
+    assert said[0] == said[1]
 
 
 def test_learning_goes_on_behind_the_kill(finished):
@@ -107,7 +117,7 @@ def test_learning_goes_on_behind_the_kill(finished):
 
 
 def test_every_stage_is_done_and_every_cell_is_a_number(finished):
-    root, out = finished
+    root, (out, _) = finished
     found = json.loads((root / "docs" / "results.json").read_text())
     assert found["missing"] == []
     assert "missing:" not in out
@@ -262,7 +272,7 @@ def test_rows_are_named_once_and_take_their_rate_from_a_row_with_its_own():
 
 def test_a_row_alone_needs_the_trials_that_its_rate_comes_from():
     e = Experiment(PLAN, Path("base"), Path("data"), Path("gold"), Path("out"))
-    needed = [stage.folder.parts[1:3] for stage in stages(e) if wanted(e, stage.folder, ["tpo-retain"])]
+    needed = [stage.folder.parts[1:3] for stage in stages(e) if wanted(e, stage.folder, ["tpo-ner"])]
     assert {row for world, row in (p for p in needed if p[0] == "dev")} == {"tpo"}
-    assert {row for world, row in (p for p in needed if p[0] == "eval")} == {"tpo-retain"}
+    assert {row for world, row in (p for p in needed if p[0] == "eval")} == {"tpo-ner"}
     assert ("models", "target") in needed

@@ -48,6 +48,8 @@ def test_a_run_forgets_and_tells_how(workshop: Workshop) -> None:
     assert run["counts"]["uw_tokens"] > 10
     assert run["libraries"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert run["cost"]["tokens"] > 0
+    assert (run["config"]["retain_weight"], run["objective"]["retain_weight"]) == (None, 1.0)
+    assert (run["objective"]["beta"], run["objective"]["scope"], run["objective"]["retain_loss"]) == (0.3, "uw", "ce")
     assert load_model(result.folder).config.vocab_size == 400
     assert len(load_tokenizer(result.folder)) == len(load_tokenizer(workshop.model))
 

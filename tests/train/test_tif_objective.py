@@ -75,6 +75,16 @@ def test_it_asks_for_the_base_model(workshop: Workshop):
         train(workshop.config("run", objective="tif"))
 
 
+@pytest.mark.parametrize(("objective", "given", "weight"), [("tif", None, 8), ("tif", 2.0, 2), ("tpo", None, 1)])
+def test_the_retain_term_has_the_objectives_own_weight(workshop: Workshop, objective, given, weight):
+    bounded = {"floor": "base", "floor_model": str(workshop.model), "max_steps": 1}
+    heavy, unit = (
+        train(workshop.config(f"run-{w}", objective=objective, retain_weight=w, **bounded)).history[0]["retain"]
+        for w in (given, 1.0)
+    )
+    assert heavy == pytest.approx(weight * unit, rel=1e-5)
+
+
 def test_a_run_ends_nearer_to_the_base_model_than_it_began(workshop: Workshop):
     base = workshop.root / "base"
     other = load_model(workshop.model)

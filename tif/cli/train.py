@@ -60,9 +60,12 @@ def train(
     pl: Annotated[str, _loss("Preservation loss over an example: sum (released code) or mean.")] = "sum",
     pl_weight: Annotated[float, _loss("Weight of the preservation loss.")] = 1.0,
     retain_loss: Annotated[str | None, _loss("ce, kl or none. Default: the objective's own.")] = None,
-    retain_weight: Annotated[float, _loss("Weight of the retain term.")] = 1.0,
+    retain_weight: Annotated[
+        float | None, _loss("Weight of the retain term. Default: the objective's own (tif 8, others 1).")
+    ] = None,
     floor: Annotated[
-        str | None, _loss("Push no further than: base, a log-probability (-8), or a drop in nats (5).")
+        str | None,
+        _loss("Push no further than: base, a log-probability (-8), or a drop in nats (5)."),
     ] = None,
     floor_model: Annotated[str | None, _loss("The model that never saw the forget set, for --floor base.")] = None,
     rmu_layer: Annotated[int, _loss("RMU's layer.")] = 7,

@@ -73,7 +73,7 @@ class TrainConfig:
     pl: Literal["sum", "mean"] = "sum"
     pl_weight: float = 1.0
     retain_loss: Literal["ce", "kl", "none"] | None = None
-    retain_weight: float = 1.0
+    retain_weight: float | None = None
     floor: str | None = None
     """Bounded forgetting: `base` (log-probability under `floor_model`), a negative number (log-probability), or a
     positive one (so many nats below the reference). A token that has fallen there is pushed no further."""
@@ -138,7 +138,8 @@ class TrainConfig:
             if getattr(self, name) is not None:
                 _above(name, getattr(self, name), 0, open_end=True)
         for name in ("pl_weight", "retain_weight", "weight_decay", "max_grad_norm", "warmup", "lora", "seed"):
-            _above(name, getattr(self, name), 0)
+            if getattr(self, name) is not None:
+                _above(name, getattr(self, name), 0)
         if self.max_length is not None:
             _above("max_length", self.max_length, 1, open_end=True)
         if self.warmup > 1:

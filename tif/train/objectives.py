@@ -121,6 +121,8 @@ class Objective:
     """The scope it was published with."""
     retain: Literal["ce", "kl", "none"] = "ce"
     """The retain term it is usually run with, where retain samples are given."""
+    retain_weight: float = 1.0
+    """Of that term."""
     defaults: Mapping[str, float] = field(default_factory=dict)
     """Settings that differ from `Settings`'s own defaults."""
     needs: frozenset[str] = frozenset()
@@ -260,7 +262,7 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
     o.name: o
     for o in (
         Objective("tpo", tpo, "arXiv 2506.03142", scope="uw"),
-        Objective("tif", tif, "docs/method.md", scope="uw", needs=frozenset({"base"})),
+        Objective("tif", tif, "docs/method.md", scope="uw", retain_weight=8.0, needs=frozenset({"base"})),
         Objective("ga", ga, "arXiv 2401.06121", retain="none"),
         Objective("graddiff", ga, "arXiv 2401.06121"),
         Objective("npo", npo, "arXiv 2404.05868", defaults={"beta": 0.1}),

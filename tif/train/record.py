@@ -35,14 +35,15 @@ _FREE: Final = (
 """Settings that may change when a run is taken up again: they do not change its outcome, or stand in digests."""
 
 
-def identity(config: TrainConfig, prepared: Prepared, model: str) -> dict[str, Any]:
-    """What makes two runs the same."""
+def identity(config: TrainConfig, prepared: Prepared, model: str, objective: dict[str, Any]) -> dict[str, Any]:
+    """What makes two runs the same. `objective` has the numbers that were used, where the config leaves them open."""
     masks = prepared.annotations
     retained = hashlib.sha256()
     for item in prepared.retain:
         retained.update(json.dumps(item.input_ids).encode())
     return {
         "config": config.to_json(),
+        "objective": objective,
         "masks": {
             "path": config.masks,
             "version": masks.version.number if masks.version else None,

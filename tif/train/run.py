@@ -16,7 +16,7 @@ import json
 import math
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,9 @@ def train(config: TrainConfig) -> RunResult:
     settings, retain_loss = _settings(config, objective)
     prepared = prepare(config, settings.scope, needs_idk="idk" in objective.needs)
     digest = model_digest(config.model)
-    identity = record.identity(config, prepared, digest)
+    retain_weight = objective.retain_weight if config.retain_weight is None else config.retain_weight
+    numbers = {"paper": objective.paper, **asdict(settings), "retain_loss": retain_loss, "retain_weight": retain_weight}
+    identity = record.identity(config, prepared, digest, numbers)
     known = record.read(folder)
     if known is not None:
         record.same_run(known, identity, folder)
@@ -90,7 +92,7 @@ def train(config: TrainConfig) -> RunResult:
     with arguments.main_process_first(local=True):
         pairs, validation, reused = _score(config, prepared, model, digest, settings)
     reference_seconds = time.monotonic() - began
-    recipe = _recipe(config, objective, settings, retain_loss, model)
+    recipe = _recipe(config, objective, settings, retain_loss, retain_weight, model)
     frozen = copy.deepcopy(model).requires_grad_(False) if recipe.needs_frozen and not config.lora else None
     policy = _with_lora(model, config) if config.lora else model
 
@@ -140,7 +142,7 @@ def _settings(config: TrainConfig, objective: Objective) -> tuple[Settings, str]
 
 
 def _recipe(
-    config: TrainConfig, objective: Objective, settings: Settings, retain: str, model: PreTrainedModel
+    config: TrainConfig, objective: Objective, settings: Settings, retain: str, weight: float, model: PreTrainedModel
 ) -> Recipe:
     layers = model.config.num_hidden_layers
     if "activations" in objective.needs and not 1 <= config.rmu_layer <= layers:
@@ -149,7 +151,7 @@ def _recipe(
         objective,
         settings,
         retain,
-        config.retain_weight,
+        weight,
         config.rmu_layer,
         config.rmu_scale,
         config.keep_checkpoints,

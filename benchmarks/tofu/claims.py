@@ -1,0 +1,91 @@
+"""What the table shows and what it does not: each claim held against the cells, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Verdict = Literal["shown", "not resolved", "contradicted", "not reached", "not measured"]
+"""`shown`: in the claimed direction, and the two 95% intervals are apart. `not resolved`: they overlap.
+`contradicted`: apart, in the other direction. `not reached`: a goal whose figure falls short."""
+
+KEPT: Final = 0.98
+"""Share of the target's retain probability and utility that is to be left."""
+QUALITY: Final = 0.5
+"""Forget quality that is to be reached."""
+NEAR: Final = 0.9
+"""Share of the result with gold spans that the offline identifier's spans are to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence, the figures that it is judged by, and the judgement."""
+
+    text: str
+    figures: str
+    verdict: Verdict
+
+
+def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
+    """All claims over the runs of one seed, by name."""
+    for name in ("tpo", "tpo-retain", "tif"):
+        rival = "npo-retain" if name in ("tpo-retain", "tif") else "npo"
+        yield _order(runs, "GW", name, rival, "keeps more of the general words than")
+    yield _order(runs, "retain", "tpo", "npo", "keeps more of other authors than")
+    yield _order(runs, "retain", "tif", "npo-retain", "keeps more of other authors than")
+    for name, control in (("tpo", "tpo-random"), ("tif", "tif-random")):
+        yield _order(runs, "UW", control, name, "leaves more of the unwanted words than", why="random spans must lose")
+    for name, control in (("tpo", "tpo-all"), ("tif", "tif-all")):
+        yield _order(runs, "GW", name, control, "keeps more of the general words than", why="all words must lose")
+    yield _order(
+        runs, "UW", "tpo", "logprob", "leaves more of the unwanted words than", why="a logit is not a probability"
+    )
+    for name in ("tif", "tif-ner"):
+        yield from _goal(runs, name)
+    yield from _near(runs)
+
+
+def _order(runs: Mapping[str, Any], column: str, more: str, less: str, verb: str, *, why: str = "") -> Claim:
+    a, b = (runs.get(name) for name in (more, less))
+    labels = [run["label"] if run else name for run, name in ((a, more), (b, less))]
+    text = f"{labels[0]} {verb} {labels[1]}" + (f": {why}" if why else "")
+    if a is None or b is None:
+        return Claim(text, "", "not measured")
+    (x, x_low, x_high), (y, y_low, y_high) = (run["cells"][column] for run in (a, b))
+    verdict: Verdict = "shown" if x_low > y_high else "contradicted" if x_high < y_low else "not resolved"
+    return Claim(text, f"{column} {x:.3f} against {y:.3f}", verdict)
+
+
+def _goal(runs: Mapping[str, Any], name: str) -> Iterator[Claim]:
+    run, target = runs.get(name), runs.get("target")
+    label = run["label"] if run else name
+    for column, limit in (("forget quality", QUALITY), ("retain", KEPT), ("utility", KEPT)):
+        share = column != "forget quality"
+        text = f"{label}: {column} of at least {limit:g}" + (" of the target's" if share else "")
+        if run is None or target is None:
+            yield Claim(text, "", "not measured")
+            continue
+        value = _share(run, target, column) if share else run["cells"][column][0]
+        yield Claim(text, f"{value:.3f}", "shown" if value >= limit else "not reached")
+
+
+def _near(runs: Mapping[str, Any]) -> Iterator[Claim]:
+    for name in ("tif", "tpo"):
+        ner, gold = (runs.get(x) for x in (f"{name}-ner", name))
+        text = f"{gold['label'] if gold else name} with the default identifier's spans within 10% of gold spans"
+        if ner is None or gold is None:
+            yield Claim(text, "", "not measured")
+            continue
+        shares = {c: _share(ner, gold, c) for c in ("forget quality", "retain", "utility")}
+        figures = ", ".join(f"{c} {value:.2f}" for c, value in shares.items())
+        yield Claim(text, f"{figures} of it", "shown" if min(shares.values()) >= NEAR else "not reached")
+
+
+def _share(run: Mapping[str, Any], of: Mapping[str, Any], column: str) -> float:
+    """A cell over another run's; all of it is kept where there was nothing."""
+    value, whole = (x["cells"][column][0] for x in (run, of))
+    return float(value / whole) if whole else 1.0
+
+
+__all__ = ["KEPT", "NEAR", "QUALITY", "Claim", "Verdict", "claims"]

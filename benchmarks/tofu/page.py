@@ -1,0 +1,192 @@
+"""`results.json`, `results.md` and two plots, from whatever is finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tofu.claims import claims
+from benchmarks.tofu.plan import Experiment
+from benchmarks.tofu.results import COLUMNS, Cell, collect
+from tif.eval.figures import MARKERS, PALETTE
+from tif.store import atomic_write
+
+
+def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
+    """`results.md`, `results.json` and the plots, from whatever is finished."""
+    found = {"command": command, **collect(e)}
+    blob = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    atomic_write(docs / "results.json", blob.encode())
+    atomic_write(docs / "results.md", _text(found).encode())
+    runs = found["runs"]
+    if len(runs) > 1:
+        _pareto(runs, docs / "results.png")
+    if any("log" in run for run in runs.values()):
+        _trajectory(runs, docs / "trajectory.png")
+    return found
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    plan, runs, missing = found["plan"], found["runs"], found["missing"]
+    total = len(missing) + len(found["done"])
+    lines = [
+        "# Results",
+        "",
+        "Written by the command below from its finished stages; not edited by hand.",
+        "",
+        f"```console\n{found['command']}\n```",
+        "",
+        f"Scale `{plan['name']}`, {_count(plan['seeds'], 'seed')}, {len(found['done'])} of {total} stages finished.",
+        "",
+        "Rows of `results.json` are not done again, nor on another machine if the models that they begin from come out "
+        "the same there to the bit; delete the file to begin anew.",
+        "",
+        f"- **Target**: the base model fine-tuned on {plan['forget_rows']} rows of forget01, as many of forget05's "
+        f"other authors, and {plan['retain_rows']} of retain authors"
+        + (f", with the rest of {plan['rest']}" if plan["rest"] else "")
+        + ". **Retain-only**: the same without the forget rows. It is what unlearning should end at, so its UW and GW "
+        "are the goal, not zero.",
+        f"- **Schedule**, fixed beforehand: {plan['epochs']:g} epochs, batch {plan['batch']}, linear decay; the last "
+        "step is what is measured. Retain terms weigh 8 where a row does not say otherwise; other settings are the "
+        "objectives' defaults.",
+        "- **Learning rate**: the better of two, with other authors: the first "
+        f"{plan['forget_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
+        "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
+        "wins. Rows without a trial of their own take the rate of the row that they vary.",
+        f"- **Measured** on forget01, on {plan['measured_rows']} rows of retain authors, and "
+        f"on the first {plan['utility_rows']} rows of real authors and of world facts each. UW and GW are those of the "
+        "gold spans, whatever a row was trained on. Retain rows are among those of the retain term, as in TOFU.",
+        "- **Intervals** are 95% bootstrap percentiles over rows: they say nothing about other seeds or other authors. "
+        "Forget quality is a p-value: resampled, it spreads widely with so few rows.",
+        "- **Arithmetic**: float32, but for "
+        + ("bfloat16 autocast in training." if found["environment"]["autocast"] else "nothing."),
+        "- **FQ relearned**: forget quality after one epoch on the forget rows (2e-5, batches of 32).",
+        "",
+    ]
+    if not runs:
+        lines += ["Nothing is measured yet.", ""]
+    else:
+        lines += _table(runs)
+    if len(runs) > 1:
+        lines += ["![Forget quality against model utility, every run](results.png)", ""]
+    if any("log" in run for run in runs.values()):
+        lines += [
+            "Probability of the forget rows' words while they are unlearned, as each step's own batch shows it; it had "
+            "no part in any choice.",
+            "",
+            "![UW and GW probability by step](trajectory.png)",
+            "",
+        ]
+    chosen = {name: choice for name, choice in found["choices"].items() if choice["rate"]}
+    if chosen:
+        lines += ["## Learning rates", "", "| row | chosen | score of each |", "|---|---|---|"]
+        lines += [
+            f"| {name} | {c['rate']:g} | " + ", ".join(f"{r}: {s:.3f}" for r, s in c["scores"].items()) + " |"
+            for name, c in chosen.items()
+        ]
+        lines.append("")
+    if found["spans"]:
+        lines += ["## Spans", "", "| world and kind | spans | words | characters |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {c['spans']} | {c['words']} | {c['characters']} |"
+            for name, c in found["spans"].items()
+            if isinstance(c, dict)
+        ]
+        lines.append("")
+    if len(found["plan"]["seeds"]) == 1:
+        lines += _claims(runs)
+    lines += ["## What is not shown", ""]
+    lines += [
+        "- Another base model, forget05 and forget10, other seeds: this is "
+        f"{_count(plan['seeds'], 'seed')} of one small setting. Differences inside the intervals are no differences.",
+        "- Retain rows outside the retain term.",
+    ]
+    if missing:
+        absent = f" No row yet for: {'; '.join(found['absent'])}." if found["absent"] else ""
+        lines += [
+            f"- {len(missing)} of {total} stages are not finished; `results.json` names them, and the same command "
+            f"goes on.{absent}"
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _count(things: Sequence[Any], what: str) -> str:
+    return f"{len(things)} {what}" + ("" if len(things) == 1 else "s")
+
+
+def _claims(runs: Mapping[str, Any]) -> list[str]:
+    return [
+        "## What is shown",
+        "",
+        "A comparison is *shown* where the two 95% intervals are apart, *not resolved* where they overlap, and "
+        "*contradicted* where they are apart the other way. A goal is reached (*shown*) or not by its figure alone.",
+        "",
+        "| claim | figures | |",
+        "|---|---|---|",
+        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in claims(runs)),
+        "",
+    ]
+
+
+def _table(runs: Mapping[str, Any]) -> list[str]:
+    lines = [f"| row | lr | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
+    for run in runs.values():
+        cells = [_shown(run["cells"][name]) for name in COLUMNS]
+        lines.append(f"| {run['label']} | {format(run['lr'], 'g') if 'lr' in run else ''} | {' | '.join(cells)} |")
+    lines += ["", "Parts of model utility:", ""]
+    names = list(next(iter(runs.values()))["utility_parts"])
+    lines += [f"| row | {' | '.join(name.replace('_', ' ') for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    for run in runs.values():
+        lines.append(f"| {run['label']} | " + " | ".join(f"{run['utility_parts'][name]:.3f}" for name in names) + " |")
+    return [*lines, ""]
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    value, low, high = cell
+    form = ".1e" if value < 0.001 else ".3f"
+    return f"{value:{form}} ({low:.2g}–{high:.2g})"
+
+
+def _pareto(runs: Mapping[str, Any], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, run in enumerate(runs.values()):
+        x, y = run["cells"]["utility"][0], max(run["cells"]["forget quality"][0], 1e-12)
+        axes.plot(
+            x, y, MARKERS[number % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
+            linestyle="none", label=run["label"],
+        )  # fmt: skip
+    axes.axhline(0.05, color="grey", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_xlabel("model utility")
+    axes.set_ylabel("forget quality (p-value)")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _trajectory(runs: Mapping[str, Any], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    for axes, column in zip(figure.subplots(1, 2, sharey=True), ("uw_probability", "gw_probability"), strict=True):
+        shown = [run for run in runs.values() if "log" in run]
+        for number, run in enumerate(shown):
+            line = [(x["step"], x[column]) for x in run["log"] if column in x]
+            axes.plot(
+                [x for x, _ in line], [y for _, y in line], color=PALETTE[number % 8], marker=MARKERS[number % 8],
+                markevery=0.2, markersize=4, label=run["label"] if column == "uw_probability" else None,
+            )  # fmt: skip
+        axes.set_title("unwanted words" if column == "uw_probability" else "general words", fontsize=10)
+        axes.set_xlabel("step")
+        axes.set_ylim(0, 1.02)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+__all__ = ["write"]

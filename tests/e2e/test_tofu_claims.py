@@ -1,0 +1,53 @@
+"""The sentences under the table are judged by its cells."""
+
+import pytest
+
+from benchmarks.tofu.claims import claims
+
+
+def run(label, **cells):
+    """A run with the given cells, each as wide as 0.05 to both sides."""
+    return {"label": label, "cells": {name.replace("_", " "): (x, x - 0.05, x + 0.05) for name, x in cells.items()}}
+
+
+def judged(runs):
+    return {claim.text: claim for claim in claims(runs)}
+
+
+@pytest.mark.parametrize(
+    ("tpo", "npo", "verdict"), [(0.9, 0.3, "shown"), (0.5, 0.45, "not resolved"), (0.3, 0.9, "contradicted")]
+)
+def test_a_comparison_needs_intervals_that_are_apart(tpo, npo, verdict):
+    found = judged({"tpo": run("TPO", GW=tpo, retain=0.5), "npo": run("NPO", GW=npo, retain=0.5)})
+    claim = found["TPO keeps more of the general words than NPO"]
+    assert claim.verdict == verdict
+    assert claim.figures == f"GW {tpo:.3f} against {npo:.3f}"
+
+
+def test_what_was_not_measured_is_said():
+    verdicts = {claim.verdict for claim in claims({"target": run("target", retain=0.9)})}
+    assert verdicts == {"not measured"}
+
+
+def test_a_control_that_wins_contradicts():
+    runs = {"tif": run("tif", UW=0.5, GW=0.5, retain=0.5), "tif-random": run("tif, random spans", UW=0.1)}
+    (claim,) = (c for c in claims(runs) if "random spans must lose" in c.text and "tif" in c.text)
+    assert claim.verdict == "contradicted"
+
+
+def test_goals_are_shares_of_the_target():
+    target = run("target", retain=0.9, utility=0.5, forget_quality=1e-3)
+    tif = run("tif", retain=0.9 * 0.985, utility=0.5 * 0.97, forget_quality=0.6, UW=0.1, GW=0.5)
+    found = judged({"target": target, "tif": tif})
+    assert found["tif: forget quality of at least 0.5"].verdict == "shown"
+    assert found["tif: retain of at least 0.98 of the target's"].verdict == "shown"
+    assert found["tif: utility of at least 0.98 of the target's"].verdict == "not reached"
+
+
+def test_spans_of_the_default_identifier_are_held_against_gold():
+    gold = run("tif", retain=0.8, utility=0.5, forget_quality=0.5, UW=0.1, GW=0.5)
+    near = run("tif, spans by ner", retain=0.79, utility=0.5, forget_quality=0.46, UW=0.1, GW=0.5)
+    far = run("tif, spans by ner", retain=0.79, utility=0.5, forget_quality=0.4, UW=0.1, GW=0.5)
+    text = "tif with the default identifier's spans within 10% of gold spans"
+    assert judged({"tif": gold, "tif-ner": near})[text].verdict == "shown"
+    assert judged({"tif": gold, "tif-ner": far})[text].verdict == "not reached"
