@@ -48,6 +48,11 @@ class Counts:
         )
 
     @property
+    def wrong(self) -> int:
+        """What one side has and the other lacks."""
+        return self.predicted - self.hits_predicted + self.gold - self.hits_gold
+
+    @property
     def precision(self) -> float:
         """Share of what was predicted that is right."""
         return _ratio(self.hits_predicted, self.predicted, empty=self.gold == 0)
@@ -112,15 +117,13 @@ class Score:
     missing: tuple[str, ...]
     """Ids of gold examples that the predicted set lacks: not counted in anything above."""
 
+    def worst_first(self) -> list[ExampleScore]:
+        """All examples by character F1, the lowest first; among equals those with most characters wrong."""
+        return sorted(self.examples, key=lambda e: (e.measures.char.f1, -e.measures.char.wrong))
+
     def worst(self, n: int) -> list[ExampleScore]:
-        """The examples with the lowest character F1, those with most characters wrong first among equals."""
-
-        def wrong(example: ExampleScore) -> int:
-            char = example.measures.char
-            return char.predicted - char.hits_predicted + char.gold - char.hits_gold
-
-        ordered = sorted(self.examples, key=lambda e: (e.measures.char.f1, -wrong(e)))
-        return [example for example in ordered[:n] if wrong(example)]
+        """The first of these in which a character is wrong."""
+        return [example for example in self.worst_first()[:n] if example.measures.char.wrong]
 
 
 def score(predicted: AnnotationSet, gold: AnnotationSet) -> Score:
@@ -278,8 +281,8 @@ class Queued:
 def queue(sets: Sequence[AnnotationSet]) -> list[Queued]:
     """The first set's unreviewed examples, in the order in which review pays: most disagreement, then lowest score.
 
-    With several sets each one is a source; with one set, the sources that its spans name. Failed and conflicting
-    examples come first among equals.
+    With several sets each one is a source; with one set, the sources that its spans name. Among equals those come
+    first that failed, conflict, or say in `error` what could not be placed.
     """
     others = [{theirs.id: ours for ours, theirs in paired(other, sets[0])[0]} for other in sets[1:]]
     waiting = []
@@ -295,7 +298,11 @@ def queue(sets: Sequence[AnnotationSet]) -> list[Queued]:
         waiting.append(Queued(example, _disagreement(example.text, votes), min(scores, default=None)))
     return sorted(
         waiting,
-        key=lambda q: (-q.disagreement, q.example.status == "auto", 1.0 if q.lowest is None else q.lowest),
+        key=lambda q: (
+            -q.disagreement,
+            q.example.status == "auto" and not q.example.error,
+            1.0 if q.lowest is None else q.lowest,
+        ),
     )
 
 
@@ -343,6 +350,15 @@ def to_json(result: Score) -> dict[str, Any]:
         "examples": len(result.examples),
         "missing": len(result.missing),
         "labels": {label: measures.to_json() for label, measures in result.labels.items()},
+        "by_example": [
+            {
+                "id": example.id,
+                **example.measures.to_json(),
+                "missed": list(example.missed),
+                "spurious": list(example.spurious),
+            }
+            for example in result.worst_first()
+        ],
     }
 
 

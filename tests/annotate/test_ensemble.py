@@ -71,6 +71,19 @@ def test_other_samples_are_refused():
         vote([one(JOB), AnnotationSet((*one(JOB).examples, Example("a/2", "", "More.")))], 1)
 
 
+@pytest.mark.parametrize(
+    ("how", "kept"),
+    [("--union", ["Mara Ilves", "florist", "Narva"]), ("--intersect", ["Ilves"])],
+)
+def test_union_and_intersection_by_command(tmp_path, cli, how, kept):
+    paths = [tmp_path / f"{name}.parquet" for name in ("a", "b", "c")]
+    for path, annotations in zip(paths, [one(NAME, JOB), one(SURNAME, JOB), one(SURNAME, TOWN)], strict=True):
+        store.save(annotations, path)
+    assert cli("spans", "merge", *paths, how, "--into", tmp_path / "merged.parquet").code == 0
+    (merged,) = store.load(tmp_path / "merged.parquet")
+    assert [merged.quote(s) for s in merged.spans] == kept
+
+
 def test_merge_command_votes_and_keeps_people(tmp_path, cli):
     paths = [tmp_path / f"{name}.parquet" for name in ("a", "b", "c")]
     for path, annotations in zip(paths, [one(NAME, JOB), one(JOB), one(TOWN)], strict=True):
@@ -84,5 +97,6 @@ def test_merge_command_votes_and_keeps_people(tmp_path, cli):
     refused = cli("spans", "merge", *paths, "--union", "--into", out)
     assert refused.code == 2
     assert "people's decisions" in refused.err
+    assert "--into" in refused.err
     assert cli("spans", "merge", *paths, "--into", out).code == 2
     assert cli("spans", "merge", *paths, "--vote", 2, "--union", "--into", out).code == 2

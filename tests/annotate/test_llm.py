@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.annotate.judging import BAD, GOOD, example, judge, texts
 from tests.annotate.server import Drip, Half, Hang, Outcome, Raw, Request, Reset, Say, Script, Server, Status, quotes
+from tests.conftest import Result
+from tif import store
 from tif.annotate.judge_settings import Settings
 from tif.annotate.llm import LlmAnnotator
-from tif.errors import ServerError
+from tif.errors import ServerError, UsageError
 from tif.spans import Example
 
 
@@ -129,6 +132,17 @@ def test_a_quote_that_stays_away_is_left_for_review() -> None:
     assert len(server.requests) == 6
 
 
+def test_first_or_all_mentions_as_asked_for() -> None:
+    text = "All bees hum. The bees' keeper hears bees."
+    with Server(lambda request: quotes(("bees", 1))) as server:
+        (one,) = judge(server).annotate([example(0, text)])
+        (every,) = judge(server, mentions="all").annotate([example(0, text)])
+        with pytest.raises(UsageError, match="'each'"):
+            judge(server, mentions="each")
+    assert [(span.start, span.end) for span in one.spans] == [(18, 22)]
+    assert texts(every) == ["bees"] * 3
+
+
 def test_a_quote_that_the_judge_withdraws_is_still_told() -> None:
     found, _ = run([quotes("bees", "a castle"), quotes("bees")])
     assert "a castle" in (found.error or "")
@@ -159,6 +173,12 @@ def test_a_body_that_is_no_completion_is_asked_for_again(body: bytes) -> None:
     assert "no chat completion" in (failed.error or "")
     found, _ = run([Raw(body), quotes("bees")])
     assert texts(found) == ["bees"]
+
+
+def test_a_pause_of_more_than_two_minutes_is_not_waited_for() -> None:
+    found, server = run([Status(429, "come back tomorrow", headers={"retry-after": "3600"})])
+    assert (found.status, server.asked(BAD)) == ("failed", 1)
+    assert "429: come back tomorrow" in (found.error or "")
 
 
 def test_retry_after_is_honoured() -> None:
@@ -214,6 +234,51 @@ def test_what_no_retry_can_mend_stops_at_once_and_keeps_what_is_finished(
     assert "sk-secret" not in line
     assert [e.id for e in finished] == ["t/0"]
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("code", [401, 404])
+def test_the_command_stops_with_one_line_and_goes_on_from_what_is_finished(
+    code: int, cli: Callable[..., Result], tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data.jsonl", tmp_path / "set.parquet"
+    given = [example(n, text) for n, text in enumerate([GOOD, BAD, GOOD + " 2", GOOD + " 3"])]
+    data.write_text("".join(json.dumps({"prompt": e.prompt, "text": e.text}) + "\n" for e in given))
+    broken = True
+
+    def script(request: Request) -> Outcome:
+        return Status(code, "no") if request.text == BAD and broken else quotes("Kestrel Point", "bees")
+
+    with Server(script) as server:
+        command = ["annotate", "--method", "llm", "--model", "judge", "--base-url", server.url, "--dataset", data]
+        command += ["--out", out, "--concurrency", 1, "--max-retries", 0, "--json"]
+        stopped = cli(*command)
+        assert (stopped.code, stopped.out) == (1, "")
+        assert len([line for line in stopped.err.splitlines() if line.startswith("error: ")]) == 1
+        assert "Traceback" not in stopped.err
+        broken = False
+        done = json.loads(cli(*command).out)
+        assert done["reused"] >= 1
+        assert (done["reused"] + done["new"], done["failed"]) == (4, 0)
+        # The bad text twice, each good one once; the quote that a text lacks is asked for again.
+        assert server.asked(GOOD) == 2
+        # Every answered request counts in what is saved, those that asked a second time too.
+        usage = store.load(out).provenance.method["usage"]
+        assert usage["requests"] == len(server.requests) - 1
+        assert usage["prompt_tokens"] == 100 * usage["requests"]
+        asked = len(server.requests)
+        assert json.loads(cli(*command).out)["reused"] == 4
+        assert len(server.requests) == asked, "a finished run asks nothing"
+
+
+def test_a_server_that_takes_no_request_at_all_is_given_up() -> None:
+    with Server(lambda request: Status(400, "judge is not a valid model")) as server:
+        annotator = judge(server, concurrency=4, max_retries=0)
+        found: list[Example] = []
+        with pytest.raises(ServerError, match="16 requests in a row failed") as caught:
+            found.extend(annotator.annotate([example(n, f"{BAD} {n}") for n in range(60)]))
+    assert "not a valid model" in str(caught.value)
+    assert len({request.text for request in server.requests}) < 30
+    assert all(e.status == "failed" for e in found)
 
 
 def test_a_server_that_is_not_there_stops_at_once() -> None:

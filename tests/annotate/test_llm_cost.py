@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from hypothesis import strategies as st
 from tests.annotate.judging import BAD, GOOD, example, judge, texts
 from tests.annotate.server import Say, Server, Status, quotes
 from tif.annotate.estimate import estimate
-from tif.annotate.judge_prompt import JudgePrompt, Shot
+from tif.annotate.judge_cache import JudgeCache, Usage
+from tif.annotate.judge_prompt import VERSION, JudgePrompt, Shot
 from tif.annotate.judge_reply import ReplyError, read
 from tif.annotate.judge_settings import Settings
 from tif.annotate.llm import LlmAnnotator
-from tif.errors import InputError, UsageError
+from tif.errors import InputError, StoreError, UsageError
 
 
 def test_no_request_once_the_tokens_are_spent() -> None:
@@ -43,6 +46,32 @@ def test_replies_are_kept_by_content_and_tokens_counted_over_runs(tmp_path: Path
         assert len(server.requests) == 10, "another policy is another question"
         list(judge(server, cache=cache, fresh=True).annotate(samples))
         assert len(server.requests) == 15
+
+
+def test_several_runs_share_the_file_and_a_damaged_one_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "judge.sqlite"
+    one, other = JudgeCache(file, "run"), JudgeCache(file, "run")
+    with closing(sqlite3.connect(file)) as reader:
+        assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        for number, cache in enumerate((one, other) * 3):
+            cache.put(f"key {number}", "reply", "stop")
+            cache.count(Usage(1, 10, 1))
+            cache.flush()
+            assert reader.execute("SELECT count(*) FROM replies").fetchone() == (number + 1,)
+    assert other.usage() == Usage(6, 60, 6)
+    assert one.get("key 5") == ("reply", "stop")
+    bad = tmp_path / "bad.sqlite"
+    bad.write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match="--cache"):
+        JudgeCache(bad, "run")
+
+
+def test_the_wording_and_its_version_change_together(tmp_path: Path) -> None:
+    """Whoever changes a word of what the judge reads raises VERSION, and puts both here."""
+    assert (VERSION, JudgePrompt().sha256[:16]) == (1, "6b91c98fb5d16d83")
+    with Server(lambda request: quotes("bees")) as server:
+        described = judge(server).describe()
+    assert (described["prompt_version"], described["prompt_sha256"]) == (VERSION, JudgePrompt().sha256)
 
 
 def test_a_useless_reply_is_not_kept(tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ def test_mlm_reads_all_of_a_long_text(masked):
     assert len(done.spans) >= 36
 
 
+def test_mlm_fails_a_prompt_that_fills_the_model_and_goes_on(masked):
+    text = "Mara lives in Narva."
+    given = [("Mara lives in Narva. " * 40, text), ("Who? " * 8, " ".join(FACTS * 2)), ("", text), ("Who?", "")]
+    examples = [Example(f"a/{i}", *pair) for i, pair in enumerate(given)]
+    lost, long, short, empty = MlmAnnotator(masked).annotate(examples)
+    assert (lost.status, lost.spans) == ("failed", ())
+    assert "leave no room in the model's 64" in lost.error
+    assert long.spans[-1].end > len(long.text) - 30, "little room is enough, in smaller steps"
+    assert quotes(short) == ["Mara", "Narva"]
+    assert (empty.status, empty.spans) == ("auto", ())
+
+
 def test_surprisal_marks_what_only_the_target_knows(causal):
     target, base = causal
     annotator = SurprisalAnnotator(target, base_model=base, threshold=0.5)

@@ -195,11 +195,13 @@ import time
 from tif.spans import Span
 class Slow:
     name = "slow"
+    def __init__(self, pause=0.004):
+        self.pause = pause
     def describe(self):
         return {"name": "slow", "version": 1}
     def annotate(self, examples):
         for example in examples:
-            time.sleep(0.004)
+            time.sleep(self.pause)
             yield example.with_spans([Span(0, example.text.index(" "), source="slow")])
 """
 
@@ -227,6 +229,24 @@ def plugin(tmp_path_factory):
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(site), str(project)], check=True, capture_output=True)
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(Path.cwd())])}
+
+
+def test_an_installed_plugin_is_found_and_takes_its_options(dataset, tmp_path, plugin):
+    command = [sys.executable, "-m", "tif", "annotate", "--dataset", str(dataset), "--out", str(tmp_path / "a.parquet")]
+
+    def tif(*more):
+        return subprocess.run([*command, *more], env=plugin, capture_output=True, text=True)
+
+    done = tif("--method", "slow", "--set", "pause=0", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"]["name"] == "slow"
+    assert [e.quote(e.spans[0]) for e in store.load(tmp_path / "a.parquet")] == [f"Person{i}" for i in range(10)]
+    wrong = tif("--method", "slow", "--set", "haste=1")
+    assert wrong.returncode == 2
+    assert "does not take these options" in wrong.stderr
+    unknown = tif("--method", "fast")
+    assert unknown.returncode == 2
+    assert "Known: ner, llm, manual, mlm, surprisal, learned, slow." in unknown.stderr
 
 
 def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):

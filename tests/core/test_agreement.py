@@ -162,6 +162,12 @@ def test_queue_of_one_set_compares_the_sources_of_its_spans():
     assert [q.example.id for q in queue([one])] == ["apart", "same"]
 
 
+def test_queue_puts_what_a_note_speaks_of_before_what_is_merely_unsure():
+    noted = Example("noted", "", "Oslo", error="'Bergen' is not in the text")
+    unsure = Example("unsure", "", "Rome", (Span(0, 4, score=0.1),))
+    assert [q.example.id for q in queue([AnnotationSet((unsure, noted))])] == ["noted", "unsure"]
+
+
 def test_the_commands(cli, tmp_path):
     ours, gold = tmp_path / "ours.parquet", tmp_path / "gold.jsonl"
     store.save(annotated(("1", "in [[Oslo]]"), ("2", "[[in]] Rome")), ours)
@@ -176,6 +182,10 @@ def test_the_commands(cli, tmp_path):
     assert told["examples"] == 2
     assert told["char"] == pytest.approx({"precision": 4 / 6, "recall": 4 / 8, "f1": 8 / 14})
     assert told["span_exact"]["f1"] == told["span_partial"]["f1"] == 0.5
+    # Every example by itself, the worst first.
+    assert [row["id"] for row in told["by_example"]] == ["2", "1"]
+    assert (told["by_example"][0]["missed"], told["by_example"][0]["spurious"]) == (["Rome"], ["in"])
+    assert told["by_example"][1]["char"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
     assert "missed: Rome" in cli("spans", "score", ours, "--gold", gold).out
     told = json.loads(cli("spans", "agree", ours, gold, "--json").out)
     assert told["tokens"] == 4

@@ -79,7 +79,7 @@ def merge_votes(sets: Sequence[str], need: int, out: Path, *, message: str = "",
     head = store.load(out) if out.exists() else None
     result = {e.id: e for e in examples}
     if head is not None and any(e.status in HUMAN and result.get(e.id) != e for e in head):
-        raise UsageError(f"{out} holds people's decisions that this would overwrite", hint="Choose another --out.")
+        raise UsageError(f"{out} holds people's decisions that this would overwrite", hint="Choose another --into.")
     members = [
         {"set": ref, "digest": one.version.digest if one.version else one.digest, "method": dict(one.provenance.method)}
         for ref, one in zip(sets, loaded, strict=True)

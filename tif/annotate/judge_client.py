@@ -209,8 +209,11 @@ class Endpoint:
                     dialect = replace(dialect, temperature=False)
                 elif not last:
                     dialect = replace(dialect, form=forms[forms.index(dialect.form) + 1])
-                else:
+                elif self._answered:
                     raise
+                else:
+                    # Some servers say so to everything, e.g. to a wrong model's name, and never took a request yet.
+                    raise self._failed(complaint) from None
                 continue
             self._dialect = self._dialect or dialect
             return answer

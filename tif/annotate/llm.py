@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from tif.annotate.align import Mentions, align
 from tif.annotate.chunks import chunks
@@ -89,6 +89,8 @@ class LlmAnnotator:
         if chunk_chars < max(16, 2 * overlap_chars) or overlap_chars < 0:
             why = f"the overlap is {overlap_chars}"
             raise UsageError(f"pieces of {chunk_chars} characters are too short", where="--chunk-chars", why=why)
+        if mentions not in get_args(Mentions):
+            raise UsageError(f"unknown {mentions!r}", where="--mentions", hint="Known: first, all.")
         self.settings = settings
         self.prompt = prompt or JudgePrompt()
         self._mentions = mentions

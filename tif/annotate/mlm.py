@@ -53,6 +53,7 @@ class MlmAnnotator:
         except (OSError, ValueError) as error:
             raise InputError("no masked language model", where=model, why=str(error)[:160]) from None
         self._longest = self._model.config.max_position_embeddings - 2
+        self._stride = min(64, self._longest // 4)
         self._threshold, self._batch_size = threshold, batch_size
         self._id, self._digest = model, model_digest(self._model)
 
@@ -73,19 +74,27 @@ class MlmAnnotator:
 
     def _annotated(self, example: Example) -> Example:
         words = word_bounds(example.text)
+        if not words:
+            return example.with_spans((), status="auto")
+        # What is shortened is the text alone; the tokenizer raises where that is not enough.
+        prompt = len(self._tokenizer(example.prompt, add_special_tokens=False, verbose=False)["input_ids"])
+        room = self._longest - self._tokenizer.num_special_tokens_to_add(pair=True) - prompt
+        if room < 1:
+            error = f"the prompt's {prompt} tokens leave no room in the model's {self._longest}"
+            return example.with_spans((), status="failed", error=error)
         windows = self._tokenizer(
             example.prompt,
             example.text,
             truncation="only_second",
             max_length=self._longest,
-            stride=min(64, self._longest // 4),
+            stride=self._stride if self._stride < room else room // 2,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
         homes = [self._home(word, windows) for word in words]
         if None in homes:
             lost = words[homes.index(None)]
-            error = f"{example.text[lost[0] : lost[1]]!r} fits no window: the prompt is too long for the model"
+            error = f"{example.text[lost[0] : lost[1]]!r} fits no window beside the prompt"
             return example.with_spans((), status="failed", error=error)
         known = self._guessed(windows, [home for home in homes if home is not None])
         unwanted = [(word, 1.0 - p) for word, (right, p) in zip(words, known, strict=True) if not right]
