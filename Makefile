@@ -41,7 +41,8 @@ bench: .venv/.ready
 	$(BIN)/python benchmarks/ner.py
 	$(BIN)/python benchmarks/judge.py
 
-# Unlearning on a real model, measured at the last step: hours on a CPU, and resumable. Prints what is missing.
+# Unlearning on a real model, measured at the last step: hours on a CPU, and resumable. Prints what is missing. Several
+# may run at once and share the work, with OMP_NUM_THREADS=1; TOFU_ARGS='--scale full --device cuda' is for a GPU.
 tofu: smollm2
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.tofu --model $(SMOLLM2) --data $(SHARED) \
 		--gold $(SHARED)/gold/tofu_forget05_gold.jsonl $(TOFU_ARGS)
