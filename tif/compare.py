@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tif.errors import InputError
-from tif.spans import AnnotationSet, Example, Span, tidy
+from tif.spans import UW, AnnotationSet, Example, Span, tidy
 
 Kind = Literal["added", "removed", "changed"]
 Side = Literal["ours", "theirs"]
@@ -73,6 +73,8 @@ class Merge:
     """Ids of the records that differ from `ours`."""
     conflicts: tuple[str, ...]
     """Ids of the records that both sides changed in ways that exclude each other."""
+    disputed: tuple[tuple[Example, Example], ...] = ()
+    """Those records, ours and theirs."""
 
 
 def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, prefer: Side | None = None) -> Merge:
@@ -86,7 +88,8 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
         InputError: for a record of `theirs` that `base` does not hold, or whose prompt or text is not the base's.
     """
     at_base, at_ours = base.by_id(), ours.by_id()
-    changed, conflicts = [], []
+    changed: list[str] = []
+    disputed: list[tuple[Example, Example]] = []
     for number, theirs_one in enumerate(theirs, start=1):
         base_one, ours_one = at_base.get(theirs_one.id), at_ours.get(theirs_one.id)
         where = f"record {number}"
@@ -105,12 +108,12 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
             raise InputError(f"{theirs_one.id!r} has another text in the head than in the base", where=where)
         merged_one, clash = _merge_one(base_one, ours_one, theirs_one, prefer)
         if clash:
-            conflicts.append(theirs_one.id)
+            disputed.append((ours_one, theirs_one))
         if merged_one != ours_one:
             changed.append(merged_one.id)
             at_ours[merged_one.id] = merged_one
     merged = replace(ours, examples=tuple(at_ours.values()))
-    return Merge(merged, tuple(changed), tuple(conflicts))
+    return Merge(merged, tuple(changed), tuple(e.id for e, _ in disputed), tuple(disputed))
 
 
 def first_difference(a: str, b: str) -> str:
@@ -126,6 +129,14 @@ def lines(changes: Iterable[RecordDiff]) -> Iterator[str]:
         yield f"{change.id}  {change.kind}{status}{'  text changed' if change.text_changed else ''}"
         for mark, what in _marks(change):
             yield f"  {mark} {what}"
+
+
+def conflict_lines(outcome: Merge) -> Iterator[str]:
+    """A merge's conflicts for a person: for each record what either side says."""
+    for ours, theirs in outcome.disputed:
+        yield f"{ours.id}  conflict"
+        for side, one in (("ours", ours), ("theirs", theirs)):
+            yield f"  {side:<7}{one.status:<10}{_said(one)}"
 
 
 def markdown(changes: Iterable[RecordDiff]) -> Iterator[str]:
@@ -168,11 +179,18 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     if not clash:
         kept = [s for k, s in base_spans.items() if k in our_spans and k in their_spans]
         united = tidy(ours.text, [*kept, *ours_new, *theirs_new])
-        return replace(ours, spans=united, status=statuses.pop() if statuses else ours.status), False
+        status = statuses.pop() if statuses else ours.status
+        # A note is about the status that it came with: a settled conflict must not go on telling of the other side.
+        error = ours.error if status == ours.status else theirs.error
+        return replace(ours, spans=united, status=status, error=error), False
     if prefer is not None:
         return (ours if prefer == "ours" else theirs), True
-    said = ", ".join(f"{s.start}-{s.end} {theirs.quote(s)!r}" for s in theirs.spans) or "no spans"
-    return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {said}"), True
+    return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {_said(theirs)}"), True
+
+
+def _said(example: Example) -> str:
+    said = (f"{s.start}-{s.end}{'' if s.label == UW else f' {s.label}'} {example.quote(s)!r}" for s in example.spans)
+    return ", ".join(said) or "no spans"
 
 
 def _judgement(example: Example) -> tuple[frozenset[tuple[int, int, str]], str]:
@@ -216,4 +234,4 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
     )
 
 
-__all__ = ["Merge", "RecordDiff", "diff", "first_difference", "lines", "markdown", "merge"]
+__all__ = ["Merge", "RecordDiff", "conflict_lines", "diff", "first_difference", "lines", "markdown", "merge"]

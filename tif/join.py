@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import rows, sources, store
+from tif import metadata, rows, sources, store
 from tif.errors import InputError, StoreError, UsageError
 from tif.sources import Source
 from tif.spans import AnnotationSet, sha256
@@ -37,9 +37,9 @@ def strip(ref: str, out: Path) -> None:
     table = rows.table(annotations)
     hashes = pa.array([sha256(e.prompt) for e in annotations], pa.string())
     table = table.drop_columns(list(_LEFT_OUT)).append_column(_PROMPT_HASH, hashes)
-    meta = json.dumps({**store.metadata(annotations), "spans_only": True}, ensure_ascii=False)
+    meta = json.dumps({**metadata.of(annotations), "spans_only": True}, ensure_ascii=False)
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({store.META_KEY: meta}), sink, compression="zstd")
+    pq.write_table(table.replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
     store.atomic_write(out, sink.getvalue())
 
 
@@ -67,7 +67,7 @@ def join(path: Path, source: Source) -> AnnotationSet:
         if found or example is None:
             raise found[0].within(str(path))
         full.append(example)
-    version, provenance = store.parse_metadata(raw, path)
+    version, provenance = metadata.parse(raw, path)
     joined = AnnotationSet(tuple(full), provenance, version)
     if joined.digest != version.digest:
         raise StoreError("is not the set that its metadata describes", where=str(path), why="the digests differ")
@@ -88,7 +88,7 @@ def load(ref: str | Path, *, data_dir: str | Path | None = None, dataset: str | 
     path, version = store.resolve(ref)
     if not is_stripped(path):
         return store.load(ref)
-    spec = dataset or sources.spec_of(store.parse_metadata(_read(path)[0], path)[1].dataset)
+    spec = dataset or sources.spec_of(metadata.parse(_read(path)[0], path)[1].dataset)
     if spec is None:
         hint = f"`tif spans join {path} --dataset SRC --out FULL.parquet` says where they are."
         raise StoreError("holds spans without their texts", where=str(path), hint=hint)
@@ -123,7 +123,7 @@ def _read(path: Path) -> tuple[bytes, pa.Table]:
     try:
         with pq.ParquetFile(path) as file:  # opened once, like `store` does: a save may swap the file at any time
             table = file.read()
-        raw = (table.schema.metadata or {})[store.META_KEY]
+        raw = (table.schema.metadata or {})[metadata.KEY]
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise StoreError("cannot be read", where=str(path), why=str(error)[:160]) from None
     wanted = {_PROMPT_HASH, *rows.SCHEMA.names} - set(_LEFT_OUT)

@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,14 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from tif import __version__, rows
+from tif import metadata, rows
 from tif.console import warn
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.spans import AnnotationSet, Provenance, Version
-
-SCHEMA_VERSION: Final = 1
-META_KEY: Final = b"tif"
-"""Key of the JSON in the parquet file's own key-value metadata."""
 
 _LOCK_SECONDS = 60.0
 _VERSION_FILE = re.compile(r"^(\d{4,})-([0-9a-f]{12})\.parquet$")
@@ -64,13 +60,13 @@ def resolve(ref: str | Path) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def versions(path: str | Path) -> list[Version]:
-    """All versions of the set, oldest first.
+def versions(ref: str | Path) -> list[Version]:
+    """All versions of the set, oldest first; of `path@3` those up to the one that it names.
 
     Raises:
-        StoreError: if there is no such set or a version's metadata cannot be read.
+        StoreError: if there is no such set or version, or a version's metadata cannot be read.
     """
-    path = Path(path)
+    path, named = resolve(ref)
     head = _version_of(path)
     found = {head.number: head}
     for number, file in _version_files(path):
@@ -78,7 +74,8 @@ def versions(path: str | Path) -> list[Version]:
             version = _version_of(file)
             if not _unfinished(version, head):
                 found[number] = version
-    return [found[number] for number in sorted(found)]
+    last = max(found) if named is None else _version_of(_version_file(path, named)).number
+    return [found[number] for number in sorted(found) if number <= last]
 
 
 def head_version(path: str | Path) -> Version | None:
@@ -165,26 +162,10 @@ def restore(ref: str, *, message: str = "", author: str = "") -> AnnotationSet:
         try:
             head = _read(path).version
         except StoreError as error:
-            aside = path.with_name(f"{path.stem}.damaged-{_now().replace(':', '')}")
+            aside = path.with_name(f"{path.stem}.damaged-{_now().replace(':', '')}.parquet")
             path.rename(aside)
-            warn(f"{error.what}: the damaged head is kept as {aside}")
+            warn(f"{error.what}: the damaged head is kept as {aside}, whose edits `tif spans import` can bring in")
     return save(old, path, message=message, author=author, base=head.digest if head else None)
-
-
-def metadata(annotations: AnnotationSet) -> dict[str, Any]:
-    """What the parquet file and its sidecar say of a saved set."""
-    assert annotations.version is not None
-    version = asdict(annotations.version)
-    return {
-        "schema": SCHEMA_VERSION,
-        "version": version.pop("number"),
-        **version,
-        "offset_unit": "codepoint",
-        "dataset": dict(annotations.provenance.dataset),
-        "method": dict(annotations.provenance.method),
-        "counts": annotations.counts(),
-        "tif": __version__,
-    }
 
 
 # --- how ---------------------------------------------------------------------------------------------------------
@@ -192,10 +173,10 @@ def metadata(annotations: AnnotationSet) -> dict[str, Any]:
 
 def _write(annotations: AnnotationSet, path: Path) -> None:
     assert annotations.version is not None
-    meta = metadata(annotations)
+    meta = metadata.of(annotations)
     blob = json.dumps(meta, ensure_ascii=False, allow_nan=False)
     sink = pa.BufferOutputStream()
-    schema = rows.SCHEMA.with_metadata({META_KEY: blob})
+    schema = rows.SCHEMA.with_metadata({metadata.KEY: blob})
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in rows.batches(annotations):
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
@@ -203,12 +184,7 @@ def _write(annotations: AnnotationSet, path: Path) -> None:
     name = f"{annotations.version.number:04d}-{annotations.version.digest[:12]}.parquet"
     atomic_write(folder(path) / name, data)
     atomic_write(path, data)
-    atomic_write(sidecar(path), json.dumps(meta, ensure_ascii=False, indent=2).encode())
-
-
-def sidecar(path: Path) -> Path:
-    """The file that repeats a head's provenance."""
-    return path.with_name(path.name + ".meta.json")
+    atomic_write(metadata.sidecar(path), json.dumps(meta, ensure_ascii=False, indent=2).encode())
 
 
 def atomic_write(path: Path, data: bytes | pa.Buffer) -> None:
@@ -291,7 +267,7 @@ def _unfinished(version: Version, head: Version) -> bool:
 
 def _version_of(path: Path) -> Version:
     try:
-        raw = (pq.read_schema(path).metadata or {}).get(META_KEY)
+        raw = (pq.read_schema(path).metadata or {}).get(metadata.KEY)
     except FileNotFoundError:
         raise StoreError("no such annotation set", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -300,35 +276,14 @@ def _version_of(path: Path) -> Version:
         version = _read(path).version
         assert version is not None
         return version
-    return parse_metadata(raw, path)[0]
+    return _parsed(raw, path, path)[0]
 
 
-def parse_metadata(raw: bytes, path: Path) -> tuple[Version, Provenance]:
-    """Version and provenance out of the JSON that `metadata` made.
-
-    Raises:
-        StoreError: if it is damaged, or of another schema version.
-    """
+def _parsed(raw: bytes, where: Path, path: Path) -> tuple[Version, Provenance]:
     try:
-        meta = json.loads(raw)
-        if not isinstance(meta, dict):
-            raise ValueError("not an object")
-        if meta.get("schema") != SCHEMA_VERSION:
-            raise StoreError(
-                f"has schema version {meta.get('schema')!r}; this tif reads {SCHEMA_VERSION}",
-                where=str(path),
-                hint="Install the tif that wrote it, or newer.",
-            )
-        number, digest, parent = meta["version"], meta["digest"], meta["parent"]
-        if type(number) is not int or number < 1 or not re.fullmatch("[0-9a-f]{64}", digest):
-            raise ValueError(f"version {number!r}, digest {str(digest)[:20]!r}")
-        if parent is not None and not re.fullmatch("[0-9a-f]{64}", parent):
-            raise ValueError(f"parent {str(parent)[:20]!r}")
-        version = Version(number, digest, parent, str(meta["created"]), str(meta["message"]), str(meta["author"]))
-        return version, Provenance(dict(meta["dataset"]), dict(meta["method"]))
-    except (ValueError, KeyError, TypeError) as error:
-        why = f"{type(error).__name__}: {error}"
-        raise StoreError("its tif metadata cannot be read", where=str(path), why=why, hint=_mend(path)) from None
+        return metadata.parse(raw, where)
+    except StoreError as error:
+        raise StoreError(error.what, where=error.where, why=error.why, hint=error.hint or _mend(path)) from None
 
 
 @contextmanager
@@ -342,7 +297,7 @@ def _opened(path: Path) -> Iterator[tuple[Iterator[pa.RecordBatch], bytes | None
         raise _no_parquet(path, error) from None
     with file:
         _check_columns(path, file.schema_arrow.names)
-        yield _batches(path, file), (file.schema_arrow.metadata or {}).get(META_KEY)
+        yield _batches(path, file), (file.schema_arrow.metadata or {}).get(metadata.KEY)
 
 
 def _batches(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
@@ -375,7 +330,7 @@ def _read(path: Path) -> AnnotationSet:
             "a column has the wrong type", where=str(path), why=str(error)[:200], hint=_mend(path)
         ) from None
     if raw is not None:
-        version, provenance = parse_metadata(raw, path)
+        version, provenance = _parsed(raw, path, path)
         if version.digest != found.digest:
             raise StoreError(
                 "content does not match its digest",
@@ -390,16 +345,16 @@ def _read(path: Path) -> AnnotationSet:
 
 def _from_sidecar(found: AnnotationSet, path: Path) -> AnnotationSet:
     """A file whose metadata another tool dropped is taken only if the sidecar vouches for its content."""
-    beside = sidecar(path)
+    beside = metadata.sidecar(path)
     if not beside.exists():
         raise StoreError("carries no tif metadata, and no sidecar lies beside it", where=str(path), hint=_mend(path))
-    version, provenance = parse_metadata(beside.read_bytes(), beside)
+    version, provenance = _parsed(beside.read_bytes(), beside, path)
     if version.digest != found.digest:
         raise StoreError(
             "carries no tif metadata, and its sidecar is of other content",
             where=str(path),
             why="another tool rewrote it",
-            hint=_mend(path),
+            hint=f"{_mend(path)} This file is kept beside it, so that `tif spans import` can bring its edits in.",
         )
     warn(f"{path}: another tool dropped its metadata; taken from {beside.name}, which matches")
     return replace(found, provenance=provenance, version=version)
@@ -434,18 +389,13 @@ def _now() -> str:
 
 
 __all__ = [
-    "META_KEY",
-    "SCHEMA_VERSION",
     "atomic_write",
     "folder",
     "head_version",
     "load",
-    "metadata",
-    "parse_metadata",
     "read_rows",
     "resolve",
     "restore",
     "save",
-    "sidecar",
     "versions",
 ]

@@ -147,6 +147,8 @@ def test_what_two_people_changed_in_one_record_is_settled_or_left(cli, path, tmp
         store.save(one.replaced([one.examples[0].with_spans(spans, status="corrected")]), set_)
     merged = cli("spans", "merge", copy, "--into", path, "--base", f"{path}@1", *([side] if side else []))
     assert merged.code == code, merged.err
+    assert merged.out.splitlines()[0] == "p/0  conflict"
+    assert "'a florist'" in merged.out.splitlines()[2]
     record = store.load(path).examples[0]
     assert [record.quote(span) for span in record.spans] == [left]
     assert record.status == ("corrected" if side else "conflict")

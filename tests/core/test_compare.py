@@ -80,6 +80,20 @@ def test_merge_unites_changes_to_different_words():
     assert outcome.conflicts == ()
 
 
+def test_merge_of_a_settled_conflict_drops_its_note():
+    disputed = replace(one(FLORIST).examples[0], status="conflict", error="theirs (auto): no spans")
+    base, ours, theirs = (
+        AnnotationSet((example,))
+        for example in (
+            disputed,
+            replace(disputed, spans=(FATHER, FLORIST)),
+            replace(disputed, spans=(FLORIST, GENT), status="corrected", error=None),
+        )
+    )
+    (merged,) = compare.merge(base, ours, theirs).merged
+    assert (merged.spans, merged.status, merged.error) == ((FATHER, FLORIST, GENT), "corrected", None)
+
+
 @pytest.mark.parametrize(("prefer", "spans"), [("ours", (GENT,)), ("theirs", (IN_GENT,))])
 def test_merge_decides_a_conflict_when_told(prefer, spans):
     outcome = compare.merge(one(), one(GENT), one(IN_GENT), prefer=prefer)
@@ -91,6 +105,17 @@ def test_merge_leaves_a_conflict_with_theirs_told():
     (merged,) = compare.merge(one(), one(GENT), one(IN_GENT)).merged
     assert (merged.status, merged.spans) == ("conflict", (GENT,))
     assert "25-32 'in Gent'" in merged.error
+
+
+@pytest.mark.parametrize("prefer", [None, "ours", "theirs"])
+def test_a_conflict_is_told_with_what_either_side_says(prefer):
+    job = replace(FLORIST, label="UW:JOB")
+    outcome = compare.merge(one(), one(job, GENT), one(IN_GENT, status="corrected"), prefer=prefer)
+    assert list(compare.conflict_lines(outcome)) == [
+        "a  conflict",
+        "  ours   auto      17-24 UW:JOB 'florist', 28-32 'Gent'",
+        "  theirs corrected 25-32 'in Gent'",
+    ]
 
 
 def test_merge_refuses_a_changed_text_and_says_where():

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.core.strategies import sets
-from tif import store
+from tif import metadata, store
 from tif.errors import StaleHeadError, StoreError, UsageError
 from tif.spans import AnnotationSet, Example, Provenance, Span
 
@@ -56,6 +56,7 @@ def test_versions_are_named_by_number_and_by_digest(tmp_path):
     two = store.save(edit(one, "accepted"), path, message="second", author="bo")
     assert [(v.number, v.message, v.author) for v in store.versions(path)] == [(1, "first", "ada"), (2, "second", "bo")]
     assert two.version.parent == one.version.digest
+    assert [v.number for v in store.versions(f"{path}@1")] == [1]
     assert store.load(f"{path}@1").examples == one.examples
     assert store.load(f"{path}@{one.version.digest[:9]}").examples == one.examples
     assert store.load(path).examples == two.examples
@@ -104,7 +105,7 @@ def test_metadata_that_pandas_drops_comes_back_from_the_sidecar(tmp_path, capfd)
     saved = store.save(people(), path)
     table = pq.read_table(path)
     pq.write_table(pa.Table.from_pylist(table.to_pylist()), path)
-    assert (pq.read_schema(path).metadata or {}).get(store.META_KEY) is None
+    assert (pq.read_schema(path).metadata or {}).get(metadata.KEY) is None
     loaded = store.load(path)
     assert loaded.version == saved.version
     assert "dropped its metadata" in capfd.readouterr().err
@@ -116,6 +117,40 @@ def test_a_real_pandas_round_trip_is_recovered_too(tmp_path):
     saved = store.save(people(), path)
     pd.read_parquet(path).to_parquet(path)
     assert store.load(path).examples == saved.examples
+
+
+def test_a_real_round_trip_through_datasets_is_recovered_or_refused(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets")
+    path = tmp_path / "a.parquet"
+    saved = store.save(people(), path)
+    theirs = datasets.Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))
+    theirs.to_parquet(str(path))
+    assert metadata.KEY not in pq.read_schema(path).metadata
+    assert store.load(path) == saved
+    assert "dropped its metadata" in capfd.readouterr().err
+    theirs.map(lambda row: {**row, "spans": []}).to_parquet(str(path))
+    with pytest.raises(StoreError, match=r"sidecar is of other content .*tif spans restore"):
+        store.load(path)
+    metadata.sidecar(path).unlink()
+    with pytest.raises(StoreError, match="no sidecar lies beside it"):
+        store.load(path)
+
+
+def test_what_pandas_edited_is_kept_aside_and_can_be_imported(tmp_path, cli):
+    pd = pytest.importorskip("pandas")
+    path = tmp_path / "a.parquet"
+    store.save(people(), path)
+    frame = pd.read_parquet(path)
+    frame.at[1, "spans"] = []
+    frame.to_parquet(path)
+    refused = cli("spans", "show", path)
+    assert refused.code == 1
+    assert f"tif spans restore {path}@1" in refused.err
+    assert cli("spans", "restore", f"{path}@1").code == 0
+    (aside,) = tmp_path.glob("a.damaged-*.parquet")
+    assert cli("spans", "import", aside, "--into", path, "--author", "ada").code == 0
+    assert [(len(e.spans), e.status) for e in store.load(path)] == [(1, "auto"), (0, "corrected"), (1, "auto")]
 
 
 def test_edits_by_another_tool_are_noticed_and_never_buried(tmp_path):
@@ -154,7 +189,7 @@ def test_file_metadata_says_where_it_is_from(tmp_path):
     path = tmp_path / "a.parquet"
     store.save(people(), path, message="hello")
     meta = json.loads(pq.read_schema(path).metadata[b"tif"])
-    assert meta == json.loads(store.sidecar(path).read_text())
+    assert meta == json.loads(metadata.sidecar(path).read_text())
     assert meta["offset_unit"] == "codepoint"
     assert meta["counts"] == {"examples": 3, "spans": 3, "without_spans": 0, "auto": 3}
     assert meta["dataset"] == {"id": "test"}

@@ -29,7 +29,7 @@ def chromium():
 @pytest.fixture
 def context(chromium):
     context = chromium.new_context(viewport={"width": 1000, "height": 700})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 

@@ -36,7 +36,7 @@ def until_marked(page, wanted):
 
 def stop(process):
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told
     return told
 

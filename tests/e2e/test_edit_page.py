@@ -12,6 +12,7 @@ from tests.e2e.page import go_to, marked, open_page, plain, span, stop, until_ma
 from tif import store
 from tif.annotate.correct.edits import bounds
 from tif.annotate.correct.tokens import words
+from tif.annotate.formats import inline
 from tif.spans import AnnotationSet, Example, Span, tidy
 
 pytestmark = pytest.mark.real
@@ -22,23 +23,24 @@ ROOT = Path(__file__).parents[2]
 # --- twenty of the demo's examples ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def demo(tmp_path):
-    """Gold examples, and a set in which words with a capital or a digit are marked, as a poor machine would."""
+def rough_demo(every=1):
+    """Gold examples, and the same with each word marked that has a capital or a digit, as a poor machine would."""
     gold, rough = [], []
-    for line in (ROOT / "tif/data/demo.jsonl").read_text(encoding="utf-8").splitlines()[::3]:
+    for line in (ROOT / "tif/data/demo.jsonl").read_text(encoding="utf-8").splitlines()[::every]:
         row = json.loads(line)
         spans = tuple(Span(s["start"], s["end"]) for s in row["spans"])
-        cut = words(row["text"])
-        # A span that ends inside a word takes a key more; such are tested by themselves.
-        if all(any(w[0] == s.start for w in cut) and any(w[1] == s.end for w in cut) for s in spans):
-            gold.append(Example(row["id"], row["prompt"], row["text"], spans))
-    del gold[20:]
+        gold.append(Example(row["id"], row["prompt"], row["text"], spans))
     for example in gold:
         found = [
             Span(*w, "UW", "capitals") for w in words(example.text)[1:] if re.match(r"[^\Wa-z_]", example.text[w[0]])
         ]
         rough.append(replace(example, spans=tidy(example.text, found)))
+    return gold, rough
+
+
+@pytest.fixture
+def demo(tmp_path):
+    gold, rough = (some[:20] for some in rough_demo(every=3))
     path = tmp_path / "demo.parquet"
     store.save(AnnotationSet(tuple(rough)), path)
     return gold, rough, path
@@ -54,14 +56,14 @@ def ranges(example):
 
 
 class Keyboard:
-    """Hands that know what is right, and count their keystrokes."""
+    """Hands that know what is right, and count their keystrokes; `strike` is what a key does."""
 
-    def __init__(self, page):
-        self.page, self.pressed, self.at = page, 0, 0
+    def __init__(self, strike):
+        self.strike, self.pressed, self.at = strike, 0, 0
 
     def press(self, key, times=1):
         for _ in range(times):
-            self.page.keyboard.press(key)
+            self.strike(key)
         self.pressed += times
 
     def move(self, to):
@@ -104,21 +106,45 @@ def test_twenty_examples_with_the_keyboard_alone(demo, serve, context):
     gold, rough, path = demo
     process, address = serve(path)
     page = open_page(context, address)
-    counts = []
     for number, (wanted, before) in enumerate(zip(gold, rough, strict=True), start=1):
         assert page.inner_text("#id") == wanted.id
-        hands = Keyboard(page)
-        hands.correct(ranges(before), ranges(wanted))
-        counts.append(hands.pressed)
+        Keyboard(page.keyboard.press).correct(ranges(before), ranges(wanted))
         page.wait_for_function("n => document.querySelector('#progress').textContent.startsWith(n + ' of')", arg=number)
         if number < len(gold):
             page.wait_for_function("id => document.querySelector('#id').textContent === id", arg=gold[number].id)
     assert page.faults == []
     stop(process)
     check_all_corrected(gold, rough, path)
-    corrected = [n for n, a, b in zip(counts, gold, rough, strict=True) if bounds(a) != bounds(b)]
-    print(f"keystrokes per corrected example: median {statistics.median(corrected)} of {sorted(corrected)}")
-    assert len(corrected) > 10
+
+
+def test_the_walk_through_of_the_docs(tmp_path, serve, context):
+    told = (ROOT / "docs/editing.md").read_text(encoding="utf-8").split("## A walk-through")[1]
+    marks, keys = re.findall(r"^    (.+)$", told, re.MULTILINE)[:2]
+    text, spans = inline.parse(marks)
+    gold, rough = ({e.text: e for e in some} for some in rough_demo())
+    assert bounds(rough[text]) == bounds(replace(rough[text], spans=tuple(spans)))
+    path = tmp_path / "one.parquet"
+    store.save(AnnotationSet((rough[text],)), path)
+    process, address = serve(path)
+    page = open_page(context, address)
+    for key in keys.split():
+        page.keyboard.press(key)
+    page.wait_for_function("() => document.querySelector('#progress').textContent.startsWith('1 of')")
+    stop(process)
+    assert bounds(store.load(path).examples[0]) == bounds(gold[text])
+
+
+def test_the_demo_set_takes_as_many_keys_as_the_docs_say():
+    """By the same hands, whose keys the test above strikes in a browser."""
+    counts = []
+    for wanted, before in zip(*rough_demo(), strict=True):
+        hands = Keyboard(lambda _: None)
+        hands.correct(ranges(before), ranges(wanted))
+        if bounds(before) != bounds(wanted):
+            counts.append(hands.pressed)
+    told = f"{len(counts)} examples took a median of {statistics.median(counts):g} keystrokes"
+    print(told)
+    assert told in " ".join((ROOT / "docs/editing.md").read_text(encoding="utf-8").split())
 
 
 def test_twenty_examples_with_the_mouse_alone(demo, serve, context):
@@ -190,6 +216,8 @@ def test_deciding_and_finishing_with_the_keyboard_alone(tmp_path, serve, context
         page.goto(f"{address.split('?')[0]}?queue={name}")
         page.wait_for_function("name => document.querySelector('#queue').value === name", arg=name)
         page.wait_for_function("id => document.querySelector('#id').textContent === id", arg=wanted)
+        assert page.is_visible("#text") == bool(wanted)
+        assert page.is_visible("#notice") == (not wanted)
     assert page.faults == []
 
 
@@ -218,6 +246,30 @@ def test_two_tabs_conflict_and_nothing_is_lost(tmp_path, serve, context, choice,
     stop(process)
     now = store.load(path).examples[0]
     assert [now.quote(s) for s in now.spans] == wanted
+
+
+def test_a_conflict_at_the_end_of_a_long_text_is_shown_and_framed(tmp_path, serve, context):
+    long = "Oda Lindqvist keeps bees near the customs house. " * 300 + "She left for Skagen."
+    process, address = serve(plain(tmp_path, long))
+    one, two = open_page(context, address), open_page(context, address)
+    for page, back in ((one, 1), (two, 2)):
+        page.keyboard.press("End")
+        for _ in range(back):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("Enter")
+        if page is one:
+            until_marked(one, ["Skagen"])
+    two.wait_for_selector("#conflict[open]")
+    for side in ("mine", "theirs"):
+        assert two.locator(f"#{side} .differs").all_inner_texts() == ["for", "Skagen"]
+        assert two.inner_text(f"#{side}-status") == "auto"
+    assert [two.inner_text(f"#{name} .span") for name in ("mine", "theirs")] == ["for", "Skagen"]
+    shown = "n => { const a = n.getBoundingClientRect(), b = n.parentElement.getBoundingClientRect();"
+    shown += " return a.top >= b.top && a.bottom <= b.bottom; }"
+    assert two.locator("#mine .span").evaluate(shown), "without scrolling"
+    two.click("#conflict [value=merge]")
+    until_marked(two, ["for", "Skagen"])
+    stop(process)
 
 
 def test_kill_9_in_the_middle_and_go_on(tmp_path, serve, context):
@@ -322,7 +374,11 @@ def test_a_long_text_is_windowed_and_a_large_set_opens(tmp_path, serve, context)
     process, address = serve(path)
     page = open_page(context, address)
     assert page.locator("#text .word").count() == 2000
+    tools = page.locator("[data-do=accept]").bounding_box()
+    assert tools["y"] + tools["height"] <= 700, "the tools are in sight under a text of many screens"
     page.keyboard.press("End")
+    cursor, dock = page.locator("#text .cursor").bounding_box(), page.locator(".dock").bounding_box()
+    assert cursor["y"] + cursor["height"] <= dock["y"], "and do not hide the cursor"
     page.keyboard.press("Enter")
     until_marked(page, [long[slice(*words(long)[-1])]])
     assert page.locator("#text .word").count() == 2000

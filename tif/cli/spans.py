@@ -12,7 +12,7 @@ from tif.console import emit, emit_json, say, stdout
 from tif.errors import PartialError, UsageError
 
 if TYPE_CHECKING:
-    from tif.compare import Side
+    from tif.compare import Merge, Side
     from tif.spans import AnnotationSet
 
 spans = typer.Typer(no_args_is_help=True, help="Look at, compare and correct annotation sets.")
@@ -97,13 +97,13 @@ def check(
 
 
 @spans.command()
-def log(path: Annotated[Path, typer.Argument(metavar="SET")], json_: Json = False) -> None:
-    """List the versions of a set, oldest first."""
+def log(ref: SetArg, json_: Json = False) -> None:
+    """List the versions of a set, oldest first; of SET@N those up to N."""
     from dataclasses import asdict
 
     from tif import store
 
-    versions = store.versions(path)
+    versions = store.versions(ref)
     if json_:
         emit_json([{"version": v.number, **{k: x for k, x in asdict(v).items() if k != "number"}} for v in versions])
         return
@@ -170,6 +170,7 @@ def export(
 
     Example: tif spans export annotations/tofu10.parquet --format tif --out fix.jsonl
     """
+    from tif import store
     from tif.annotate import exchange
 
     if spans_only:
@@ -184,7 +185,7 @@ def export(
     for line in exchange.export(ref, format_, out):
         emit(line)
     if out is not None:
-        say(f"wrote {out}; when edited: tif spans import {out} --into {ref.partition('@')[0]}")
+        say(f"wrote {out}; when edited: tif spans import {out} --into {store.resolve(ref)[0]}")
 
 
 @spans.command()
@@ -242,8 +243,7 @@ def import_(
             }
         )
     else:
-        _saved(str(into), outcome.merged)
-        say(f"{len(outcome.changed)} records changed, {len(outcome.conflicts)} conflicts")
+        _merged(str(into), outcome)
     _complain_of(outcome.conflicts, decided=ours or theirs)
 
 
@@ -282,8 +282,7 @@ def merge(
     outcome = exchange.merge_sets(
         sets[0], into, base, prefer=_side(ours, theirs), message=message, author=_author(author)
     )
-    _saved(str(into), outcome.merged)
-    say(f"{len(outcome.changed)} records changed, {len(outcome.conflicts)} conflicts")
+    _merged(str(into), outcome)
     _complain_of(outcome.conflicts, decided=ours or theirs)
 
 
@@ -301,6 +300,15 @@ def _saved(path: str, annotations: AnnotationSet) -> None:
     version = annotations.version
     assert version is not None
     say(f"{path} is version {version.number}, {version.digest[:12]}")
+
+
+def _merged(path: str, outcome: Merge) -> None:
+    from tif import compare
+
+    for line in compare.conflict_lines(outcome):
+        emit(line)
+    _saved(path, outcome.merged)
+    say(f"{len(outcome.changed)} records changed, {len(outcome.conflicts)} conflicts")
 
 
 def _complain_of(conflicts: tuple[str, ...], *, decided: bool) -> None:

@@ -5,7 +5,7 @@ import { listen, under } from "./mouse.js";
 import { $, address, first, last, now, opened, queue, remember, say } from "./page.js";
 import { drawLabels, drawProgress, show } from "./show.js";
 import { ask, notice, state } from "./talk.js";
-import { WINDOW, before, draw, element, looks, said, spansAt, wordAt, words } from "./text.js";
+import { before, differing, draw, element, looks, said, spansAt, windowAround, wordAt, words } from "./text.js";
 import { showTokens } from "./tokens.js";
 
 // --- ops ---------------------------------------------------------------------------------------------------------
@@ -27,14 +27,28 @@ async function settle(both, seen, op) {
   const id = now.record.id;
   for (;;) {
     state("failed", "Conflict");
-    for (const name of ["mine", "theirs", "merged"]) {
-      draw($(name), both[name], [0, Math.min(words(both[name]), WINDOW)], false);
-    }
-    const choice = await opened($("conflict"));
+    const closed = opened($("conflict"));
+    drawSides(both);
+    const choice = await closed;
     const told = choice && (await ask("/api/settle", { id, rev: both.theirs.rev, seen, op, choice }));
     if (told && !told.conflict) return take(told);
     if (told) both = told.conflict;
   }
+}
+
+function drawSides(both) {
+  const framed = { mine: differing(both.mine, both.theirs), theirs: differing(both.theirs, both.mine), merged: [] };
+  // A long text is shown where the two first differ.
+  const [side] = ["mine", "theirs"].filter((name) => framed[name].length);
+  const place = side ? before(both[side], framed[side][0]) : 0;
+  for (const [name, differ] of Object.entries(framed)) {
+    const at = wordAt(both[name], place);
+    const nodes = draw($(name), both[name], windowAround(both[name], at, [0, 0]), false);
+    for (const i of differ) nodes.get(i)?.classList.add("differs");
+    $(`${name}-status`).textContent = both[name].status;
+    nodes.get(at)?.scrollIntoView({ block: "nearest" });
+  }
+  $("differing").hidden = !side;
 }
 
 function spanOp(op, more = {}) {
@@ -133,8 +147,9 @@ async function load(id) {
 function none() {
   now.record = null;
   for (const id of ["prompt", "text", "id", "status", "place", "legend", "gone", "error"]) $(id).replaceChildren();
+  document.querySelector("main").hidden = $("where").hidden = true;
   showTokens();
-  notice(`Nothing is left in the queue “${now.start.queue}”.`);
+  notice(`Nothing is left in the queue “${now.start.queue}”. Choose another above, or finish.`);
 }
 
 async function go(by) {
@@ -197,11 +212,13 @@ $("finish").addEventListener("click", () => queue(async () => {
   if ((await opened($("finishing"))) !== "save") return;
   const told = await ask("/api/finish", { message: $("message").value, author: $("author").value });
   $("message").value = "";
+  const same = told.version === now.start.version;
   now.start.version = told.version;
   drawProgress(told.progress);
   if (now.record) take(await ask(`/api/record?id=${encodeURIComponent(now.record.id)}`));
   const conflicts = told.conflicts.length ? ` ${told.conflicts.length} records conflict: see the queue “conflict”.` : "";
-  notice(`Saved as version ${told.version}. You may close this page and stop the server, or go on.${conflicts}`);
+  const done = same ? `Nothing has changed: version ${told.version} stays.` : `Saved as version ${told.version}.`;
+  notice(`${done} You may close this page and stop the server, or go on.${conflicts}`);
 }));
 
 addEventListener("beforeunload", (event) => {

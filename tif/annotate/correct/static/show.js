@@ -4,6 +4,16 @@ import { $, first, last, now } from "./page.js";
 import { draw, element, looks, windowAround, words } from "./text.js";
 import { showTokens } from "./tokens.js";
 
+// What a status means, for whoever points at it.
+const STATUSES = {
+  auto: "set by a machine; nobody has looked yet",
+  accepted: "somebody has looked, and it was right",
+  corrected: "somebody has looked, and changed it",
+  rejected: "not to be unlearned",
+  conflict: "two people changed it in ways that exclude each other",
+  failed: "the annotator failed here",
+};
+
 export function show(anew = false) {
   const wanted = windowAround(now.record, now.cursor, now.shown);
   const hadFocus = $("text").contains(document.activeElement) || document.activeElement === document.body;
@@ -32,20 +42,24 @@ export function show(anew = false) {
 
 function drawAround() {
   $("text").classList.remove("loading");
+  document.querySelector("main").hidden = $("where").hidden = false;
   const place = now.ids.indexOf(now.record.id) + 1;
   $("place").textContent = `${place} of ${now.ids.length}`;
   $("id").textContent = now.record.id;
   $("status").textContent = now.record.status;
   $("status").dataset.status = now.record.status;
+  $("status").title = STATUSES[now.record.status] ?? "";
   $("flagged").hidden = !now.record.flagged;
   $("prompt").textContent = now.record.prompt;
   $("prompt").parentElement.hidden = !now.record.prompt;
-  $("error").textContent = now.record.error ? `Note: ${now.record.error}` : "";
+  const disputed = now.record.status === "conflict" ? "two people changed this record; mark what is right, and accept. " : "";
+  $("error").textContent = now.record.error ? `Note: ${disputed}${now.record.error}` : "";
   $("error").hidden = !now.record.error;
-  $("gone").replaceChildren("Before: ", ...now.record.gone.flatMap((words) => [element("del", words), " "]));
+  $("gone").replaceChildren("Marked before:", ...now.record.gone.flatMap((words) => [element("del", words), " "]));
   $("gone").hidden = !now.record.gone.length;
   const sources = [...new Set(now.record.spans.map((span) => span.source))];
-  $("legend").replaceChildren(...sources.map((source) => element("span", source || "unknown", `span s${looks(source)}`)));
+  $("legend").hidden = !sources.length;
+  $("legend").replaceChildren("Marked by:", ...sources.map((source) => element("span", source || "unknown", `span s${looks(source)}`)));
   const all = words(now.record);
   $("window").hidden = now.shown[0] === 0 && now.shown[1] === all;
   $("window").textContent = `Words ${now.shown[0] + 1}–${now.shown[1]} of ${all}; move on to see more.`;
@@ -66,7 +80,7 @@ export function drawProgress({ reviewed, total, unsaved }) {
 
 export function drawLabels() {
   $("labels").hidden = now.start.labels.length < 2;
-  $("labels").replaceChildren(...now.start.labels.map((name, number) => {
+  $("labels").replaceChildren(element("span", "Label", "faint"), ...now.start.labels.map((name, number) => {
     const button = element("button", name);
     button.type = "button";
     button.append(element("kbd", String(number + 1)));

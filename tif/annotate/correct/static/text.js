@@ -91,6 +91,34 @@ export function draw(where, record, [from, to], interactive) {
   return nodes;
 }
 
+// The words of a record that another version of it, maybe cut otherwise, marks differently.
+export function differing(record, other) {
+  const theirs = labels(other);
+  const found = [];
+  let at = 0;
+  for (let i = 0; i < words(record); i++) {
+    at += record.pieces[2 * i].length;
+    const here = labelsAt(record, i);
+    const end = at + piece(record, i).length;
+    let same = true;
+    for (; at < end; at++) same &&= theirs[at] === here;
+    if (!same) found.push(i);
+  }
+  return found;
+}
+
+const labelsAt = (record, i) => spansAt(record, i).map((span) => span.label).sort().join("\n");
+
+function labels(record) {
+  const found = [];
+  for (let i = 0; i < words(record); i++) {
+    for (const _ of record.pieces[2 * i].split("")) found.push("");
+    const here = labelsAt(record, i);
+    for (const _ of piece(record, i).split("")) found.push(here);
+  }
+  return found;
+}
+
 export function said(span) {
   const score = span.score === null ? "" : ` ${span.score.toFixed(2)}`;
   return `${span.label} by ${span.source || "unknown"}${score}`;

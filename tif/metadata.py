@@ -1,0 +1,74 @@
+"""What a stored set says of itself: JSON in the parquet file's own metadata, and again in a sidecar.
+
+pandas and HF datasets drop parquet metadata; the sidecar is how a file that lost it is known again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from tif import __version__
+from tif.errors import StoreError
+from tif.spans import AnnotationSet, Provenance, Version
+
+SCHEMA: Final = 1
+"""Version of the layout that this tif reads and writes."""
+
+KEY: Final = b"tif"
+"""Key of the JSON in the parquet file's own key-value metadata."""
+
+
+def of(annotations: AnnotationSet) -> dict[str, Any]:
+    """What the parquet file and its sidecar say of a saved set."""
+    assert annotations.version is not None
+    version = asdict(annotations.version)
+    return {
+        "schema": SCHEMA,
+        "version": version.pop("number"),
+        **version,
+        "offset_unit": "codepoint",
+        "dataset": dict(annotations.provenance.dataset),
+        "method": dict(annotations.provenance.method),
+        "counts": annotations.counts(),
+        "tif": __version__,
+    }
+
+
+def sidecar(path: Path) -> Path:
+    """The file that repeats a head's provenance."""
+    return path.with_name(path.name + ".meta.json")
+
+
+def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
+    """Version and provenance out of the JSON that `of` made.
+
+    Raises:
+        StoreError: if it is damaged, or of another schema version.
+    """
+    try:
+        meta = json.loads(raw)
+        if not isinstance(meta, dict):
+            raise ValueError("not an object")
+        if meta.get("schema") != SCHEMA:
+            raise StoreError(
+                f"has schema version {meta.get('schema')!r}; this tif reads {SCHEMA}",
+                where=str(path),
+                hint="Install the tif that wrote it, or newer.",
+            )
+        number, digest, parent = meta["version"], meta["digest"], meta["parent"]
+        if type(number) is not int or number < 1 or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"version {number!r}, digest {str(digest)[:20]!r}")
+        if parent is not None and not re.fullmatch("[0-9a-f]{64}", parent):
+            raise ValueError(f"parent {str(parent)[:20]!r}")
+        version = Version(number, digest, parent, str(meta["created"]), str(meta["message"]), str(meta["author"]))
+        return version, Provenance(dict(meta["dataset"]), dict(meta["method"]))
+    except (ValueError, KeyError, TypeError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise StoreError("its tif metadata cannot be read", where=str(path), why=why) from None
+
+
+__all__ = ["KEY", "SCHEMA", "of", "parse", "sidecar"]
