@@ -38,6 +38,11 @@ def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
         yield _order(runs, "UW", control, name, "leaves more of the unwanted words than", why="random spans must lose")
     for name, control in (("tpo", "tpo-all"), ("tif", "tif-all")):
         yield _order(runs, "GW", name, control, "keeps more of the general words than", why="all words must lose")
+    for name in ("tpo", "tif"):
+        for control, which in (("random", "random spans"), ("all", "all words")):
+            why = f"{which} must lose"
+            yield _order(runs, "forget quality", name, f"{name}-{control}", "has a higher forget quality than", why=why)
+    yield _order(runs, "forget quality", "tif", "npo-retain", "has a higher forget quality than")
     yield _order(
         runs, "UW", "tpo", "logprob", "leaves more of the unwanted words than", why="a logit is not a probability"
     )

@@ -163,6 +163,8 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
             linestyle="none", label=run["label"],
         )  # fmt: skip
     axes.axhline(0.05, color="grey", linewidth=0.8)
+    axes.annotate("0.05: told apart from the retain-only model below", (0.01, 0.05), (0, -4), va="top", fontsize=8,
+                  xycoords=("axes fraction", "data"), textcoords="offset points", color="dimgrey")  # fmt: skip
     axes.set_yscale("log")
     axes.set_xlabel("model utility")
     axes.set_ylabel("forget quality (p-value)")
@@ -185,6 +187,9 @@ def _trajectory(runs: Mapping[str, Any], path: Path) -> None:
         axes.set_title("unwanted words" if column == "uw_probability" else "general words", fontsize=10)
         axes.set_xlabel("step")
         axes.set_ylim(0, 1.02)
+        axes.label_outer()
+        if column == "uw_probability":
+            axes.set_ylabel("mean probability of a token")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
