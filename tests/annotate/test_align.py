@@ -164,9 +164,9 @@ def test_every_whole_slice_is_found_with_its_own_words(text: str, data: st.DataO
 
 
 def _folded(text: str) -> str:
-    kept = "".join(c for c in unicodedata.normalize("NFKD", text) if c not in "\u00ad\u200b\u2060\ufeff")
-    for odd, plain in {"’": "'", "—": "-"}.items():
-        kept = kept.replace(odd, plain)
+    # Before normalising, which would make of an acute accent a space and a mark.
+    plain = text.translate(dict.fromkeys(map(ord, "‘’‚‛′ʼ`´"), "'")).replace("—", "-")
+    kept = "".join(c for c in unicodedata.normalize("NFKD", plain) if c not in "\u00ad\u200b\u2060\ufeff")
     return " ".join(unicodedata.normalize("NFKD", kept.replace("İ", "i").replace("I\u0307", "i").casefold()).split())
 
 
