@@ -79,6 +79,7 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
     from tif.train.run import train
 
     lr = chosen_rate(e, row) if rate is None else rate
+    micro = min(e.plan.micro, e.plan.batch)
     bounded: dict[str, Any] = {"floor": "base", "floor_model": str(e.model)} if row.floor else {}
     config = TrainConfig(
         masks=str(e.spans(row.spans, world)),
@@ -88,8 +89,8 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
         objective=row.objective,
         zero_uw="skip",
         epochs=e.plan.epochs,
-        batch_size=min(e.plan.micro, e.plan.batch),
-        accumulate=max(1, e.plan.batch // e.plan.micro),
+        batch_size=micro,
+        accumulate=e.plan.batch // micro,
         lr=lr,
         warmup=0.1,
         seed=seed,

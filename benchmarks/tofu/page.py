@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tofu.claims import claims
-from benchmarks.tofu.plan import Experiment
+from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
 from benchmarks.tofu.results import COLUMNS, Cell, collect
 from tif.eval.figures import MARKERS, PALETTE
 from tif.store import atomic_write
@@ -49,8 +49,8 @@ def _text(found: Mapping[str, Any]) -> str:
         + ". **Retain-only**: the same without the forget rows. It is what unlearning should end at, so its UW and GW "
         "are the goal, not zero.",
         f"- **Schedule**, fixed beforehand: {plan['epochs']:g} epochs, batch {plan['batch']}, linear decay; the last "
-        "step is what is measured. Retain terms weigh 8 where a row does not say otherwise; other settings are the "
-        "objectives' defaults.",
+        f"step is what is measured. Retain terms weigh {RETAIN_WEIGHT:g} where a row does not say otherwise; other "
+        "settings are the objectives' defaults.",
         "- **Learning rate**: the better of two, with other authors: the first "
         f"{plan['forget_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
         "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
@@ -95,7 +95,7 @@ def _text(found: Mapping[str, Any]) -> str:
             if isinstance(c, dict)
         ]
         lines.append("")
-    if len(found["plan"]["seeds"]) == 1:
+    if len(plan["seeds"]) == 1:
         lines += _claims(runs)
     lines += ["## What is not shown", ""]
     lines += [

@@ -36,8 +36,9 @@ class Row:
 
 
 _LOGPROB: Final = {"space": "logprob"}
-_KEEP: Final = {"retain_weight": 8.0}
+RETAIN_WEIGHT: Final = 8.0
 """Of every row with a retain term, so that none is ahead by it."""
+_KEEP: Final = {"retain_weight": RETAIN_WEIGHT}
 _GENTLE: Final = (3e-5, 1e-4)
 """Rates for what has no retain term to hold against."""
 
@@ -199,4 +200,4 @@ class Experiment:
         return next(row for row in self.rows if row.name == name)
 
 
-__all__ = ["PLANS", "ROWS", "SPANS", "WORLDS", "Experiment", "Plan", "Row", "World"]
+__all__ = ["PLANS", "RETAIN_WEIGHT", "ROWS", "SPANS", "WORLDS", "Experiment", "Plan", "Row", "World"]
