@@ -42,6 +42,19 @@ def test_statistics_are_those_of_full_logits(build, items: list[Encoded]) -> Non
             assert said.top1[n].item() == (z[t].argmax() == y)
 
 
+def test_no_token_is_read_that_nothing_is_predicted_from(items: list[Encoded]) -> None:
+    mute = Encoded("mute", (5, 6, 7), (Kind.PROMPT,) * 3, ((-1, -1),) * 3)
+    packed, whole = pack([*items, mute]), pack([*items, mute], whole=True)
+    assert whole.input_ids.numel() == sum(map(len, items)) + 3
+    assert packed.input_ids.numel() == sum(int(packed.position[packed.row == b].max()) for b in range(len(items)))
+    assert torch.equal(packed.target, whole.target)
+    z, z_whole = (forward.logits(tiny.llama(400), p) for p in (packed, whole))
+    torch.testing.assert_close(z, z_whole, atol=1e-5, rtol=1e-5)
+    alone = pack([mute])
+    assert alone.input_ids.tolist() == [[5]]
+    assert statistics(tiny.llama(400), alone).logprob.shape == (0,)
+
+
 @pytest.mark.parametrize("name", ["llama", "tied", "soft-capped", "checkpointed", "adapter"])
 def test_logits_by_pieces_are_the_whole_ones(name: str, items: list[Encoded], monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.gemma2(400) if name == "soft-capped" else tiny.llama(400, tied=name == "tied")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -127,7 +128,8 @@ def _head_is_last(model: PreTrainedModel, packed: Packed) -> bool:
 def statistics_of(z: Tensor, target: Tensor, *, moments: bool = False) -> Statistics:
     """The same from [n, V] float32 logits and the [n] tokens they should have predicted."""
     logit = z.gather(1, target[:, None])[:, 0]
-    logprob = logit - torch.logsumexp(z, dim=1)
+    # Twice as fast as `logit - logsumexp`, forward and backward, and nothing of it differs but rounding.
+    logprob = -F.cross_entropy(z, target, reduction="none")
     if not moments:
         return Statistics(logit, logprob)
     with torch.no_grad():

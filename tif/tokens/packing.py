@@ -42,8 +42,16 @@ class Packed:
         return Packed(**moved, size=self.size)
 
 
-def pack(items: Sequence[Encoded]) -> Packed:
-    """Lay examples one behind the other. At least one token is needed in all."""
+def pack(items: Sequence[Encoded], *, whole: bool = False) -> Packed:
+    """Lay examples one behind the other, each up to the token that its last supervised one is predicted from.
+
+    A causal model reads nothing later for it: of most examples that saves one token, the last, which is only predicted.
+    At least one token is needed in all.
+
+    Args:
+        items: the examples.
+        whole: keep every token, for who reads the hidden states of supervised tokens themselves.
+    """
     ids: list[int] = []
     positions: list[int] = []
     keep: list[bool] = []
@@ -52,17 +60,25 @@ def pack(items: Sequence[Encoded]) -> Packed:
     row: list[int] = []
     position: list[int] = []
     for b, item in enumerate(items):
-        ids += item.input_ids
-        positions += range(len(item))
-        # Logits at t speak of token t + 1, so the mask is the kinds moved left by one; the last position keeps nothing.
         supervised = [k != Kind.PROMPT for k in item.kinds]
-        keep += [*supervised[1:], False][: len(item)]
+        length = len(item)
+        if not whole:
+            while length and not supervised[length - 1]:
+                length -= 1
+            length = max(length - 1, 0)
+        ids += item.input_ids[:length]
+        positions += range(length)
+        # Logits at t speak of token t + 1, so the mask is the kinds moved left by one; the last position keeps nothing.
+        keep += [*supervised[1:], False][:length]
         for t, yes in enumerate(supervised):
             if yes:
                 target.append(item.input_ids[t])
                 kind.append(int(item.kinds[t]))
                 row.append(b)
                 position.append(t)
+    if not ids:
+        # Nothing is supervised, and a model takes no empty row.
+        ids, positions, keep = [next(i for item in items for i in item.input_ids)], [0], [False]
     return Packed(
         input_ids=torch.tensor([ids], dtype=torch.int64),
         position_ids=torch.tensor([positions], dtype=torch.int64),

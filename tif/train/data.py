@@ -94,15 +94,15 @@ class PairSampler(Sampler[Pair]):
         return torch.randperm(size, generator=generator).tolist()
 
 
-def collate(shares: Sequence[Sequence[tuple[Part, Sample]]]) -> dict[str, Tensor]:
-    """One packed row of a step's examples: forget first, then retain, then IDK.
+def collate(shares: Sequence[Sequence[tuple[Part, Sample]]], *, whole: bool = False) -> dict[str, Tensor]:
+    """One packed row of a step's examples: forget first, then retain, then IDK. `whole` is that of `pack`.
 
     Returns:
         The tensors of `Packed`, `reference` [n, 2], `floor` [n] and `base` [n] (NaN where there is none) beside its
         targets, and `part` [B].
     """
     flat = sorted((entry for share in shares for entry in share), key=lambda entry: entry[0])
-    packed = pack([sample.item for _, sample in flat])
+    packed = pack([sample.item for _, sample in flat], whole=whole)
     return {
         "input_ids": packed.input_ids,
         "position_ids": packed.position_ids,

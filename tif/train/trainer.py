@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
         self.recipe, self.frozen, self.pairs = recipe, frozen, pairs
         self.order = PairSampler(len(pairs.forget), len(pairs.retain), args.seed)
         self._seen: dict[str, Tensor] = {}
-        super().__init__(model, args, data_collator=collate, train_dataset=pairs, callbacks=callbacks)
+        collator = partial(collate, whole="activations" in recipe.objective.needs)
+        super().__init__(model, args, data_collator=collator, train_dataset=pairs, callbacks=callbacks)
         # It prints records to stdout, which belongs to data; `Watch` tells them.
         self.remove_callback(PrinterCallback)
         self.add_callback(Epoch(self.order))
