@@ -7,10 +7,11 @@ pairs with the token lengths of TOFU's forget05:
 
     official          two policy forwards and one reference forward, full logits, padded to 200
     open_unlearning   that code's NPO: one policy and one reference forward, full logits, padded to the batch's longest
-    tif               `tif.train.trainer.Unlearner.train()` itself: packed row, stored reference, Trainer overhead
-    limit             one packed cross-entropy step with logits at answers only
+    tif               `tif.train.trainer.Unlearner.train()` itself: packed row, stored reference
+    limit             one packed cross-entropy step with logits at answers only, in a bare loop
 
-and then on one window of 2,048 tokens of plain text, all of them supervised, where there is no padding to save
+The first three are transformers Trainers, as they are for their users: what a Trainer costs counts for all three. Then
+the same on one window of 2,048 tokens of plain text, all of them supervised, where there is no padding to save
 (`text_official`, `text_tif`, `text_limit`: padded to 2,048, by pieces of the vocabulary, full logits).
 
 Time is CPU seconds of one thread, all four on the same batches in turn: for each batch the median over rounds, and over
@@ -33,7 +34,8 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import LlamaConfig, TrainingArguments
+from torch.utils.data import SequentialSampler
+from transformers import LlamaConfig, PrinterCallback, Trainer, TrainingArguments
 from transformers.models.llama import LlamaForCausalLM
 
 from tif.console import say
@@ -62,6 +64,7 @@ LENGTHS = """
 """
 
 Batches = list[list[Encoded]]
+Loss = Callable[..., torch.Tensor]
 
 
 def build() -> LlamaForCausalLM:
@@ -99,6 +102,14 @@ def text() -> Batches:
     """A short window to warm up, and one of full length."""
     draw = random.Random(0)
     return [[sample(draw, 1, 31)], [sample(draw, 1, WINDOW - 1)]]
+
+
+def arguments(folder: str, batch: int, **more: str) -> TrainingArguments:
+    return TrainingArguments(
+        folder, use_cpu=True, per_device_train_batch_size=batch, num_train_epochs=1, learning_rate=1e-5,
+        logging_steps=1, save_strategy="no", report_to="none", remove_unused_columns=False, disable_tqdm=True,
+        seed=SEED, **more,
+    )  # fmt: skip
 
 
 def optimizer_of(model: LlamaForCausalLM) -> torch.optim.Optimizer:
@@ -139,33 +150,55 @@ def update(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, loss: torc
     optimizer.zero_grad()
 
 
-def official(batches: Batches, lap: Callable[[], None]) -> None:
-    model, reference = build(), build().eval()
-    optimizer = optimizer_of(model)
-    for items in batches:
-        ids, attention, _, uw, gw = padded(items, max(200, *map(len, items), 0))
-        # Each forward is given labels, so that the library's own loss is computed beside, and read by nobody.
-        first = model(ids, attention_mask=attention, labels=uw)
-        second = model(ids, attention_mask=attention, labels=gw)
-        with torch.no_grad():
-            old = reference(ids, attention_mask=attention, labels=uw).logits
-            unread = old.clone()
-            unread[uw == -100] = -1e4
-        update(model, optimizer, lpl(first.logits, old, uw) + nll(second.logits, gw).mean())
-        lap()
+class Rival(Trainer):  # type: ignore[misc]
+    """Both rivals are transformers Trainers as well, with a loss of their own. One batch an item."""
+
+    def __init__(self, loss: Loss, longest: int, batches: Batches, lap: Callable[[], None], folder: str) -> None:
+        self.rival_loss, self.lap, self.reference = loss, lap, build().eval()
+        names = ("input_ids", "attention_mask", "labels", "unwanted", "general")
+        rows = [dict(zip(names, padded(items, max(longest, *map(len, items))), strict=True)) for items in batches]
+        super().__init__(build(), arguments(folder, 1), data_collator=lambda some: some[0], train_dataset=rows)
+        self.remove_callback(PrinterCallback)
+
+    def _get_train_sampler(self, _: object = None) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)
+
+    def compute_loss(self, model, inputs, *_: object, **__: object) -> torch.Tensor:
+        """The rival's own."""
+        return self.rival_loss(model, self.reference, **inputs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """One line a step."""
+        super().log(logs, start_time)
+        if "loss" in logs:
+            self.lap()
 
 
-def open_unlearning(batches: Batches, lap: Callable[[], None]) -> None:
-    model, reference = build(), build().eval()
-    optimizer = optimizer_of(model)
-    for items in batches:
-        ids, attention, labels, _, _ = padded(items, max(map(len, items)))
-        # NPO, the way every objective with a reference goes there: the answer's likelihood under both models.
-        now = nll(model(ids, attention_mask=attention, labels=labels).logits, labels)
-        with torch.no_grad():
-            old = nll(reference(ids, attention_mask=attention, labels=labels).logits, labels)
-        update(model, optimizer, -(2 / BETA) * F.logsigmoid(BETA * (now - old)).mean())
-        lap()
+def rival(loss: Loss, longest: int = 0) -> Callable[[Batches, Callable[[], None]], None]:
+    def run(batches: Batches, lap: Callable[[], None]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Rival(loss, longest, batches, lap, folder).train()
+
+    return run
+
+
+def official(model, reference, input_ids, attention_mask, unwanted, general, **_):
+    # Each forward is given labels, so that the library's own loss is computed beside, and read by nobody.
+    first = model(input_ids, attention_mask=attention_mask, labels=unwanted)
+    second = model(input_ids, attention_mask=attention_mask, labels=general)
+    with torch.no_grad():
+        old = reference(input_ids, attention_mask=attention_mask, labels=unwanted).logits
+        unread = old.clone()
+        unread[unwanted == -100] = -1e4
+    return lpl(first.logits, old, unwanted) + nll(second.logits, general).mean()
+
+
+def open_unlearning(model, reference, input_ids, attention_mask, labels, **_):
+    # NPO, the way every objective with a reference goes there: the answer's likelihood under both models.
+    now = nll(model(input_ids, attention_mask=attention_mask, labels=labels).logits, labels)
+    with torch.no_grad():
+        old = nll(reference(input_ids, attention_mask=attention_mask, labels=labels).logits, labels)
+    return -(2 / BETA) * F.logsigmoid(BETA * (now - old)).mean()
 
 
 def limit(batches: Batches, lap: Callable[[], None]) -> None:
@@ -193,15 +226,11 @@ def tif(batches: Batches, lap: Callable[[], None]) -> None:
                 lap()
 
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder, use_cpu=True, per_device_train_batch_size=len(batches[0]), num_train_epochs=1, learning_rate=1e-5,
-            logging_steps=1, save_strategy="no", report_to="none", remove_unused_columns=False, disable_tqdm=True,
-            include_num_input_tokens_seen="all", seed=SEED,
-        )  # fmt: skip
-        Ticking(model, arguments, Pairs(forget), Recipe(OBJECTIVES["tpo"], Settings(beta=BETA))).train()
+        chosen = arguments(folder, len(batches[0]), include_num_input_tokens_seen="all")
+        Ticking(model, chosen, Pairs(forget), Recipe(OBJECTIVES["tpo"], Settings(beta=BETA))).train()
 
 
-STEPS = {"official": official, "open_unlearning": open_unlearning, "tif": tif, "limit": limit}
+STEPS = {"official": rival(official, 200), "open_unlearning": rival(open_unlearning), "tif": tif, "limit": limit}
 
 
 class Peak(TorchDispatchMode):
