@@ -88,7 +88,6 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
         retain=str(e.file(f"{world}-retain")) if row.retain else None,
         objective=row.objective,
         zero_uw="skip",
-        epochs=e.plan.epochs,
         batch_size=micro,
         accumulate=e.plan.batch // micro,
         lr=lr,
@@ -97,8 +96,7 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
         autocast=_autocast(e),
         cpu=e.cpu,
         save_steps=e.plan.save_steps,
-        **bounded,
-        **row.options,
+        **{"epochs": e.plan.epochs, **bounded, **row.options},
     )
     result = train(config)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks.tofu.claims import claims
 from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
 from benchmarks.tofu.results import COLUMNS, Cell, collect
 from tif.eval.figures import MARKERS, PALETTE
 from tif.store import atomic_write
+
+TRAJECTORIES: Final = ("tif", "tif-random", "tpo", "tpo-random", "npo", "npo-retain", "logprob", "bounded")
+"""Rows whose steps are drawn: as many as there are colours."""
 
 
 def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
@@ -23,8 +26,8 @@ def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
     runs = found["runs"]
     if len(runs) > 1:
         _pareto(runs, docs / "results.png")
-    if any("log" in run for run in runs.values()):
-        _trajectory(runs, docs / "trajectory.png")
+    if drawn := _drawn(runs):
+        _trajectory(drawn, docs / "trajectory.png")
     return found
 
 
@@ -49,8 +52,8 @@ def _text(found: Mapping[str, Any]) -> str:
         + ". **Retain-only**: the same without the forget rows. It is what unlearning should end at, so its UW and GW "
         "are the goal, not zero.",
         f"- **Schedule**, fixed beforehand: {plan['epochs']:g} epochs, batch {plan['batch']}, linear decay; the last "
-        f"step is what is measured. Retain terms weigh {RETAIN_WEIGHT:g} where a row does not say otherwise; other "
-        "settings are the objectives' defaults.",
+        f"step is what is measured. Retain terms weigh {RETAIN_WEIGHT:g}. A row that differs says so; other settings "
+        "are the objectives' defaults.",
         "- **Learning rate**: the better of two, with other authors: the first "
         f"{plan['forget_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
         "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
@@ -71,7 +74,7 @@ def _text(found: Mapping[str, Any]) -> str:
         lines += _table(runs)
     if len(runs) > 1:
         lines += ["![Forget quality against model utility, every run](results.png)", ""]
-    if any("log" in run for run in runs.values()):
+    if _drawn(runs):
         lines += [
             "Probability of the forget rows' words while they are unlearned, as each step's own batch shows it; it had "
             "no part in any choice.",
@@ -154,14 +157,16 @@ def _shown(cell: Cell | None) -> str:
 def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    figure = Figure(figsize=(9, max(5.5, 0.19 * len(runs))), layout="constrained")
     axes = figure.add_subplot()
     for number, run in enumerate(runs.values()):
         x, y = run["cells"]["utility"][0], max(run["cells"]["forget quality"][0], 1e-12)
+        # Sixty-four pairs of colour and marker before one comes back.
         axes.plot(
-            x, y, MARKERS[number % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
-            linestyle="none", label=run["label"],
+            x, y, MARKERS[(number + number // 8) % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
+            linestyle="none", label=f"{number + 1}  {run['label']}",
         )  # fmt: skip
+        axes.annotate(str(number + 1), (x, y), (5, 5), textcoords="offset points", fontsize=7)
     axes.axhline(0.05, color="grey", linewidth=0.8)
     axes.annotate("0.05: told apart from the retain-only model below", (0.01, 0.05), (0, -4), va="top", fontsize=8,
                   xycoords=("axes fraction", "data"), textcoords="offset points", color="dimgrey")  # fmt: skip
@@ -172,13 +177,20 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def _trajectory(runs: Mapping[str, Any], path: Path) -> None:
+def _drawn(runs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The runs of `TRAJECTORIES` that there are, of the first seed."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for name, run in runs.items():
+        first.setdefault(name.split("/")[0], run)
+    return [first[name] for name in TRAJECTORIES if "log" in first.get(name, {})]
+
+
+def _trajectory(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     for axes, column in zip(figure.subplots(1, 2, sharey=True), ("uw_probability", "gw_probability"), strict=True):
-        shown = [run for run in runs.values() if "log" in run]
-        for number, run in enumerate(shown):
+        for number, run in enumerate(runs):
             line = [(x["step"], x[column]) for x in run["log"] if column in x]
             axes.plot(
                 [x for x, _ in line], [y for _, y in line], color=PALETTE[number % 8], marker=MARKERS[number % 8],

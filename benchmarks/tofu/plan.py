@@ -39,29 +39,29 @@ _LOGPROB: Final = {"space": "logprob"}
 RETAIN_WEIGHT: Final = 8.0
 """Of every row with a retain term, so that none is ahead by it."""
 _KEEP: Final = {"retain_weight": RETAIN_WEIGHT}
+_LONG: Final = {**_KEEP, "epochs": 10.0}
+"""Twice the plan's: whether the last step is as good where training goes on."""
 _GENTLE: Final = (3e-5, 1e-4)
 """Rates for what has no retain term to hold against."""
 
 
-def _tif(name: str, label: str, spans: str = "gold", **options: Any) -> Row:
-    rate_of = "" if name == "tif" else "tif"
+def _tif(name: str, label: str, spans: str = "gold", rate_of: str = "tif", **options: Any) -> Row:
     return Row(name, label, "tif", spans, retain=True, floor=True, options={**_KEEP, **options}, rate_of=rate_of)
 
 
 ROWS: Final = (
-    _tif("tif", "tif"),
-    Row("tpo", "TPO as published", "tpo", rates=_GENTLE),
+    _tif("tif", "tif", rate_of=""),
     _tif("tif-random", "tif, random spans", "random"),
-    _tif("tif-all", "tif, all words", "all"),
     _tif("tif-ner", "tif, spans by ner", "ner"),
-    Row("npo-retain", "NPO + retain", "npo", retain=True, options=_KEEP),
-    _tif("tif-reference", "tif, general words held at the reference", gamma=1.0),
+    _tif("tif-long", "tif, 10 epochs", epochs=10.0),
+    _tif("tif-all", "tif, all words", "all"),
+    Row("tpo", "TPO as published", "tpo", rates=_GENTLE),
     Row("tpo-random", "TPO, random spans", "tpo", "random", rate_of="tpo"),
+    Row("npo-retain", "NPO + retain", "npo", retain=True, options=_KEEP),
+    Row("tpo-retain", "TPO + retain", "tpo", retain=True, options=_KEEP),
+    Row("npo", "NPO", "npo", rates=_GENTLE),
     Row("tpo-all", "TPO, all words", "tpo", "all", rate_of="tpo"),
     Row("logprob", "TPO, log-prob", "tpo", options=_LOGPROB, rate_of="tpo"),
-    Row("npo", "NPO", "npo", rates=_GENTLE),
-    Row("tpo-retain", "TPO + retain", "tpo", retain=True, options=_KEEP),
-    Row("tpo-ner", "TPO, spans by ner", "tpo", "ner", rate_of="tpo"),
     Row(
         "bounded-retain", "TPO, log-prob, bounded + retain", "tpo", retain=True, options={**_LOGPROB, **_KEEP},
         floor=True, rate_of="tpo-retain",
@@ -70,13 +70,20 @@ ROWS: Final = (
     Row("graddiff", "GradDiff", "graddiff", retain=True, options=_KEEP, rate_of="npo-retain"),
     Row("simnpo", "SimNPO", "simnpo", rate_of="npo"),
     Row("simnpo-retain", "SimNPO + retain", "simnpo", retain=True, options=_KEEP, rate_of="npo-retain"),
-    _tif("tif-free", "tif, general words left free", pl_weight=0.0),
-    _tif("tif-retain-1", "tif, retain weight 1", retain_weight=1.0),
-    Row("tif-no-retain", "tif without retain term", "tif", floor=True, rate_of="tif"),
+    Row("tpo-ner", "TPO, spans by ner", "tpo", "ner", rate_of="tpo"),
     Row("bounded", "TPO, log-prob, bounded", "tpo", options=_LOGPROB, floor=True, rate_of="tpo"),
     Row("tpo-surprisal", "TPO, spans by surprisal", "tpo", "surprisal", rate_of="tpo"),
     _tif("tif-surprisal", "tif, spans by surprisal", "surprisal"),
     Row("tpo-none", "TPO without spans", "tpo", options={"scope": "all"}, rate_of="tpo"),
+    _tif("tif-base", "tif, general words drawn to the base model", rate_of="", gamma=0.0),
+    _tif("tif-base-random", "tif, drawn to the base model, random spans", "random", "tif-base", gamma=0.0),
+    _tif("tif-base-ner", "tif, drawn to the base model, spans by ner", "ner", "tif-base", gamma=0.0),
+    _tif("tif-base-all", "tif, drawn to the base model, all words", "all", "tif-base", gamma=0.0),
+    _tif("tif-free", "tif, general words left free", pl_weight=0.0),
+    Row("tif-no-retain", "tif without retain term", "tif", floor=True, rate_of="tif"),
+    _tif("tif-retain-1", "tif, retain weight 1", retain_weight=1.0),
+    Row("npo-retain-long", "NPO + retain, 10 epochs", "npo", retain=True, options=_LONG, rate_of="npo-retain"),
+    Row("tpo-retain-long", "TPO + retain, 10 epochs", "tpo", retain=True, options=_LONG, rate_of="tpo-retain"),
 )  # fmt: skip
 """The most telling first: a table can be written from whatever is finished."""
 
@@ -109,6 +116,10 @@ class Plan:
     """Forget examples a forward, of `batch` a step: attention over a packed row costs its length squared on a CPU.
     Neither it nor `save_steps` decides a number, but for rounding."""
     save_steps: int = 50
+
+    def __post_init__(self) -> None:
+        if self.batch % min(self.micro, self.batch):
+            raise ValueError(f"a batch of {self.batch} is not made of forwards of {self.micro}")
 
     def digest(self) -> str:
         """Names the plan; the rows are not part of it, so that one can be added to a finished table."""

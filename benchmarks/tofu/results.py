@@ -52,12 +52,13 @@ def collect(e: Experiment) -> dict[str, Any]:
     for row in e.rows:
         for seed in e.plan.seeds:
             folder, name = e.run(row, seed), e.run_name(row, seed)
+            label = row.label if len(e.plan.seeds) == 1 else f"{row.label}, seed {seed}"
             if found := _run(folder, never):
-                runs[name] = {"label": row.label, **_recipe(row, folder), **found, "log": _log(folder)}
+                runs[name] = {"label": label, **_recipe(row, folder), **found, "log": _log(folder)}
             elif known := e.run_before(row, seed):
                 runs[name] = known
             else:
-                absent.append(row.label)
+                absent.append(label)
     states: dict[str, list[str]] = {"done": [], "missing": []}
     for stage in stages(e):
         states["done" if stage.done else "missing"].append(stage.name)

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.tofu.claims import claims
+from benchmarks.tofu.plan import ROWS
 
 
 def run(label, **cells):
@@ -52,3 +53,8 @@ def test_spans_of_the_default_identifier_are_held_against_gold():
     text = "tif with the default identifier's spans within 10% of gold spans"
     assert judged({"tif": gold, "tif-ner": near})[text].verdict == "shown"
     assert judged({"tif": gold, "tif-ner": far})[text].verdict == "not reached"
+
+
+def test_every_claim_is_about_rows_that_there_are():
+    runs = {name: run(name) for name in ("target", *(row.name for row in ROWS))}
+    assert "not measured" not in {claim.verdict for claim in claims(runs)}

@@ -1,4 +1,4 @@
-"""The objective `tif`: its divergence is one, it pulls towards the base model from both sides, and it stops there."""
+"""The objective `tif`: its divergence is one, it pulls towards its level from both sides, and it stops there."""
 
 import math
 from dataclasses import replace
@@ -39,13 +39,14 @@ def test_it_is_at_most_the_divergence_over_the_vocabulary(a, b):
     assert coin_divergence(q[0], p[0]) <= whole + 1e-4
 
 
-@given(probability, probability)
-def test_general_words_are_pulled_towards_the_base_model_from_both_sides(now, base):
-    t = tokens([now], [base], [0.9], [False])
-    find("tif").loss(Batch(t), Settings())["pl"].backward()
-    # A step downhill is against the gradient.
-    if abs(now - base) > 1e-3:
-        assert (t.logprob.grad.item() > 0) == (now > base)
+@given(probability, probability, probability)
+def test_general_words_are_pulled_towards_their_level_from_both_sides(now, base, before):
+    for gamma, level in ((0.0, base), (1.0, before)):
+        t = tokens([now], [base], [before], [False])
+        find("tif").loss(Batch(t), Settings(gamma=gamma))["pl"].backward()
+        # A step downhill is against the gradient.
+        if abs(now - level) > 1e-3:
+            assert (t.logprob.grad.item() > 0) == (now > level)
 
 
 def test_a_token_known_with_certainty_has_a_finite_gradient():
@@ -59,6 +60,7 @@ def test_gamma_moves_the_level_from_the_base_model_to_the_reference():
     t = tokens([0.9], [0.4], [0.9], [False])
     at = {gamma: find("tif").loss(Batch(t), Settings(gamma=gamma))["pl"].item() for gamma in (0.0, 0.5, 1.0)}
     assert at[0.0] > at[0.5] > at[1.0] == pytest.approx(0, abs=1e-6)
+    assert find("tif").defaults == {"gamma": 1.0}
 
 
 def test_unwanted_words_are_not_part_of_the_divergence_nor_general_words_of_the_drop():
@@ -85,7 +87,7 @@ def test_the_retain_term_has_the_objectives_own_weight(workshop: Workshop, objec
     assert heavy == pytest.approx(weight * unit, rel=1e-5)
 
 
-def test_a_run_ends_nearer_to_the_base_model_than_it_began(workshop: Workshop):
+def test_a_run_drawn_to_the_base_model_ends_nearer_to_it_than_it_began(workshop: Workshop):
     base = workshop.root / "base"
     other = load_model(workshop.model)
     torch.manual_seed(7)
@@ -93,6 +95,6 @@ def test_a_run_ends_nearer_to_the_base_model_than_it_began(workshop: Workshop):
         weight.data += 0.05 * torch.randn_like(weight)
     other.save_pretrained(base)
     changes = {"floor": "base", "floor_model": str(base), "max_steps": 60, "lr": 3e-3, "batch_size": 6, "retain": None}
-    run = train(workshop.config("run", objective="tif", **changes))
+    run = train(workshop.config("run", objective="tif", gamma=0.0, **changes))
     divergence = [record["pl"] for record in run.history if "pl" in record]
     assert divergence[-1] < 0.5 * divergence[0]

@@ -52,7 +52,7 @@ def train(
     ] = "tpo",
     beta: Annotated[float | None, _loss("The objective's beta. Default: the objective's own.")] = None,
     beta2: Annotated[float | None, _loss("SatImp's second exponent.")] = None,
-    gamma: Annotated[float | None, _loss("SimNPO's margin; tif: general words at base (0) or reference (1).")] = None,
+    gamma: Annotated[float | None, _loss("SimNPO's margin; tif: general words as base (0) or reference (1).")] = None,
     alpha: Annotated[float | None, _loss("RMU's weight of keeping activations.")] = None,
     scope: Annotated[str | None, _loss("Push all answer tokens or unwanted words (uw). Default: as published.")] = None,
     reduction: Annotated[str, _loss("TPO's sigmoid per sample, or per batch as in the released code.")] = "sample",

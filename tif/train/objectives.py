@@ -150,12 +150,12 @@ def tpo(batch: Batch, settings: Settings) -> Parts:
 
 
 def tif(batch: Batch, settings: Settings) -> Parts:
-    """Forgetting down to the base model's level, and no general word kept above it; derived in docs/method.md.
+    """Forgetting down to the base model's level, and general words kept at a level of their own; see docs/method.md.
 
     Unwanted words: TPO's loss on log-probabilities, with the floor at the base model's (`floor="base"`). General words:
-    the Kullback-Leibler divergence from a level between the base model's log-probability (`gamma` 0) and the
-    reference's (`gamma` 1), each seen as a coin that shows the token or any other. Both are means over an example's
-    tokens, whatever `pl` says.
+    the Kullback-Leibler divergence from the reference's log-probability (`gamma` 1, which is the default), the base
+    model's (`gamma` 0), or one between, each seen as a coin that shows the token or any other. Both are means over an
+    example's tokens, whatever `pl` says.
     """
     t = batch.forget
     assert t.base_logprob is not None
@@ -262,7 +262,15 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
     o.name: o
     for o in (
         Objective("tpo", tpo, "arXiv 2506.03142", scope="uw"),
-        Objective("tif", tif, "docs/method.md", scope="uw", retain_weight=8.0, needs=frozenset({"base"})),
+        Objective(
+            "tif",
+            tif,
+            "docs/method.md",
+            scope="uw",
+            retain_weight=8.0,
+            defaults={"gamma": 1.0},
+            needs=frozenset({"base"}),
+        ),
         Objective("ga", ga, "arXiv 2401.06121", retain="none"),
         Objective("graddiff", ga, "arXiv 2401.06121"),
         Objective("npo", npo, "arXiv 2404.05868", defaults={"beta": 0.1}),
