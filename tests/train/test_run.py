@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers.integrations import integration_utils
 
 from tests.tokens import tiny
 from tests.train.conftest import Workshop
@@ -206,8 +208,25 @@ def test_what_is_not_finite_stops_the_run(workshop: Workshop) -> None:
     "wrong",
     [{"lr": 0}, {"floor": "low"}, {"floor": "base"}, {"scope": "some"}, {"batch_size": -1}, {"lr": math.nan},
      {"retain": None, "retain_loss": "ce"}, {"objective": "graddiff", "retain": None},
-     {"rmu_layer": 9, "objective": "rmu"}],
+     {"rmu_layer": 9, "objective": "rmu"}, {"report_to": ("abacus",)}],
 )  # fmt: skip
 def test_wrong_settings_are_told(workshop: Workshop, wrong: dict) -> None:
     with pytest.raises(UsageError):
         train(workshop.config("run", **wrong))
+
+
+def test_tensorboard_is_told_what_the_log_says(workshop: Workshop) -> None:
+    result = train(workshop.config("run", report_to=("tensorboard",), max_steps=3))
+    events = EventAccumulator(str(result.folder / "tensorboard"))
+    events.Reload()
+    for name in ("loss", "lpl", "pl", "retain", "uw_probability", "gw_probability"):
+        told = [(event.step, event.value) for event in events.Scalars(f"train/{name}")]
+        assert told == [(r["step"], pytest.approx(r[name], rel=1e-5)) for r in result.history if name in r]
+        assert len(told) == 3
+
+
+def test_an_integration_that_is_not_installed_is_told_before_training(workshop: Workshop, monkeypatch) -> None:
+    monkeypatch.setattr(integration_utils, "is_tensorboard_available", lambda: False)
+    with pytest.raises(UsageError, match="tensorboard"):
+        train(workshop.config("run", report_to=("tensorboard",)))
+    assert not (workshop.root / "run").exists()

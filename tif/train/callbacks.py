@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerState
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from tif.console import Advance, progress
+from tif.errors import UsageError
 from tif.train.data import PairSampler
 
 
@@ -64,4 +67,27 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._shown.close()
 
 
-__all__ = ["Epoch", "Watch"]
+def reporters(names: Iterable[str], folder: Path) -> list[TrainerCallback]:
+    """transformers' integrations by name. TensorBoard's events go to `folder/tensorboard`, where a resumed run goes on.
+
+    Raises:
+        UsageError: for a name that transformers does not know, or whose package is not installed.
+    """
+    found = []
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
+            raise UsageError(f"no integration {name!r}", where="--report-to", hint=f"Known: {known}.")
+        try:
+            reporter = INTEGRATION_TO_CALLBACK[name]()
+        except (ImportError, RuntimeError) as error:
+            raise UsageError(
+                str(error).rstrip("."), where=f"--report-to {name}", hint="Install its package, or leave it out."
+            ) from error
+        if name == "tensorboard":
+            reporter.logging_dir = str(folder / "tensorboard")
+        found.append(reporter)
+    return found
+
+
+__all__ = ["Epoch", "Watch", "reporters"]

@@ -27,7 +27,7 @@ from tif.console import say
 from tif.errors import MissingError, UsageError
 from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
-from tif.train.callbacks import Watch
+from tif.train.callbacks import Watch, reporters
 from tif.train.config import StopRule, TrainConfig, floor_value
 from tif.train.data import Pairs, Sample
 from tif.train.early import EarlyStop
@@ -71,6 +71,7 @@ def train(config: TrainConfig) -> RunResult:
             hint="Give the one before fine-tuning: --floor base --floor-model MODEL.",
         )
     settings, retain_loss = _settings(config, objective)
+    told = reporters(config.report_to, folder)
     prepared = prepare(config, settings.scope, needs_idk="idk" in objective.needs)
     digest = model_digest(config.model)
     retain_weight = objective.retain_weight if config.retain_weight is None else config.retain_weight
@@ -100,7 +101,7 @@ def train(config: TrainConfig) -> RunResult:
         folder.mkdir(parents=True, exist_ok=True)
         known = record.begin(folder, known, identity, prepared, reference_seconds, reused)
     watch = Watch(folder / "log.jsonl")
-    trainer = Unlearner(policy, arguments, pairs, recipe, frozen=frozen, callbacks=[watch])
+    trainer = Unlearner(policy, arguments, pairs, recipe, frozen=frozen, callbacks=[watch, *told])
     early = _early_stop(config, trainer, validation)
     last = checkpoint.latest(folder / "checkpoints") if arguments.should_save else None
     trainer.accelerator.wait_for_everyone()
@@ -241,7 +242,7 @@ def _arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
         logging_first_step=True,
         # A NaN must be seen, not replaced by the mean of what came before.
         logging_nan_inf_filter=False,
-        report_to=list(config.report_to) or "none",
+        report_to="none",
         include_num_input_tokens_seen="all",
         remove_unused_columns=False,
         dataloader_pin_memory=not config.cpu and torch.cuda.is_available(),
