@@ -13,7 +13,7 @@ from transformers.integrations import integration_utils
 from tests.tokens import tiny
 from tests.train.conftest import Workshop
 from tif import store
-from tif.errors import MaskError, TifError, UsageError
+from tif.errors import MaskError, MissingError, TifError, UsageError
 from tif.spans import AnnotationSet, Example
 from tif.tokens.masks import Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer, model_digest
@@ -230,3 +230,43 @@ def test_an_integration_that_is_not_installed_is_told_before_training(workshop: 
     with pytest.raises(UsageError, match="tensorboard"):
         train(workshop.config("run", report_to=("tensorboard",)))
     assert not (workshop.root / "run").exists()
+
+
+PLUGIN = """
+from tif.train.objectives import Objective
+
+def loss(batch, settings):
+    t = batch.forget
+    return {"forget": settings.beta * t.means(t.logprob, t.scope(settings)).mean()}
+
+gentle = Objective("gentle", loss, "nowhere", scope="uw", defaults={"beta": 0.5})
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch) -> None:
+    """What pip leaves behind when somebody's objectives are installed: a module, and its entry points."""
+    (tmp_path / "gentle_tif.py").write_text(PLUGIN)
+    info = tmp_path / "gentle_tif-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: gentle-tif\nVersion: 1.0\n")
+    entries = "[tif.objectives]\ngentle = gentle_tif:gentle\nharsh = gentle_tif:loss\nabsent = gone_tif:gone\n"
+    (info / "entry_points.txt").write_text(entries)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_an_installed_objective_trains(workshop: Workshop, plugin) -> None:
+    result = train(workshop.config("run", objective="gentle", beta=None, max_steps=12, lr=1e-2, batch_size=6))
+    first, *_, last = (record["uw_probability"] for record in result.history if "uw_probability" in record)
+    assert last < first
+    written = json.loads((result.folder / "run.json").read_text())
+    assert written["objective"]["beta"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [("harsh", UsageError, "is no Objective"), ("absent", MissingError, "No module named 'gone_tif'")],
+)
+def test_a_plugin_that_offers_no_objective_is_told(workshop: Workshop, plugin, name, error, told) -> None:
+    with pytest.raises(error, match=told):
+        train(workshop.config("run", objective=name))

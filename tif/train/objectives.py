@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tif.errors import UsageError
+from tif.errors import MissingError, UsageError
 
 Parts = dict[str, Tensor]
 """Scalars that add up to the loss, by the name under which they are logged."""
@@ -291,6 +291,7 @@ def find(name: str) -> Objective:
 
     Raises:
         UsageError: for a name that nobody offers, or a plugin that offers something else.
+        MissingError: for a plugin that cannot be imported.
     """
     if name in OBJECTIVES:
         return OBJECTIVES[name]
@@ -298,7 +299,15 @@ def find(name: str) -> Objective:
     if name not in plugins:
         known = ", ".join([*OBJECTIVES, *sorted(plugins)])
         raise UsageError(f"no objective {name!r}", hint=f"Known: {known}.")
-    found = plugins[name].load()
+    try:
+        found = plugins[name].load()
+    except (ImportError, AttributeError) as error:
+        raise MissingError(
+            f"objective {name!r} cannot be loaded",
+            where=f"entry point {plugins[name].value}",
+            why=f"{type(error).__name__}: {error}",
+            hint="Reinstall the package that provides it.",
+        ) from error
     if not isinstance(found, Objective):
         raise UsageError(f"plugin {name!r} is no Objective", where=plugins[name].value)
     return found
