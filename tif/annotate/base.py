@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
-from tif.errors import MissingError, UsageError
+from tif import plugins
 from tif.spans import Example
 
 GROUP: Final = "tif.annotators"
@@ -60,7 +59,7 @@ class Annotator(Protocol):
 
 def names() -> list[str]:
     """Every annotator that can be asked for: the built-in ones first, then those of other packages."""
-    return [*ANNOTATORS, *sorted({point.name for point in entry_points(group=GROUP)} - set(ANNOTATORS))]
+    return plugins.names(GROUP, ANNOTATORS)
 
 
 def find(name: str) -> type[Any]:
@@ -74,18 +73,7 @@ def find(name: str) -> type[Any]:
         module, cls = ANNOTATORS[name]
         found: type[Any] = getattr(import_module(module), cls)
         return found
-    points = [point for point in entry_points(group=GROUP) if point.name == name]
-    if not points:
-        raise UsageError(f"no annotator {name!r}", where="--method", hint=f"Known: {', '.join(names())}.")
-    try:
-        plugin: type[Any] = points[0].load()
-    except (ImportError, AttributeError) as error:
-        raise MissingError(
-            f"annotator {name!r} cannot be loaded",
-            where=f"entry point {points[0].value}",
-            why=f"{type(error).__name__}: {error}",
-            hint="Reinstall the package that provides it.",
-        ) from error
+    plugin: type[Any] = plugins.load(GROUP, name, ANNOTATORS, kind="annotator", where="--method")
     return plugin
 
 

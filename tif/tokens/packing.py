@@ -61,11 +61,8 @@ def pack(items: Sequence[Encoded], *, whole: bool = False) -> Packed:
     position: list[int] = []
     for b, item in enumerate(items):
         supervised = [k != Kind.PROMPT for k in item.kinds]
-        length = len(item)
-        if not whole:
-            while length and not supervised[length - 1]:
-                length -= 1
-            length = max(length - 1, 0)
+        # The index of the last supervised token is the number of those before it.
+        length = len(item) if whole else max((t for t, yes in enumerate(supervised) if yes), default=0)
         ids += item.input_ids[:length]
         positions += range(length)
         # Logits at t speak of token t + 1, so the mask is the kinds moved left by one; the last position keeps nothing.

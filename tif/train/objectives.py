@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tif.errors import MissingError, UsageError
+from tif import plugins
 
 Parts = dict[str, Tensor]
 """Scalars that add up to the loss, by the name under which they are logged."""
@@ -295,21 +294,7 @@ def find(name: str) -> Objective:
     """
     if name in OBJECTIVES:
         return OBJECTIVES[name]
-    plugins = {entry.name: entry for entry in entry_points(group="tif.objectives")}
-    if name not in plugins:
-        known = ", ".join([*OBJECTIVES, *sorted(plugins)])
-        raise UsageError(f"no objective {name!r}", hint=f"Known: {known}.")
-    try:
-        found = plugins[name].load()
-    except (ImportError, AttributeError) as error:
-        raise MissingError(
-            f"objective {name!r} cannot be loaded",
-            where=f"entry point {plugins[name].value}",
-            why=f"{type(error).__name__}: {error}",
-            hint="Reinstall the package that provides it.",
-        ) from error
-    if not isinstance(found, Objective):
-        raise UsageError(f"plugin {name!r} is no Objective", where=plugins[name].value)
+    found: Objective = plugins.load("tif.objectives", name, OBJECTIVES, kind="objective", of=Objective)
     return found
 
 
