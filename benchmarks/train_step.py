@@ -35,7 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import SequentialSampler
-from transformers import LlamaConfig, PrinterCallback, Trainer, TrainingArguments
+from transformers import LlamaConfig, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from transformers.models.llama import LlamaForCausalLM
 
 from tif.console import say
@@ -112,8 +112,16 @@ def arguments(folder: str, batch: int, **more: str) -> TrainingArguments:
     )  # fmt: skip
 
 
-def optimizer_of(model: LlamaForCausalLM) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+class Laps(TrainerCallback):  # type: ignore[misc]
+    """Tells the end of each step."""
+
+    def __init__(self, lap: Callable[[], None]) -> None:
+        self.lap = lap
+
+    def on_log(self, _arguments, _state, _control, logs, **_: object) -> None:
+        """Once a step; the last record of all is about the whole run."""
+        if "loss" in logs:
+            self.lap()
 
 
 def padded(items: list[Encoded], longest: int) -> tuple[torch.Tensor, ...]:
@@ -143,21 +151,16 @@ def nll(z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return losses.sum(1)
 
 
-def update(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-
-
 class Rival(Trainer):  # type: ignore[misc]
     """Both rivals are transformers Trainers as well, with a loss of their own. One batch an item."""
 
     def __init__(self, loss: Loss, longest: int, batches: Batches, lap: Callable[[], None], folder: str) -> None:
-        self.rival_loss, self.lap, self.reference = loss, lap, build().eval()
+        self.rival_loss, self.reference = loss, build().eval()
         names = ("input_ids", "attention_mask", "labels", "unwanted", "general")
         rows = [dict(zip(names, padded(items, max(longest, *map(len, items))), strict=True)) for items in batches]
-        super().__init__(build(), arguments(folder, 1), data_collator=lambda some: some[0], train_dataset=rows)
+        super().__init__(
+            build(), arguments(folder, 1), data_collator=lambda some: some[0], train_dataset=rows, callbacks=[Laps(lap)]
+        )
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, _: object = None) -> SequentialSampler:
@@ -166,12 +169,6 @@ class Rival(Trainer):  # type: ignore[misc]
     def compute_loss(self, model, inputs, *_: object, **__: object) -> torch.Tensor:
         """The rival's own."""
         return self.rival_loss(model, self.reference, **inputs)
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """One line a step."""
-        super().log(logs, start_time)
-        if "loss" in logs:
-            self.lap()
 
 
 def rival(loss: Loss, longest: int = 0) -> Callable[[Batches, Callable[[], None]], None]:
@@ -203,11 +200,14 @@ def open_unlearning(model, reference, input_ids, attention_mask, labels, **_):
 
 def limit(batches: Batches, lap: Callable[[], None]) -> None:
     model = build()
-    optimizer = optimizer_of(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     for items in batches:
         row = pack(items)
         z = model(row.input_ids, position_ids=row.position_ids, logits_to_keep=row.keep, use_cache=False).logits
-        update(model, optimizer, F.cross_entropy(z, row.target))
+        F.cross_entropy(z, row.target).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
         lap()
 
 
@@ -219,15 +219,10 @@ def tif(batches: Batches, lap: Callable[[], None]) -> None:
     items = [item for _, item in sorted(zip([i for i, _ in order], flat, strict=True), key=lambda pair: pair[0])]
     forget = [Sample(i, s, torch.full((len(s),), -torch.inf)) for i, s in zip(items, score(model, items), strict=True)]
 
-    class Ticking(Unlearner):
-        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            super().log(logs, start_time)
-            if "loss" in logs:
-                lap()
-
     with tempfile.TemporaryDirectory() as folder:
         chosen = arguments(folder, len(batches[0]), include_num_input_tokens_seen="all")
-        Ticking(model, chosen, Pairs(forget), Recipe(OBJECTIVES["tpo"], Settings(beta=BETA))).train()
+        recipe = Recipe(OBJECTIVES["tpo"], Settings(beta=BETA))
+        Unlearner(model, chosen, Pairs(forget), recipe, callbacks=[Laps(lap)]).train()
 
 
 STEPS = {"official": rival(official, 200), "open_unlearning": rival(open_unlearning), "tif": tif, "limit": limit}

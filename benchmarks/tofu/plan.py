@@ -53,7 +53,7 @@ ROWS: Final = (
     _tif("tif", "tif", rate_of=""),
     _tif("tif-random", "tif, random spans", "random"),
     _tif("tif-ner", "tif, spans by ner", "ner"),
-    _tif("tif-long", "tif, 10 epochs", epochs=10.0),
+    _tif("tif-long", "tif, 10 epochs", **_LONG),
     _tif("tif-all", "tif, all words", "all"),
     Row("tpo", "TPO as published", "tpo", rates=_GENTLE),
     Row("tpo-random", "TPO, random spans", "tpo", "random", rate_of="tpo"),
