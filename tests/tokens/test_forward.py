@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from tests.tokens import tiny
 from tif.errors import TifError, UsageError
 from tif.tokens import forward
-from tif.tokens.forward import statistics
+from tif.tokens.forward import statistics, statistics_of
 from tif.tokens.masks import Encoded, Kind, Template, encode
 from tif.tokens.packing import pack
 from tif.tokens.windows import windows
@@ -40,6 +40,26 @@ def test_statistics_are_those_of_full_logits(build, items: list[Encoded]) -> Non
             assert said.mean[n].item() == pytest.approx(mean.item(), abs=1e-4)
             assert said.variance[n].item() == pytest.approx((p * (lp[t] - mean) ** 2).sum().item(), abs=1e-3)
             assert said.top1[n].item() == (z[t].argmax() == y)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (0.7, -1.3)], ids=["logit", "logprob", "both"])
+def test_gradients_are_those_of_the_formula(weights: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    z, y = (6 * torch.randn(9, 50)).requires_grad_(), torch.randint(50, (9,))
+    with torch.no_grad():
+        z[0, y[0]] += 60
+        z[1, y[1]] -= 200
+    exact = z.detach().double().requires_grad_()
+    # Unlike upstream gradients for each token, as an objective's weights are.
+    each = torch.linspace(-2, 3, 9)
+    said = statistics_of(z, y)
+    (each * (weights[0] * said.logit + weights[1] * said.logprob)).sum().backward(retain_graph=True)
+    logit = exact.gather(1, y[:, None])[:, 0]
+    (each.double() * (weights[0] * logit + weights[1] * (logit - exact.logsumexp(1)))).sum().backward()
+    torch.testing.assert_close(z.grad.double(), exact.grad, atol=1e-5, rtol=1e-5)
+    # What was saved has been written over: a second time is refused, not wrong.
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        said.logprob.sum().backward()
 
 
 def test_no_token_is_read_that_nothing_is_predicted_from(items: list[Encoded]) -> None:

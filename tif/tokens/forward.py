@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
@@ -125,11 +125,31 @@ def _head_is_last(model: PreTrainedModel, packed: Packed) -> bool:
     return _plain[model]
 
 
+class _Target(torch.autograd.Function):
+    """[n, V] logits and [n] tokens -> the token's logit and log-probability, [n] each.
+
+    The library's own operators would do, but backwards they fill five matrices of this size, and a new matrix costs as
+    much as a product with the head's weights has saved. Here is one, which held the log-probabilities before.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        logprobs, index = torch.log_softmax(z, dim=1), target[:, None]
+        ctx.save_for_backward(logprobs, index)
+        return z.gather(1, index)[:, 0], logprobs.gather(1, index)[:, 0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_logit: Tensor, of_logprob: Tensor) -> tuple[Tensor, None]:
+        logprobs, index = ctx.saved_tensors
+        # d logprob / dz = onehot - p. Written over what was saved: autograd itself refuses to come here twice.
+        grad = logprobs.exp_().mul_(-of_logprob[:, None])
+        return grad.scatter_add_(1, index, (of_logit + of_logprob)[:, None]), None
+
+
 def statistics_of(z: Tensor, target: Tensor, *, moments: bool = False) -> Statistics:
     """The same from [n, V] float32 logits and the [n] tokens they should have predicted."""
-    logit = z.gather(1, target[:, None])[:, 0]
-    # Twice as fast as `logit - logsumexp`, forward and backward, and nothing of it differs but rounding.
-    logprob = -F.cross_entropy(z, target, reduction="none")
+    logit, logprob = _Target.apply(z, target)  # type: ignore[no-untyped-call]
     if not moments:
         return Statistics(logit, logprob)
     with torch.no_grad():
