@@ -290,7 +290,11 @@ def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, plugin):
     file, out = tmp_path / "many.jsonl", tmp_path / "set.parquet"
     file.write_text("\n".join(json.dumps({"text": f"Person{i} left."}) for i in range(1500)))
     command = [sys.executable, "-m", "tif", "annotate", "--method", "slow", "--dataset", str(file), "--out", str(out)]
-    process = subprocess.Popen(command, env=plugin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=plugin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell has its background commands ignore the signal, and they hand that down: `make test &` would as well.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     while not list(store.folder(out).glob("journal-*.jsonl")) and process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.2)

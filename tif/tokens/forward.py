@@ -128,8 +128,8 @@ def _head_is_last(model: PreTrainedModel, packed: Packed) -> bool:
 class _Target(torch.autograd.Function):
     """[n, V] logits and [n] tokens -> the token's logit and log-probability, [n] each.
 
-    The library's own operators would do, but backwards they fill five matrices of this size, and a new matrix costs as
-    much as a product with the head's weights has saved. Here is one, which held the log-probabilities before.
+    The library's own operators give the same, but backwards they fill several new matrices of that size. Here there is
+    one, which held the log-probabilities before.
     """
 
     @staticmethod
