@@ -142,6 +142,8 @@ class TrainConfig:
                 _above(name, getattr(self, name), 0)
         if self.max_length is not None:
             _above("max_length", self.max_length, 1, open_end=True)
+        if self.seed >= 2**32:
+            raise UsageError(f"seed is {self.seed}, and must be below {2**32}")
         if self.warmup > 1:
             raise UsageError(f"warmup is {self.warmup}, not a fraction of the steps")
         for name, known in _CHOICES.items():

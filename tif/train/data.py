@@ -89,8 +89,9 @@ class PairSampler(Sampler[Pair]):
         yield from zip(forget, retain[first % self.retain :], strict=False)
 
     def _order(self, what: str, turn: int, size: int) -> list[int]:
-        stream = 2 * turn + (what == "retain")
-        generator = torch.Generator().manual_seed((self.seed << 32) + stream)
+        # torch's CPU generator drops all but the low 32 bits of a seed. An odd factor keeps seeds apart in those.
+        stream = (2 * turn + (what == "retain") + self.seed * 2654435761) % 2**32
+        generator = torch.Generator().manual_seed(stream)
         return torch.randperm(size, generator=generator).tolist()
 
 
