@@ -31,21 +31,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
     parser.add_argument("--data", type=Path, required=True, help="folder with TOFU's files")
     parser.add_argument("--gold", type=Path, required=True, help="JSONL of forget05's gold spans")
-    parser.add_argument("--scale", choices=PLANS, default="small", help="small: two CPU cores; full: a GPU")
+    parser.add_argument(
+        "--scale", choices=PLANS, default="small", help="small: two CPU cores; seeds: its main rows thrice; full: a GPU"
+    )
     parser.add_argument("--out", type=Path, help="default: runs/tofu-SCALE")
-    parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the results are written")
+    parser.add_argument("--docs", type=Path, help="where the results are written; default: docs, or docs/SCALE")
     parser.add_argument("--rows", help="only these rows, separated by commas")
     parser.add_argument("--results-only", action="store_true", help="run nothing")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args(arguments)
-    names = given.rows.split(",") if given.rows else [row.name for row in ROWS]
-    if unknown := set(names) - {row.name for row in ROWS}:
-        parser.error(f"no row {', '.join(sorted(unknown))}; known: {', '.join(row.name for row in ROWS)}")
+    plan = PLANS[given.scale]
+    rows = tuple(row for row in ROWS if not plan.rows or row.name in plan.rows)
+    known = [row.name for row in rows]
+    names = given.rows.split(",") if given.rows else known
+    if unknown := set(names) - set(known):
+        parser.error(f"no row {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     asked = [a for a in (sys.argv[1:] if arguments is None else arguments) if a != "--results-only"]
     command = shlex.join(["python", "-m", "benchmarks.tofu", *asked])
-    out = given.out or Path(f"runs/tofu-{given.scale}")
-    experiment = Experiment(PLANS[given.scale], given.model, given.data, given.gold, out, device=given.device)
-    return work(experiment, given.docs, command, names=names, run=not given.results_only)
+    out = given.out or Path(f"runs/tofu-{plan.name}")
+    docs = given.docs or (Path("docs") if plan.name == "small" else Path("docs") / plan.name)
+    experiment = Experiment(plan, given.model, given.data, given.gold, out, rows, device=given.device)
+    return work(experiment, docs, command, names=names, run=not given.results_only)
 
 
 def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], run: bool = True) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -26,7 +27,20 @@ class Claim:
 
     text: str
     figures: str
-    verdict: Verdict
+    verdict: str
+    """A `Verdict`, or how many seeds came to which."""
+
+
+def over_seeds(seeds: Sequence[Mapping[str, Any]]) -> Iterator[Claim]:
+    """All claims, each held against the runs of every seed by name: one verdict where all agree, else a count of each.
+
+    Two seeds of three are no majority to decide by: what one of them contradicts is said.
+    """
+    for group in zip(*(claims(runs) for runs in seeds), strict=True):
+        counts = Counter(claim.verdict for claim in group)
+        verdict = ", ".join(f"{n} of {len(group)} {which}" for which, n in counts.items())
+        figures = "; ".join(claim.figures for claim in group if claim.figures)
+        yield Claim(group[0].text, figures, next(iter(counts)) if len(counts) == 1 else verdict)
 
 
 def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
@@ -97,4 +111,4 @@ def _share(run: Mapping[str, Any], of: Mapping[str, Any], column: str) -> float:
     return float(value / whole) if whole else 1.0
 
 
-__all__ = ["KEPT", "NEAR", "QUALITY", "Claim", "Verdict", "claims"]
+__all__ = ["KEPT", "NEAR", "QUALITY", "Claim", "Verdict", "claims", "over_seeds"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
-from benchmarks.tofu.claims import claims
+from benchmarks.tofu.claims import over_seeds
 from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
-from benchmarks.tofu.results import COLUMNS, Cell, collect
+from benchmarks.tofu.results import COLUMNS, Cell, by_seed, collect
 from tif.eval.figures import MARKERS, PALETTE
 from tif.store import atomic_write
 
@@ -22,7 +23,7 @@ def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
     found = {"command": command, **collect(e)}
     blob = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     atomic_write(docs / "results.json", blob.encode())
-    atomic_write(docs / "results.md", _text(found).encode())
+    atomic_write(docs / "results.md", text(found).encode())
     runs = found["runs"]
     if len(runs) > 1:
         _pareto(runs, docs / "results.png")
@@ -31,9 +32,11 @@ def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
     return found
 
 
-def _text(found: Mapping[str, Any]) -> str:
+def text(found: Mapping[str, Any]) -> str:
+    """`results.md`, of what `results.collect` found and the command that made it."""
     plan, runs, missing = found["plan"], found["runs"], found["missing"]
     total = len(missing) + len(found["done"])
+    several = len(plan["seeds"]) > 1
     lines = [
         "# Results",
         "",
@@ -70,6 +73,8 @@ def _text(found: Mapping[str, Any]) -> str:
     ]
     if not runs:
         lines += ["Nothing is measured yet.", ""]
+    elif several:
+        lines += [*_over_seeds(runs), "## Each run", "", *_table(runs)]
     else:
         lines += _table(runs)
     if len(runs) > 1:
@@ -98,12 +103,11 @@ def _text(found: Mapping[str, Any]) -> str:
             if isinstance(c, dict)
         ]
         lines.append("")
-    if len(plan["seeds"]) == 1:
-        lines += _claims(runs)
+    lines += _claims(runs)
     lines += ["## What is not shown", ""]
     lines += [
-        "- Another base model, forget05 and forget10, other seeds: this is "
-        f"{_count(plan['seeds'], 'seed')} of one small setting. Differences inside the intervals are no differences.",
+        f"- Another base model, another target, forget05 and forget10: this is {_count(plan['seeds'], 'seed')} of one "
+        "small setting. Differences inside the intervals are no differences.",
         "- Retain rows outside the retain term.",
     ]
     if missing:
@@ -120,29 +124,60 @@ def _count(things: Sequence[Any], what: str) -> str:
 
 
 def _claims(runs: Mapping[str, Any]) -> list[str]:
+    seeds = by_seed(runs) or {0: runs}
     return [
         "## What is shown",
         "",
         "A comparison is *shown* where the two 95% intervals are apart, *not resolved* where they overlap, and "
         "*contradicted* where they are apart the other way. A goal is reached (*shown*) or not by its figure alone.",
+        *(["With several seeds each is judged by itself."] if len(seeds) > 1 else []),
         "",
         "| claim | figures | |",
         "|---|---|---|",
-        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in claims(runs)),
+        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in over_seeds(list(seeds.values()))),
         "",
     ]
+
+
+def _over_seeds(runs: Mapping[str, Any]) -> list[str]:
+    """A row a method: the mean over its seeds, and the lowest and the highest of them."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for name, run in runs.items():
+        rows.setdefault(name.partition("/")[0], []).append(run)
+    lines = [
+        "Means over seeds, and between brackets the lowest and the highest of them. All begin from the same target: a "
+        "seed decides the order in which samples are seen.",
+        "",
+        f"| row | seeds | {' | '.join(COLUMNS)} |",
+        "|---" * (len(COLUMNS) + 2) + "|",
+    ]
+    for some in rows.values():
+        cells = []
+        for name in COLUMNS:
+            values = [run["cells"][name][0] for run in some if run["cells"][name] is not None]
+            cells.append(_shown((fmean(values), min(values), max(values)) if values else None))
+        lines.append(f"| {some[0]['label']} | {len(some) if 'seed' in some[0] else ''} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _name(run: Mapping[str, Any], runs: Mapping[str, Any]) -> str:
+    """A run's label, with its seed where there are several."""
+    several = len({run["seed"] for run in runs.values() if "seed" in run}) > 1
+    return f"{run['label']}, seed {run['seed']}" if several and "seed" in run else str(run["label"])
 
 
 def _table(runs: Mapping[str, Any]) -> list[str]:
     lines = [f"| row | lr | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
     for run in runs.values():
         cells = [_shown(run["cells"][name]) for name in COLUMNS]
-        lines.append(f"| {run['label']} | {format(run['lr'], 'g') if 'lr' in run else ''} | {' | '.join(cells)} |")
+        lines.append(f"| {_name(run, runs)} | {format(run['lr'], 'g') if 'lr' in run else ''} | {' | '.join(cells)} |")
     lines += ["", "Parts of model utility:", ""]
     names = list(next(iter(runs.values()))["utility_parts"])
     lines += [f"| row | {' | '.join(name.replace('_', ' ') for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for run in runs.values():
-        lines.append(f"| {run['label']} | " + " | ".join(f"{run['utility_parts'][name]:.3f}" for name in names) + " |")
+        lines.append(
+            f"| {_name(run, runs)} | " + " | ".join(f"{run['utility_parts'][name]:.3f}" for name in names) + " |"
+        )
     return [*lines, ""]
 
 
@@ -159,12 +194,15 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(9, max(5.5, 0.19 * len(runs))), layout="constrained")
     axes = figure.add_subplot()
-    for number, run in enumerate(runs.values()):
+    numbers: dict[str, int] = {}
+    for name, run in runs.items():
+        row = name.partition("/")[0]
+        first, number = row not in numbers, numbers.setdefault(row, len(numbers))
         x, y = run["cells"]["utility"][0], max(run["cells"]["forget quality"][0], 1e-12)
         # Sixty-four pairs of colour and marker before one comes back.
         axes.plot(
             x, y, MARKERS[(number + number // 8) % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
-            linestyle="none", label=f"{number + 1}  {run['label']}",
+            linestyle="none", label=f"{number + 1}  {run['label']}" if first else None,
         )  # fmt: skip
         axes.annotate(str(number + 1), (x, y), (5, 5), textcoords="offset points", fontsize=7)
     axes.axhline(0.05, color="grey", linewidth=0.8)
@@ -206,4 +244,4 @@ def _trajectory(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-__all__ = ["write"]
+__all__ = ["text", "write"]

@@ -94,6 +94,9 @@ class Plan:
 
     name: str
     seeds: tuple[int, ...] = (0,)
+    """Of unlearning. All of them begin from the same target."""
+    rows: tuple[str, ...] = ()
+    """Names of the rows that are run; all of `ROWS` where empty."""
     forget_rows: int = 40
     """Of forget01, and as many from the head of forget05 for `dev`."""
     retain_rows: int = 120
@@ -123,7 +126,8 @@ class Plan:
 
     def digest(self) -> str:
         """Names the plan; the rows are not part of it, so that one can be added to a finished table."""
-        decisive = {name: value for name, value in asdict(self).items() if name not in ("micro", "save_steps")}
+        free = ("rows", "micro", "save_steps")
+        decisive = {name: value for name, value in asdict(self).items() if name not in free}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -131,6 +135,11 @@ PLANS: Final = {
     plan.name: plan
     for plan in (
         Plan("small"),
+        Plan(
+            "seeds",
+            seeds=(0, 1, 2),
+            rows=("tif", "tif-random", "tif-ner", "tif-all", "tpo", "tpo-random", "npo-retain", "npo"),
+        ),
         Plan(
             "full",
             seeds=(0, 1, 2),
@@ -142,7 +151,8 @@ PLANS: Final = {
         ),
     )
 }
-"""`small` is for two CPU cores; `full`, all of TOFU and three seeds, for a GPU."""
+"""`small` is for two CPU cores; `seeds`, the same with the most telling rows and three seeds; `full`, all of TOFU and
+three seeds, for a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

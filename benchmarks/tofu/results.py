@@ -52,13 +52,12 @@ def collect(e: Experiment) -> dict[str, Any]:
     for row in e.rows:
         for seed in e.plan.seeds:
             folder, name = e.run(row, seed), e.run_name(row, seed)
-            label = row.label if len(e.plan.seeds) == 1 else f"{row.label}, seed {seed}"
             if found := _run(folder, never):
-                runs[name] = {"label": label, **_recipe(row, folder), **found, "log": _log(folder)}
+                runs[name] = {"label": row.label, "seed": seed, **_recipe(row, folder), **found, "log": _log(folder)}
             elif known := e.run_before(row, seed):
                 runs[name] = known
             else:
-                absent.append(label)
+                absent.append(row.label if len(e.plan.seeds) == 1 else f"{row.label}, seed {seed}")
     states: dict[str, list[str]] = {"done": [], "missing": []}
     for stage in stages(e):
         states["done" if stage.done else "missing"].append(stage.name)
@@ -106,9 +105,21 @@ def earlier(e: Experiment, docs: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     found: dict[str, Any] = read_json(path)
-    if found["plan"] != json.loads(json.dumps(asdict(e.plan))):
+    mine = json.loads(json.dumps(asdict(e.plan)))
+    # Rows can be added to a finished table.
+    if {**found["plan"], "rows": None} != {**mine, "rows": None}:
         return {}
     return found if all(found.get("models", {}).get(name) == mine for name, mine in models(e).items()) else {}
+
+
+def by_seed(runs: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """The runs of each seed by the name of their row, with what all seeds share: target and retain-only."""
+    shared = {name: run for name, run in runs.items() if "objective" not in run}
+    found: dict[int, dict[str, Any]] = {}
+    for name, run in runs.items():
+        if name not in shared:
+            found.setdefault(run.get("seed", 0), dict(shared))[name.partition("/")[0]] = run
+    return dict(sorted(found.items()))
 
 
 def _choice(e: Experiment, row: Row) -> dict[str, Any]:
@@ -187,4 +198,4 @@ def _done(folder: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-__all__ = ["COLUMNS", "Cell", "collect", "earlier", "models"]
+__all__ = ["COLUMNS", "Cell", "by_seed", "collect", "earlier", "models"]

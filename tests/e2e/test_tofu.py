@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.tofu.__main__ import main, wanted, work
 from benchmarks.tofu.models import choice_score
+from benchmarks.tofu.page import text
 from benchmarks.tofu.plan import ROWS, Experiment, Plan, Row
 from benchmarks.tofu.results import COLUMNS
 from benchmarks.tofu.stages import scattered, stages
@@ -185,6 +186,25 @@ def test_the_pages_can_be_written_again_from_what_is_there(finished, capsys):
         done.write_bytes(kept)
     assert run(root, results_only=True) == 0
     assert (root / "docs" / "results.md").read_text() == before
+
+
+def test_several_seeds_are_taken_together(finished):
+    found = json.loads((finished[0] / "docs" / "results.json").read_text())
+    runs, quality = {}, "forget quality"
+    for name, run_ in found["runs"].items():
+        if "objective" not in run_:
+            runs[name] = run_
+            continue
+        for seed, value in enumerate((0.2, 0.4, 0.9)):
+            cells = run_["cells"] | {quality: (value, value, value)}
+            runs[f"{name}/{seed}"] = run_ | {"seed": seed, "cells": cells}
+    page = text(found | {"runs": runs, "plan": found["plan"] | {"seeds": [0, 1, 2]}})
+    together, _, each = page.partition("## Each run")
+    assert "| tif | 3 | 0.500 (0.2–0.9) |" in together
+    assert "| target |  |" in together
+    for seed, value in enumerate((0.2, 0.4, 0.9)):
+        assert f"| tif, seed {seed} | {found['runs']['tif']['lr']:g} | {value:.3f} ({value}–{value}) |" in each
+    assert "| tif: forget quality of at least 0.5 | 0.200; 0.400; 0.900 | 2 of 3 not reached, 1 of 3 shown |" in each
 
 
 def test_controls_mark_as_many_words_as_gold(finished):

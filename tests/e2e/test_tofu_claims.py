@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.tofu.claims import claims
-from benchmarks.tofu.plan import ROWS
+from benchmarks.tofu.claims import claims, over_seeds
+from benchmarks.tofu.plan import PLANS, ROWS
 
 
 def run(label, **cells):
@@ -58,3 +58,22 @@ def test_spans_of_the_default_identifier_are_held_against_gold():
 def test_every_claim_is_about_rows_that_there_are():
     runs = {name: run(name) for name in ("target", *(row.name for row in ROWS))}
     assert "not measured" not in {claim.verdict for claim in claims(runs)}
+
+
+def test_each_seed_is_judged_by_itself():
+    target = run("target", retain=0.9, utility=0.5)
+    seeds = [{"target": target, "tif": run("tif", retain=x, forget_quality=0.6, UW=0.1, GW=0.5)} for x in (0.9, 0.8)]
+    found = {claim.text: claim for claim in over_seeds(seeds)}
+    assert found["tif: forget quality of at least 0.5"].verdict == "shown"
+    retain = found["tif: retain of at least 0.98 of the target's"]
+    assert retain.verdict == "1 of 2 shown, 1 of 2 not reached"
+    assert retain.figures == "1.000; 0.889"
+    assert list(over_seeds(seeds[:1])) == list(claims(seeds[0]))
+
+
+def test_a_plan_names_rows_that_there_are():
+    names = {row.name for row in ROWS}
+    for plan in PLANS.values():
+        assert set(plan.rows) <= names
+        rates = {row.rate_of for row in ROWS if row.name in plan.rows} - {""}
+        assert rates <= set(plan.rows or names), "a row's learning rate comes from a row that is not run"
