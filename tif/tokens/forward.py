@@ -36,12 +36,6 @@ class Statistics:
     """The target token's raw logit, after soft-capping where the model has it. Differentiable."""
     logprob: Tensor
     """The target token's log-probability in nats. Differentiable."""
-    mean: Tensor | None = None
-    """Expectation, under the model, of the log-probability of the next token (minus the entropy)."""
-    variance: Tensor | None = None
-    """Its variance."""
-    top1: Tensor | None = None
-    """bool: whether the target is the most probable token."""
 
 
 def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
@@ -58,7 +52,7 @@ def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
     return output.logits.float()  # type: ignore[no-any-return]
 
 
-def statistics(model: PreTrainedModel, packed: Packed, *, moments: bool = False, whole: bool = False) -> Statistics:
+def statistics(model: PreTrainedModel, packed: Packed, *, whole: bool = False) -> Statistics:
     """The target's logit and log-probability at each supervised token, by one forward.
 
     Long rows (2,048 tokens of text) times a vocabulary are most of a step's memory. Above `WHOLE` logits the head is
@@ -69,14 +63,12 @@ def statistics(model: PreTrainedModel, packed: Packed, *, moments: bool = False,
     Args:
         model: a causal language model on the device of `packed`.
         packed: from `pack`.
-        moments: also mean and variance of the log-probability under the model (for min-k%++) and the top-1 hit, which
-            are not differentiable.
         whole: never by pieces. What shards a model's weights gathers them only inside its forward.
     """
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     vocabulary = inner.config.get_text_config().vocab_size
-    if whole or moments or len(packed.target) * vocabulary <= WHOLE or not _head_is_last(inner, packed):
-        return statistics_of(logits(model, packed), packed.target, moments=moments)
+    if whole or len(packed.target) * vocabulary <= WHOLE or not _head_is_last(inner, packed):
+        return statistics_of(logits(model, packed), packed.target)
     head = inner.get_output_embeddings()
     # The head stands aside, so that the model's own forward, with whatever wraps it, ends in hidden states.
     inner.set_output_embeddings(nn.Identity())
@@ -147,19 +139,9 @@ class _Target(torch.autograd.Function):
         return grad.scatter_add_(1, index, (of_logit + of_logprob)[:, None]), None
 
 
-def statistics_of(z: Tensor, target: Tensor, *, moments: bool = False) -> Statistics:
+def statistics_of(z: Tensor, target: Tensor) -> Statistics:
     """The same from [n, V] float32 logits and the [n] tokens they should have predicted."""
-    logit, logprob = _Target.apply(z, target)  # type: ignore[no-untyped-call]
-    if not moments:
-        return Statistics(logit, logprob)
-    with torch.no_grad():
-        lp = torch.log_softmax(z, dim=1)
-        p = lp.exp()
-        # A probability of zero has log-probability -inf; it adds nothing.
-        first = torch.where(p > 0, p * lp, 0.0).sum(1)
-        second = torch.where(p > 0, p * (lp - first[:, None]) ** 2, 0.0).sum(1)
-        top1 = z.argmax(1) == target
-    return Statistics(logit, logprob, first, second, top1)
+    return Statistics(*_Target.apply(z, target))  # type: ignore[no-untyped-call]
 
 
 __all__ = ["Statistics", "logits", "statistics", "statistics_of"]
