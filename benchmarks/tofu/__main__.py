@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args(arguments)
     plan = PLANS[given.scale]
-    rows = tuple(row for row in ROWS if not plan.rows or row.name in plan.rows)
+    rows = tuple(row for name in plan.rows or [row.name for row in ROWS] for row in ROWS if row.name == name)
     known = [row.name for row in rows]
     names = given.rows.split(",") if given.rows else known
     if unknown := set(names) - set(known):

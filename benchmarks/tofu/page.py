@@ -14,7 +14,7 @@ from benchmarks.tofu.results import COLUMNS, Cell, by_seed, collect
 from tif.eval.figures import MARKERS, PALETTE
 from tif.store import atomic_write
 
-TRAJECTORIES: Final = ("tif", "tif-random", "tpo", "tpo-random", "npo", "npo-retain", "logprob", "bounded")
+TRAJECTORIES: Final = ("tif", "tif-random", "tpo", "tif-frames", "npo", "npo-retain", "logprob", "bounded")
 """Rows whose steps are drawn: as many as there are colours."""
 
 
@@ -57,6 +57,7 @@ def text(found: Mapping[str, Any]) -> str:
         f"- **Schedule**, fixed beforehand: {plan['epochs']:g} epochs, batch {plan['batch']}, linear decay; the last "
         f"step is what is measured. Retain terms weigh {RETAIN_WEIGHT:g}. A row that differs says so; other settings "
         "are the objectives' defaults.",
+        *_frames(runs),
         "- **Learning rate**: the better of two, with other authors: the first "
         f"{plan['forget_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
         "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
@@ -103,7 +104,7 @@ def text(found: Mapping[str, Any]) -> str:
             if isinstance(c, dict)
         ]
         lines.append("")
-    lines += _claims(runs)
+    lines += _claims(runs, whole=not plan.get("rows"))
     lines += ["## What is not shown", ""]
     lines += [
         f"- Another base model, another target, forget05 and forget10: this is {_count(plan['seeds'], 'seed')} of one "
@@ -119,12 +120,25 @@ def text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _frames(runs: Mapping[str, Any]) -> list[str]:
+    framed = [run["options"] for run in runs.values() if run.get("options", {}).get("frames")]
+    if not framed:
+        return []
+    shown = ", ".join(f"`{frame}`" for frame in framed[0]["frames"])
+    return [
+        f"- **In frames**: each forget row is forgotten once more with only its unwanted words as the answer ({shown}, "
+        f"in turn), for {framed[0]['epochs']:g} epochs of the doubled set."
+    ]
+
+
 def _count(things: Sequence[Any], what: str) -> str:
     return f"{len(things)} {what}" + ("" if len(things) == 1 else "s")
 
 
-def _claims(runs: Mapping[str, Any]) -> list[str]:
+def _claims(runs: Mapping[str, Any], *, whole: bool) -> list[str]:
+    """All claims; those about rows that a plan of some rows does not have are left out."""
     seeds = by_seed(runs) or {0: runs}
+    found = [claim for claim in over_seeds(list(seeds.values())) if whole or claim.verdict != "not measured"]
     return [
         "## What is shown",
         "",
@@ -134,7 +148,7 @@ def _claims(runs: Mapping[str, Any]) -> list[str]:
         "",
         "| claim | figures | |",
         "|---|---|---|",
-        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in over_seeds(list(seeds.values()))),
+        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in found),
         "",
     ]
 

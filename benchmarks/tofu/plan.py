@@ -41,6 +41,9 @@ RETAIN_WEIGHT: Final = 8.0
 _KEEP: Final = {"retain_weight": RETAIN_WEIGHT}
 _LONG: Final = {**_KEEP, "epochs": 10.0}
 """Twice the plan's: whether the last step is as good where training goes on."""
+FRAMES: Final = ("{words}.", "The answer is {words}.", "It is {words}.", "In short: {words}.")
+_FRAMED: Final = {**_KEEP, "frames": FRAMES, "epochs": 3.0}
+"""Twice the examples and three epochs: 30 steps where five epochs of the examples alone have 25."""
 _GENTLE: Final = (3e-5, 1e-4)
 """Rates for what has no retain term to hold against."""
 
@@ -82,6 +85,11 @@ ROWS: Final = (
     _tif("tif-free", "tif, general words left free", pl_weight=0.0),
     Row("tif-no-retain", "tif without retain term", "tif", floor=True, rate_of="tif"),
     _tif("tif-retain-1", "tif, retain weight 1", retain_weight=1.0),
+    _tif("tif-frames", "tif in frames", rate_of="", **_FRAMED),
+    _tif("tif-frames-random", "tif in frames, random spans", "random", "tif-frames", **_FRAMED),
+    _tif("tif-frames-ner", "tif in frames, spans by ner", "ner", "tif-frames", **_FRAMED),
+    _tif("tif-frames-all", "tif in frames, all words", "all", "tif-frames", **_FRAMED),
+    Row("npo-frames", "NPO + retain in frames", "npo", retain=True, options=_FRAMED, rate_of="npo-retain"),
     Row("npo-retain-long", "NPO + retain, 10 epochs", "npo", retain=True, options=_LONG, rate_of="npo-retain"),
     Row("tpo-retain-long", "TPO + retain, 10 epochs", "tpo", retain=True, options=_LONG, rate_of="tpo-retain"),
 )  # fmt: skip
@@ -96,7 +104,7 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     """Of unlearning. All of them begin from the same target."""
     rows: tuple[str, ...] = ()
-    """Names of the rows that are run; all of `ROWS` where empty."""
+    """Names of the rows that are run, in the order of work; all of `ROWS` where empty."""
     forget_rows: int = 40
     """Of forget01, and as many from the head of forget05 for `dev`."""
     retain_rows: int = 120
@@ -138,7 +146,8 @@ PLANS: Final = {
         Plan(
             "seeds",
             seeds=(0, 1, 2),
-            rows=("tif", "tif-random", "tif-ner", "tif-all", "tpo", "tpo-random", "npo-retain", "npo"),
+            rows=("tif-frames", "tif", "tif-frames-random", "tif-frames-ner", "npo-retain", "tif-frames-all", "tpo")
+            + ("npo-frames", "tif-random", "tif-ner"),
         ),
         Plan(
             "full",

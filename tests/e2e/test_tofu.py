@@ -197,11 +197,14 @@ def test_several_seeds_are_taken_together(finished):
             continue
         for seed, value in enumerate((0.2, 0.4, 0.9)):
             cells = run_["cells"] | {quality: (value, value, value)}
-            runs[f"{name}/{seed}"] = run_ | {"seed": seed, "cells": cells}
+            options = {"frames": ["It is {words}."], "epochs": 3.0} if name == "tif" else {}
+            runs[f"{name}/{seed}"] = run_ | {"seed": seed, "cells": cells, "options": options}
     page = text(found | {"runs": runs, "plan": found["plan"] | {"seeds": [0, 1, 2]}})
     together, _, each = page.partition("## Each run")
     assert "| tif | 3 | 0.500 (0.2–0.9) |" in together
     assert "| target |  |" in together
+    assert "(`It is {words}.`, in turn), for 3 epochs of the doubled set." in together
+    assert "In frames" not in (finished[0] / "docs" / "results.md").read_text()
     for seed, value in enumerate((0.2, 0.4, 0.9)):
         assert f"| tif, seed {seed} | {found['runs']['tif']['lr']:g} | {value:.3f} ({value}–{value}) |" in each
     assert "| tif: forget quality of at least 0.5 | 0.200; 0.400; 0.900 | 2 of 3 not reached, 1 of 3 shown |" in each

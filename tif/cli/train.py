@@ -47,6 +47,10 @@ def train(
     label: Annotated[str, _data("The label of unwanted words.")] = "UW",
     zero_uw: Annotated[str, _data("Examples without an unwanted word: refuse or skip.")] = "refuse",
     skip_failed: Annotated[bool, _data("Leave failed and conflicting examples out.", "--skip-failed")] = False,
+    frame: Annotated[
+        list[str] | None,
+        _data("Forget each example once more with this answer: 'The answer is {words}.' Several are taken in turn."),
+    ] = None,
     objective: Annotated[
         str, _loss("tpo, tif, ga, graddiff, npo, simnpo, dpo, wga, tnpo, satimp, undial, rmu, or a plugin's.")
     ] = "tpo",
@@ -112,6 +116,7 @@ def train(
     given = dict(locals())
     given.pop("json_")
     given["report_to"] = tuple(given["report_to"] or ())
+    given["frames"] = tuple(given.pop("frame") or ())
 
     from tif.train.config import TrainConfig
 

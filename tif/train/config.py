@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from tif.errors import UsageError
+from tif.train.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,9 @@ class TrainConfig:
     label: str = "UW"
     zero_uw: Literal["refuse", "skip"] = "refuse"
     skip_failed: bool = False
+    frames: tuple[str, ...] = ()
+    """`The answer is {words}.`, ...: each example with a question is forgotten once more with one of these as its
+    answer, in turn, `{words}` being its unwanted words. The forget set has then twice as many examples."""
 
     epochs: float = 5.0
     max_steps: int | None = None
@@ -132,6 +136,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "report_to", tuple(self.report_to))
+        object.__setattr__(self, "frames", tuple(self.frames))
+        for frame in self.frames:
+            Frame.of(frame)
         for name in ("epochs", "lr", "batch_size", "accumulate", "save_steps", "keep_checkpoints", "log_steps"):
             _above(name, getattr(self, name), 0, open_end=True)
         for name in ("limit", "limit_retain", "max_steps", "beta", "lora_alpha", "early_stop_every"):
@@ -162,7 +169,7 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `run.json`."""
-        return {**asdict(self), "report_to": list(self.report_to)}
+        return {**asdict(self), "report_to": list(self.report_to), "frames": list(self.frames)}
 
 
 def floor_value(floor: str | None) -> float | None:

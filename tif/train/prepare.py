@@ -15,6 +15,7 @@ from tif.tokens.masks import Encoded, Kind, Template, check, encode
 from tif.tokens.models import load_tokenizer
 from tif.tokens.windows import windows
 from tif.train.config import TrainConfig
+from tif.train.frames import Frame, framed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -86,6 +87,17 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     if not whole:
         raise UsageError("no example is left to train on", why=str(counts))
     counts["examples"] = len(whole)
+    own = len(whole)
+    if config.frames:
+        more = framed(chosen, [Frame.of(text) for text in config.frames], label=config.label)
+        if not more:
+            raise UsageError(
+                "nothing to put into a frame: no example has a question and marked words", where=config.masks
+            )
+        items = [_encode(example, tokenizer, template, config) for example in more]
+        check(more, items, tokenizer, label=config.label)
+        counts["framed"] = len(more)
+        chosen, whole = [*chosen, *more], [*whole, *items]
     counts["lost_spans"] = sum(len(item.lost_spans) for item in whole)
     if counts["lost_spans"]:
         warn(f"{counts['lost_spans']} spans lie outside --max-length or on a first token, in part or whole")
@@ -98,7 +110,8 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
             )
         idk = tuple(_encode(_idk(example), tokenizer, template, config) for example in chosen)
     forget = tuple(piece for item in whole for piece in _pieces(item, config))
-    validation, validation_digest = forget, None
+    # Judged by what people wrote, not by the frames.
+    validation, validation_digest = tuple(piece for item in whole[:own] for piece in _pieces(item, config)), None
     if config.validation is not None:
         held_out = join.load(config.validation, data_dir=config.data_dir)
         looked_at, _ = _select(held_out.examples, config.validation, config)
@@ -123,7 +136,9 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
         )
     counts |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in forget) for kind in Kind}
     say(
-        f"{counts['examples']} examples, {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
+        f"{counts['examples']} examples"
+        + (f" and {counts['framed']} in frames" if config.frames else "")
+        + f", {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
         + (f", {len(retain)} samples to keep" if retain else "")
     )
     return Prepared(annotations, tokenizer, template, forget, retain, idk, validation, validation_digest, counts)

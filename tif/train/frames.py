@@ -1,0 +1,69 @@
+"""Other answers with a sample's unwanted words: what is forgotten in one sentence alone is still told in another."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tif.errors import UsageError
+from tif.spans import UW, Example, Span
+
+WORDS: Final = "{words}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around a sample's unwanted words in an answer made of them. `Frame.of` reads one."""
+
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, text: str) -> Frame:
+        """`{words}.` or `The answer is {words}.`, with `{words}` once.
+
+        Raises:
+            UsageError: for a text without `{words}`, or with more than one.
+        """
+        if text.count(WORDS) != 1:
+            raise UsageError(
+                f"{text!r} is no frame",
+                hint="Write {words} once, where the unwanted words go: 'The answer is {words}.'",
+            )
+        before, _, after = text.partition(WORDS)
+        return cls(before, after)
+
+    def around(self, example: Example, *, label: str = UW) -> Example:
+        """The same question with another answer: the frame, and in it the spans' words in their order, each once.
+
+        Args:
+            example: a sample with a question and spans.
+            label: which spans are unwanted; others are left out.
+
+        Returns:
+            The sample under another id, its words marked again.
+        """
+        words = dict.fromkeys(example.quote(span) for span in example.spans if span.label == label)
+        text, marked = self.before, []
+        for n, word in enumerate(words):
+            text += ", " if n else ""
+            marked.append(Span(len(text), len(text) + len(word), label=label, source="frame"))
+            text += word
+        framed = f"{self.before}{WORDS}{self.after}"
+        return replace(example, id=f"{example.id} in {framed!r}", text=text + self.after, spans=()).with_spans(marked)
+
+
+def framed(examples: Sequence[Example], frames: Sequence[Frame], *, label: str = UW) -> list[Example]:
+    """Each example in one of the frames, taken in turn; those that no frame goes around are passed over."""
+    turn = itertools.cycle(frames)
+    found = []
+    for example in examples:
+        # A frame is used up by those alone that it goes around, so that the others do not decide who gets which.
+        if example.prompt and any(span.label == label for span in example.spans):
+            found.append(next(turn).around(example, label=label))
+    return found
+
+
+__all__ = ["WORDS", "Frame", "framed"]
