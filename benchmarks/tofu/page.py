@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +15,8 @@ from benchmarks.tofu.results import COLUMNS, Cell, by_seed, collect
 from tif.eval.figures import MARKERS, PALETTE
 from tif.store import atomic_write
 
+NEAR: Final = 16.0
+"""Pixels between two points below which their numbers would lie on one another."""
 TRAJECTORIES: Final = ("tif", "tif-random", "tpo", "tif-frames", "npo", "npo-retain", "logprob", "bounded")
 """Rows whose steps are drawn: as many as there are colours."""
 
@@ -209,6 +212,7 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(9, max(5.5, 0.19 * len(runs))), layout="constrained")
     axes = figure.add_subplot()
     numbers: dict[str, int] = {}
+    points: list[tuple[float, float, int]] = []
     for name, run in runs.items():
         row = name.partition("/")[0]
         first, number = row not in numbers, numbers.setdefault(row, len(numbers))
@@ -218,7 +222,7 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
             x, y, MARKERS[(number + number // 8) % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
             linestyle="none", label=f"{number + 1}  {run['label']}" if first else None,
         )  # fmt: skip
-        axes.annotate(str(number + 1), (x, y), (5, 5), textcoords="offset points", fontsize=7)
+        points.append((x, y, number + 1))
     axes.axhline(0.05, color="grey", linewidth=0.8)
     axes.annotate("0.05: told apart from the retain-only model below", (0.01, 0.05), (0, -4), va="top", fontsize=8,
                   xycoords=("axes fraction", "data"), textcoords="offset points", color="dimgrey")  # fmt: skip
@@ -226,7 +230,25 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     axes.set_xlabel("model utility")
     axes.set_ylabel("forget quality (p-value)")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    figure.draw_without_rendering()
+    for x, y, text_ in _labels(points, axes.transData.transform([point[:2] for point in points])):
+        axes.annotate(text_, (x, y), (5, 5), textcoords="offset points", fontsize=7)
     figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _labels(
+    points: Sequence[tuple[float, float, int]], places: Sequence[Sequence[float]]
+) -> list[tuple[float, float, str]]:
+    """Where to write which numbers: points that lie on one another, by their places in pixels, share a label."""
+    groups: list[tuple[int, list[int]]] = []
+    for n, point in enumerate(points):
+        near = (g for first, g in groups if math.dist(places[first], places[n]) < NEAR)
+        group = next(near, None)
+        if group is None:
+            groups.append((n, [point[2]]))
+        elif point[2] not in group:
+            group.append(point[2])
+    return [(points[first][0], points[first][1], ", ".join(map(str, numbers))) for first, numbers in groups]
 
 
 def _drawn(runs: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.tofu.models import chosen_rate, trial_score
 from benchmarks.tofu.plan import WORLDS, Experiment, Row
-from benchmarks.tofu.stages import stages
+from benchmarks.tofu.stages import Stage, stages
 from tif.errors import InputError
 from tif.eval import measures
 from tif.sources import read_json
@@ -58,22 +58,37 @@ def collect(e: Experiment) -> dict[str, Any]:
                 runs[name] = known
             else:
                 absent.append(row.label if len(e.plan.seeds) == 1 else f"{row.label}, seed {seed}")
+    every = list(stages(e))
+    # What all rows share is there to make rows from: it is not missing where no row is, whoever made them.
+    whole = not absent and all(stage.done for stage in every if _of_a_row(e, stage))
     states: dict[str, list[str]] = {"done": [], "missing": []}
-    for stage in stages(e):
-        states["done" if stage.done else "missing"].append(stage.name)
+    for stage in every:
+        states["done" if stage.done or whole else "missing"].append(stage.name)
     return {
         "plan": asdict(e.plan),
-        "environment": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers", "numpy", "scipy")},
-            **{k: v for k, v in read_json(e.out / "plan.json").items() if k in ("autocast", "step_seconds")},
-        },
+        # That of the machine where they were begun: on another nothing is done again unless it comes out the same.
+        "environment": e.earlier.get("environment") or _environment(e),
         "models": {**e.earlier.get("models", {}), **models(e)},
         "spans": _done(e.out / "spans") or e.earlier.get("spans", {}),
         "choices": {row.name: _choice(e, row) for row in e.rows if not row.rate_of},
         "runs": runs,
         "absent": absent,
         **states,
+    }
+
+
+def _of_a_row(e: Experiment, stage: Stage) -> bool:
+    return stage.folder.relative_to(e.out).parts[0] in WORLDS
+
+
+def _environment(e: Experiment) -> dict[str, Any]:
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers", "numpy", "scipy")},
+        "device": torch.cuda.get_device_name() if not e.cpu else torch.backends.cpu.get_cpu_capability(),
+        **{k: v for k, v in read_json(e.out / "plan.json").items() if k in ("autocast", "step_seconds")},
     }
 
 
