@@ -52,7 +52,7 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
         seed=0,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    watch = Watch(folder / "log.jsonl")
+    watch = Watch(folder / "log.jsonl", "fine-tuning")
     recipe = Recipe(Objective("learn", likelihood, "cross-entropy"), Settings(scope="all"))
     trainer = Unlearner(model, arguments, Pairs(samples), recipe, callbacks=[watch])
     last = checkpoint.latest(folder / "checkpoints")

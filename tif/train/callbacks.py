@@ -30,8 +30,8 @@ class Epoch(TrainerCallback):  # type: ignore[misc]
 class Watch(TrainerCallback):  # type: ignore[misc]
     """Progress for whoever watches, and `log.jsonl` for later: one record a log step, none twice after a resume."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, doing: str = "unlearning") -> None:
+        self.path, self.doing = path, doing
         self._advance: Advance
         self._shown = contextlib.ExitStack()
 
@@ -40,7 +40,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero:
             lines = [json.dumps(record) + "\n" for record in state.log_history]
             self.path.write_text("".join(lines))
-            self._advance = self._shown.enter_context(progress("unlearning", state.max_steps, done=state.global_step))
+            self._advance = self._shown.enter_context(progress(self.doing, state.max_steps, done=state.global_step))
 
     def on_step_end(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
         """Move the bar."""
