@@ -248,6 +248,23 @@ def test_rows_are_not_done_again_on_another_machine(finished, tmp_path, capsys):
     assert after["choices"] == before["choices"]
 
 
+def test_a_whole_table_can_be_written_again_without_its_models(finished, tmp_path, capsys):
+    root = tmp_path / "c"
+    shutil.copytree(finished[0], root, ignore=shutil.ignore_patterns("out"))
+    path = root / "docs" / "results.json"
+    before = json.loads(path.read_text())
+    assert run(root, results_only=True) == 0
+    assert "missing:" not in capsys.readouterr().out
+    assert json.loads(path.read_text()) == before
+    before["runs"].pop("tif-random")
+    path.write_text(json.dumps(before))
+    assert run(root, results_only=True) == 0
+    missing = re.findall("^missing: (.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert "unlearn tif-random" in missing
+    assert "learn target" in missing, "what the row is to be made from"
+    assert "unlearn tif" not in missing
+
+
 def test_a_row_that_was_not_finished_takes_its_rate_from_before(finished, tmp_path):
     root = moved(finished, tmp_path)
     path = root / "docs" / "results.json"
