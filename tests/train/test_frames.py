@@ -94,3 +94,15 @@ def test_texts_alone_have_no_frame(workshop):
     store.save(plain, workshop.root / "plain.parquet")
     with pytest.raises(UsageError, match="nothing to put into a frame"):
         prepare(workshop.config("run", masks=str(workshop.root / "plain.parquet"), frames=["{words}"]), "uw")
+
+
+def test_the_early_stop_looks_at_what_people_wrote(workshop):
+    def before(name, **changes):
+        stop = {"early_stop": "gw:0.01", "early_stop_every": 1, "max_steps": 1}
+        history = train(workshop.config(name, **stop, **changes)).history
+        return next(r for r in history if "validation_uw_probability" in r)
+
+    # The same weights look at the same examples before the first step, whatever else is to be trained on.
+    plain, framed_ = before("plain", lr=1e-12), before("framed", lr=1e-12, frames=["It is {words}."])
+    for name in ("validation_uw_probability", "validation_gw_probability"):
+        assert framed_[name] == pytest.approx(plain[name], rel=1e-4)

@@ -49,7 +49,7 @@ class Prepared:
     idk: tuple[Encoded, ...]
     """One for each of `forget`, or empty."""
     validation: tuple[Encoded, ...]
-    """What the early stop looks at; `forget` itself unless a set was given."""
+    """What the early stop looks at: `forget` but for the frames at its end, unless a set was given."""
     validation_digest: str | None
     """Of that set."""
     counts: dict[str, int]
@@ -87,7 +87,9 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     if not whole:
         raise UsageError("no example is left to train on", why=str(counts))
     counts["examples"] = len(whole)
-    own = len(whole)
+    forget = tuple(piece for item in whole for piece in _pieces(item, config))
+    # The early stop judges by what people wrote, not by the frames.
+    validation, validation_digest = forget, None
     if config.frames:
         more = framed(chosen, [Frame.of(text) for text in config.frames], label=config.label)
         if not more:
@@ -98,6 +100,7 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
         check(more, items, tokenizer, label=config.label)
         counts["framed"] = len(more)
         chosen, whole = [*chosen, *more], [*whole, *items]
+        forget += tuple(piece for item in items for piece in _pieces(item, config))
     counts["lost_spans"] = sum(len(item.lost_spans) for item in whole)
     if counts["lost_spans"]:
         warn(f"{counts['lost_spans']} spans lie outside --max-length or on a first token, in part or whole")
@@ -109,9 +112,6 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
                 f"dpo prefers an answer to a question, but {_some(silent)} has no prompt", hint="Use --objective npo."
             )
         idk = tuple(_encode(_idk(example), tokenizer, template, config) for example in chosen)
-    forget = tuple(piece for item in whole for piece in _pieces(item, config))
-    # Judged by what people wrote, not by the frames.
-    validation, validation_digest = tuple(piece for item in whole[:own] for piece in _pieces(item, config)), None
     if config.validation is not None:
         held_out = join.load(config.validation, data_dir=config.data_dir)
         looked_at, _ = _select(held_out.examples, config.validation, config)

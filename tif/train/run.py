@@ -189,7 +189,7 @@ def _score(
     forget, validation = samples[: len(prepared.forget)], samples[len(prepared.forget) :]
     retain = [Sample.plain(item) for item in prepared.retain]
     idk = [replace(Sample.plain(item), reference=said) for item, said in zip(prepared.idk, idk_scores, strict=True)]
-    return Pairs(forget, retain, idk), validation or forget, reused
+    return Pairs(forget, retain, idk), validation or forget[: len(prepared.validation)], reused
 
 
 def _early_stop(config: TrainConfig, trainer: Unlearner, validation: list[Sample]) -> EarlyStop | None:
