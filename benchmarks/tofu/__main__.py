@@ -41,8 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args(arguments)
     plan = PLANS[given.scale]
-    rows = tuple(row for name in plan.rows or [row.name for row in ROWS] for row in ROWS if row.name == name)
-    known = [row.name for row in rows]
+    by_name = {row.name: row for row in ROWS}
+    known = plan.rows or tuple(by_name)
+    rows = tuple(by_name[name] for name in known)
     names = given.rows.split(",") if given.rows else known
     if unknown := set(names) - set(known):
         parser.error(f"no row {', '.join(sorted(unknown))}; known: {', '.join(known)}")

@@ -160,7 +160,7 @@ def _over_seeds(runs: Mapping[str, Any]) -> list[str]:
     """A row a method: the mean over its seeds, and the lowest and the highest of them."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for name, run in runs.items():
-        rows.setdefault(name.partition("/")[0], []).append(run)
+        rows.setdefault(Experiment.row_name(name), []).append(run)
     lines = [
         "Means over seeds, and between brackets the lowest and the highest of them. All begin from the same target: a "
         "seed decides the order in which samples are seen.",
@@ -214,7 +214,7 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     numbers: dict[str, int] = {}
     points: list[tuple[float, float, int]] = []
     for name, run in runs.items():
-        row = name.partition("/")[0]
+        row = Experiment.row_name(name)
         first, number = row not in numbers, numbers.setdefault(row, len(numbers))
         x, y = run["cells"]["utility"][0], max(run["cells"]["forget quality"][0], 1e-12)
         # Sixty-four pairs of colour and marker before one comes back.
@@ -255,7 +255,7 @@ def _drawn(runs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The runs of `TRAJECTORIES` that there are, of the first seed."""
     first: dict[str, Mapping[str, Any]] = {}
     for name, run in runs.items():
-        first.setdefault(name.split("/")[0], run)
+        first.setdefault(Experiment.row_name(name), run)
     return [first[name] for name in TRAJECTORIES if "log" in first.get(name, {})]
 
 

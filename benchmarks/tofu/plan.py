@@ -209,6 +209,11 @@ class Experiment:
         """Name of a run in the results."""
         return row.name if len(self.plan.seeds) == 1 else f"{row.name}/{seed}"
 
+    @staticmethod
+    def row_name(run: str) -> str:
+        """Name of the row of a run, by what `run_name` calls it."""
+        return run.partition("/")[0]
+
     def rates(self, row: Row) -> tuple[float, ...]:
         """Learning rates that are tried for a row."""
         return row.rates or self.plan.rates

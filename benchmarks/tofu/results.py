@@ -133,7 +133,7 @@ def by_seed(runs: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for name, run in runs.items():
         if name not in shared:
-            found.setdefault(run.get("seed", 0), dict(shared))[name.partition("/")[0]] = run
+            found.setdefault(run.get("seed", 0), dict(shared))[Experiment.row_name(name)] = run
     return dict(sorted(found.items()))
 
 
