@@ -62,9 +62,12 @@ smollm2: .venv/.real
 	$(PIP) -e '.[dev,real]'
 	touch $@
 
+# For any x86-64 since AVX2, and never a wheel from pip's cache: one built for the CPU it was built on need not run on
+# another, and the AMX code of this version ends in a segmentation fault at the first prompt (`ldtilecfg`).
 $(LLAMA)/.ready:
 	$(PYTHON) -m venv $(LLAMA)
-	$(LLAMA)/bin/python -m pip --disable-pip-version-check install -q $(PIP_ARGS) 'llama-cpp-python[server]==0.3.36'
+	CMAKE_ARGS=-DGGML_NATIVE=OFF $(LLAMA)/bin/python -m pip --disable-pip-version-check --no-cache-dir install -q \
+		$(PIP_ARGS) 'llama-cpp-python[server]==0.3.36'
 	touch $@
 
 clean:

@@ -45,7 +45,14 @@ def serving(command: list[str], port: int, log: Path, path: str = "/v1/models") 
                     break
                 except OSError:
                     time.sleep(0.2)
+            else:
+                pytest.fail(f"the server never answered:\n{log.read_text(errors='replace')[-2000:]}")
             yield f"http://127.0.0.1:{port}/v1"
+        except AssertionError as error:
+            if process.poll() is not None:
+                told = log.read_text(errors="replace")[-2000:]
+                error.add_note(f"the server ended meanwhile, with {process.returncode}:\n{told}")
+            raise
         finally:
             process.terminate()
             try:
