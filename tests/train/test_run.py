@@ -77,6 +77,16 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused(workshop: Works
     assert train(replace(workshop.config("run"), masks=f"{workshop.masks}@1")).resumed_from == 4
 
 
+def test_a_record_older_than_a_setting_is_the_run_with_its_default(workshop: Workshop) -> None:
+    folder = train(workshop.config("run")).folder
+    record = json.loads((folder / "run.json").read_text())
+    del record["config"]["frames"]
+    (folder / "run.json").write_text(json.dumps(record))
+    assert train(workshop.config("run")).resumed_from == 4
+    with pytest.raises(UsageError, match=r"frames was \[\], and is"):
+        train(workshop.config("run", frames=("{words}.",)))
+
+
 def test_the_reference_is_computed_once(workshop: Workshop) -> None:
     train(workshop.config("a"))
     train(workshop.config("b", lr=1e-4))

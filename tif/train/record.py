@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import resource
+from dataclasses import MISSING, asdict, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +34,12 @@ _FREE: Final = (
     "validation",
 )
 """Settings that may change when a run is taken up again: they do not change its outcome, or stand in digests."""
+
+_DEFAULTS: Final = {
+    setting.name: list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    for setting in fields(TrainConfig)
+    if setting.default is not MISSING
+}
 
 
 def identity(config: TrainConfig, prepared: Prepared, model: str, objective: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +179,8 @@ def code_digest() -> str:
 
 
 def _comparable(run: dict[str, Any]) -> dict[str, Any]:
-    config = {name: value for name, value in run["config"].items() if name not in _FREE}
+    # A record older than a setting was made as by its default.
+    config = {name: value for name, value in {**_DEFAULTS, **run["config"]}.items() if name not in _FREE}
     return {
         **config,
         "mask set": run["masks"].get("digest"),
@@ -184,8 +192,6 @@ def _comparable(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(prepared: Prepared) -> dict[str, Any]:
-    from dataclasses import asdict
-
     return asdict(prepared.annotations.provenance)
 
 
