@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from benchmarks.tofu.results import STEADY, steady_utility
+
 Verdict = Literal["shown", "not resolved", "contradicted", "not reached", "not measured"]
 """`shown`: in the claimed direction, and the two 95% intervals are apart. `not resolved`: they overlap.
 `contradicted`: apart, in the other direction. `not reached`: a goal whose figure falls short."""
@@ -66,7 +68,7 @@ def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
     yield _order(
         runs, "UW", "tpo", "logprob", "leaves more of the unwanted words than", why="a logit is not a probability"
     )
-    for name in ("tif", "tif-ner", "tif-long", "tif-frames", "tif-frames-ner"):
+    for name in ("tif", "tif-ner", "tif-long", "tif-frames", "tif-frames-long", "tif-frames-ner"):
         yield from _goal(runs, name)
     yield from _near(runs)
 
@@ -85,7 +87,7 @@ def _order(runs: Mapping[str, Any], column: str, more: str, less: str, verb: str
 def _goal(runs: Mapping[str, Any], name: str) -> Iterator[Claim]:
     run, target = runs.get(name), runs.get("target")
     label = run["label"] if run else name
-    for column, limit in (("forget quality", QUALITY), ("retain", KEPT), ("utility", KEPT)):
+    for column, limit in (("forget quality", QUALITY), ("retain", KEPT), ("utility", KEPT), (STEADY, KEPT)):
         share = column != "forget quality"
         text = f"{label}: {column} of at least {limit:g}" + (" of the target's" if share else "")
         if run is None or target is None:
@@ -102,14 +104,14 @@ def _near(runs: Mapping[str, Any]) -> Iterator[Claim]:
         if ner is None or gold is None:
             yield Claim(text, "", "not measured")
             continue
-        shares = {c: _share(ner, gold, c) for c in ("forget quality", "retain", "utility")}
+        shares = {c: _share(ner, gold, c) for c in ("forget quality", "retain", "utility", STEADY)}
         figures = ", ".join(f"{c} {value:.2f}" for c, value in shares.items())
         yield Claim(text, f"{figures} of it", "shown" if min(shares.values()) >= NEAR else "not reached")
 
 
 def _share(run: Mapping[str, Any], of: Mapping[str, Any], column: str) -> float:
     """A cell over another run's; all of it is kept where there was nothing."""
-    value, whole = (x["cells"][column][0] for x in (run, of))
+    value, whole = (steady_utility(x) if column == STEADY else x["cells"][column][0] for x in (run, of))
     return float(value / whole) if whole else 1.0
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
 from benchmarks.tofu.claims import over_seeds
 from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
-from benchmarks.tofu.results import COLUMNS, Cell, by_seed, collect
+from benchmarks.tofu.results import COLUMNS, STEADY, UNSTEADY, Cell, by_seed, collect, steady_utility
 from tif.eval.figures import MARKERS, PALETTE
 from tif.store import atomic_write
 
-NEAR: Final = 16.0
-"""Pixels between two points below which their numbers would lie on one another."""
+NEAR: Final = (34.0, 12.0)
+"""Pixels across and up between two points below which their numbers would lie on one another."""
 TRAJECTORIES: Final = ("tif", "tif-random", "tpo", "tif-frames", "npo", "npo-retain", "logprob", "bounded")
 """Rows whose steps are drawn: as many as there are colours."""
 
@@ -73,6 +72,7 @@ def text(found: Mapping[str, Any]) -> str:
         "- **Arithmetic**: float32, but for "
         + ("bfloat16 autocast in training." if found["environment"]["autocast"] else "nothing."),
         "- **FQ relearned**: forget quality after one epoch on the forget rows (2e-5, batches of 32).",
+        *_steadiness(runs),
         "",
     ]
     if not runs:
@@ -123,6 +123,16 @@ def text(found: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _steadiness(runs: Mapping[str, Any]) -> list[str]:
+    if "target" not in runs:
+        return []
+    own = runs["target"]["utility_parts"][UNSTEADY]
+    return [
+        f"- **{STEADY.capitalize()}**: model utility without ROUGE-L on real authors. The target itself gets {own:.2f} "
+        "there, and a harmonic mean is as unsteady as its smallest part."
+    ]
+
+
 def _frames(runs: Mapping[str, Any]) -> list[str]:
     framed = [run["options"] for run in runs.values() if run.get("options", {}).get("frames")]
     if not framed:
@@ -165,14 +175,16 @@ def _over_seeds(runs: Mapping[str, Any]) -> list[str]:
         "Means over seeds, and between brackets the lowest and the highest of them. All begin from the same target: a "
         "seed decides the order in which samples are seen.",
         "",
-        f"| row | seeds | {' | '.join(COLUMNS)} |",
-        "|---" * (len(COLUMNS) + 2) + "|",
+        f"| row | seeds | {' | '.join(COLUMNS)} | {STEADY} |",
+        "|---" * (len(COLUMNS) + 3) + "|",
     ]
     for some in rows.values():
         cells = []
         for name in COLUMNS:
             values = [run["cells"][name][0] for run in some if run["cells"][name] is not None]
             cells.append(_shown((fmean(values), min(values), max(values)) if values else None))
+        values = [steady_utility(run) for run in some]
+        cells.append(_shown((fmean(values), min(values), max(values))))
         lines.append(f"| {some[0]['label']} | {len(some) if 'seed' in some[0] else ''} | {' | '.join(cells)} |")
     return [*lines, ""]
 
@@ -190,11 +202,11 @@ def _table(runs: Mapping[str, Any]) -> list[str]:
         lines.append(f"| {_name(run, runs)} | {format(run['lr'], 'g') if 'lr' in run else ''} | {' | '.join(cells)} |")
     lines += ["", "Parts of model utility:", ""]
     names = list(next(iter(runs.values()))["utility_parts"])
-    lines += [f"| row | {' | '.join(name.replace('_', ' ') for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    heads = [*(name.replace("_", " ") for name in names), STEADY]
+    lines += [f"| row | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for run in runs.values():
-        lines.append(
-            f"| {_name(run, runs)} | " + " | ".join(f"{run['utility_parts'][name]:.3f}" for name in names) + " |"
-        )
+        values = [*(run["utility_parts"][name] for name in names), steady_utility(run)]
+        lines.append(f"| {_name(run, runs)} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
     return [*lines, ""]
 
 
@@ -209,31 +221,44 @@ def _shown(cell: Cell | None) -> str:
 def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, max(5.5, 0.19 * len(runs))), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(
+        figsize=(14, max(5.5, 0.19 * len({Experiment.row_name(name) for name in runs}))), layout="constrained"
+    )
+    both = figure.subplots(1, 2, sharey=True)
+    utilities = (("model utility", lambda run: run["cells"]["utility"][0]), (f"model {STEADY}", steady_utility))
+    drawn = [(axes, _points(axes, runs, utility)) for axes, (_, utility) in zip(both, utilities, strict=True)]
+    for axes, (title, _) in zip(both, utilities, strict=True):
+        axes.axhline(0.05, color="grey", linewidth=0.8)
+        axes.set_xlabel(title)
+    both[0].annotate("0.05: told apart from the retain-only model below", (0.01, 0.05), (0, -4), va="top", fontsize=8,
+                     xycoords=("axes fraction", "data"), textcoords="offset points", color="dimgrey")  # fmt: skip
+    both[0].set_yscale("log")
+    both[0].set_ylabel("forget quality (p-value)")
+    figure.legend(*both[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
+    figure.draw_without_rendering()
+    for axes, points in drawn:
+        for x, y, text_ in _labels(points, axes.transData.transform([point[:2] for point in points])):
+            axes.annotate(text_, (x, y), (5, 5), textcoords="offset points", fontsize=7)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _points(
+    axes: Any, runs: Mapping[str, Any], utility: Callable[[Mapping[str, Any]], float]
+) -> list[tuple[float, float, int]]:
+    """Draw every run; the places, and the number of each one's row."""
     numbers: dict[str, int] = {}
     points: list[tuple[float, float, int]] = []
     for name, run in runs.items():
         row = Experiment.row_name(name)
         first, number = row not in numbers, numbers.setdefault(row, len(numbers))
-        x, y = run["cells"]["utility"][0], max(run["cells"]["forget quality"][0], 1e-12)
+        x, y = utility(run), max(run["cells"]["forget quality"][0], 1e-12)
         # Sixty-four pairs of colour and marker before one comes back.
         axes.plot(
             x, y, MARKERS[(number + number // 8) % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
             linestyle="none", label=f"{number + 1}  {run['label']}" if first else None,
         )  # fmt: skip
         points.append((x, y, number + 1))
-    axes.axhline(0.05, color="grey", linewidth=0.8)
-    axes.annotate("0.05: told apart from the retain-only model below", (0.01, 0.05), (0, -4), va="top", fontsize=8,
-                  xycoords=("axes fraction", "data"), textcoords="offset points", color="dimgrey")  # fmt: skip
-    axes.set_yscale("log")
-    axes.set_xlabel("model utility")
-    axes.set_ylabel("forget quality (p-value)")
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    figure.draw_without_rendering()
-    for x, y, text_ in _labels(points, axes.transData.transform([point[:2] for point in points])):
-        axes.annotate(text_, (x, y), (5, 5), textcoords="offset points", fontsize=7)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return points
 
 
 def _labels(
@@ -242,7 +267,8 @@ def _labels(
     """Where to write which numbers: points that lie on one another, by their places in pixels, share a label."""
     groups: list[tuple[int, list[int]]] = []
     for n, point in enumerate(points):
-        near = (g for first, g in groups if math.dist(places[first], places[n]) < NEAR)
+        away = ([abs(a - b) for a, b in zip(places[first], places[n], strict=True)] for first, _ in groups)
+        near = (g for (_, g), (x, y) in zip(groups, away, strict=True) if x < NEAR[0] and y < NEAR[1])
         group = next(near, None)
         if group is None:
             groups.append((n, [point[2]]))

@@ -90,6 +90,7 @@ ROWS: Final = (
     _tif("tif-frames-ner", "tif in frames, spans by ner", "ner", "tif-frames", **_FRAMED),
     _tif("tif-frames-all", "tif in frames, all words", "all", "tif-frames", **_FRAMED),
     Row("npo-frames", "NPO + retain in frames", "npo", retain=True, options=_FRAMED, rate_of="npo-retain"),
+    _tif("tif-frames-long", "tif in frames, 5 epochs", rate_of="tif-frames", **{**_FRAMED, "epochs": 5.0}),
 )  # fmt: skip
 """The most telling first: a table can be written from whatever is finished."""
 
@@ -146,7 +147,8 @@ PLANS: Final = {
             "seeds",
             seeds=(0, 1, 2),
             rows=("tif-frames", "tif", "tif-frames-random", "tif-frames-ner", "npo-retain", "tif-frames-all", "tpo")
-            + ("npo-frames", "tif-random", "tif-ner"),
+            + ("npo-frames", "tif-frames-long", "tif-random", "tif-ner"),
+            utility_rows=100,
         ),
         Plan(
             "full",
@@ -159,8 +161,9 @@ PLANS: Final = {
         ),
     )
 }
-"""`small` is for two CPU cores; `seeds`, the same with the most telling rows and three seeds; `full`, all of TOFU and
-three seeds, for a GPU."""
+"""`small` is for two CPU cores; `seeds`, the same with the most telling rows and three seeds, and with more rows for
+utility: ROUGE-L on 20 real authors went from 0 to .32 between seeds, and took the harmonic mean along; `full`, all of
+TOFU and three seeds, for a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ MEANS: Final = {
 }
 """Columns that are means over rows: part and column of `examples.parquet`."""
 COLUMNS: Final = ("forget quality", "utility", *MEANS, "FQ relearned")
+UNSTEADY: Final = "real_authors_rougeL_recall"
+"""The part of model utility that the base model is too small for. Its rows decide the harmonic mean of all nine."""
+STEADY: Final = "utility of eight parts"
+"""What `steady_utility` gives."""
 _DRAWS: Final = 300
 
 
@@ -127,6 +131,11 @@ def earlier(e: Experiment, docs: Path) -> dict[str, Any]:
     return found if all(found.get("models", {}).get(name) == mine for name, mine in models(e).items()) else {}
 
 
+def steady_utility(run: Mapping[str, Any]) -> float:
+    """Harmonic mean of the parts of model utility but `UNSTEADY`."""
+    return measures.model_utility([value for name, value in run["utility_parts"].items() if name != UNSTEADY])
+
+
 def by_seed(runs: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     """The runs of each seed by the name of their row, with what all seeds share: target and retain-only."""
     shared = {name: run for name, run in runs.items() if "objective" not in run}
@@ -213,4 +222,4 @@ def _done(folder: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-__all__ = ["COLUMNS", "Cell", "by_seed", "collect", "earlier", "models"]
+__all__ = ["COLUMNS", "STEADY", "UNSTEADY", "Cell", "by_seed", "collect", "earlier", "models", "steady_utility"]

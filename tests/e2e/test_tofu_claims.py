@@ -4,12 +4,18 @@ import pytest
 
 from benchmarks.tofu.claims import claims, over_seeds
 from benchmarks.tofu.plan import PLANS, ROWS
+from benchmarks.tofu.results import steady_utility
 
 
 def run(label, **cells):
     """A run with the given cells, each as wide as 0.05 to both sides."""
     cells = dict.fromkeys(("UW", "GW", "retain", "utility", "forget_quality"), 0.5) | cells
-    return {"label": label, "cells": {name.replace("_", " "): (x, x - 0.05, x + 0.05) for name, x in cells.items()}}
+    parts = {"retain_probability": cells["utility"], "real_authors_rougeL_recall": 0.01}
+    return {
+        "label": label,
+        "utility_parts": parts,
+        "cells": {name.replace("_", " "): (x, x - 0.05, x + 0.05) for name, x in cells.items()},
+    }
 
 
 def judged(runs):
@@ -44,6 +50,17 @@ def test_goals_are_shares_of_the_target():
     assert found["tif: forget quality of at least 0.5"].verdict == "shown"
     assert found["tif: retain of at least 0.98 of the target's"].verdict == "shown"
     assert found["tif: utility of at least 0.98 of the target's"].verdict == "not reached"
+
+
+def test_a_small_part_has_no_say_in_the_steady_utility():
+    target = run("target", utility=0.5)
+    assert steady_utility(target) == pytest.approx(0.5)
+    some = {"real_authors_rougeL_recall": 0.0, "retain_probability": 0.3, "world_facts_probability": 0.6}
+    assert steady_utility({"utility_parts": some}) == pytest.approx(0.4)
+    tif = run("tif", utility=0.49) | {"utility_parts": {"retain_probability": 0.5, "real_authors_rougeL_recall": 0.0}}
+    found = judged({"target": target, "tif": tif})
+    assert found["tif: utility of at least 0.98 of the target's"].figures == "0.980"
+    assert found["tif: utility of eight parts of at least 0.98 of the target's"].figures == "1.000"
 
 
 def test_spans_of_the_default_identifier_are_held_against_gold():
