@@ -107,6 +107,8 @@ def chosen_rate(e: Experiment, row: Row) -> float:
     """The rate with the highest `choice_score` in `dev`, of the row itself or of the one it takes its rate from."""
     if row.rate_of:
         return chosen_rate(e, e.row(row.rate_of))
+    if not e.tried(row):
+        return e.rates(row)[0]
     return max(e.rates(row), key=lambda rate: trial_score(e, row, rate))
 
 

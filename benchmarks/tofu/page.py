@@ -51,8 +51,8 @@ def text(found: Mapping[str, Any]) -> str:
         "Rows of `results.json` are not done again, nor on another machine if the models that they begin from come out "
         "the same there to the bit; delete the file to begin anew.",
         "",
-        f"- **Target**: the base model fine-tuned on {plan['forget_rows']} rows of forget01, as many of forget05's "
-        f"other authors, and {plan['retain_rows']} of retain authors"
+        f"- **Target**: the base model fine-tuned on {plan['forget_rows']} rows of {plan['forget']}, on "
+        f"{plan['dev_rows']} of forget05's other authors, and on {plan['retain_rows']} of retain authors"
         + (f", with the rest of {plan['rest']}" if plan["rest"] else "")
         + ". **Retain-only**: the same without the forget rows. It is what unlearning should end at, so its UW and GW "
         "are the goal, not zero.",
@@ -60,11 +60,8 @@ def text(found: Mapping[str, Any]) -> str:
         f"step is what is measured. Retain terms weigh {RETAIN_WEIGHT:g}. A row that differs says so; other settings "
         "are the objectives' defaults.",
         *_frames(runs),
-        "- **Learning rate**: the better of two, with other authors: the first "
-        f"{plan['forget_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
-        "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
-        "wins. Rows without a trial of their own take the rate of the row that they vary.",
-        f"- **Measured** on forget01, on {plan['measured_rows']} rows of retain authors, and "
+        *_rates(plan),
+        f"- **Measured** on the rows of {plan['forget']}, on {plan['measured_rows']} rows of retain authors, and "
         f"on the first {plan['utility_rows']} rows of real authors and of world facts each. UW and GW are those of the "
         "gold spans, whatever a row was trained on. Retain rows are among those of the retain term, as in TOFU.",
         "- **Intervals** are 95% bootstrap percentiles over rows: they say nothing about other seeds or other authors. "
@@ -110,7 +107,7 @@ def text(found: Mapping[str, Any]) -> str:
     lines += _claims(runs, whole=not plan.get("rows"))
     lines += ["## What is not shown", ""]
     lines += [
-        f"- Another base model, another target, forget05 and forget10: this is {_count(plan['seeds'], 'seed')} of one "
+        f"- Another base model, another target, the whole of TOFU: this is {_count(plan['seeds'], 'seed')} of one "
         "small setting. Differences inside the intervals are no differences.",
         "- Retain rows outside the retain term.",
     ]
@@ -121,6 +118,20 @@ def text(found: Mapping[str, Any]) -> str:
             f"goes on.{absent}"
         ]
     return "\n".join(lines) + "\n"
+
+
+def _rates(plan: Mapping[str, Any]) -> list[str]:
+    if len(plan["rates"]) == 1:
+        return [
+            f"- **Learning rate**: {plan['rates'][0]:g}, which scale `seeds` chose for each of these rows on the first "
+            f"{plan['dev_rows']} rows of forget05, whose authors are not forgotten here."
+        ]
+    return [
+        "- **Learning rate**: the better of two, with other authors: the first "
+        f"{plan['dev_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
+        "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
+        "wins. Rows without a trial of their own take the rate of the row that they vary."
+    ]
 
 
 def _steadiness(runs: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.tofu.models import chosen_rate, trial_score
-from benchmarks.tofu.plan import WORLDS, Experiment, Row
+from benchmarks.tofu.plan import WORLDS, Experiment, Row, decisive
 from benchmarks.tofu.stages import Stage, stages
 from tif.errors import InputError
 from tif.eval import measures
@@ -74,7 +74,7 @@ def collect(e: Experiment) -> dict[str, Any]:
         "environment": e.earlier.get("environment") or _environment(e),
         "models": {**e.earlier.get("models", {}), **models(e)},
         "spans": _done(e.out / "spans") or e.earlier.get("spans", {}),
-        "choices": {row.name: _choice(e, row) for row in e.rows if not row.rate_of},
+        "choices": {row.name: _choice(e, row) for row in e.rows if e.tried(row)},
         "runs": runs,
         "absent": absent,
         **states,
@@ -124,9 +124,7 @@ def earlier(e: Experiment, docs: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     found: dict[str, Any] = read_json(path)
-    mine = json.loads(json.dumps(asdict(e.plan)))
-    # Rows can be added to a finished table.
-    if {**found["plan"], "rows": None} != {**mine, "rows": None}:
+    if decisive(found["plan"]) != decisive(asdict(e.plan)):
         return {}
     return found if all(found.get("models", {}).get(name) == mine for name, mine in models(e).items()) else {}
 

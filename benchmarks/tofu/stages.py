@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.tofu.models import learn, measure, unlearn
-from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World
+from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World, decisive
 from tif import store
 from tif.annotate.base import find as find_annotator
 from tif.annotate.run import annotate
@@ -70,16 +70,18 @@ class Stage:
 
 def stages(e: Experiment) -> Iterator[Stage]:
     """All stages in the order of work, each behind those that it builds on."""
+    worlds = [world for world in WORLDS if world == "eval" or any(e.tried(row) for row in e.rows)]
     yield Stage("data", e.out / "data", lambda: _data(e))
     for name, world in MODELS:
-        yield _learn_stage(e, name, world)
+        if world in worlds:
+            yield _learn_stage(e, name, world)
     yield Stage("annotate", e.out / "spans", lambda: _annotate(e), after=("learn target",))
-    for world in WORLDS:
+    for world in worlds:
         for name in REFERENCES:
             yield _measure_stage(e, e.reference(name, world), world, f"measure {name}", _learned(name, world))
     for row in e.rows:
         trials = e.row(row.rate_of) if row.rate_of else row
-        for rate in () if row.rate_of else e.rates(row):
+        for rate in e.rates(row) if e.tried(row) else ():
             folder, known = e.trial(row, rate), e.score_before(row, rate) is not None
             for stage in (
                 _unlearn_stage(e, row, "dev", folder, 0, rate, ()),
@@ -88,7 +90,8 @@ def stages(e: Experiment) -> Iterator[Stage]:
                 ),
             ):
                 yield replace(stage, elsewhere=known)
-        chosen = tuple(f"measure {trials.name} at {rate:g} in dev" for rate in e.rates(trials))
+        rates = e.rates(trials) if e.tried(trials) else ()
+        chosen = tuple(f"measure {trials.name} at {rate:g} in dev" for rate in rates)
         for seed in e.plan.seeds:
             folder, name, known = e.run(row, seed), e.run_name(row, seed), e.run_before(row, seed) is not None
             for stage in (
@@ -114,10 +117,10 @@ def prepare(e: Experiment) -> dict[str, Any]:
     path = e.out / "plan.json"
     if path.is_file():
         known: dict[str, Any] = read_json(path)
-        if known["digest"] != e.plan.digest():
+        if decisive(known["plan"]) != decisive(asdict(e.plan)):
             raise UsageError("this folder was made by another plan", where=str(e.out), hint="Give another --out.")
         return known
-    known = {"digest": e.plan.digest(), "plan": asdict(e.plan), **_pace(e)}
+    known = {"plan": asdict(e.plan), **_pace(e)}
     atomic_write(path, json.dumps(known, indent=1, allow_nan=False).encode())
     return known
 
@@ -159,20 +162,21 @@ def _data(e: Experiment) -> dict[str, Any]:
     has these, less what the other world forgets; and the first retain authors are measured in one world, the last in
     the other, so that no measured row had a say in a choice.
     """
-    n, m, u = e.plan.forget_rows, e.plan.retain_rows, e.plan.utility_rows
+    plan = e.plan
 
-    def read(name: str, limit: int) -> list[dict[str, Any]]:
-        source = load(f"tofu:{name}_perturbed", data_dir=e.data, limit=limit)
-        if len(source.rows) < limit:
-            raise InputError(f"{len(source.rows)} rows, and {limit} are needed", where=name)
-        return [dict(row) for row in source.rows]
+    def read(name: str, n: int, *, tail: bool = False) -> list[dict[str, Any]]:
+        found = load(f"tofu:{name}_perturbed", data_dir=e.data).rows
+        if len(found) < n:
+            raise InputError(f"{len(found)} rows, and {n} are needed", where=name)
+        return [dict(row) for row in (found[-n:] if tail else found[:n])]
 
-    forget, other, kept = read("forget01", n), read("forget05", n), read("retain", m)
+    forget = read(plan.forget, plan.forget_rows, tail=True)
+    other, kept = read("forget05", plan.dev_rows), read("retain", plan.retain_rows)
     asked = {row["question"] for row in forget}
     if shared := [row["question"] for row in other + kept if row["question"] in asked]:
         raise InputError(f"{len(shared)} questions are both forgotten and kept", where="forget05, retain")
     known = {row["question"] for row in forget + other + kept}
-    rest = load(f"tofu:{e.plan.rest}", data_dir=e.data).rows if e.plan.rest else ()
+    rest = load(f"tofu:{plan.rest}", data_dir=e.data).rows if plan.rest else ()
     kept_more = kept + [dict(row) for row in rest if row["question"] not in known]
     files = {
         "target": forget + other + kept_more,
@@ -182,10 +186,10 @@ def _data(e: Experiment) -> dict[str, Any]:
         "dev-forget": other,
         "eval-retain": other + kept_more,
         "dev-retain": kept_more,
-        "dev-measured": kept[: e.plan.measured_rows],
-        "eval-measured": kept[-e.plan.measured_rows :],
-        "real_authors": read("real_authors", u),
-        "world_facts": read("world_facts", u),
+        "dev-measured": kept[: plan.measured_rows],
+        "eval-measured": kept[-plan.measured_rows :],
+        "real_authors": read("real_authors", plan.utility_rows),
+        "world_facts": read("world_facts", plan.utility_rows),
     }
     for name, rows in files.items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

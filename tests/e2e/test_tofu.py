@@ -9,14 +9,15 @@ import subprocess
 import sys
 import time
 from copy import deepcopy
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.tofu.__main__ import main, wanted, work
-from benchmarks.tofu.models import choice_score
+from benchmarks.tofu.models import choice_score, chosen_rate
 from benchmarks.tofu.page import text
-from benchmarks.tofu.plan import ROWS, Experiment, Plan, Row
+from benchmarks.tofu.plan import ROWS, Experiment, Plan, Row, decisive
 from benchmarks.tofu.results import COLUMNS
 from benchmarks.tofu.stages import scattered, stages
 from tests.tokens import tiny
@@ -25,7 +26,7 @@ from tif.spans import Example, Span
 
 pytestmark = pytest.mark.slow
 PLAN = Plan(
-    "tiny", forget_rows=4, retain_rows=8, measured_rows=4, utility_rows=4, learn_epochs=25, learn_lr=1e-2,
+    "tiny", forget_rows=4, dev_rows=4, retain_rows=8, measured_rows=4, utility_rows=4, learn_epochs=25, learn_lr=1e-2,
     learn_batch=4, epochs=4, batch=2, micro=1, rates=(3e-3, 1e-2), max_new_tokens=6, save_steps=20,
 )  # fmt: skip
 NAMES = ("tif", "tif-random")
@@ -296,6 +297,29 @@ def test_another_plan_is_refused(finished, capsys):
     other = Experiment(Plan("other"), e.model, e.data, e.gold, e.out)
     assert work(other, e.out / "docs", "", names=[]) == 2
     assert "another plan" in capsys.readouterr().err
+
+
+def test_a_plan_stays_the_same_when_it_gets_a_field_or_a_row():
+    told = json.loads(json.dumps(asdict(PLAN)))
+    assert decisive(told) == decisive(asdict(PLAN))
+    assert told.pop("forget") == "forget01"
+    assert decisive(told) == decisive(asdict(replace(PLAN, rows=("tif",), micro=2)))
+    assert decisive(told) != decisive(asdict(replace(PLAN, forget="forget05")))
+
+
+def test_a_single_rate_needs_no_trials_and_no_other_authors_model(tmp_path):
+    e = experiment(tmp_path)
+    e = replace(e, plan=replace(PLAN, forget="forget05", forget_rows=2, dev_rows=2, rates=(1e-3,)))
+    names = [stage.name for stage in stages(e)]
+    assert "unlearn tif" in names
+    assert [name for name in names if "dev" in name] == []
+    assert {chosen_rate(e, row) for row in e.rows} == {1e-3}
+    next(stages(e)).work()
+    rows = {name: e.file(name).read_text().splitlines() for name in ("eval-forget", "dev-forget")}
+    assert [json.loads(row)["question"] for row in rows["eval-forget"]] == [
+        person("forget05", i)["question"] for i in (2, 3)
+    ]
+    assert len(rows["dev-forget"]) == 2
 
 
 def test_missing_inputs_are_named(tmp_path, capsys):
