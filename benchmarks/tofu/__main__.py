@@ -32,7 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with TOFU's files")
     parser.add_argument("--gold", type=Path, required=True, help="JSONL of forget05's gold spans")
     parser.add_argument(
-        "--scale", choices=PLANS, default="small", help="small: two CPU cores; seeds: its main rows thrice; full: a GPU"
+        "--scale",
+        choices=PLANS,
+        default="small",
+        help="small: two CPU cores; seeds: its main rows thrice; wide: more authors; full: a GPU",
     )
     parser.add_argument("--out", type=Path, help="default: runs/tofu-SCALE")
     parser.add_argument("--docs", type=Path, help="where the results are written; default: docs, or docs/SCALE")
