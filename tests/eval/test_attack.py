@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
 from tests.eval.conftest import Tiny, make_llama, make_row
+from tif.errors import InputError
 from tif.eval.attack import NF4, nf4, quantize, relearn
 from tif.eval.score import score
 from tif.tokens.masks import Template
@@ -30,10 +32,33 @@ def test_nf4_is_the_nearest_level_of_each_block(shape: tuple[int, int]) -> None:
 def test_quantization_leaves_the_head_and_embeddings(tiny: Tiny) -> None:
     model = make_llama(len(tiny.tokenizer), 3)
     before = {name: p.clone() for name, p in model.named_parameters()}
-    assert quantize(model) == 2 * 7
+    rounded = sum(p.numel() for name, p in before.items() if "proj" in name)
+    assert quantize(model) == pytest.approx(rounded / sum(p.numel() for p in before.values()))
     for name, parameter in model.named_parameters():
         changed = not torch.equal(parameter, before[name])
         assert changed == ("proj" in name), name
+
+
+def test_linear_layers_of_other_shapes_are_rounded_too() -> None:
+    gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=32, n_layer=1, n_head=2, n_positions=16))
+    inner = gpt2.transformer.h[0].mlp.c_fc.weight
+    before = inner.detach().clone()
+    assert quantize(gpt2) > 0.5
+    assert torch.equal(inner, nf4(before.T).T)
+    assert not torch.equal(inner, before)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    experts = MixtralForCausalLM(MixtralConfig(vocab_size=50, num_key_value_heads=2, num_local_experts=2, **sizes))
+    stacks = {name: p.detach().clone() for name, p in experts.named_parameters() if ".experts." in name}
+    assert stacks
+    quantize(experts)
+    for name, parameter in experts.named_parameters():
+        assert name not in stacks or not torch.equal(parameter, stacks[name]), name
+
+
+def test_an_attack_that_touches_nothing_is_refused() -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=32, n_layer=0, n_head=2, n_positions=16))
+    with pytest.raises(InputError, match="no linear layer"):
+        quantize(model)
 
 
 def test_relearning_lowers_the_loss(tiny: Tiny) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -69,9 +70,37 @@ def test_numbers_are_the_definitions(tiny: Tiny, data: Path) -> None:
         assert row["completion"] == said.strip()
 
     areas = privacy.auc(*([r["min_k"] for r in frames[f"privleak_{p}"]] for p in ("forget", "holdout")))
-    assert found["privleak"] == pytest.approx(100 * ((1 - areas) - 0.5) / 0.5)
-    against, _ = muse.evaluate(lambda: tiny.model, tiny.tokenizer, data, retain_areas=found["attacks"] | {"min_k": 0.6})
-    assert against["privleak"] == pytest.approx(100 * ((1 - areas) - 0.4) / 0.4)
+    assert muse.leak(found, None)["privleak"] == pytest.approx(100 * ((1 - areas) - 0.5) / 0.5)
+    retain = found | {"attacks": {"min_k": 0.6}}
+    assert muse.leak(found, retain)["privleak"] == pytest.approx(100 * ((1 - areas) - 0.4) / 0.4)
+
+
+def test_the_question_is_put_as_the_benchmark_puts_it() -> None:
+    # metrics/knowmem.py of MUSE: the blank behind the last "Answer:" is a token of its own for some tokenizers.
+    assert muse.few_shot([("a?", "b")], "c?") == "Question: a?\nAnswer: b\n\nQuestion: c?\nAnswer: "
+
+
+def test_privleak_that_cannot_be_had_is_null_with_a_reason() -> None:
+    found = {"attacks": {"min_k": 0.7}, "privleak_texts_sha256": "x"}
+    for mine, theirs, why in ((0.7, 1.0, "own area is 1"), (None, 0.5, "two tokens"), (0.7, None, "two tokens")):
+        leak = muse.leak(found | {"attacks": {"min_k": mine}}, found | {"attacks": {"min_k": theirs}})
+        assert leak["privleak"] is None
+        assert why in leak["privleak_reason"]
+    assert privacy.auc([float("nan"), 0.1], [0.2, float("nan")]) == 1
+    assert privacy.auc([float("nan")], [0.2]) is None
+
+
+def test_a_retain_log_of_other_texts_is_refused(cli, model_folder: str, data: Path) -> None:
+    command = ["eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--json"]
+    assert cli(*command, "--out", data / "two", "--limit", 2).code == 0
+    other = cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two")
+    assert other.code == 1
+    assert "does not hold the same" in other.err
+    assert cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two", "--force").code == 0
+    plain = cli(*command[:-1], "--out", data / "two", "--limit", 2)
+    assert plain.code == 0, plain.err
+    assert re.search(r"^privleak +-?[0-9]", plain.out, re.MULTILINE)
+    assert "sha256" not in plain.out
 
 
 def test_command_and_its_retain_log(cli, model_folder: str, data: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tif.errors import InputError, UsageError
-from tif.eval import heatmap
+from tif.eval import figures, heatmap
 from tif.eval.page import chosen
 from tif.eval.report import Entry, compose, markdown, summarise, write_json, write_report
+from tif.eval.run import describe, write
 from tif.eval.score import score
+from tif.eval.shelf import Shelf
 from tif.eval.tofu import Settings, evaluate
 from tif.spans import Example, Span
 from tif.tokens.masks import Kind, Template
@@ -88,6 +91,47 @@ def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
     table = markdown(entries, before="target")
     for row in found["headline"]:
         assert f"{row['UW probability']['mean']:.3f} [" in table
+
+
+def test_models_that_were_asked_different_questions_are_not_laid_side_by_side(tiny: Tiny, entries: list[Entry]) -> None:
+    others = [replace(make_row(i + 1), id=make_row(i).id) for i in range(8)]
+    other = evaluate(tiny.model, tiny.tokenizer, {"forget": others}, settings=QUICK)
+    with pytest.raises(InputError, match=r"target and else, forget/0000: .* different ones"):
+        compose([entries[0], Entry.of("else", other, QUICK)])
+    fewer = evaluate(tiny.model, tiny.tokenizer, {"forget": [make_row(0)]}, settings=QUICK)
+    assert len(compose([entries[0], Entry.of("fewer", fewer, QUICK)])[0]) == 2
+
+
+def test_the_record_knows_what_was_evaluated_not_the_folder_around_it(tiny: Tiny, tmp_path: Path) -> None:
+    splits = {"forget": [make_row(0)]}
+    evaluation = evaluate(tiny.model, tiny.tokenizer, splits, settings=QUICK, shelf=Shelf(tmp_path / "eval/parts", "x"))
+    write(describe(evaluation, QUICK) | {"run": None}, evaluation, tmp_path / "eval")
+    (tmp_path / "run.json").write_text('{"config": {"seed": 0}}')
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    entry = Entry.load(tmp_path / "eval")
+    assert entry.run is None
+    assert entry.history == []
+
+
+def test_an_attacked_model_is_not_the_one_before(entries: list[Entry]) -> None:
+    base = replace(entries[0], record=entries[0].record | {"model": {"digest": "d"}})
+    attacked = replace(base, label="nf4", record=base.record | {"attack": "nf4"})
+    trained = replace(entries[1], run={"model": {"digest": "d"}})
+    found = compose([attacked, base, trained])[1]
+    assert found is not None
+    assert found.label == "target"
+
+
+@pytest.mark.parametrize("label", ["a$x^$", "_tpo"])
+def test_labels_are_drawn_letter_by_letter(label: str) -> None:
+    svg = figures.curves({label: ([1, 2], [1, 2])}, "step", "loss")
+    assert label in svg.replace("\u200b", "")
+
+
+def test_a_muse_evaluation_is_told(tmp_path: Path) -> None:
+    (tmp_path / "eval.json").write_text('{"muse": {}}')
+    with pytest.raises(InputError, match="a MUSE evaluation"):
+        Entry.load(tmp_path)
 
 
 def test_wrong_labels_and_folders_are_one_line(entries: list[Entry], tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,11 +173,128 @@ def test_other_settings_or_data_are_done_again(model_folder: str, data: Path, mo
     assert len(calls) == 8
 
 
-def test_a_set_of_another_split_is_refused(model_folder: str, data: Path, tmp_path: Path) -> None:
-    masks = tmp_path / "set.parquet"
+def change_chat_template(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}[{{ m['content'] }}]{% endfor %}")
+
+
+def change_generation(folder: Path) -> None:
+    config = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(config | {"repetition_penalty": 3.0}))
+
+
+@pytest.mark.parametrize("change", [change_chat_template, change_generation])
+def test_what_lies_beside_the_weights_is_part_of_the_shelf(model_folder: str, data: Path, change) -> None:
+    folder = data / "model"
+    shutil.copytree(model_folder, folder)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}")
+    run(request(str(folder), data), QUICK)
+    before = pq.read_table(data / "out" / "examples.parquet").to_pylist()
+    change(folder)
+    run(request(str(folder), data), QUICK)
+    after = pq.read_table(data / "out" / "examples.parquet").to_pylist()
+    run(replace(request(str(folder), data), out=str(data / "fresh")), QUICK)
+    fresh = pq.read_table(data / "fresh" / "examples.parquet").to_pylist()
+    assert after == fresh
+    assert after != before
+
+
+def test_relearning_other_rows_is_another_model(model_folder: str, data: Path) -> None:
+    first = run(request(model_folder, data, attack="relearn"), QUICK)["parts"]
+    path = data / "tofu" / "forget01_perturbed.json"
+    path.write_text("\n".join(as_json(make_row(i + 1)) for i in range(5)))
+    again = run(request(model_folder, data, attack="relearn"), QUICK)["parts"]
+    assert again["retain"]["loss"] != first["retain"]["loss"]
+
+
+def test_a_log_of_other_settings_is_refused(model_folder: str, data: Path) -> None:
+    log = str(Path(run(request(model_folder, data), QUICK)["out"]) / "eval.json")
+    other = replace(request(model_folder, data), retain_log=log, out=str(data / "other"))
+    assert run(other, QUICK)["forget_quality"] == 1
+    for settings, said in (
+        (replace(QUICK, template="text"), "template 'text' against 'Question"),
+        (replace(QUICK, eos="none"), "end token 'none' against 'gw'"),
+        (replace(QUICK, average="probability"), "truth ratio by 'probability' against 'loss'"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(other, settings)
+    assert "end token" in run(replace(other, force=True), replace(QUICK, eos="none"))["forget_quality_forced"]
+
+
+def test_a_set_of_another_split_is_refused_before_anything_is_scored(
+    model_folder: str, data: Path, monkeypatch
+) -> None:
+    masks = data / "set.parquet"
     store.save(AnnotationSet(make_row(99).texts()[:1]), masks)
+    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
     with pytest.raises(InputError, match="no question of the forget split"):
         run(request(model_folder, data, masks=str(masks)), QUICK)
+
+
+def a_run(model_folder: str, data: Path, label: str, rows: list[Row]) -> str:
+    """A run folder as `tif train --label LABEL` leaves it."""
+    folder = data / "run"
+    shutil.copytree(model_folder, folder / "model")
+    spans = [replace(row, spans=tuple(replace(s, label=label) for s in row.spans)).texts()[0] for row in rows]
+    saved = store.save(AnnotationSet(tuple(spans)), data / "set.parquet")
+    masks = {"path": str(data / "set.parquet"), "digest": saved.version.digest}
+    record = {"masks": masks, "config": {"label": label, "punctuation": "uw"}}
+    (folder / "run.json").write_text(json.dumps(record))
+    return str(folder)
+
+
+def test_a_run_is_evaluated_under_the_label_that_it_was_trained_on(cli, model_folder: str, data: Path) -> None:
+    folder = a_run(model_folder, data, "PII", [make_row(i) for i in range(5)])
+    command = ["eval", folder, "--forget", "forget01", "--data-dir", data, "--no-completions", "--json"]
+    found = json.loads(cli(*command).out)
+    assert found["uw_probability"] is not None
+    assert (found["settings"]["label"], found["settings"]["punctuation"]) == ("PII", "uw")
+    other = cli(*command, "--label", "NAME")
+    assert other.code == 0
+    assert json.loads(other.out)["uw_probability"] is None
+    assert "no span 'NAME'" in other.err or "has a span 'NAME'" in other.err
+    assert cli(*command, "--label", "NAME", "--masks", data / "set.parquet").code == 1
+
+
+def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str, data: Path, capsys) -> None:
+    folder = a_run(model_folder, data, "UW", [make_row(99)])
+    found = run(request(folder, data), QUICK)
+    assert found["uw_probability"] is None
+    assert found["parts"]["forget"]["probability"] > 0
+    assert "no UW and GW numbers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--benchmark", "muse", "--masks", "x"], "--masks does nothing"),
+        (["--benchmark", "muse", "--no-completions"], "--completions does nothing"),
+        (["--benchmark", "muse", "--eos", "none"], "--eos does nothing"),
+        (["--retain", "x.jsonl"], "--retain does nothing"),
+        (["--retain-epochs", 9], "--retain-epochs does nothing"),
+        (["--lm-eval", ","], "names no task"),
+        (["--device", "nonsense"], "no device 'nonsense'"),
+        (["--punctuation", "x"], "Known: gw, uw."),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(cli, model_folder: str, options: list, said: str) -> None:
+    found = cli("eval", model_folder, *options)
+    assert found.code == 2
+    assert said in found.err
+
+
+def test_a_log_is_read_alone(cli, data: Path) -> None:
+    found = cli("eval", "--import-log", data / "x.json", "--attack", "nf4")
+    assert found.code == 2
+    assert "--attack does nothing" in found.err
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_scored(
+    model_folder: str, data: Path, monkeypatch
+) -> None:
+    (data / "file").write_text("")
+    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
+    with pytest.raises(InputError, match="cannot be written to"):
+        run(replace(request(model_folder, data), out=str(data / "file")), QUICK)
 
 
 def test_local_files(model_folder: str, tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_another_run_is_not_another_seed(entries: list[Entry], other: dict[str, 
 
 
 def test_an_evaluation_after_an_attack_is_another_group(entries: list[Entry]) -> None:
-    attacked = replace(entries[1], record={**entries[1].record, "attack": "nf4"})
-    assert seeds_of([entries[0], attacked]) == []
+    for other in ({"attack": "nf4"}, {"masks": {"digest": "other"}}, {"dtype": "bfloat16"}):
+        assert seeds_of([entries[0], replace(entries[1], record={**entries[1].record, **other})]) == []
 
 
 def test_shown_on_the_page_and_in_markdown(entries: list[Entry], tmp_path: Path) -> None:

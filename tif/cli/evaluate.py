@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
+    ctx: typer.Context,
     model: Annotated[str | None, typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, model folder or hub id.")] = (
         None
     ),
@@ -37,6 +38,12 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="At most so many rows of each part.")] = None,
     out: Annotated[str | None, typer.Option(help="Output folder. [default: RUN/eval or runs/eval/NAME-DIGEST]")] = None,
     template: Annotated[str, typer.Option(help="auto, chat, qa, text, or a format string.")] = "auto",
+    label: Annotated[
+        str | None, typer.Option(help="Label of the spans that are unwanted. [default: the run's, else UW]")
+    ] = None,
+    punctuation: Annotated[
+        str | None, typer.Option(help="Punctuation outside spans: gw or uw. [default: the run's, else gw]")
+    ] = None,
     eos: Annotated[str, typer.Option(help="gw: score the end token, as TOFU does; none: leave it out.")] = "gw",
     truth_ratio: Annotated[str, typer.Option(help="Average wrong answers by loss (code) or probability (paper).")] = (
         "loss"
@@ -71,6 +78,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Measure what a model has forgotten and what it has kept."""
+    _refuse_idle(ctx, benchmark, alone=import_log is not None, making=make_retain_log)
     if import_log is not None:
         if model is not None:
             raise UsageError("--import-log takes no model", hint="It reads numbers from the log alone.")
@@ -91,27 +99,38 @@ def evaluate(
         raise UsageError("--make-retain-log and --retain-log exclude each other")
     if model is None and not make_retain_log:
         raise UsageError("no model given", hint="tif eval RUN_OR_MODEL, or --import-log FILE.")
-    for name, value, known in (("--eos", eos, ("gw", "none")), ("--truth-ratio", truth_ratio, ("loss", "probability"))):
+    choices = (
+        ("--eos", eos, ("gw", "none")),
+        ("--truth-ratio", truth_ratio, ("loss", "probability")),
+        ("--punctuation", punctuation, (None, "gw", "uw")),
+    )
+    for name, value, known in choices:
         if value not in known:
-            raise UsageError(f"{name} {value!r} is not known", hint=f"Known: {', '.join(known)}.")
+            raise UsageError(f"{name} {value!r} is not known", hint=f"Known: {', '.join(filter(None, known))}.")
     if dtype not in (None, "float32", "bfloat16", "float16"):
         raise UsageError(f"--dtype {dtype!r} is not known", hint="Known: float32, bfloat16, float16.")
     if max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens {max_new_tokens} leaves nothing to say", hint="Give 1 or more.")
     from tif.eval.processes import main
-    from tif.eval.run import Request, headline, run
+    from tif.eval.run import Request, headline, read_run, run
     from tif.eval.tofu import Settings
 
+    trained = ((model and read_run(model)) or {}).get("config", {})
     settings = Settings(
         template=template,
+        label=label or trained.get("label", "UW"),
+        punctuation=punctuation or trained.get("punctuation", "gw"),
         eos=eos,
         average="loss" if truth_ratio == "loss" else "probability",
         max_new_tokens=max_new_tokens,
         completions=completions,
     )
+    tasks = tuple(filter(None, map(str.strip, (lm_eval or "").split(","))))
+    if lm_eval is not None and not tasks:
+        raise UsageError(f"--lm-eval {lm_eval!r} names no task")
     request = Request(
         model or "", benchmark, forget, retain, data_dir, retain_log, masks, limit, out, force, dtype, device, attack,
-        reference_model, gradnorm, tuple(filter(None, (lm_eval or "").split(","))), lm_eval_tasks,
+        reference_model, gradnorm, tasks, lm_eval_tasks,
     )  # fmt: skip
     if base is not None:
         from tif.eval.retain import Recipe, make
@@ -128,6 +147,32 @@ def evaluate(
             return
         say(f"wrote {Path(record['out']) / 'eval.json'}")
     _show(headline(record), as_json)
+
+
+_LOG_ONLY = {"import_log", "retain_log", "force", "as_json"}
+_MAKING = {"retain_epochs", "retain_lr"}
+_ASKING = {"forget", "retain", "masks", "template", "label", "punctuation", "eos", "truth_ratio", "max_new_tokens"}
+
+
+def _refuse_idle(ctx: typer.Context, benchmark: str, *, alone: bool, making: bool) -> None:
+    """Refuse options that would change nothing: who gave them believes that they did.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    given = {name for name in ctx.params if str(ctx.get_parameter_source(name)) != "ParameterSource.DEFAULT"}
+    idle: tuple[set[str], str] = (set(), "")
+    if alone:
+        idle = given - _LOG_ONLY - {"model"}, "--import-log reads numbers from the log alone"
+    elif not making and given & _MAKING:
+        idle = given & _MAKING, "it is for --make-retain-log"
+    elif benchmark == "muse":
+        idle = given & (_ASKING | {"completions"}), "MUSE's texts, prompts and lengths are its own"
+    elif benchmark == "tofu" and not making:
+        idle = given & {"retain"}, "--benchmark tofu has its own retain rows; --benchmark local takes a file"
+    for parameter in ctx.command.params:
+        if parameter.name in idle[0]:
+            raise UsageError(f"{parameter.opts[0]} does nothing here", why=idle[1])
 
 
 def report(
@@ -169,7 +214,10 @@ def _show(record: dict[str, Any], as_json: bool) -> None:
             emit(f"{name:16} {'-' if value is None else f'{value:.4g}'}{f'  ({why})' if why else ''}")
     for name, value in record.get("muse", {}).items():
         values = value.items() if isinstance(value, dict) else [("", value)]
-        emit(f"{name:20} " + "  ".join(f"{n} {v:.4g}".strip() for n, v in values if v is not None))
+        if numbers := [f"{n} {v:.4g}".strip() for n, v in values if isinstance(v, int | float)]:
+            emit(f"{name:20} " + "  ".join(numbers))
+    if why := record.get("muse", {}).get("privleak_reason"):
+        emit(f"{'privleak':20} -  ({why})")
     for task, values in record.get("lm_eval", {}).items():
         emit(f"{task:20} " + "  ".join(f"{n} {v:.4g}" for n, v in values.items()))
     parts = record.get("parts", {})

@@ -2,7 +2,7 @@
 
     relearn   one epoch of plain language modelling on the forget set, learning rate 2e-5, batches of 32 examples
               (OpenUnlearning, arXiv 2506.12618, section 4.2)
-    nf4       every linear layer's weight rounded to 4-bit NormalFloat in blocks of 64 and back (QLoRA, arXiv
+    nf4       the weights of linear layers rounded to 4-bit NormalFloat in blocks of 64 and back (QLoRA, arXiv
               2305.14314, appendix E; attack: arXiv 2410.16454). Exact on any device; bitsandbytes is not needed
 
 Either changes the model in place: load it anew for anything else.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 
+from tif.errors import InputError
 from tif.eval.finetune import fine_tune
 from tif.eval.rows import Row
 from tif.tokens.masks import Template
@@ -48,16 +49,37 @@ def relearn(
 
 
 @torch.no_grad()
-def quantize(model: PreTrainedModel) -> int:
-    """Round every linear layer but the head to NF4 and back, as a 4-bit load does; returns how many.
+def quantize(model: PreTrainedModel) -> float:
+    """Round every linear layer but the head to NF4 and back, as a 4-bit load does.
 
-    The head stays as it is, as in bitsandbytes' and transformers' 4-bit loading.
+    The head stays as it is, as in bitsandbytes' and transformers' 4-bit loading. GPT-2's `Conv1D` is a linear layer
+    whose weight lies the other way round; a stack `[experts, out, in]`, which such a load leaves alone, is rounded too,
+    for with 4-bit experts the attack would be one on them.
+
+    Returns:
+        The share of the model's numbers that were rounded, 0..1.
+
+    Raises:
+        InputError: for a model in which there is no such layer.
     """
+    from transformers.pytorch_utils import Conv1D
+
     head = model.get_output_embeddings()
-    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
-    for layer in layers:
-        layer.weight.copy_(nf4(layer.weight))
-    return len(layers)
+    rounded = 0
+    for module in model.modules():
+        if module is head or isinstance(module, torch.nn.modules.conv._ConvNd):
+            continue
+        for weight in module.parameters(recurse=False):
+            if weight.dim() == 3 or (weight.dim() == 2 and isinstance(module, torch.nn.Linear)):
+                weight.copy_(nf4(weight))
+            elif weight.dim() == 2 and isinstance(module, Conv1D):
+                weight.copy_(nf4(weight.T).T)
+            else:
+                continue
+            rounded += weight.numel()
+    if not rounded:
+        raise InputError("no linear layer that nf4 rounds", where=type(model).__name__)
+    return rounded / int(model.num_parameters())
 
 
 def nf4(weight: torch.Tensor) -> torch.Tensor:

@@ -39,12 +39,12 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float] | None]], 
                 x = place + (number - (len(names) - 1) / 2) * width
                 axes.bar(
                     x, value, width * 0.9, color=PALETTE[number], hatch=HATCHES[number % 4], edgecolor=_INK,
-                    linewidth=0.6, label=name if place == 0 else None,
+                    linewidth=0.6, label=_plain(name) if place == 0 else None,
                     yerr=[[max(0.0, value - low)], [max(0.0, high - value)]],
                     error_kw={"ecolor": _INK, "elinewidth": 1, "capsize": 2},
                 )  # fmt: skip
                 axes.text(x, max(value, high) + 0.02, f"{value:.2f}", ha="center", fontsize=8)
-        axes.set_xticks(range(len(groups)), list(groups))
+        axes.set_xticks(range(len(groups)), [_plain(name) for name in groups])
         axes.set_ylim(0, 1.12)
         axes.set_ylabel(ylabel)
         figure.legend(loc="outside upper center", ncols=len(names), frameon=False)
@@ -74,7 +74,9 @@ def pareto(
         for number, (name, (x, y)) in enumerate(shown.items()):
             style = _place(order, name, number)
             axes.plot(x, y, MARKERS[style], color=PALETTE[style], markersize=8, markeredgecolor=_INK)
-            axes.annotate(name, (x, y), textcoords="offset points", xytext=(8, 5 if number % 2 else -11), fontsize=9)
+            axes.annotate(
+                _plain(name), (x, y), textcoords="offset points", xytext=(8, 5 if number % 2 else -11), fontsize=9
+            )
         if log:
             axes.set_yscale("log")
             axes.axhline(0.05, color=_INK, alpha=0.35, linewidth=0.8)
@@ -95,13 +97,21 @@ def drops(points: Mapping[str, tuple[float, float]], *, order: Sequence[str] = (
         axes.annotate("no aim", (0.06, 0.1), rotation=32, fontsize=8)
         for number, (name, (x, y)) in enumerate(points.items()):
             style = _place(order, name, number)
-            axes.plot(x, y, MARKERS[style], color=PALETTE[style], markersize=8, markeredgecolor=_INK, label=name)
+            axes.plot(
+                x, y, MARKERS[style], color=PALETTE[style], markersize=8, markeredgecolor=_INK, label=_plain(name)
+            )
         axes.set_xlim(min(-0.05, *(x - 0.05 for x, _ in points.values())), 1.05)
         axes.set_ylim(min(-0.1, *(y - 0.1 for _, y in points.values())), 1.05)
         axes.set_xlabel("drop on unwanted words (UW)")
         axes.set_ylabel("drop on general words (GW)")
         figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return done[0]
+
+
+def _plain(name: str) -> str:
+    """A name as matplotlib shows it letter by letter: no formula between dollars, and not hidden by a first `_`."""
+    name = name.replace("$", r"\$")
+    return f"\u200b{name}" if name.startswith("_") else name
 
 
 def _place(order: Sequence[str], name: str, number: int) -> int:
@@ -116,7 +126,7 @@ def distributions(samples: Mapping[str, Sequence[float]], xlabel: str, *, order:
             ordered = np.sort(np.clip(np.asarray(values, dtype=np.float64), 1e-6, 1e6))
             axes.plot(
                 ordered, np.arange(1, len(ordered) + 1) / len(ordered), drawstyle="steps-post",
-                color=PALETTE[style], label=name, marker=MARKERS[style], markevery=0.12, markersize=4.5,
+                color=PALETTE[style], label=_plain(name), marker=MARKERS[style], markevery=0.12, markersize=4.5,
             )  # fmt: skip
         axes.set_xscale("log")
         axes.axvline(1, color=_INK, alpha=0.35, linewidth=0.8)
@@ -133,7 +143,9 @@ def curves(
     with _figure(5.4, 3.2) as (figure, axes, done):
         for number, (name, (x, y)) in enumerate(lines.items()):
             style = _place(order, name, number)
-            axes.plot(x, y, color=PALETTE[style], label=name, marker=MARKERS[style], markevery=0.15, markersize=4.5)
+            axes.plot(
+                x, y, color=PALETTE[style], label=_plain(name), marker=MARKERS[style], markevery=0.15, markersize=4.5
+            )
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         figure.legend(loc="outside upper center", ncols=3, frameon=False)

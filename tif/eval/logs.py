@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +69,8 @@ class Log:
     utility_parts: Mapping[str, float]
     missing: str | None = None
     """Why `model_utility` is None."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """How tif evaluated; empty for the logs of others."""
 
     def warnings(self) -> list[str]:
         """What about this log should make its reader wary."""
@@ -131,7 +133,7 @@ def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
     reason = mismatch(log, retain)
     if reason and not force:
         raise InputError(
-            "forget quality compares truth ratios of the same questions, and these logs do not hold the same",
+            "forget quality compares truth ratios of the same questions, asked in the same way; these logs' are not",
             where=f"{log.path} against {retain.path}",
             why=reason,
             hint="--force compares them all the same, and says so in the output.",
@@ -140,7 +142,11 @@ def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
 
 
 def mismatch(a: Log, b: Log) -> str | None:
-    """Why the forget questions of two logs are not the same; None if they are."""
+    """Why the truth ratios of two logs are not of the same questions, asked in the same way; None if they are."""
+    for name, what in (("template", "template"), ("eos", "end token"), ("average", "truth ratio by")):
+        mine, theirs = a.settings.get(name), b.settings.get(name)
+        if mine is not None and theirs is not None and mine != theirs and "auto" not in (mine, theirs):
+            return f"{what} {mine!r} against {theirs!r}"
     if not a.truth_ratios or not b.truth_ratios:
         return f"{(a if not a.truth_ratios else b).path} holds no truth ratios of a forget set"
     if len(a.truth_ratios) != len(b.truth_ratios):
@@ -180,6 +186,7 @@ def _ours(found: Mapping[str, Any], path: str) -> Log:
         found["model_utility"],
         found["model_utility_parts"],
         found.get("model_utility_reason"),
+        found.get("settings") or {},
     )
 
 
@@ -213,6 +220,8 @@ def _official(found: Mapping[str, Any], path: str) -> Log:
 def _open_unlearning(found: Mapping[str, Any], path: str) -> Log:
     scores = [row["score"] for row in found["forget_truth_ratio"]["value_by_index"].values()]
     spoken = found.get("forget_Q_A_ROUGE", {}).get("value_by_index", {}).values()
+    # Some runs measure ROUGE on fewer rows, and then nothing tells which of them is which.
+    spoken = spoken if len(spoken) == len(scores) else ()
     parts = {name: float(found[name]["agg_value"]) for name in _OPEN if name in found}
     absent = [name for name in _OPEN if name not in found]
     return Log(
@@ -233,6 +242,24 @@ def _values(column: Any) -> list[Any]:
 
 def _listed(column: Any) -> measures.Floats:
     return np.asarray(_values(column), dtype=np.float64)
+
+
+def muse_areas(path: str | Path) -> dict[str, Any]:
+    """A retain model's MUSE numbers, for PrivLeak: of an `eval.json`, or of its folder.
+
+    Raises:
+        InputError: for anything but a MUSE evaluation of tif.
+    """
+    path = Path(path)
+    found = read_json(path / "eval.json" if path.is_dir() else path)
+    try:
+        numbers: dict[str, Any] = found["muse"]
+        if not isinstance(numbers["attacks"]["min_k"], float | None):
+            raise TypeError("attacks.min_k is no number")
+    except (KeyError, TypeError) as error:
+        hint = "Give the eval.json of `tif eval RETAIN_MODEL --benchmark muse`."
+        raise InputError("is no MUSE evaluation of tif", where=str(path), why=str(error)[:120], hint=hint) from None
+    return numbers
 
 
 def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[str, Any]:
@@ -264,4 +291,4 @@ def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[st
     }
 
 
-__all__ = ["Comparison", "Log", "bare", "compare", "import_log", "mismatch", "read"]
+__all__ = ["Comparison", "Log", "bare", "compare", "import_log", "mismatch", "muse_areas", "read"]

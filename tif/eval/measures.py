@@ -8,13 +8,15 @@ that open-unlearning adds to denominators: the two differ by less than 1e-9 unle
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+_MOST: Final = 700.0
+"""exp of more is infinite."""
 Wrong = Literal["loss", "probability"]
 """How the wrong answers' likelihoods are averaged: `loss` (mean loss, then exp: TOFU's and open-unlearning's code) or
 `probability` (mean of exp(-loss): the formula printed in the TOFU paper, eq. 1)."""
@@ -46,9 +48,10 @@ def truth_ratio(correct: ArrayLike, wrong: ArrayLike, *, average: Wrong = "loss"
         average: see `Wrong`.
     """
     gap = np.asarray(correct, dtype=np.float64)[..., None] - np.asarray(wrong, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        ratios = np.exp(gap.mean(axis=-1)) if average == "loss" else np.exp(gap).mean(axis=-1)
-    return np.asarray(ratios, dtype=np.float64)
+    # A collapsed model's ratios leave what a float holds, and JSON knows no infinity: e^700 is beyond all others too.
+    if average == "loss":
+        return np.asarray(np.exp(np.clip(gap.mean(axis=-1), -_MOST, _MOST)), dtype=np.float64)
+    return np.asarray(np.exp(np.clip(gap, -_MOST, _MOST)).mean(axis=-1), dtype=np.float64)
 
 
 def truth_ratio_forget(ratios: ArrayLike) -> float:

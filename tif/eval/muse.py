@@ -9,6 +9,8 @@ MUSE's own code leaves words unstemmed; open-unlearning stems them. Both are giv
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +56,6 @@ def evaluate(
     *,
     shelf: Shelf | None = None,
     limit: int | None = None,
-    retain_areas: Mapping[str, float] | None = None,
     inference: Inference | None = None,
 ) -> tuple[dict[str, Any], dict[str, Rows]]:
     """All of MUSE.
@@ -66,10 +67,9 @@ def evaluate(
         shelf: where finished parts are kept.
         limit: at most so many rows of each file.
         inference: membership inference that costs more than scores.
-        retain_areas: AUC by attack of a retain model (its `attacks`), for PrivLeak; MUSE's default is 0.5.
 
     Returns:
-        The numbers, and per-example rows by part.
+        The numbers (PrivLeak is `leak`), and per-example rows by part.
 
     Raises:
         MissingError: if a file is not there.
@@ -90,16 +90,45 @@ def evaluate(
         name: privacy.auc(*([r[name] for r in frames[f"privleak_{part}"]] for part in ("forget", "holdout")))
         for name in names
     }
-    base = (retain_areas or {}).get("min_k", 0.5)
-    found["privleak"] = privacy.privleak(found["attacks"]["min_k"], base)
-    found["privleak_retain_auc"] = base
+    parts = ("forget", "holdout")
+    asked = [[r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)] for part in parts]
+    found["privleak_texts_sha256"] = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     return found, frames
 
 
+def leak(
+    found: Mapping[str, Any], retain: Mapping[str, Any] | None, *, where: str = "", force: bool = False
+) -> dict[str, Any]:
+    """PrivLeak of what `evaluate` found against a retain model's numbers, or without these against MUSE's 0.5.
+
+    Raises:
+        InputError: for a retain model's numbers on other texts, unless `force`d.
+    """
+    mine, theirs = found["privleak_texts_sha256"], None if retain is None else retain.get("privleak_texts_sha256")
+    if retain is not None and theirs != mine and not force:
+        raise InputError(
+            "PrivLeak compares areas over the same texts, and this log does not hold the same",
+            where=where,
+            why="--limit or the data differ" if theirs else "it does not say which texts it is of",
+            hint="Evaluate the retain model with the same options, or --force.",
+        )
+    base = 0.5 if retain is None else retain["attacks"]["min_k"]
+    area, reason = found["attacks"]["min_k"], None
+    if area is None or base is None:
+        reason = "no text has two tokens or more, so min-k has no area"
+    elif base == 1:
+        reason = "the retain model's own area is 1: nothing can be said relative to it"
+    return {
+        "privleak": privacy.privleak(area, base) if reason is None else None,
+        "privleak_reason": reason,
+        "privleak_retain_auc": base,
+    }
+
+
 def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
-    """Solved examples, then the question, as MUSE puts them."""
+    """Solved examples, then the question, as MUSE's `metrics/knowmem.py` puts them, with the blank at the end."""
     solved = "".join(f"Question: {q}\nAnswer: {a}\n\n" for q, a in examples)
-    return f"{solved}Question: {question}\nAnswer:"
+    return f"{solved}Question: {question}\nAnswer: "
 
 
 def _verbatim(

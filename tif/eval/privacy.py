@@ -96,11 +96,16 @@ def attacks(scores: Sequence[Scored], texts: Sequence[str]) -> dict[str, list[fl
     }
 
 
-def auc(forget: ArrayLike, holdout: ArrayLike) -> float:
-    """How well the attack tells forget from holdout: 1 clearly a member, 0.5 a guess, 0 suspiciously unlikely."""
+def auc(forget: ArrayLike, holdout: ArrayLike) -> float | None:
+    """How well the attack tells forget from holdout: 1 clearly a member, 0.5 a guess, 0 suspiciously unlikely.
+
+    NaN is a text that is too short for the attack, and left out; None if that leaves none on either side.
+    """
     from sklearn.metrics import roc_auc_score
 
-    low, high = np.asarray(forget, dtype=np.float64), np.asarray(holdout, dtype=np.float64)
+    low, high = (x[~np.isnan(x)] for x in (np.asarray(some, dtype=np.float64) for some in (forget, holdout)))
+    if not len(low) or not len(high):
+        return None
     labels = np.r_[np.zeros(len(low)), np.ones(len(high))]
     return float(roc_auc_score(labels, np.r_[low, high]))
 

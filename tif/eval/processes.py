@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from tif.console import Advance, progress
+from tif.errors import UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,6 +28,24 @@ def count() -> int:
 def main() -> bool:
     """Whether this is the process that writes."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def named(device: str) -> str:
+    """A device that somebody asked for by name.
+
+    Raises:
+        UsageError: if torch knows none of that name here.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        why = str(error).split("\n")[0][:120]
+        raise UsageError(
+            f"no device {device!r} here", why=why, hint="Leave --device out for the best there is."
+        ) from None
+    return device
 
 
 def device() -> str:

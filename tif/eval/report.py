@@ -84,6 +84,9 @@ class Entry:
             if not (folder / "eval.json").is_file():
                 raise FileNotFoundError(2, "no such file", "eval.json")
             record = read_json(folder / "eval.json")
+            if isinstance(record, dict) and "muse" in record:
+                hint = "`tif eval` prints its numbers, and eval.json has them."
+                raise InputError("a MUSE evaluation, and a report shows TOFU's numbers", where=str(folder), hint=hint)
             frame = pq.read_table(folder / "examples.parquet").to_pylist()
             scores: dict[str, Scored] = {}
             for part in record["parts"]:
@@ -98,9 +101,10 @@ class Entry:
         for row in frame:
             examples[row["part"]].append(row)
         run_folder = folder.parent
-        run = read_run(str(run_folder)) or record.get("run")
+        # What was evaluated the record knows; the folder around it may be another model's run.
+        run = record["run"] if "run" in record else read_run(str(run_folder))
         log = run_folder / "log.jsonl"
-        history = [row for _, row in read_records(log)] if log.is_file() else []
+        history = [row for _, row in read_records(log)] if run and log.is_file() else []
         # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
         inside = (run_folder / "run.json").is_file()
         name = label or (run_folder.name + folder.name.removeprefix("eval") if inside else folder.name)
@@ -116,7 +120,8 @@ class Entry:
 
 
 def compose(entries: Sequence[Entry], before: str | None = None) -> tuple[list[Entry], Entry | None]:
-    """Entries with labels of their own, and the one that the others are measured against.
+    """Entries with labels of their own, held to be of the same questions, and the one that the others are measured
+    against.
 
     Args:
         entries: what to report.
@@ -124,6 +129,7 @@ def compose(entries: Sequence[Entry], before: str | None = None) -> tuple[list[E
 
     Raises:
         UsageError: for no entries, or a label that none has.
+        InputError: for entries that asked different questions under one id.
     """
     if not entries:
         raise UsageError("nothing to report", hint="tif report RUN [RUN ...]")
@@ -133,13 +139,30 @@ def compose(entries: Sequence[Entry], before: str | None = None) -> tuple[list[E
         taken[entry.label] = taken.get(entry.label, 0) + 1
         n = taken[entry.label]
         named.append(replace(entry, label=f"{entry.label} ({n})") if n > 1 else entry)
+    _same_questions(named)
     if before is not None:
         found = next((e for e in named if e.label == before), None)
         if found is None:
             raise UsageError(f"no evaluation is called {before!r}", hint=f"Here: {', '.join(e.label for e in named)}.")
         return named, found
     started = {e.run["model"]["digest"] for e in named if e.run and "model" in e.run}
-    return named, next((e for e in named if e.record.get("model", {}).get("digest") in started), None)
+    # A model that was attacked before it was evaluated is no longer what a run started from.
+    whole = [e for e in named if not e.record.get("attack")]
+    return named, next((e for e in whole if e.record.get("model", {}).get("digest") in started), None)
+
+
+def _same_questions(entries: Sequence[Entry]) -> None:
+    asked: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for entry in entries:
+        for row in (row for rows in entry.examples.values() for row in rows):
+            label, other = asked.setdefault(row["id"], (entry.label, row))
+            if (row["question"], row["answer"]) != (other["question"], other["answer"]):
+                raise InputError(
+                    "a report lays models side by side on the same questions, and these were asked different ones",
+                    where=(f"{label} and {entry.label}", row["id"]),
+                    why=f"{other['question'][:40]!r} and {row['question'][:40]!r}",
+                    hint="Report them separately.",
+                )
 
 
 def summarise(entries: Sequence[Entry], before: Entry | None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ from tif.eval.tofu import Settings
 from tif.sources import read_json
 from tif.store import atomic_write
 from tif.tokens.masks import Template
-from tif.tokens.models import load_model, load_tokenizer, model_digest
+from tif.tokens.models import load_model, load_tokenizer, manner_digest, model_digest
 
 COMPLEMENT: Final = {"forget01": "tofu:retain99", "forget05": "tofu:retain95", "forget10": "tofu:retain90"}
 
@@ -47,7 +48,7 @@ class Recipe:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.lr <= 0 or self.weight_decay < 0:
+        if self.epochs < 1 or not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
             raise UsageError(f"{self.epochs} epochs at learning rate {self.lr} train nothing")
 
 
@@ -74,7 +75,7 @@ def make(base: str, request: Request, settings: Settings, recipe: Recipe | None 
     kept = rows.read(source, "retain", data_dir=request.data_dir)
     tokenizer = load_tokenizer(base)
     template = Template.of(tokenizer, settings.template)
-    key = _key(base, kept, template, recipe)
+    key = _key(base, kept, tokenizer, template, recipe)
     folder = Path(request.out) if request.out else Path("runs", "retain", f"{Path(base).name}-{key[:8]}")
     made = folder / "retain.json"
     if not made.is_file() or read_json(made).get("key") != key:
@@ -95,8 +96,9 @@ def make(base: str, request: Request, settings: Settings, recipe: Recipe | None 
     return run(replace(request, model=str(folder / "model"), out=str(folder), retain_log=None, attack=None), settings)
 
 
-def _key(base: str, kept: Sequence[rows.Row], template: Template, recipe: Recipe) -> str:
-    said = [model_digest(base), [[row.question, row.answer] for row in kept], template.spec, asdict(recipe)]
+def _key(base: str, kept: Sequence[rows.Row], tokenizer: Any, template: Template, recipe: Recipe) -> str:
+    asked = [[row.question, row.answer] for row in kept]
+    said = [model_digest(base), manner_digest(base, tokenizer), template.spec, asdict(recipe), asked]
     return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
 

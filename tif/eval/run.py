@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tif import __version__, join, store
-from tif.console import warn
+from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import attack, logs, processes, rows
 from tif.eval.shelf import Shelf
@@ -29,7 +29,7 @@ from tif.sources import is_file, read_json
 from tif.spans import AnnotationSet
 from tif.store import atomic_write
 from tif.tokens.masks import Template
-from tif.tokens.models import load_model, load_tokenizer, model_digest
+from tif.tokens.models import load_model, load_tokenizer, manner_digest, model_digest
 
 SCHEMA: Final = 1
 HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
@@ -82,6 +82,8 @@ class Request:
             raise UsageError("membership inference needs holdout texts", hint="Use it with --benchmark muse.")
         if self.lm_eval_tasks is not None and not self.lm_eval:
             raise UsageError("a folder of tasks, and none named", hint="Name them: --lm-eval TASK[,TASK ...].")
+        if self.device is not None:
+            processes.named(self.device)
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
 
@@ -97,25 +99,23 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
         return _run_muse(request)
     log = logs.read(request.retain_log) if request.retain_log else None
     run_info = read_run(request.model)
-    annotations, masks = _annotations(request, run_info)
     splits = _splits(request)
+    annotations, masks = _annotations(request, run_info, splits["forget"], settings.label)
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
     out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
-    shelf = _shelf(request, out, digest)
-    load = _loader(request, lambda model: _relearn(model, tokenizer, splits, settings))
+    template = Template.of(tokenizer, settings.template)
+    # What relearning does depends on the rows it sees, and on how they are asked.
+    seen = [[row.question, row.answer] for row in splits["forget"]] + [template.spec] if request.attack else []
+    shelf = _shelf(request, out, digest, tokenizer, seen)
+    load = _loader(request, lambda model: attack.relearn(model, tokenizer, splits["forget"], template))
     found = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf)
-    if annotations is not None and found.parts["forget"]["uw_probability"] is None:
-        raise InputError(
-            "no question of the forget split has unwanted words in this set",
-            where=masks["ref"] if masks else "",
-            hint="Was it made from another split?",
-        )
     record = describe(found, settings) | {
         "benchmark": request.benchmark,
         "attack": request.attack,
         "forget": request.forget,
         "limit": request.limit,
+        "dtype": request.dtype,
         "model": {"spec": request.model, "digest": digest},
         "masks": masks,
         "run": run_info,
@@ -130,18 +130,11 @@ def _run_muse(request: Request) -> dict[str, Any]:
     """MUSE's numbers; a retain model's `eval.json` as retain log gives PrivLeak its reference AUC."""
     from tif.eval import muse
 
-    areas = None
-    if request.retain_log:
-        try:
-            areas = read_json(Path(request.retain_log))["muse"]["attacks"]
-        except (KeyError, TypeError) as error:
-            hint = "Give the eval.json of `tif eval RETAIN_MODEL --benchmark muse`."
-            where = request.retain_log
-            raise InputError("is no MUSE evaluation of tif", where=where, why=str(error)[:120], hint=hint) from None
+    areas = logs.muse_areas(request.retain_log) if request.retain_log else None
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
     out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
-    load, shelf = _loader(request), _shelf(request, out, digest)
+    load, shelf = _loader(request), _shelf(request, out, digest, tokenizer)
     inference = muse.Inference(gradnorm=request.gradnorm)
     if request.reference_model is not None:
         if load_tokenizer(request.reference_model).get_vocab() != tokenizer.get_vocab():
@@ -154,15 +147,17 @@ def _run_muse(request: Request) -> dict[str, Any]:
         request.data_dir,
         shelf=shelf,
         limit=request.limit,
-        retain_areas=areas,
         inference=inference,
     )
+    found |= muse.leak(found, areas, where=request.retain_log or "", force=request.force)
     record = {
         "tif": __version__,
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "benchmark": "muse",
+        "attack": request.attack,
         "limit": request.limit,
+        "dtype": request.dtype,
         "model": {"spec": request.model, "digest": digest},
         "retain_log": request.retain_log,
         "reference_model": request.reference_model,
@@ -179,10 +174,10 @@ def _loader(request: Request, relearn: Callable[[Any], None] | None = None) -> C
 
     @cache
     def load() -> Any:
-        model = load_model(request.model, dtype=request.dtype)
-        model = model.to(request.device or processes.device())
+        where = processes.device() if request.device is None else processes.named(request.device)
+        model = load_model(request.model, dtype=request.dtype).to(where)
         if request.attack == "nf4":
-            attack.quantize(model)
+            say(f"nf4: {attack.quantize(model):.0%} of the model's numbers are rounded")
         if request.attack == "relearn" and relearn is not None:
             relearn(model)
         return model
@@ -200,14 +195,12 @@ def _beyond(request: Request, load: Callable[[], Any], tokenizer: Any, shelf: Sh
     return {"lm_eval": harness(load, tokenizer, request.lm_eval, shelf=shelf, folder=folder, limit=limit)}
 
 
-def _relearn(model: Any, tokenizer: Any, splits: Mapping[str, Sequence[rows.Row]], settings: Settings) -> None:
-    attack.relearn(model, tokenizer, splits["forget"], Template.of(tokenizer, settings.template))
-
-
-def _shelf(request: Request, out: Path, digest: str) -> Shelf:
-    # The weights' type is part of what is scored: bfloat16 gives other digits. Relearning depends on the forget rows.
-    after = f" {request.attack} {request.forget} {request.limit}" if request.attack else ""
-    return Shelf(out / "parts", f"{digest} {request.dtype or 'stored'}{after}")
+def _shelf(request: Request, out: Path, digest: str, tokenizer: Any, seen: Sequence[Any] = ()) -> Shelf:
+    # The weights' type is part of what is scored: bfloat16 gives other digits.
+    said = [digest, manner_digest(request.model, tokenizer), request.dtype or "stored", request.attack, *seen]
+    shelf = Shelf(out / "parts", json.dumps(said, ensure_ascii=False))
+    shelf.check()
+    return shelf
 
 
 def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
@@ -218,7 +211,7 @@ def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
         "schema": SCHEMA,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "settings": asdict(settings),
+        "settings": asdict(settings) | {"template": found.template or settings.template},
         "model_utility": found.model_utility,
         "model_utility_reason": found.reasons.get("model_utility"),
         "model_utility_parts": dict(found.utility_parts),
@@ -262,6 +255,7 @@ def forget_quality(record: Mapping[str, Any], log: logs.Log | None, *, force: bo
         tuple(forget["answer"]),
         None,
         {},
+        settings=record["settings"],
     )
     result = logs.compare(mine, log, force=force)
     return {
@@ -333,8 +327,13 @@ def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
 
 
 def _annotations(
-    request: Request, run_info: Mapping[str, Any] | None
+    request: Request, run_info: Mapping[str, Any] | None, asked: Sequence[rows.Row], label: str
 ) -> tuple[AnnotationSet | None, dict[str, Any] | None]:
+    """The set that tells unwanted words from general ones, and what is recorded of it.
+
+    Raises:
+        InputError: for a set that was asked for and marks nothing in the forget rows. The run's own is then left out.
+    """
     ref = request.masks
     if ref is None and run_info is not None:
         named = run_info.get("masks")
@@ -347,6 +346,14 @@ def _annotations(
     if ref is None:
         return None, None
     found = join.load(ref, data_dir=request.data_dir)
+    marked = (span.label for row in rows.annotate(asked, found) for span in row.spans)
+    if label not in marked:
+        what = f"no question of the forget split has a span {label!r} in this set"
+        hint = "Was it made from another split, or under another --label?"
+        if request.masks is not None:
+            raise InputError(what, where=ref, hint=hint)
+        warn(f"{ref}, which this run was trained on: {what}; no UW and GW numbers. {hint}")
+        return None, None
     assert found.version is not None
     version = found.version
     return found, {

@@ -47,7 +47,8 @@ def _same(entry: Entry) -> str:
     assert entry.run is not None
     config = {name: value for name, value in entry.run["config"].items() if name not in _FREE}
     trained = [config, entry.run["masks"].get("digest"), entry.run["model"].get("digest")]
-    evaluated = [entry.record.get(name) for name in ("benchmark", "forget", "limit", "attack", "settings")]
+    said = ("benchmark", "forget", "limit", "attack", "settings", "dtype", "retain_truth_ratio")
+    evaluated = [entry.record.get(name) for name in said] + [(entry.record.get("masks") or {}).get("digest")]
     return json.dumps([trained, evaluated], sort_keys=True)
 
 

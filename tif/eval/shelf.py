@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tif.errors import InputError
 from tif.eval import processes
 from tif.eval.score import Scored, from_table, table
 from tif.store import atomic_write
@@ -60,8 +62,26 @@ class Shelf:
             return made
         sink = pa.BufferOutputStream()
         pq.write_table(made.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
-        atomic_write(path, sink.getvalue())
+        try:
+            atomic_write(path, sink.getvalue())
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
         return made
+
+    def check(self) -> None:
+        """See that parts can be kept, before there is one.
+
+        Raises:
+            InputError: if the folder cannot be made or written to.
+        """
+        if self.folder is None or not processes.main():
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise InputError(f"cannot be written to: {error.strerror or error}", where=str(self.folder)) from None
 
 
 def _stored(path: Path, digest: str) -> pa.Table | None:

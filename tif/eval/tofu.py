@@ -12,7 +12,7 @@ A number that the data cannot give is None, and `reasons` says why.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -56,6 +56,8 @@ class Settings:
     """How to evaluate: everything that changes a number and is neither the model nor the data."""
 
     template: str = "auto"
+    label: str = "UW"
+    """The label of the spans that are unwanted words."""
     punctuation: str = "gw"
     eos: str = "gw"
     """`gw` scores the end token as TOFU does, `none` leaves it out."""
@@ -82,6 +84,8 @@ class Evaluation:
     """Per-token scores by text id (`Row.texts`), for heat maps and membership inference."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a number is None, by its name."""
+    template: str = ""
+    """What `auto` came to."""
 
 
 def evaluate(
@@ -126,7 +130,7 @@ def evaluate_lazily(
     for part, rows in splits.items():
         groups = [row.texts() for row in rows]
         texts = [text for group in groups for text in group]
-        options = {"punctuation": settings.punctuation, "eos": settings.eos}
+        options = {"punctuation": settings.punctuation, "eos": settings.eos, "label": settings.label}
         key = [template.spec, options, [canonical(text).decode() for text in texts]]
 
         def scored(groups: Sequence[Sequence[Example]], part: str = part, options: Any = options) -> list[list[Scored]]:
@@ -161,7 +165,7 @@ def evaluate_lazily(
         examples[part] = [
             _example(row, found, text, part, settings.average) for row, text in zip(rows, said, strict=True)
         ]
-    return _put_together(examples, scores, settings)
+    return replace(_put_together(examples, scores, settings), template=template.spec)
 
 
 def _example(
@@ -204,7 +208,7 @@ def _example(
         found[f"{name}_exact_memorization"] = memorization.exact_memorization(some) if known else None
     uw = answer.of(Kind.UW)
     found["uw_rank"] = float(uw.rank.mean()) if found["uw_tokens"] else None
-    return {name: None if isinstance(v, float) and np.isnan(v) else v for name, v in found.items()}
+    return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in found.items()}
 
 
 def _put_together(

@@ -121,6 +121,25 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     return whole.hexdigest()
 
 
+def manner_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 over what a model folder holds beside weights and config that changes what is asked and answered: the
+    tokenizer, its chat template, and `generation_config.json`.
+
+    Raises:
+        MissingError, InputError: as `load_model`.
+    """
+    where = resolve(model)
+    folder = Path(where) if Path(where).is_dir() else _snapshot(where)
+    generation = folder / "generation_config.json"
+    said = [
+        tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items()),
+        tokenizer.chat_template,
+        {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
+        generation.read_text(errors="replace") if generation.is_file() else None,
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def _digest_in_memory(model: PreTrainedModel) -> str:
     import torch
 
@@ -205,4 +224,4 @@ def _unusable(where: str, what: str, error: BaseException) -> MissingError | Inp
     )
 
 
-__all__ = ["load_model", "load_tokenizer", "model_digest", "resolve"]
+__all__ = ["load_model", "load_tokenizer", "manner_digest", "model_digest", "resolve"]
