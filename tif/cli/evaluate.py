@@ -214,8 +214,8 @@ def _show(record: dict[str, Any], as_json: bool) -> None:
             emit(f"{name:16} {'-' if value is None else f'{value:.4g}'}{f'  ({why})' if why else ''}")
     for name, value in record.get("muse", {}).items():
         values = value.items() if isinstance(value, dict) else [("", value)]
-        if numbers := [f"{n} {v:.4g}".strip() for n, v in values if isinstance(v, int | float)]:
-            emit(f"{name:20} " + "  ".join(numbers))
+        if some := [f"{n} {v:.4g}".strip() for n, v in values if isinstance(v, int | float)]:
+            emit(f"{name:20} " + "  ".join(some))
     if why := record.get("muse", {}).get("privleak_reason"):
         emit(f"{'privleak':20} -  ({why})")
     for task, values in record.get("lm_eval", {}).items():
