@@ -13,7 +13,6 @@ was nothing to find and nothing was found, else 0.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,7 @@ from typing import Any, Final
 
 from tif.errors import InputError
 from tif.spans import AnnotationSet, Example, Span
-
-_TOKEN: Final = re.compile(r"\w+")
-"""Words as agreement counts them: no tokenizer of any model, so that sets from anywhere can be compared."""
+from tif.words import words
 
 REVIEWED: Final = ("accepted", "corrected", "rejected")
 """Statuses that a person gave: there is nothing left to queue."""
@@ -335,8 +332,9 @@ def _touched(span: Span, others: Iterable[Span]) -> bool:
 
 
 def _tagged(example: Example) -> list[bool]:
+    # Words without any model's tokenizer, so that sets from anywhere can be compared.
     covered = {i for span in example.spans for i in range(span.start, span.end)}
-    return [not covered.isdisjoint(range(*match.span())) for match in _TOKEN.finditer(example.text)]
+    return [not covered.isdisjoint(range(*word)) for word in words(example.text)]
 
 
 def _ratio(part: int, whole: int, *, empty: bool) -> float:

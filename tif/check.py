@@ -10,6 +10,7 @@ from typing import Literal
 from tif import rows, store
 from tif.errors import InputError, TifError
 from tif.spans import Example, Span
+from tif.words import divides
 
 LONG_SHARE = 0.8
 """A single span over more than this share of a text leaves hardly any general words: worth a look."""
@@ -79,9 +80,7 @@ def _look_at(example: Example) -> Iterator[Finding]:
 
 
 def _cuts_word(text: str, span: Span) -> bool:
-    before = span.start > 0 and text[span.start - 1].isalnum() and text[span.start].isalnum()
-    after = span.end < len(text) and text[span.end].isalnum() and text[span.end - 1].isalnum()
-    return before or after
+    return divides(text, span.start) or divides(text, span.end)
 
 
 def _unmarked(example: Example, span: Span, words: str) -> Iterator[int]:

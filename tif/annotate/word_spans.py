@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from tif.spans import UW, Span, tidy
-
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
+from tif.words import words
 
 
 def word_bounds(text: str) -> list[tuple[int, int]]:
     """(start, end) of every word: letters and digits, inner hyphens and apostrophes with them, no other punctuation."""
-    return [match.span() for match in _WORD.finditer(text)]
+    return list(words(text, "'’-"))
 
 
-def joined(text: str, words: Iterable[tuple[tuple[int, int], float]], *, source: str) -> tuple[Span, ...]:
+def joined(text: str, found: Iterable[tuple[tuple[int, int], float]], *, source: str) -> tuple[Span, ...]:
     """Spans out of words with scores; those with only white space between them become one, with their mean score."""
     runs: list[tuple[int, int, list[float]]] = []
-    for (start, end), score in words:
+    for (start, end), score in found:
         if runs and not text[runs[-1][1] : start].strip():
             runs[-1] = (runs[-1][0], end, [*runs[-1][2], score])
         else:

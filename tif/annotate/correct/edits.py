@@ -13,6 +13,7 @@ from typing import Any, Final
 from tif.annotate.correct.tokens import Range, clusters, pieces, words
 from tif.errors import InputError
 from tif.spans import UW, Example, Span, tidy
+from tif.words import divides
 
 SPAN_OPS: Final = ("toggle", "mark", "unmark", "remove", "label", "edge", "mentions")
 """Ops that name pieces."""
@@ -204,9 +205,7 @@ def _mentions(text: str, quote: str) -> Iterator[int]:
     at = text.find(quote)
     while at >= 0:
         end = at + len(quote)
-        inside_left = at > 0 and text[at - 1].isalnum() and text[at].isalnum()
-        inside_right = end < len(text) and text[end].isalnum() and text[end - 1].isalnum()
-        if inside_left or inside_right:
+        if divides(text, at) or divides(text, end):
             at = text.find(quote, at + 1)
         else:
             yield at
