@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tif.errors import InputError
 from tif.spans import UW, AnnotationSet, Example, Span, tidy
@@ -171,11 +171,16 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     base_spans, our_spans, their_spans = _bounds(base), _bounds(ours), _bounds(theirs)
     ours_new = [our_spans[k] for k in our_spans.keys() - base_spans.keys()]
     theirs_new = [their_spans[k] for k in their_spans.keys() - base_spans.keys()]
-    clash = len(statuses) > 1 or any(
+    # Who rejects says that nothing here is to be unlearned; the other side has just said what.
+    clash = len(statuses) > 1 or ("rejected" in statuses and ours.status != theirs.status)
+    clash |= any(
         a.label == b.label and a.overlaps(b) and (a.start, a.end) != (b.start, b.end)
         for a in ours_new
         for b in theirs_new
     )
+    for key, span in base_spans.items():
+        fates = [_fate(key in there, span, new) for there, new in ((our_spans, ours_new), (their_spans, theirs_new))]
+        clash |= fates[0] != fates[1] and _UNTOUCHED not in fates
     if not clash:
         kept = [s for k, s in base_spans.items() if k in our_spans and k in their_spans]
         united = tidy(ours.text, [*kept, *ours_new, *theirs_new])
@@ -186,6 +191,14 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     if prefer is not None:
         return (ours if prefer == "ours" else theirs), True
     return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {_said(theirs)}"), True
+
+
+def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset[tuple[int, int, str]]]:
+    """What became of a base's span: whether it stayed, and which new spans lie on its words, under whatever label."""
+    return stays, frozenset((s.start, s.end, s.label) for s in new if s.overlaps(span))
+
+
+_UNTOUCHED: Final = (True, frozenset[tuple[int, int, str]]())
 
 
 def _said(example: Example) -> str:

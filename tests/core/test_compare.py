@@ -134,3 +134,38 @@ def test_merge_of_one_sided_change_is_that_change(base, data):
     assert compare.diff(compare.merge(base, base, new).merged, new) == []
     assert compare.merge(base, new, base).merged.examples == new.examples
     assert compare.merge(base, new, new).conflicts == ()
+
+
+SENTENCE = "In 2022 it was the Silver Needle."
+SHORT, LONG = Span(19, 25), Span(19, 32)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (((), "auto"), ((LONG,), "auto")),
+        (((LONG,), "auto"), ((), "auto")),
+        (((Span(19, 25, "NAME"),), "auto"), ((Span(19, 25, "PRIZE"),), "auto")),
+        (((Span(19, 25, "NAME"),), "auto"), ((LONG,), "auto")),
+        (((LONG,), "auto"), ((SHORT,), "rejected")),
+        (((SHORT,), "rejected"), ((), "auto")),
+    ],
+)
+@pytest.mark.parametrize("status", ["auto", "corrected"])
+def test_what_excludes_each_other_is_a_conflict(ours, theirs, status):
+    def one(spans, said="auto"):
+        return AnnotationSet((Example("x", "q", SENTENCE, spans, said if said == "rejected" else status),))
+
+    outcome = compare.merge(one((SHORT,)), one(*ours), one(*theirs))
+    assert outcome.conflicts == ("x",)
+    assert outcome.merged.examples[0].status == "conflict"
+
+
+def test_the_same_change_on_both_sides_is_no_conflict():
+    def one(*spans):
+        return AnnotationSet((Example("x", "q", SENTENCE, spans),))
+
+    assert compare.merge(one(SHORT), one(LONG), one(LONG)).conflicts == ()
+    assert compare.merge(one(SHORT), one(), one()).conflicts == ()
+    other = compare.merge(one(SHORT), one(), one(Span(3, 7), SHORT))
+    assert (other.conflicts, other.merged.examples[0].spans) == ((), (Span(3, 7),))
