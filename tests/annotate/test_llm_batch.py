@@ -12,11 +12,11 @@ import pytest
 from tests.annotate.batch_server import BatchServer
 from tests.conftest import Result
 from tif import store
-from tif.annotate.batch import Batch
+from tif.annotate.batch import Batch, _fault
 from tif.annotate.judge_settings import Settings
 from tif.annotate.llm import LlmAnnotator
 from tif.errors import PartialError, ServerError, StoreError
-from tif.spans import Example
+from tif.spans import AnnotationSet, Example
 
 REPLY = '{"asked": "where", "unwanted": [{"text": "Kestrel Point", "occurrence": null}]}'
 
@@ -158,3 +158,42 @@ def test_the_command_line_through_all_steps(tmp_path: Path, cli: Callable[..., R
         assert all(e.spans for e in store.load(out))
     assert cli(*command, "--batch", "send").code == 2
     assert cli("annotate", "--method", "ner", "--dataset", data, "--dry-run").code == 2
+
+
+def fetched(cli: Callable[..., Result], server: BatchServer, data: Path, out: Path) -> dict[str, Any]:
+    """Submit and fetch by command."""
+    command = ["annotate", "--method", "llm", "--model", "judge", "--base-url", server.url, "--dataset", data]
+    command += ["--out", out, "--max-retries", 0, "--json"]
+    assert cli(*command, "--batch", "submit").code == 0
+    server.finish()
+    found = cli(*command, "--batch", "fetch")
+    assert found.code == 0, found.err
+    return dict(json.loads(found.out))
+
+
+def rows_of(path: Path, n: int) -> Path:
+    path.write_text(
+        "".join(json.dumps({"question": "Where?", "answer": f"Kestrel Point {k}."}) + "\n" for k in range(n))
+    )
+    return path
+
+
+def test_what_was_paid_for_reaches_a_set_that_was_there_before(cli: Callable[..., Result], tmp_path: Path) -> None:
+    out, data = tmp_path / "s.parquet", rows_of(tmp_path / "d.jsonl", 3)
+    plain = store.save(AnnotationSet((Example("other", "q", "text"),)), out)
+    with BatchServer(reply) as server:
+        found = fetched(cli, server, data, out)
+        assert (found["new"], found["counts"]["spans"]) == (3, 3)
+        assert store.load(out).version.parent == plain.version.digest
+        # The dataset grows, and with it the set: what it had is not asked again.
+        rows_of(data, 5)
+        found = fetched(cli, server, data, out)
+        assert (found["reused"], found["new"], found["counts"]["spans"]) == (3, 2, 5)
+        assert len(server.ordered()) == 5
+
+
+def test_no_row_of_a_batch_brings_the_key_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    told = _fault({"error": {"message": "your key sk-very-secret is bad"}})
+    assert "secret" not in told
+    assert "your key ***" in told

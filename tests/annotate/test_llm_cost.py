@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.annotate.judging import BAD, GOOD, example, judge, texts
-from tests.annotate.server import Say, Server, Status, quotes
+from tests.annotate.server import Raw, Say, Server, Status, quotes
 from tif.annotate.estimate import estimate
 from tif.annotate.judge_cache import JudgeCache, Usage
 from tif.annotate.judge_prompt import VERSION, JudgePrompt, Shot
@@ -83,13 +83,24 @@ def test_a_useless_reply_is_not_kept(tmp_path: Path) -> None:
     assert texts(found) == ["bees"]
 
 
-def test_the_key_goes_to_the_server_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        Status(400, "your key sk-very-secret"),
+        Raw(b'{"error": {"message": "your key sk-very-secret"}}'),
+        Say(None, refusal="not for sk-very-secret"),
+    ],
+)
+def test_the_key_goes_to_the_server_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Status | Raw | Say
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    with Server(lambda request: Status(400, "your key sk-very-secret") if request.text == BAD else quotes()) as server:
+    with Server(lambda request: said if request.text == BAD else quotes()) as server:
         annotator = judge(server, cache=tmp_path / "judge.sqlite")
         found = list(annotator.annotate([example(0, GOOD), example(1, BAD)]))
         address = server.url.replace("http://", "http://me:sk-very-secret@")
     assert server.requests[0].headers["authorization"] == "Bearer sk-very-secret"
+    assert "***" in str(found)
     assert "sk-very-secret" not in str(found) + json.dumps(annotator.describe())
     assert all(b"sk-very-secret" not in file.read_bytes() for file in tmp_path.iterdir())
     assert "secret" not in Settings("judge", base_url=address).shown_url

@@ -295,15 +295,17 @@ class Endpoint:
         """The server's own words, without the key that some servers repeat."""
         body = error.body
         said = body.get("message") if isinstance(body, dict) else body
-        return short((said if isinstance(said, str) else error.response.text).replace(self._client.api_key, "***"))
+        return short(said if isinstance(said, str) else error.response.text)
 
     def _cache_key(self, messages: list[Message]) -> str:
         return digest({**self._key, "messages": messages})
 
 
 def short(text: str, longest: int = 200) -> str:
-    """A text for a line: no line breaks, and no more than a reader needs."""
-    line = " ".join(text[: 2 * longest].split())
+    """A server's text for a line: no line breaks, no more than a reader needs, and never the key, which some servers
+    repeat."""
+    key = os.environ.get("OPENAI_API_KEY", "")
+    line = " ".join((text.replace(key, "***") if key else text)[: 2 * longest].split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 

@@ -84,6 +84,7 @@ def run(
     out: str | Path,
     *,
     retry_failed: bool = False,
+    renew_failed: bool = False,
     fresh: bool = False,
     force: bool = False,
     message: str = "",
@@ -100,6 +101,7 @@ def run(
         annotator: see `tif.annotate.base.Annotator`.
         out: the set's parquet file.
         retry_failed: do again those examples that failed, and no others of an existing set.
+        renew_failed: do again what failed under these settings, with all else that the dataset holds.
         fresh: forget what earlier runs with these settings finished.
         force: overwrite people's decisions too.
         message: the version's message.
@@ -126,7 +128,7 @@ def run(
         if fresh:
             journal.clear()
         done = journal.read(samples)
-        if retry_failed:
+        if retry_failed or renew_failed:
             done = {id_: example for id_, example in done.items() if example.status != "failed"}
         todo = [example for example in samples if example.id not in done and example.id not in kept]
         with progress("annotating", len(samples), done=len(samples) - len(todo)) as advance:

@@ -223,8 +223,9 @@ def annotate(
         source,
         annotator,
         out,
+        retry_failed=retry_failed,
         # A batch's failures are tried again by submitting again, so fetching looks at them again.
-        retry_failed=retry_failed or (batch is not None and out.exists()),
+        renew_failed=batch is not None,
         fresh=fresh,
         force=force,
         message=message,
