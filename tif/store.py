@@ -134,12 +134,12 @@ def save(
                 why=f"head is version {head.number}, {head.digest[:12]}" if head else None,
                 hint=f"See `tif spans log {path}`; save under another name and `tif spans merge` the two.",
             )
-        for number, file in _version_files(path):
-            if head and number > head.number and _unfinished(_version_of(file), head):
-                file.unlink()
         saved = [_version_of(file) for _, file in _version_files(path)]
         before = head or (saved[-1] if saved else None)
-        number = max([v.number for v in saved] + [head.number if head else 0]) + 1
+        # On top of the head lies what a killed save left, or a version whose head somebody put back from a copy: the
+        # same content takes its place, any other comes after it, and nothing is deleted.
+        left = [v for v in saved if head and v.digest == digest and _unfinished(v, head)]
+        number = left[0].number if left else max([v.number for v in saved] + [head.number if head else 0]) + 1
         version = Version(number, digest, before.digest if before else None, _now(), message, author)
         _write(replace(annotations, version=version), path)
     return replace(annotations, version=version)

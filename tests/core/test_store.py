@@ -196,6 +196,22 @@ def test_file_metadata_says_where_it_is_from(tmp_path):
     assert meta["method"] == {"name": "manual"}
 
 
+def test_putting_an_old_head_back_deletes_no_version(tmp_path):
+    path = tmp_path / "a.parquet"
+    first = store.save(AnnotationSet((Example("n", "0", "text"),)), path)
+    copy = path.read_bytes()
+    second = store.save(first.replaced([replace(first.examples[0], prompt="1")]), path)
+    path.write_bytes(copy)
+    third = store.save(first.replaced([replace(first.examples[0], prompt="2")]), path)
+    assert (second.version.number, third.version.number) == (2, 3)
+    assert store.load(f"{path}@2").examples[0].prompt == "1"
+    assert store.load(f"{path}@{second.version.digest}").digest == second.digest
+    path.write_bytes(copy)
+    again = store.save(first.replaced([replace(first.examples[0], prompt="1")]), path)
+    assert again.version.number == 2, "what a killed save left is the same version when it is saved again"
+    assert [v.number for v in store.versions(path)] == [1, 2, 3]
+
+
 @pytest.mark.slow
 def test_200_random_kills_leave_a_whole_head_and_every_reported_save(tmp_path):
     """Kill -9 at random moments: what was reported as saved is in the history, and the head loads."""
