@@ -40,9 +40,11 @@ def warn(line: str) -> None:
     stderr().print(Text.assemble(("warning: ", "yellow"), line))
 
 
-def emit(line: str = "") -> None:
-    """One line of data to stdout, byte for byte."""
+def emit(line: str = "", *, now: bool = False) -> None:
+    """One line of data to stdout, byte for byte; `now` for a reader who waits for it while the command goes on."""
     sys.stdout.write(line + "\n")
+    if now:
+        sys.stdout.flush()
 
 
 def emit_json(value: Any) -> None:

@@ -1,5 +1,6 @@
 """`tif spans edit` as a command: what it refuses, and that either signal saves."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -53,7 +54,9 @@ def test_the_printed_address_can_be_opened_at_once(path):
     from urllib.parse import urlsplit
 
     command = [sys.executable, "-m", "tif", "spans", "edit", str(path), "--no-browser"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # As on a user's machine: into a pipe, Python keeps what is printed to itself until it is told otherwise.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     address = urlsplit(process.stdout.readline().strip())
     with socket.create_connection((address.hostname, address.port), timeout=30) as browser:
         browser.sendall(f"GET /?{address.query} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())

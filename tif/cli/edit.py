@@ -81,7 +81,7 @@ def edit(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         address = f"http://127.0.0.1:{port}/?token={token}"
-        emit(address)
+        emit(address, now=True)
         say(f"correcting {path} as {author}; ctrl+c saves a new version and stops")
         if browser:
             webbrowser.open(address)

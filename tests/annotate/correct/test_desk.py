@@ -16,6 +16,7 @@ from tif import store
 from tif.annotate.correct import edits
 from tif.annotate.correct.desk import StaleRevError, open_desk
 from tif.annotate.correct.edits import SPAN_OPS, Op, pieces_of
+from tif.annotate.exchange import bring_in
 from tif.errors import InputError, StoreError, UsageError
 from tif.spans import AnnotationSet, Example, Span
 
@@ -164,6 +165,28 @@ def test_edits_left_on_an_older_version_are_merged_on_opening(path):
         assert desk.session.base.version.number == 3
         assert quotes(desk.session.card("e/0").example) == ["bees"]
         assert desk.session.card("e/new").example == extra
+
+
+def test_edits_of_records_that_the_head_no_longer_holds_are_kept_aside(path, capsys):
+    with open_desk(path, "mara") as desk:
+        desk.do("e/0", 0, Op("toggle", 3, 3))
+        desk.do("e/1", 0, Op("toggle", 2, 2))
+        whole = store.load(path)
+        # Somebody else saves fewer records: one edited, one not edited, are gone.
+        store.save(AnnotationSet(whole.examples[1:3], whole.provenance, whole.version), path)
+    with open_desk(path, "mara") as desk:
+        aside = desk.aside
+    assert quotes(store.load(path).by_id()["e/1"]) == ["tunes"]
+    told = capsys.readouterr().err
+    assert "'e/0'" in told
+    assert aside is not None
+    assert aside.name in told.replace("\n", "")
+    assert len(aside.read_text().splitlines()) == 1
+    store.restore(f"{path}@1")
+    bring_in(aside, path, "tif", author="mara")
+    assert quotes(store.load(path).by_id()["e/0"]) == ["bees"]
+    with open_desk(path, "mara") as desk:
+        assert desk.aside is None
 
 
 def test_one_process_at_a_time_and_heads_alone(path, tmp_path):

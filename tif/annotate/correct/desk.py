@@ -12,11 +12,12 @@ from filelock import FileLock, Timeout
 
 from tif import compare, store
 from tif.agreement import queue
+from tif.annotate import formats
 from tif.annotate.correct import edits
 from tif.annotate.correct.edits import Op
 from tif.annotate.correct.journal import Journal
 from tif.annotate.correct.session import Card, Event, Session
-from tif.console import say
+from tif.console import say, warn
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.spans import AnnotationSet, Example, tidy
 
@@ -40,6 +41,7 @@ class Desk:
     Attributes:
         path: the set's head.
         author: who corrects: the source of new spans, and the versions' author.
+        aside: where the last `finish` kept edits that the head has no place for; None if there were none.
     """
 
     def __init__(self, path: Path, author: str, journal: Journal, session: Session) -> None:
@@ -47,6 +49,7 @@ class Desk:
         self.author = author
         self._journal = journal
         self._session = session
+        self.aside: Path | None = None
 
     @property
     def session(self) -> Session:
@@ -126,7 +129,8 @@ class Desk:
         """Save all edits as a new version, and begin a new journal on it.
 
         Where the head has changed since the set was loaded, the edits are merged into it; records that both sides
-        changed in ways that exclude each other keep the head's spans and become `conflict`.
+        changed in ways that exclude each other keep the head's spans and become `conflict`. Edited records that the
+        head no longer holds, or holds with another text, are written to a file beside the journal (`aside`).
 
         Returns:
             The set as saved, and the ids of conflicting records.
@@ -137,6 +141,7 @@ class Desk:
         base, wanted = self._session.base, self._session.result()
         author = author or self.author
         conflicts: tuple[str, ...] = ()
+        self.aside = None
         if wanted.digest == base.digest:
             saved = store.load(self.path)
         else:
@@ -144,13 +149,32 @@ class Desk:
             try:
                 saved = store.save(wanted, self.path, message=message, author=author)
             except StaleHeadError:
-                outcome = compare.merge(base, store.load(self.path), wanted)
+                head = store.load(self.path)
+                outcome = compare.merge(base, head, AnnotationSet(tuple(self._placed(wanted, head))))
                 conflicts = outcome.conflicts
                 saved = store.save(outcome.merged, self.path, message=message, author=author)
         assert saved.version is not None
         self._journal.start(saved.version.digest, self._session.flagged)
         self._session.rebase(saved)
         return saved, conflicts
+
+    def _placed(self, wanted: AnnotationSet, head: AnnotationSet) -> Iterator[Example]:
+        """The edited records that the head has a place for. The others are kept aside, and told."""
+        base, there = self._session.at_base, {(e.id, e.prompt, e.text) for e in head}
+        edited = [example for example in wanted if example != base[example.id]]
+        lost = [e for e in edited if (e.id, e.prompt, e.text) not in there]
+        if lost:
+            version = self._session.base.version
+            assert version is not None
+            told = AnnotationSet(tuple(lost), self._session.base.provenance, version)
+            self.aside = self._journal.path.with_name(f"edit-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.jsonl")
+            store.atomic_write(self.aside, "".join(f"{line}\n" for line in formats.write(told)).encode())
+            warn(
+                f"{len(lost)} edited records, the first {lost[0].id!r}, are not in {self.path} any more, or with "
+                f"another text: they are kept in {self.aside}. `tif spans restore {self.path}@{version.number}` brings "
+                "back the set that they belong to, and `tif spans import` them into it."
+            )
+        return (example for example in edited if example not in lost)
 
     def _wanted(self, card: Card, rev: int, op: Op) -> tuple[Example, Example]:
         if type(rev) is not int or not 0 <= rev <= card.rev:

@@ -113,6 +113,7 @@ def make_app(
                 "version": saved.version.number,
                 "digest": saved.version.digest,
                 "conflicts": list(conflicts),
+                "aside": str(desk.aside) if desk.aside else None,
                 "progress": view.progress(desk),
             }
         )

@@ -218,7 +218,8 @@ $("finish").addEventListener("click", () => queue(async () => {
   if (now.record) take(await ask(`/api/record?id=${encodeURIComponent(now.record.id)}`));
   const conflicts = told.conflicts.length ? ` ${told.conflicts.length} records conflict: see the queue “conflict”.` : "";
   const done = same ? `Nothing has changed: version ${told.version} stays.` : `Saved as version ${told.version}.`;
-  notice(`${done} You may close this page and stop the server, or go on.${conflicts}`);
+  const aside = told.aside ? ` Edits of records that the set no longer holds are kept in ${told.aside}.` : "";
+  notice(`${done} You may close this page and stop the server, or go on.${conflicts}${aside}`);
 }));
 
 addEventListener("beforeunload", (event) => {
