@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tif import store
 from tif.annotate import formats
 from tif.annotate.exchange import bring_in, export
 from tif.errors import InputError, UsageError
@@ -131,6 +132,25 @@ def test_tpo_folder_is_one_that_datasets_loads_and_we_read(tmp_path, monkeypatch
         for uw in ("targets", "complement", None):
             (back,) = formats.resolve(formats.read(tmp_path / folder, "tpo", uw=uw), name="x")
             assert bounds(back) == bounds(example), (folder, uw)
+
+
+def test_tpo_brings_back_the_labels_that_it_cannot_hold(tmp_path):
+    text = "Ada Lovelace of London wrote it."
+    spans = (Span(0, 3, "NAME"), Span(0, 12, "UW"), Span(16, 22, "PLACE"))
+    path, file = tmp_path / "set.parquet", tmp_path / "out.jsonl"
+    store.save(AnnotationSet((Example("a", "Who?", text, spans),)), path)
+    assert list(export(str(path), "tpo", file)) == []
+    assert bring_in(file, path, "tpo").changed == ()
+    row = json.loads(file.read_text())
+    row["target_words"] = json.dumps(
+        [{"word": "London", "start": 16, "end": 22}, {"word": "it", "start": 29, "end": 31}]
+    )
+    file.write_text(json.dumps(row))
+    bring_in(file, path, "tpo")
+    assert [(s.start, s.end, s.label) for s in store.load(path).examples[0].spans] == [
+        (16, 22, "PLACE"),
+        (29, 31, "UW"),
+    ]
 
 
 def test_tpo_without_targets_needs_the_complement(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tif.compare import first_difference
@@ -28,6 +28,8 @@ class Record:
     error: str | None = None
     base: str | None = None
     """First digits of the digest of the version that was exported."""
+    labelled: bool = True
+    """Whether the format has labels. Without, spans of the same bounds have the base's."""
 
 
 def resolve(records: Sequence[Record], base: AnnotationSet | None = None, *, name: str = "record") -> list[Example]:
@@ -53,7 +55,8 @@ def resolve(records: Sequence[Record], base: AnnotationSet | None = None, *, nam
                 hint = "Decide between them first, and keep one."
                 raise InputError(f"id {id_!r} occurs twice", why=f"first at {first[id_]}", hint=hint)
             prompt = record.prompt if record.prompt is not None else old.prompt if old else ""
-            spans = _with_sources(record.spans, old.spans if old else ())
+            spans = record.spans if record.labelled or old is None else _with_labels(record.spans, old)
+            spans = _with_sources(spans, old.spans if old else ())
             status = record.status or (old.status if old else "auto")
             found[id_] = Example(id_, prompt, record.text, spans, status, record.error)
         except InputError as error:
@@ -77,6 +80,17 @@ def _old(record: Record, at_base: Mapping[str, Example], by_text: Mapping[str, l
         return same[0]
     what = "no record" if not same else f"{len(same)} records"
     raise InputError(f"the set has {what} with this text", why=f"and none of id {record.id!r}" if record.id else None)
+
+
+def _with_labels(spans: Sequence[Span], old: Example) -> tuple[Span, ...]:
+    """Spans that came without labels, with those of the base: overlaps of several labels came as one."""
+    found: list[Span] = []
+    for span in spans:
+        there = [s for s in old.spans if s.start >= span.start and s.end <= span.end]
+        whole = tidy(old.text, [replace(s, label=UW) for s in there])
+        same = [(s.start, s.end) for s in whole] == [(span.start, span.end)]
+        found += there if same else [span]
+    return tidy(old.text, found)
 
 
 def _with_sources(spans: Iterable[Span], old: Iterable[Span]) -> tuple[Span, ...]:

@@ -73,7 +73,9 @@ def write_folder(annotations: AnnotationSet, folder: Path) -> None:
 def _rows(annotations: AnnotationSet) -> Iterator[dict[str, Any]]:
     base = base_of(annotations)
     for example in annotations:
-        unwanted = [_word(example.text, s.start, s.end) for s in tidy(example.text, example.spans)]
+        # The columns have no labels: words under several of them are unwanted once.
+        bare = tidy(example.text, [Span(s.start, s.end) for s in example.spans])
+        unwanted = [_word(example.text, s.start, s.end) for s in bare]
         yield {
             "question": example.prompt,
             "answer": example.text,
@@ -123,7 +125,7 @@ def read(path: Path, uw: str | None = None) -> Iterator[Record]:
         except InputError as error:
             raise error.within(where) from None
         targets, complements = targets + len(wanted), complements + len(rest)
-        yield Record(where, text, wanted if by_targets else rest, id_, prompt, base=base)
+        yield Record(where, text, wanted if by_targets else rest, id_, prompt, base=base, labelled=False)
     say(f"{path}: {targets} spans by targets, {complements} by complement; took {_name(by_targets)}")
 
 
