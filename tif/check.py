@@ -37,11 +37,10 @@ def check(ref: str | Path) -> list[Finding]:
         for number, row in enumerate(store.read_rows(ref), start=1):
             example, found = rows.read_row(row)
             errors += [Finding("error", "invalid", ", ".join(e.where), _told(e)) for e in found]
-            if row["id"] in seen:
-                errors.append(
-                    Finding("error", "id-twice", f"record {row['id']!r}", f"row {number} repeats row {seen[row['id']]}")
-                )
-            seen.setdefault(row["id"], number)
+            id_ = repr(row["id"])
+            if id_ in seen:
+                errors.append(Finding("error", "id-twice", f"record {id_}", f"row {number} repeats row {seen[id_]}"))
+            seen.setdefault(id_, number)
             if example is not None:
                 warnings += _look_at(example)
     except TifError as error:

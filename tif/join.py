@@ -40,7 +40,10 @@ def strip(ref: str, out: Path) -> None:
     meta = json.dumps({**metadata.of(annotations), "spans_only": True}, ensure_ascii=False)
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
-    store.atomic_write(out, sink.getvalue())
+    try:
+        store.atomic_write(out, sink.getvalue())
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(out)) from None
 
 
 def join(path: Path, source: Source) -> AnnotationSet:

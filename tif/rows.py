@@ -95,15 +95,16 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | 
         strict: refuse NaN as a score. pandas writes a missing score so, in files that lost their metadata.
     """
     where = f"record {row['id']!r}"
-    if row["spans"] is None:
-        return None, [InputError("spans is null", where=where)]
+    if not isinstance(row["spans"], list):
+        what = "null" if row["spans"] is None else f"{type(row['spans']).__name__}, not a list"
+        return None, [InputError(f"spans is {what}", where=where)]
     found: list[InputError] = []
     spans: list[Span] = []
     for index, item in enumerate(row["spans"]):
         place = (where, f"spans[{index}]")
         try:
-            if item is None:
-                raise InputError("span is null")
+            if not isinstance(item, dict):
+                raise InputError("span is null" if item is None else f"span is {type(item).__name__}, not an object")
             score = item["score"]
             if not strict and score is not None and score != score:
                 score = None

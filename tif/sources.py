@@ -340,8 +340,13 @@ def _record(row: Any, place: str) -> Mapping[str, Any]:
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    # Texts are longer than the 128 KiB that the module takes for a mistake.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
+        names = reader.fieldnames or []
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InputError(f"has two columns {twice[0]!r}", where=f"{path}, line 1", hint="Rename one of them.")
         for row in reader:
             place = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():

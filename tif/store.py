@@ -325,7 +325,7 @@ def _read(path: Path) -> AnnotationSet:
         found = AnnotationSet(examples)
     except InputError as error:
         raise StoreError(error.what, where=(str(path), *error.where), why=error.why, hint=_mend(path)) from None
-    except (pa.ArrowException, ValueError, OverflowError) as error:
+    except (pa.ArrowException, ValueError, OverflowError, TypeError, AttributeError) as error:
         raise StoreError(
             "a column has the wrong type", where=str(path), why=str(error)[:200], hint=_mend(path)
         ) from None

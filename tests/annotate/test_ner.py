@@ -235,3 +235,12 @@ def test_spans_lie_on_any_text(annotator, prompt, text):
 
 def test_describe_is_json(annotator):
     assert json.loads(json.dumps(annotator.describe()))["name"] == "ner"
+
+
+def test_a_prompt_that_is_too_long_fails_its_example_alone(monkeypatch):
+    own = NerAnnotator()
+    monkeypatch.setattr(own._nlp, "max_length", 60)
+    asked = [qa("Where?", "In Oslo.", "a"), qa("Where? " * 20, "In Rome.", "b"), qa("Where?", "In Kyiv.", "c")]
+    done = list(own.annotate(asked))
+    assert [(e.id, e.status) for e in done] == [("a", "auto"), ("b", "failed"), ("c", "auto")]
+    assert "140" in done[1].error

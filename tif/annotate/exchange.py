@@ -21,9 +21,11 @@ def export(ref: str, format_: str, out: Path | None) -> Iterator[str]:
     A `tpo` export to a path without a suffix makes a folder, as the release's own training code loads it.
 
     Raises:
-        UsageError: for an unknown format.
+        UsageError: for an unknown format, or a file that is named like a set.
         InputError: for a set that the format cannot hold.
     """
+    if out is not None and out.suffix == ".parquet":
+        raise UsageError(f"{out} is named like a set", why="no format here is parquet", hint="Give another --out.")
     annotations = store.load(ref)
     lines = formats.write(annotations, format_)
     if out is None:

@@ -73,6 +73,8 @@ def client(settings: Settings) -> openai.AsyncOpenAI:
             where="OPENAI_API_KEY",
             hint="Set that variable, or name a server that needs none: --base-url.",
         )
+    if not key.isascii() or any(char.isspace() for char in key):
+        raise UsageError("the key holds what no HTTP header can", where="OPENAI_API_KEY", hint="Was it copied whole?")
     return openai.AsyncOpenAI(
         api_key=key or "none",
         base_url=settings.url,

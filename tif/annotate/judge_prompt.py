@@ -201,7 +201,7 @@ def _record(prompt: str, text: str) -> str:
 
 def _read(path: Path, option: str) -> str:
     try:
-        words = path.read_bytes().decode()
+        words = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=(option, str(path))) from None
     except UnicodeDecodeError as error:

@@ -130,8 +130,9 @@ class NerAnnotator:
                     batch_size=self._batch_size,
                     n_process=self._n_process,
                 ):
+                    prompt = self._prompt(example)
                     done += 1
-                    yield example, (doc, self._prompt(example))
+                    yield example, (doc, prompt)
             except _REFUSALS:
                 # A text that a component chokes on takes its neighbours down with it. Each of them is tried again
                 # alone, where the one at fault fails by itself and says why.
@@ -204,7 +205,7 @@ def _add_patterns(nlp: Any, path: Path) -> str:
 
     try:
         raw = path.read_bytes()
-        lines = raw.decode().splitlines()
+        lines = raw.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot be read", where=str(path), why=str(error)) from None
     ruler = nlp.add_pipe("span_ruler", name=PATTERNS, config={"spans_key": PATTERNS, "validate": True})

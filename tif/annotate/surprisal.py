@@ -114,10 +114,10 @@ def word_log_probs(
         except MaskError as error:
             failed[example.id] = str(error)
             continue
-        if len(encoded) > model.config.max_position_embeddings:
-            failed[example.id] = (
-                f"{len(encoded)} tokens are more than the model's {model.config.max_position_embeddings}"
-            )
+        # Bloom and other models with relative positions name no limit.
+        longest = getattr(model.config, "max_position_embeddings", None)
+        if longest is not None and len(encoded) > longest:
+            failed[example.id] = f"{len(encoded)} tokens are more than the model's {longest}"
         else:
             readable.append((example, encoded))
     if not readable:

@@ -183,6 +183,14 @@ def annotate(
     options = {name: value for name, value in given.items() if value is not None}
     if (dry_run or batch is not None) and method != "llm":
         raise UsageError(f"--method {method} sends nothing", where="--dry-run" if dry_run else "--batch")
+    if (price_in is not None or price_out is not None) and not dry_run:
+        raise UsageError("prices are for --dry-run", where="--price-in" if price_in is not None else "--price-out")
+    if fresh and (dry_run or batch is not None):
+        raise UsageError("nothing is annotated here that could be forgotten first", where="--fresh")
+    if max_tokens_total is not None and batch is not None:
+        raise UsageError("a batch is ordered whole", where="--max-tokens-total", hint="Say --limit.")
+    if labels is not None and not labels.strip(" ,"):
+        raise UsageError("names no label", where="--labels")
     if engine not in ("local", "ray"):
         raise UsageError(f"no engine {engine!r}", where="--engine", hint="Known: local, ray.")
     if workers is not None and engine != "ray":

@@ -52,7 +52,10 @@ def show(
     from tif import show as drawing
     from tif import store
     from tif.annotate.formats import row_of
+    from tif.spans import STATUSES
 
+    if status is not None and status not in STATUSES:
+        raise UsageError(f"no status {status!r}", hint=f"Known: {', '.join(STATUSES)}.")
     annotations = store.load(ref)
     chosen = [e for e in annotations if id_ in (None, e.id) and status in (None, e.status)]
     if id_ and not chosen:
@@ -185,7 +188,8 @@ def export(
     for line in exchange.export(ref, format_, out):
         emit(line)
     if out is not None:
-        say(f"wrote {out}; when edited: tif spans import {out} --into {store.resolve(ref)[0]}")
+        how = "" if format_ == "tif" else f" --format {format_}"
+        say(f"wrote {out}; when edited: tif spans import {out}{how} --into {store.resolve(ref)[0]}")
 
 
 @spans.command()
@@ -270,6 +274,8 @@ def merge(
         hint = "Give one of --vote N, --union, --intersect, or --base SET@N for two people's edits."
         raise UsageError("say how to merge", hint=hint)
     if base is None:
+        if ours or theirs:
+            raise UsageError("--ours and --theirs decide between two people's edits", hint="They go with --base.")
         from tif.annotate import ensemble
 
         need = vote if vote is not None else 1 if union else len(sets)

@@ -159,7 +159,7 @@ def _index(said: str) -> int:
 async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
     try:
         body = json.loads(await request.body())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("the body is no JSON", why=str(error)) from None
     if not isinstance(body, dict) or body.keys() != fields.keys():
         raise InputError(f"the body is an object with {', '.join(fields)}")
