@@ -98,3 +98,10 @@ def test_long_fields_of_csv_are_read_and_columns_named_twice_are_not(cli, tmp_pa
     told = cli(*command, tmp_path / "twice.csv")
     assert told.code == 1
     assert "two columns 'answer'" in told.err
+
+
+def test_a_demo_goes_into_a_folder(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    told = cli("demo", "--out", tmp_path / "file")
+    assert (told.code, told.err.count("\n")) == (1, 1)
+    assert "cannot be written to" in told.err

@@ -26,7 +26,7 @@ from typing import Any, Final
 from tif import agreement, sources, store
 from tif.console import say
 from tif.demo import data, models
-from tif.errors import MissingError
+from tif.errors import InputError, MissingError
 from tif.spans import AnnotationSet
 
 TITLE: Final = "tif demo: eight people forgotten"
@@ -64,6 +64,10 @@ def run(out: Path, recipe: models.Recipe | None = None) -> dict[str, Any]:
     forget = data.annotation_set(pairs, "forget")
     people = list(dict.fromkeys(pair.person for pair in pairs))
     forgotten = list(dict.fromkeys(pair.person for pair in pairs if pair.split == "forget"))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be written to: {error.strerror or error}", where=str(out)) from None
     say(f"{len(people)} people who never lived, {len(pairs)} questions; {len(forgotten)} people want to be forgotten")
     _files(out, pairs)
     data.save(data.annotation_set(pairs), out / "annotations" / "everybody.parquet")
