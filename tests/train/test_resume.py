@@ -9,12 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
 from tests.train.conftest import Workshop
 from tif.train import checkpoint
+from tif.train import run as run_module
+from tif.train.config import TrainConfig
 from tif.train.run import train
 
 RUN = """
@@ -53,6 +56,35 @@ def test_a_killed_run_ends_with_the_same_bits(workshop: Workshop, extra: tuple[s
     assert all(bool((a[key] == b[key]).all()) for key in a)
     log = [json.loads(line) for line in (broken / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in log if "loss" in record] == list(range(1, 25))
+
+
+@pytest.mark.parametrize("extra", [{}, {"lora": 2}, {"max_steps": None, "epochs": 2.5}])
+def test_a_run_killed_behind_its_last_step_takes_no_other(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]
+) -> None:
+    def config(out: str) -> TrainConfig:
+        # Behind the end of linear decay another step would change nothing.
+        return workshop.config(out, scheduler="constant", **extra)
+
+    whole = train(config("whole"))
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_save_model", lambda *a, **o: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(config("broken"))
+    broken = train(config("broken"))
+    assert (broken.steps, broken.resumed_from) == (whole.steps, whole.steps)
+    a, b = (load_file(result.model / "model.safetensors") for result in (whole, broken))
+    assert all(bool((a[key] == b[key]).all()) for key in a)
+    records = [json.loads((result.folder / "run.json").read_text()) for result in (whole, broken)]
+    assert records[0]["cost"]["tokens"] == records[1]["cost"]["tokens"]
+
+
+def test_shards_in_folders_are_sealed(tmp_path: Path) -> None:
+    saved = tmp_path / "checkpoint-1" / "pytorch_model_fsdp_0"
+    saved.mkdir(parents=True)
+    (saved / "shard").write_bytes(b"x")
+    checkpoint.seal(tmp_path / "checkpoint-1", 1)
+    assert checkpoint.whole(tmp_path) == [tmp_path / "checkpoint-1"]
 
 
 def test_a_checkpoint_that_was_cut_short_is_not_used(workshop: Workshop) -> None:

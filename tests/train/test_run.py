@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,10 @@ from tests.tokens import tiny
 from tests.train.conftest import Workshop
 from tif import store
 from tif.errors import MaskError, MissingError, TifError, UsageError
-from tif.spans import AnnotationSet, Example
+from tif.spans import AnnotationSet, Example, Span
 from tif.tokens.masks import Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer, model_digest
+from tif.train import run as run_module
 from tif.train.objectives import OBJECTIVES
 from tif.train.reference import score
 from tif.train.run import train
@@ -87,6 +89,33 @@ def test_a_record_older_than_a_setting_is_the_run_with_its_default(workshop: Wor
         train(workshop.config("run", frames=("{words}.",)))
 
 
+def test_what_decides_a_run_is_part_of_it(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = workshop.root / "base"
+    shutil.copytree(workshop.model, base)
+    config = workshop.config("run", retain=None, floor="base", floor_model=str(base))
+    train(config)
+    # The same weights elsewhere are the same floor, other weights in the same place are not.
+    shutil.copytree(base, workshop.root / "moved")
+    assert train(replace(config, floor_model=str(workshop.root / "moved"))).resumed_from == 4
+    tiny.save(base, tiny.llama(400, seed=5), tiny.chatty())
+    with pytest.raises(UsageError, match="floor model was"):
+        train(config)
+    shutil.rmtree(base)
+    shutil.copytree(workshop.root / "moved", base)
+    template = workshop.model / "chat_template.jinja"
+    template.write_text("Hm. " + template.read_text())
+    with pytest.raises(UsageError, match="tokens of the forget set"):
+        train(config)
+
+
+def test_a_number_that_the_objective_changed_is_told(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = workshop.config("run", objective="npo", beta=None)
+    train(config)
+    monkeypatch.setitem(OBJECTIVES, "npo", replace(OBJECTIVES["npo"], defaults={"beta": 3.0}))
+    with pytest.raises(UsageError, match=r"the objective's beta was 0\.1, and is 3\.0"):
+        train(config)
+
+
 def test_the_reference_is_computed_once(workshop: Workshop) -> None:
     train(workshop.config("a"))
     train(workshop.config("b", lr=1e-4))
@@ -102,7 +131,8 @@ def test_the_reference_is_computed_once(workshop: Workshop) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains(workshop: Workshop, name: str, scope: str) -> None:
     base = {"floor": "base", "floor_model": str(workshop.model)} if "base" in OBJECTIVES[name].needs else {}
-    result = train(workshop.config("run", objective=name, scope=scope, beta=None, rmu_layer=1, max_steps=3, **base))
+    base |= {"rmu_layer": 1} if name == "rmu" else {"retain": None} if name == "ga" else {}
+    result = train(workshop.config("run", objective=name, scope=scope, beta=None, max_steps=3, **base))
     assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
     assert any(
         not torch.equal(weight, load_file(workshop.model / "model.safetensors")[key])
@@ -215,14 +245,99 @@ def test_what_is_not_finite_stops_the_run(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(
+    "changes", [{"max_steps": 2}, {"max_steps": 3, "log_steps": 50}, {"max_steps": 3, "save_steps": 1}]
+)
+def test_no_model_of_nans_is_saved(workshop: Workshop, changes: dict) -> None:
+    with pytest.raises(TifError, match=r"no number|the loss is nan"):
+        train(workshop.config("run", **{"lr": 1e30, "max_steps": 2, **changes}))
+    assert not (workshop.root / "run" / "model").exists()
+    for saved in (workshop.root / "run").rglob("model.safetensors"):
+        assert all(bool(torch.isfinite(weight).all()) for weight in load_file(saved).values())
+
+
+def test_a_prompt_that_leaves_no_answer_is_told_and_left_out(workshop: Workshop, capsys) -> None:
+    kept = store.load(workshop.masks)
+    long = Example("long", "Who? " * 60, kept.examples[0].text, kept.examples[0].spans)
+    store.save(AnnotationSet((*kept.examples, long), kept.provenance, kept.version), workshop.masks)
+    run = train(workshop.config("run", objective="npo", max_length=64)).folder / "run.json"
+    assert json.loads(run.read_text())["counts"]["examples"] == len(kept)
+    assert "lose their whole answer to --max-length: long" in capsys.readouterr().err
+
+
+def test_frames_and_windows_without_unwanted_words(workshop: Workshop, capsys) -> None:
+    frame = ("word " * 80 + "{words}.",)
+    with pytest.raises(MaskError, match="6 of 6 frames have no unwanted word"):
+        train(workshop.config("framed", frames=frame, max_length=64))
+    text = "Nothing here is a secret at all. " * 8 + "Her name is Marit Solveig."
+    start = text.index("Marit")
+    novel = workshop.root / "novel.parquet"
+    store.save(AnnotationSet((Example("novel", "", text, (Span(start, start + 13),)),)), novel)
+    counts = {}
+    for zero_uw in ("refuse", "skip"):
+        config = workshop.config(zero_uw, masks=str(novel), max_length=16, zero_uw=zero_uw)
+        counts[zero_uw] = json.loads((train(config).folder / "run.json").read_text())["counts"]
+        assert "windows have no unwanted word" in capsys.readouterr().err
+    assert counts["refuse"]["windows_without_uw"] == counts["skip"]["windows_without_uw"] > 0
+    assert counts["refuse"]["uw_tokens"] == counts["skip"]["uw_tokens"] > 0
+    assert counts["refuse"]["gw_tokens"] > counts["skip"]["gw_tokens"]
+
+
+@pytest.mark.parametrize(
     "wrong",
     [{"lr": 0}, {"floor": "low"}, {"floor": "base"}, {"scope": "some"}, {"batch_size": -1}, {"lr": math.nan},
      {"retain": None, "retain_loss": "ce"}, {"objective": "graddiff", "retain": None},
-     {"rmu_layer": 9, "objective": "rmu"}, {"report_to": ("abacus",)}],
+     {"rmu_layer": 9, "objective": "rmu"}, {"report_to": ("abacus",)}, {"warmup": 1.0}, {"scheduler": "cosinus"},
+     {"scheduler": "cosine_with_min_lr"}, {"scheduler": "reduce_lr_on_plateau"}, {"optimizer": "foo"},
+     {"optimizer": "adamw_bnb_8bit"}, {"early_stop": "uw:0.5", "early_stop_every": 5}],
 )  # fmt: skip
-def test_wrong_settings_are_told(workshop: Workshop, wrong: dict) -> None:
+def test_wrong_settings_are_told_and_leave_no_run_behind(workshop: Workshop, wrong: dict) -> None:
     with pytest.raises(UsageError):
         train(workshop.config("run", **wrong))
+    assert not (workshop.root / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("idle", "said"),
+    [
+        ({"objective": "npo", "space": "logprob"}, "npo has no space"),
+        ({"objective": "npo", "pl_weight": 2.0}, "npo has no pl_weight"),
+        ({"objective": "simnpo", "alpha": 3.0}, "simnpo has no alpha"),
+        ({"rmu_scale": 3.0}, "tpo has no rmu_scale"),
+        ({"objective": "ga", "beta": None}, "ga has no retain term"),
+        ({"retain_loss": "none"}, "tpo has no retain term"),
+        ({"retain": None, "retain_weight": 9.0}, "without samples to keep"),
+        ({"objective": "undial", "floor": "-5"}, "pushes no log-probability"),
+        ({"lora_alpha": 4}, "without adapters"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(workshop: Workshop, idle: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        train(workshop.config("run", **idle))
+
+
+def every_setting() -> list[str]:
+    return ["beta", "beta2", "gamma", "alpha", "reduction", "space", "pl", "pl_weight"]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_reads_what_it_says(workshop: Workshop, name: str) -> None:
+    """Each setting that the registry lists changes the loss of some step, and no other does."""
+    objective = OBJECTIVES[name]
+    other = {"beta": 0.9, "beta2": 3.0, "gamma": 0.3, "alpha": 7.0, "reduction": "batch", "space": "logprob"}
+    other |= {"pl": "mean", "pl_weight": 0.5}
+    base = {"floor": "base", "floor_model": str(workshop.model)} if "base" in objective.needs else {}
+    base |= {"rmu_layer": 1} if name == "rmu" else {"retain": None} if name == "ga" else {}
+    config = workshop.config("run", objective=name, beta=None, **base)
+    _, retain = run_module._settings(config, objective)
+    for setting in every_setting():
+        changed = workshop.config("run", objective=name, **{"beta": None, **base, setting: other[setting]})
+        if setting in objective.reads:
+            settings, _ = run_module._settings(changed, objective)
+            assert getattr(settings, setting) == other[setting]
+        else:
+            with pytest.raises(UsageError, match=f"{name} has no {setting}"):
+                run_module._settings(changed, objective)
+    assert retain == ("none" if name in ("ga", "rmu") else "ce")
 
 
 def test_tensorboard_is_told_what_the_log_says(workshop: Workshop) -> None:

@@ -78,7 +78,8 @@ def load_random(folder: Path, rank: int) -> None:
 
 def seal(checkpoint: Path, keep: int) -> None:
     """Mark a checkpoint as whole, once its bytes are on the disk, and delete all but the newest `keep` whole ones."""
-    for path in checkpoint.iterdir():
+    # Sharded training puts folders of its own here.
+    for path in (path for path in checkpoint.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             os.fsync(file.fileno())
     with (checkpoint / COMPLETE).open("w") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tif.errors import UsageError
 from tif.train.frames import Frame
@@ -40,6 +40,9 @@ class StopRule:
 
     def __str__(self) -> str:
         return f"{self.what}:{self.level:g}"
+
+
+_ADD: Final = "Add --retain SOURCE."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +154,12 @@ class TrainConfig:
             _above("max_length", self.max_length, 1, open_end=True)
         if self.seed >= 2**32:
             raise UsageError(f"seed is {self.seed}, and must be below {2**32}")
-        if self.warmup > 1:
-            raise UsageError(f"warmup is {self.warmup}, not a fraction of the steps")
+        if self.warmup >= 1:
+            raise UsageError(f"warmup is {self.warmup}, not a fraction of the steps", hint="Give less than 1.")
+        if self.scheduler == "reduce_lr_on_plateau":
+            raise UsageError("reduce_lr_on_plateau follows an evaluation, and none takes place while training")
+        if self.lora_alpha is not None and not self.lora:
+            raise UsageError("lora_alpha without adapters", hint="Add --lora RANK.")
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if value not in known and not (value is None and name in ("scope", "retain_loss")):
@@ -164,8 +171,11 @@ class TrainConfig:
             raise UsageError("early stop at the floor without a floor", hint="Add --floor.")
         if self.early_stop is None and (self.validation is not None or self.early_stop_every is not None):
             raise UsageError("validation without a rule that ends the run", hint="Add --early-stop.")
-        if self.retain_loss in ("ce", "kl") and self.retain is None:
-            raise UsageError(f"retain loss {self.retain_loss!r} without samples to keep", hint="Add --retain SOURCE.")
+        if self.retain is None:
+            if self.retain_loss in ("ce", "kl"):
+                raise UsageError(f"retain loss {self.retain_loss!r} without samples to keep", hint=_ADD)
+            if self.retain_weight is not None or self.limit_retain is not None:
+                raise UsageError("a retain term without samples to keep", hint=_ADD)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `run.json`."""

@@ -124,6 +124,8 @@ class Objective:
     """Of that term."""
     defaults: Mapping[str, float] = field(default_factory=dict)
     """Settings that differ from `Settings`'s own defaults."""
+    reads: frozenset[str] | None = None
+    """The settings that its formula has, beside `scope`; another one that is given is refused. None: not known."""
     needs: frozenset[str] = frozenset()
     """Of `base`, `idk`, `distributions`, `activations`: what of a `Batch`, or of its tokens, must be there."""
 
@@ -257,10 +259,16 @@ def rmu(batch: Batch, settings: Settings) -> Parts:
     return parts
 
 
+def _reads(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
 OBJECTIVES: Final[Mapping[str, Objective]] = {
     o.name: o
     for o in (
-        Objective("tpo", tpo, "arXiv 2506.03142", scope="uw"),
+        Objective(
+            "tpo", tpo, "arXiv 2506.03142", scope="uw", reads=_reads("beta", "reduction", "space", "pl", "pl_weight")
+        ),
         Objective(
             "tif",
             tif,
@@ -268,18 +276,32 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             scope="uw",
             retain_weight=8.0,
             defaults={"gamma": 1.0},
+            reads=_reads("beta", "gamma", "pl_weight"),
             needs=frozenset({"base"}),
         ),
-        Objective("ga", ga, "arXiv 2401.06121", retain="none"),
-        Objective("graddiff", ga, "arXiv 2401.06121"),
-        Objective("npo", npo, "arXiv 2404.05868", defaults={"beta": 0.1}),
-        Objective("simnpo", simnpo, "arXiv 2410.07163", defaults={"beta": 2.5}),
-        Objective("dpo", dpo, "arXiv 2305.18290", defaults={"beta": 0.1}, needs=frozenset({"idk"})),
-        Objective("wga", wga, "arXiv 2502.19301", defaults={"beta": 1.0}),
-        Objective("tnpo", tnpo, "arXiv 2502.19301", defaults={"beta": 4.0}),
-        Objective("satimp", satimp, "arXiv 2505.11953", defaults={"beta": 5.0, "beta2": 1.0}),
-        Objective("undial", undial, "arXiv 2402.10052", defaults={"beta": 10.0}, needs=frozenset({"distributions"})),
-        Objective("rmu", rmu, "arXiv 2403.03218", retain="none", needs=frozenset({"activations"})),
+        Objective("ga", ga, "arXiv 2401.06121", retain="none", reads=_reads()),
+        Objective("graddiff", ga, "arXiv 2401.06121", reads=_reads()),
+        Objective("npo", npo, "arXiv 2404.05868", defaults={"beta": 0.1}, reads=_reads("beta")),
+        Objective("simnpo", simnpo, "arXiv 2410.07163", defaults={"beta": 2.5}, reads=_reads("beta", "gamma")),
+        Objective(
+            "dpo", dpo, "arXiv 2305.18290", defaults={"beta": 0.1}, reads=_reads("beta"), needs=frozenset({"idk"})
+        ),
+        Objective("wga", wga, "arXiv 2502.19301", defaults={"beta": 1.0}, reads=_reads("beta")),
+        Objective("tnpo", tnpo, "arXiv 2502.19301", defaults={"beta": 4.0}, reads=_reads("beta")),
+        Objective(
+            "satimp", satimp, "arXiv 2505.11953", defaults={"beta": 5.0, "beta2": 1.0}, reads=_reads("beta", "beta2")
+        ),
+        Objective(
+            "undial",
+            undial,
+            "arXiv 2402.10052",
+            defaults={"beta": 10.0},
+            reads=_reads("beta"),
+            needs=frozenset({"distributions"}),
+        ),
+        Objective(
+            "rmu", rmu, "arXiv 2403.03218", retain="none", reads=_reads("alpha"), needs=frozenset({"activations"})
+        ),
     )
 }
 """The objectives that tif brings along."""

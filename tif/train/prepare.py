@@ -73,21 +73,23 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     whole = [_encode(example, tokenizer, template, config) for example in chosen]
     check(chosen, whole, tokenizer, label=config.label)
     if scope == "uw":
-        without = [item.id for item in whole if not item.count(Kind.UW)]
-        if without and config.zero_uw == "refuse":
-            raise MaskError(
-                f"{len(without)} of {len(whole)} examples have no unwanted word: {_some(without)}",
-                where=config.masks,
-                hint="Mark some, or leave these examples out with --zero-uw skip.",
-            )
-        counts["without_uw"] = len(without)
-        left_out = set(without)
-        chosen = [example for example in chosen if example.id not in left_out]
-        whole = [item for item in whole if item.id not in left_out]
+        kept = _with_uw(whole, "examples", config)
+        counts["without_uw"] = len(whole) - len(kept)
+    else:
+        kept = _supervised(whole, "examples")
+    chosen, whole = _these(chosen, kept), kept
     if not whole:
         raise UsageError("no example is left to train on", why=str(counts))
     counts["examples"] = len(whole)
     forget = tuple(piece for item in whole for piece in _pieces(item, config))
+    if scope == "uw" and (bare := [piece.id for piece in forget if not piece.count(Kind.UW)]):
+        counts["windows_without_uw"] = len(bare)
+        what = f"{len(bare)} of {len(forget)} windows have no unwanted word"
+        if config.zero_uw == "skip":
+            forget = tuple(piece for piece in forget if piece.count(Kind.UW))
+            warn(f"{what}, and are left out: {_some(bare)}")
+        else:
+            warn(f"{what}: there the general words are kept, and nothing is forgotten. --zero-uw skip leaves them out")
     # The early stop judges by what people wrote, not by the frames.
     validation, validation_digest = forget, None
     if config.frames:
@@ -98,6 +100,9 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
             )
         items = [_encode(example, tokenizer, template, config) for example in more]
         check(more, items, tokenizer, label=config.label)
+        # A frame can lose all its words to max_length.
+        items = _with_uw(items, "frames", config)
+        more = _these(more, items)
         counts["framed"] = len(more)
         chosen, whole = [*chosen, *more], [*whole, *items]
         forget += tuple(piece for item in items for piece in _pieces(item, config))
@@ -117,7 +122,7 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
         looked_at, _ = _select(held_out.examples, config.validation, config)
         items = [_encode(example, tokenizer, template, config) for example in looked_at]
         check(looked_at, items, tokenizer, label=config.label)
-        validation = tuple(piece for item in items for piece in _pieces(item, config))
+        validation = tuple(piece for item in _supervised(items, "validation") for piece in _pieces(item, config))
         if not any(item.count(Kind.UW) for item in validation):
             raise UsageError("the validation set marks nothing as unwanted", where=config.validation)
         validation_digest = held_out.digest
@@ -125,8 +130,9 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     if config.retain is not None:
         source = sources.load(config.retain, data_dir=config.data_dir, limit=config.limit_retain)
         items = [_encode(example, tokenizer, template, config) for example in source.examples]
+        items = _supervised(items, "retain samples")
         retain = tuple(piece for item in items for piece in _pieces(item, config))
-        counts["retain"] = len(source.examples)
+        counts["retain"] = len(items)
     trained = {item.input_ids for item in (*forget, *retain)}
     if config.validation is not None and (seen := [item.id for item in validation if item.input_ids in trained]):
         raise UsageError(
@@ -142,6 +148,35 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
         + (f", {len(retain)} samples to keep" if retain else "")
     )
     return Prepared(annotations, tokenizer, template, forget, retain, idk, validation, validation_digest, counts)
+
+
+def _with_uw(items: Sequence[Encoded], what: str, config: TrainConfig) -> list[Encoded]:
+    """Those with an unwanted word.
+
+    Raises:
+        MaskError: for one without, unless these are to be left out.
+    """
+    without = [item.id for item in items if not item.count(Kind.UW)]
+    if without and config.zero_uw == "refuse":
+        raise MaskError(
+            f"{len(without)} of {len(items)} {what} have no unwanted word: {_some(without)}",
+            where=config.masks,
+            hint="Mark some, give more --max-length, or leave these out with --zero-uw skip.",
+        )
+    return [item for item in items if item.count(Kind.UW)]
+
+
+def _supervised(items: Sequence[Encoded], what: str) -> list[Encoded]:
+    """Those of which --max-length has left something to supervise; the others are told."""
+    empty = [item.id for item in items if item.count(Kind.PROMPT) == len(item)]
+    if empty:
+        warn(f"{len(empty)} of {len(items)} {what} lose their whole answer to --max-length: {_some(empty)}")
+    return [item for item in items if item.count(Kind.PROMPT) < len(item)]
+
+
+def _these(examples: Sequence[Example], items: Sequence[Encoded]) -> list[Example]:
+    ids = {item.id for item in items}
+    return [example for example in examples if example.id in ids]
 
 
 def _select(examples: Sequence[Example], where: str, config: TrainConfig) -> tuple[list[Example], dict[str, int]]:

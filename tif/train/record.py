@@ -31,6 +31,7 @@ _FREE: Final = (
     "data_dir",
     "masks",
     "model",
+    "floor_model",
     "validation",
 )
 """Settings that may change when a run is taken up again: they do not change its outcome, or stand in digests."""
@@ -42,12 +43,17 @@ _DEFAULTS: Final = {
 }
 
 
-def identity(config: TrainConfig, prepared: Prepared, model: str, objective: dict[str, Any]) -> dict[str, Any]:
-    """What makes two runs the same. `objective` has the numbers that were used, where the config leaves them open."""
+def identity(
+    config: TrainConfig, prepared: Prepared, model: str, objective: dict[str, Any], floor_model: str | None
+) -> dict[str, Any]:
+    """What makes two runs the same. `objective` has the numbers that were used, where the config leaves them open;
+    `model` and `floor_model` are digests."""
     masks = prepared.annotations
-    retained = hashlib.sha256()
+    retained, trained = hashlib.sha256(), hashlib.sha256()
     for item in prepared.retain:
         retained.update(json.dumps(item.input_ids).encode())
+    for item in (*prepared.forget, *prepared.idk):
+        trained.update(json.dumps([item.input_ids, list(map(int, item.kinds))]).encode())
     return {
         "config": config.to_json(),
         "objective": objective,
@@ -58,8 +64,10 @@ def identity(config: TrainConfig, prepared: Prepared, model: str, objective: dic
             "fingerprint": masks.fingerprint,
         },
         "model": {"path": config.model, "digest": model},
+        "floor_model": {"path": config.floor_model, "digest": floor_model} if floor_model else None,
         "template": prepared.template.spec,
         "validation_digest": prepared.validation_digest,
+        "forget_tokens_sha256": trained.hexdigest(),
         "retain_tokens_sha256": retained.hexdigest() if prepared.retain else None,
     }
 
@@ -94,7 +102,8 @@ def same_run(known: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     """
     old, new = _comparable(known), _comparable(now)
     for name in new:
-        if old.get(name) != new[name]:
+        # What a record is too old to say cannot differ from it.
+        if name in old and old[name] != new[name]:
             raise UsageError(
                 f"holds another run: {name} was {old.get(name)}, and is {new[name]}",
                 where=str(folder),
@@ -181,7 +190,7 @@ def code_digest() -> str:
 def _comparable(run: dict[str, Any]) -> dict[str, Any]:
     # A record older than a setting was made as by its default.
     config = {name: value for name, value in {**_DEFAULTS, **run["config"]}.items() if name not in _FREE}
-    return {
+    found = {
         **config,
         "mask set": run["masks"].get("digest"),
         "model": run["model"].get("digest"),
@@ -189,6 +198,12 @@ def _comparable(run: dict[str, Any]) -> dict[str, Any]:
         "validation set": run.get("validation_digest"),
         "retain samples": run.get("retain_tokens_sha256"),
     }
+    if "forget_tokens_sha256" in run:
+        found["tokens of the forget set (tokenizer, template)"] = run["forget_tokens_sha256"]
+    if "floor_model" in run:
+        found["floor model"] = (run["floor_model"] or {}).get("digest")
+    # Where the config leaves a number open, the objective's own counts, which another tif may have changed.
+    return found | {f"the objective's {k}": v for k, v in run.get("objective", {}).items() if k != "paper"}
 
 
 def _provenance(prepared: Prepared) -> dict[str, Any]:

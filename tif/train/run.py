@@ -16,14 +16,14 @@ import json
 import math
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import TrainingArguments, set_seed
+from transformers import Trainer, TrainingArguments, get_scheduler, set_seed
 
-from tif.console import say
+from tif.console import say, warn
 from tif.errors import MissingError, UsageError
 from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
@@ -71,12 +71,14 @@ def train(config: TrainConfig) -> RunResult:
             hint="Give the one before fine-tuning: --floor base --floor-model MODEL.",
         )
     settings, retain_loss = _settings(config, objective)
+    arguments = _arguments(config, folder / "checkpoints")
     told = reporters(config.report_to, folder)
     prepared = prepare(config, settings.scope, needs_idk="idk" in objective.needs)
     digest = model_digest(config.model)
+    floor_digest = model_digest(config.floor_model) if config.floor_model is not None else None
     retain_weight = objective.retain_weight if config.retain_weight is None else config.retain_weight
     numbers = {"paper": objective.paper, **asdict(settings), "retain_loss": retain_loss, "retain_weight": retain_weight}
-    identity = record.identity(config, prepared, digest, numbers)
+    identity = record.identity(config, prepared, digest, numbers, floor_digest)
     known = record.read(folder)
     if known is not None:
         record.same_run(known, identity, folder)
@@ -84,25 +86,28 @@ def train(config: TrainConfig) -> RunResult:
             say(f"{folder} is finished already")
             return _result(folder, known["steps"])
 
-    arguments = _arguments(config, folder / "checkpoints")
     # Rows are packed without padding, so a saved tokenizer and the model's own config stay untouched.
     set_seed(config.seed)
     model = load_model(config.model, dtype=config.dtype, attn_implementation=config.attention)
     model.to(arguments.device)
     began = time.monotonic()
     with arguments.main_process_first(local=True):
-        pairs, validation, reused = _score(config, prepared, model, digest, settings)
+        pairs, validation, reused = _score(config, prepared, model, digest, floor_digest, settings)
     reference_seconds = time.monotonic() - began
     recipe = _recipe(config, objective, settings, retain_loss, retain_weight, model)
     frozen = copy.deepcopy(model).requires_grad_(False) if recipe.needs_frozen and not config.lora else None
     policy = _with_lora(model, config) if config.lora else model
 
+    every = _looks_every(config, len(pairs), arguments.world_size)
     if arguments.should_save:
         folder.mkdir(parents=True, exist_ok=True)
         known = record.begin(folder, known, identity, prepared, reference_seconds, reused)
     watch = Watch(folder / "log.jsonl")
     trainer = Unlearner(policy, arguments, pairs, recipe, frozen=frozen, callbacks=[watch, *told])
-    early = _early_stop(config, trainer, validation)
+    early = None
+    if config.early_stop is not None:
+        early = EarlyStop(trainer, StopRule.of(config.early_stop), validation, every)
+        trainer.add_callback(early)
     last = checkpoint.latest(folder / "checkpoints") if arguments.should_save else None
     trainer.accelerator.wait_for_everyone()
     last = last or checkpoint.latest(folder / "checkpoints")
@@ -111,9 +116,12 @@ def train(config: TrainConfig) -> RunResult:
         say(f"going on from step {start}")
     began = time.monotonic()
     try:
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        # A run that was killed behind its last step has but to save its model: transformers would take one step more.
+        if last is None or not trainer.finished(last):
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
     finally:
         watch.close()
+    trainer.check_finite()
     if arguments.should_save:
         assert known is not None
         _save_model(trainer, prepared, folder, lora=bool(config.lora))
@@ -139,7 +147,30 @@ def _settings(config: TrainConfig, objective: Objective) -> tuple[Settings, str]
     retain = config.retain_loss or (objective.retain if config.retain else "none")
     if objective.name == "graddiff" and retain == "none":
         raise UsageError("graddiff needs samples to keep", hint="Add --retain SOURCE, or use --objective ga.")
+    _refuse_idle(config, objective, retain)
     return settings, retain
+
+
+def _refuse_idle(config: TrainConfig, objective: Objective, retain: str) -> None:
+    """Refuse settings that would change nothing: who gave them believes that they did.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    usual = {setting.name: setting.default for setting in fields(TrainConfig)}
+    for name in ("beta", "beta2", "gamma", "alpha", "reduction", "space", "pl", "pl_weight"):
+        if objective.reads is not None and name not in objective.reads and getattr(config, name) != usual[name]:
+            known = ", ".join(sorted(objective.reads)) or "nothing but the scope"
+            raise UsageError(f"{objective.name} has no {name}", hint=f"It reads {known}.")
+    steered = "activations" in objective.needs
+    for name in ("rmu_layer", "rmu_scale"):
+        if not steered and getattr(config, name) != usual[name]:
+            raise UsageError(f"{objective.name} has no {name}", hint="It is rmu's.")
+    if config.floor is not None and objective.needs & {"distributions", "activations"}:
+        raise UsageError(f"{objective.name} pushes no log-probability, so a floor would not hold it")
+    if config.retain is not None and retain == "none" and not steered:
+        hint = "Use graddiff, which is ga with one." if objective.name == "ga" else "Give --retain-loss ce or kl."
+        raise UsageError(f"samples to keep, and {objective.name} has no retain term here", hint=hint)
 
 
 def _recipe(
@@ -160,7 +191,12 @@ def _recipe(
 
 
 def _score(
-    config: TrainConfig, prepared: Prepared, model: PreTrainedModel, digest: str, settings: Settings
+    config: TrainConfig,
+    prepared: Prepared,
+    model: PreTrainedModel,
+    digest: str,
+    floor_digest: str | None,
+    settings: Settings,
 ) -> tuple[Pairs, list[Sample], bool]:
     """Everything to train on, and what the early stop looks at, with what reference and base model say of it."""
     check_packing(model, prepared.forget)
@@ -171,9 +207,10 @@ def _score(
     lowest = floor_value(config.floor)
     bases: list[torch.Tensor] | None = None
     if config.floor_model is not None:
+        assert floor_digest is not None
         base = load_model(config.floor_model, dtype=config.dtype, attn_implementation=config.attention)
         base.to(model.device)
-        bases = [said[:, 1] for said in score_cached(base, model_digest(config.floor_model), marked)[0]]
+        bases = [said[:, 1] for said in score_cached(base, floor_digest, marked)[0]]
         floors = bases
         del base
     elif lowest is None:
@@ -183,7 +220,12 @@ def _score(
     # Only what the objective pushes down has a floor: the others are to rise.
     pushed = [item.pushed(settings.scope) for item in marked]
     samples = [
-        Sample(item, said, torch.where(torch.tensor(mask), floor, -torch.inf), bases[i] if bases else None)
+        Sample(
+            item,
+            said,
+            torch.where(torch.tensor(mask, dtype=torch.bool), floor, -torch.inf),
+            bases[i] if bases else None,
+        )
         for i, (item, said, floor, mask) in enumerate(zip(marked, own, floors, pushed, strict=True))
     ]
     forget, validation = samples[: len(prepared.forget)], samples[len(prepared.forget) :]
@@ -192,14 +234,20 @@ def _score(
     return Pairs(forget, retain, idk), validation or forget[: len(prepared.validation)], reused
 
 
-def _early_stop(config: TrainConfig, trainer: Unlearner, validation: list[Sample]) -> EarlyStop | None:
-    if config.early_stop is None:
-        return None
-    batches = math.ceil(len(trainer.pairs) / (config.batch_size * trainer.args.world_size))
-    every = config.early_stop_every or math.ceil(batches / config.accumulate)
-    early = EarlyStop(trainer, StopRule.of(config.early_stop), validation, every)
-    trainer.add_callback(early)
-    return early
+def _looks_every(config: TrainConfig, pairs: int, processes: int) -> int:
+    """Steps between two looks of the early stop.
+
+    Raises:
+        UsageError: if the run is over before the first.
+    """
+    epoch = math.ceil(math.ceil(pairs / (config.batch_size * processes)) / config.accumulate)
+    every = config.early_stop_every or epoch
+    steps = config.max_steps or math.ceil(config.epochs * epoch)
+    if config.early_stop is not None and every > steps:
+        raise UsageError(
+            f"the early stop looks every {every} steps, and the run has {steps}", hint="Give --early-stop-every."
+        )
+    return every
 
 
 def _with_lora(model: PreTrainedModel, config: TrainConfig) -> Any:
@@ -220,6 +268,29 @@ def _with_lora(model: PreTrainedModel, config: TrainConfig) -> Any:
 
 
 def _arguments(config: TrainConfig, folder: Path) -> TrainingArguments:
+    """transformers' own arguments.
+
+    Raises:
+        UsageError: for a scheduler or optimizer that it does not have, or not without more.
+    """
+    try:
+        arguments = _made(config, folder)
+        Trainer.get_optimizer_cls_and_kwargs(arguments)
+        number = torch.nn.Parameter(torch.zeros(1))
+        get_scheduler(config.scheduler, torch.optim.SGD([number]), num_warmup_steps=0, num_training_steps=2)
+    except (ValueError, TypeError, ImportError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"scheduler {config.scheduler!r} with optimizer {config.optimizer!r} cannot be used", why=why
+        ) from None
+    if arguments.n_gpu > 1:
+        # One process drives one device: transformers would wrap the model in DataParallel, which splits no packed row.
+        warn(f"{arguments.n_gpu} devices are visible, and one is used; torchrun --nproc-per-node uses all")
+        arguments._n_gpu = 1
+    return arguments
+
+
+def _made(config: TrainConfig, folder: Path) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=config.epochs,

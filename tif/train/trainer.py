@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from tif.errors import TifError
 from tif.tokens.forward import Statistics, statistics, statistics_of
@@ -224,6 +224,27 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 )
         super().log(logs, start_time)
 
+    def finished(self, last: Path) -> bool:
+        """Whether a checkpoint is that of the last step; then its weights and its state are taken over."""
+        state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+        if state.global_step < state.max_steps or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return False
+        self._load_from_checkpoint(str(last))
+        self.state = state
+        return True
+
+    def check_finite(self) -> None:
+        """Hold the weights to being numbers: the step that a loss was computed for comes after it.
+
+        Raises:
+            TifError: if a weight that is trained is none.
+        """
+        for name, weight in self.model.named_parameters():
+            if weight.requires_grad and not bool(torch.isfinite(weight).all()):
+                raise TifError(
+                    f"{name} holds what is no number after step {self.state.global_step}", hint="Use a smaller --lr."
+                )
+
     # What follows replaces pickles by safetensors and JSON. Sharded training keeps its library's own checkpoints.
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
@@ -233,6 +254,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         )
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        self.check_finite()
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
