@@ -21,6 +21,9 @@ STATUSES: Final = ("auto", "accepted", "corrected", "rejected", "conflict", "fai
 """`auto`: a machine's, unreviewed. `accepted`, `corrected`: a person's word. `rejected`: a person said that the sample
 is not to be unlearned. `conflict`: two people disagree. `failed`: no annotator got through, `error` says why."""
 
+UNTRAINED: Final = ("rejected", "failed", "conflict")
+"""Of these, what is not trained on."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
@@ -306,6 +309,7 @@ def _short(value: object) -> str:
 
 __all__ = [
     "STATUSES",
+    "UNTRAINED",
     "UW",
     "AnnotationSet",
     "Example",

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from tests.tokens import tiny
 from tif import store
-from tif.spans import AnnotationSet
+from tif.spans import AnnotationSet, Example, Span
+from tif.train.config import TrainConfig
+from tif.train.prepare import prepare
 
 
 def test_masks_are_shown_and_counted(cli, tmp_path) -> None:
@@ -22,6 +25,22 @@ def test_masks_are_shown_and_counted(cli, tmp_path) -> None:
         marked = "".join(t["text"] for t in tokens if t["kind"] == "uw")
         # White space of its own is no unwanted word.
         assert all("".join(person.quote(span).split()) in "".join(marked.split()) for span in person.spans)
+
+
+def test_it_shows_what_training_sees(cli, tmp_path) -> None:
+    """Plain text is not cut off but cut into windows, and what people rejected is left out."""
+    model = tiny.save(tmp_path / "tiny", tiny.llama(400), tiny.chatty())
+    text = "Marit Solveig keeps bees. " * 6
+    people = [replace(person, status="rejected") for person in tiny.examples()[:2]]
+    novel = Example("novel", "", text, tuple(Span(26 * i, 26 * i + 13) for i in range(6)))
+    path = tmp_path / "set.parquet"
+    store.save(AnnotationSet((*people, novel)), path)
+    found = json.loads(cli("masks", path, "--tokenizer", model, "--max-length", 24, "--json").out)["coverage"]
+    config = TrainConfig(masks=str(path), model=str(model), out="x", max_length=24)
+    seen = prepare(config, "uw").counts
+    assert (found["examples"], found["left_out"], found["lost_spans"]) == (1, 2, seen["lost_spans"])
+    assert (found["uw_tokens"], found["gw_tokens"]) == (seen["uw_tokens"], seen["gw_tokens"])
+    assert "2 examples that are not trained on" in cli("masks", path, "--tokenizer", model).out
 
 
 def test_what_cannot_be_read_is_told_in_a_line(cli, tmp_path) -> None:

@@ -75,4 +75,5 @@ def _summary(coverage: dict[str, Any]) -> str:
         f"{coverage['examples']} examples: {coverage['uw_tokens']} unwanted, {coverage['gw_tokens']} general, "
         f"{coverage['prompt_tokens']} prompt tokens; {coverage['without_uw']} without an unwanted word; "
         f"{coverage['lost_spans']} spans lost"
+        + (f"; {coverage['left_out']} examples that are not trained on" if coverage["left_out"] else "")
     )

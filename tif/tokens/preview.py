@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tif.errors import UsageError
-from tif.spans import Example
+from tif.spans import UNTRAINED, AnnotationSet
 from tif.tokens.masks import NOWHERE, Kind, Template, check, encode
 from tif.tokens.models import load_tokenizer
 
 
 def preview(
-    examples: Iterable[Example],
+    examples: AnnotationSet,
     tokenizer: str | Path,
     *,
     template: str = "auto",
@@ -24,7 +23,7 @@ def preview(
     """Masks as plain JSON values.
 
     Args:
-        examples: all are encoded, checked and counted.
+        examples: the set; all that would be trained on is encoded, checked and counted.
         tokenizer: model folder or hub id.
         template: as `Template.of`.
         limit: how many examples are spelt out.
@@ -47,8 +46,10 @@ def preview(
             raise UsageError(f"{name} is {options[name]!r}", hint=f"Known: {', '.join(known)}.")
     words = load_tokenizer(tokenizer)
     resolved = Template.of(words, template)
-    chosen = [example for example in examples if example.status != "failed"]
-    encoded = [encode(example, words, resolved, label=label, **options) for example in chosen]
+    chosen = [example for example in examples if example.status not in UNTRAINED]
+    # As in training: plain text is cut into windows and loses nothing, only an answer is cut off.
+    whole = {**options, "max_length": None}
+    encoded = [encode(e, words, resolved, label=label, **(options if e.prompt else whole)) for e in chosen]
     check(chosen, encoded, words, label=label)
     shown = []
     for example, item in list(zip(chosen, encoded, strict=True))[:limit]:
@@ -60,7 +61,7 @@ def preview(
             at = max(at, end)
             tokens.append({"text": text, "kind": kind.name.lower(), "start": start, "end": end})
         shown.append({"id": example.id, "lost_spans": list(item.lost_spans), "tokens": tokens})
-    coverage = {"examples": len(encoded)}
+    coverage = {"examples": len(encoded), "left_out": len(examples) - len(encoded)}
     coverage |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in encoded) for kind in Kind}
     coverage["without_uw"] = sum(not item.count(Kind.UW) for item in encoded)
     coverage["lost_spans"] = sum(len(item.lost_spans) for item in encoded)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tif import join, sources
 from tif.console import say, warn
 from tif.errors import MaskError, UsageError
-from tif.spans import AnnotationSet, Example
+from tif.spans import UNTRAINED, AnnotationSet, Example
 from tif.tokens.masks import Encoded, Kind, Template, check, encode
 from tif.tokens.models import load_tokenizer
 from tif.tokens.windows import windows
@@ -188,7 +188,7 @@ def _select(examples: Sequence[Example], where: str, config: TrainConfig) -> tup
             where=where,
             hint="Mend them, or leave them out with --skip-failed.",
         )
-    chosen = [e for e in examples if e.status not in ("failed", "conflict", "rejected")]
+    chosen = [e for e in examples if e.status not in UNTRAINED]
     rejected = len(examples) - len(undecided) - len(chosen)
     return chosen, {"rejected": rejected, "undecided": len(undecided)}
 

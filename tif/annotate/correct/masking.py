@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tif.annotate.correct.edits import pieces_of
-from tif.spans import UW, Example
+from tif.spans import UNTRAINED, UW, Example
 from tif.tokens.masks import NOWHERE, Encoded, Kind, check, encode
 from tif.tokens.models import load_tokenizer
 from tif.tokens.templates import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-UNTRAINED = ("rejected", "failed", "conflict")
-"""Records of these statuses are not trained on as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +91,4 @@ class Masker:
         return found
 
 
-__all__ = ["UNTRAINED", "Masker"]
+__all__ = ["Masker"]
