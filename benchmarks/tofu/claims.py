@@ -64,7 +64,12 @@ def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
         for control, which in (("random", "random spans"), ("all", "all words")):
             why = f"{which} must lose"
             yield _order(runs, "forget quality", name, f"{name}-{control}", "has a higher forget quality than", why=why)
-    for name, rival in (("tif", "tpo"), ("tif", "npo-retain"), ("tif-frames", "npo-frames")):
+    for name, rival in (
+        ("tif", "tpo"),
+        ("tif", "npo-retain"),
+        ("tif-frames", "npo-retain"),
+        ("tif-frames", "npo-frames"),
+    ):
         yield _order(runs, "forget quality", name, rival, "has a higher forget quality than")
     yield _order(
         runs, "UW", "tpo", "logprob", "leaves more of the unwanted words than", why="a logit is not a probability"

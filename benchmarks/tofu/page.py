@@ -262,7 +262,7 @@ def _points(
     for name, run in runs.items():
         row = Experiment.row_name(name)
         first, number = row not in numbers, numbers.setdefault(row, len(numbers))
-        x, y = utility(run), max(run["cells"]["forget quality"][0], 1e-12)
+        x, y = utility(run), max(run["cells"]["forget quality"][0], 1e-30)
         # Sixty-four pairs of colour and marker before one comes back.
         axes.plot(
             x, y, MARKERS[(number + number // 8) % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
