@@ -71,7 +71,6 @@ def train(config: TrainConfig) -> RunResult:
             hint="Give the one before fine-tuning: --floor base --floor-model MODEL.",
         )
     settings, retain_loss = _settings(config, objective)
-    arguments = _arguments(config, folder / "checkpoints")
     told = reporters(config.report_to, folder)
     prepared = prepare(config, settings.scope, needs_idk="idk" in objective.needs)
     digest = model_digest(config.model)
@@ -86,6 +85,7 @@ def train(config: TrainConfig) -> RunResult:
             say(f"{folder} is finished already")
             return _result(folder, known["steps"])
 
+    arguments = _arguments(config, folder / "checkpoints")
     # Rows are packed without padding, so a saved tokenizer and the model's own config stay untouched.
     set_seed(config.seed)
     model = load_model(config.model, dtype=config.dtype, attn_implementation=config.attention)
