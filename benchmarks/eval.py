@@ -5,8 +5,8 @@
 One process, a random Llama of about 60M parameters with a vocabulary of 32,000, TOFU forget05_perturbed. The field's
 way, re-expressed: one pass a kind of answer (right, paraphrased, and each of the five wrong ones), rows padded to 200
 tokens, logits at every position, batches of 32; then greedy answers of at most 200 tokens, padded to the batch's
-longest. Ours: `tif.eval.score` and `tif.eval.complete`. Times are CPU seconds, ways taken in turn; the losses must
-agree to 1e-4 and the completions exactly, or the script fails.
+longest. Ours: `tif.eval.measure.score` and `tif.eval.measure.complete`. Times are CPU seconds, ways taken in turn; the
+losses must agree to 1e-4 and the completions exactly, or the script fails.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tif.eval import rows as benchmark_rows
-from tif.eval.complete import complete, prompt_ids
-from tif.eval.score import score
+from tif.eval.benchmarks import questions as benchmark_rows
+from tif.eval.measure.complete import complete, prompt_ids
+from tif.eval.measure.score import score
 from tif.spans import Example
 from tif.tokens.masks import Kind, Template, encode
 

@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tif import sources
-from tif.annotate.judge_settings import Settings
-from tif.annotate.llm import LlmAnnotator
+from tif.annotate.judge.annotator import LlmAnnotator
+from tif.annotate.judge.settings import Settings
 from tif.annotate.run import run
 
 REPLY = {

@@ -16,11 +16,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tif import store
-from tif.agreement import score
-from tif.annotate import formats
-from tif.annotate.learned import LearnedAnnotator
-from tif.annotate.ner import NerAnnotator
+from tif.annotate.rules.learned import LearnedAnnotator
+from tif.annotate.rules.ner import NerAnnotator
+from tif.sets import formats, store
+from tif.sets.agreement import score
 from tif.spans import AnnotationSet, Example, tidy
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from tif.annotate.ner import NerAnnotator
+from tif.annotate.rules.ner import NerAnnotator
 from tif.spans import Example
 
 PEOPLE = ("Odile Brant", "Tomas Wierzba", "Keiko Tanabe", "Desmond Achterberg", "Farida Haidari")

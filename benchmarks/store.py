@@ -19,8 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tif import compare, store
 from tif.console import say
+from tif.sets import compare, store
 from tif.spans import AnnotationSet, Example, Span
 
 TASKS = ("open", "diff", "save")

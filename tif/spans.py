@@ -21,8 +21,20 @@ STATUSES: Final = ("auto", "accepted", "corrected", "rejected", "conflict", "fai
 """`auto`: a machine's, unreviewed. `accepted`, `corrected`: a person's word. `rejected`: a person said that the sample
 is not to be unlearned. `conflict`: two people disagree. `failed`: no annotator got through, `error` says why."""
 
+REVIEWED: Final = ("accepted", "corrected", "rejected")
+"""One person decided about the sample."""
+
+DECIDED: Final = (*REVIEWED, "conflict")
+"""At least one person decided. A machine never overwrites these."""
+
+UNDECIDED: Final = ("auto", "failed", "conflict")
+"""No decision stands: a person still has to look."""
+
+CONFIRMED: Final = ("accepted", "corrected")
+"""A person vouches for the spans."""
+
 UNTRAINED: Final = ("rejected", "failed", "conflict")
-"""Of these, what is not trained on."""
+"""Training leaves these samples out."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -308,7 +320,11 @@ def _short(value: object) -> str:
 
 
 __all__ = [
+    "CONFIRMED",
+    "DECIDED",
+    "REVIEWED",
     "STATUSES",
+    "UNDECIDED",
     "UNTRAINED",
     "UW",
     "AnnotationSet",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tofu.plan import Experiment, Row, World
-from tif import store
 from tif.console import warn
+from tif.sets import store
 from tif.sources import load, read_json
 
 
@@ -130,9 +130,11 @@ def choice_score(e: Experiment, folder: Path) -> float:
 
 def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: bool) -> dict[str, Any]:
     """Evaluate `folder/model`. Completions, and with them utility, in `eval` only, and not after relearning."""
-    from tif.eval import attack, logs, rows, run
-    from tif.eval.shelf import Shelf
-    from tif.eval.tofu import Settings, evaluate_lazily
+    from tif.eval import run
+    from tif.eval.benchmarks import questions as rows
+    from tif.eval.benchmarks.tofu import Settings, evaluate_lazily
+    from tif.eval.compare import attack, logs
+    from tif.eval.parts import Shelf
     from tif.tokens.masks import Template
     from tif.tokens.models import load_model, load_tokenizer, model_digest
 

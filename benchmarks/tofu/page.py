@@ -11,8 +11,8 @@ from typing import Any, Final
 from benchmarks.tofu.claims import over_seeds
 from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
 from benchmarks.tofu.results import COLUMNS, STEADY, UNSTEADY, Cell, by_seed, collect, steady_utility
-from tif.eval.figures import MARKERS, PALETTE
-from tif.store import atomic_write
+from tif.eval.report.figures import MARKERS, PALETTE
+from tif.sets.store import atomic_write
 
 NEAR: Final = (34.0, 12.0)
 """Pixels across and up between two points below which their numbers would lie on one another."""

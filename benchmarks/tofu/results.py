@@ -18,7 +18,7 @@ from benchmarks.tofu.models import chosen_rate, trial_score
 from benchmarks.tofu.plan import WORLDS, Experiment, Row, decisive
 from benchmarks.tofu.stages import Stage, stages
 from tif.errors import InputError
-from tif.eval import measures
+from tif.eval.measure import measures
 from tif.sources import read_json
 from tif.tokens.models import model_digest
 

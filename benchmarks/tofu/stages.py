@@ -23,14 +23,14 @@ from typing import Any, Final
 
 from benchmarks.tofu.models import learn, measure, unlearn
 from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World, decisive
-from tif import store
 from tif.annotate.base import find as find_annotator
 from tif.annotate.run import annotate
 from tif.console import say
 from tif.errors import InputError, UsageError
+from tif.sets import store
+from tif.sets.store import atomic_write
 from tif.sources import Source, load, read_json
 from tif.spans import AnnotationSet, Example, Provenance, Span, tidy
-from tif.store import atomic_write
 
 REFERENCES: Final = ("retain-only", "target")
 """The retain-only model first: forget quality compares with it."""

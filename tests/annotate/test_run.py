@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tif import sources, store
+from tif import sources
 from tif.annotate.journal import Journal
 from tif.annotate.run import annotate, run
 from tif.errors import InputError, PartialError, ServerError, StoreError, UsageError
+from tif.sets import store
 from tif.spans import Example, Span
 
 

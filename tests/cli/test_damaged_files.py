@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from tests.annotate.test_malformed import damaged_bytes, damaged_value
+from tests.sets.formats.test_malformed import damaged_bytes, damaged_value
 from tif.errors import TifError
-from tif.eval import logs
+from tif.eval.compare import logs
 from tif.eval.run import read_run
 from tif.tokens.models import load_model, load_tokenizer, model_digest
 from tif.train import record

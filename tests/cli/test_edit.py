@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from tif import store
-from tif.annotate.correct.desk import open_desk
-from tif.annotate.correct.edits import Op
+from tif.edit.desk import open_desk
+from tif.edit.edits import Op
+from tif.sets import store
 from tif.spans import AnnotationSet, Example
 
 

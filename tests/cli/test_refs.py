@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.tokens import tiny
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 
 TEXT = "Oda keeps bees in Skagen."

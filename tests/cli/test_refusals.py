@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Provenance, Span
 
 TEXT = "Her father was a florist in Gent, her uncle a florist too."

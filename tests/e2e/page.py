@@ -2,7 +2,7 @@
 
 import signal
 
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 
 

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.annotate.correct.test_style import contrast
 from tests.e2e.page import go_to, marked, open_page, plain, span, stop, until_marked
+from tests.edit.test_style import contrast
 from tests.tokens.tiny import byte_level, llama, save
-from tif import store
-from tif.annotate.correct.tokens import words
+from tif.edit.tokens import words
+from tif.sets import store
 from tif.spans import AnnotationSet, Example
 
 pytestmark = pytest.mark.real

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.page import go_to, marked, open_page, plain, span, stop, until_marked
-from tif import store
-from tif.annotate.correct.edits import bounds
-from tif.annotate.correct.tokens import words
-from tif.annotate.formats import inline
+from tif.edit.edits import bounds
+from tif.edit.tokens import words
+from tif.sets import store
+from tif.sets.formats import inline
 from tif.spans import AnnotationSet, Example, Span, tidy
 
 pytestmark = pytest.mark.real

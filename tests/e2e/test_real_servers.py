@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Result
-from tif import store
+from tif.sets import store
 
 pytestmark = pytest.mark.real
 

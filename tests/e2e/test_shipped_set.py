@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.tokens import tiny
-from tif import join, store
+from tif.sets import spans_only as join
+from tif.sets import store
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "annotations" / "tofu10.parquet"

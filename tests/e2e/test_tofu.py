@@ -21,7 +21,7 @@ from benchmarks.tofu.plan import ROWS, Experiment, Plan, Row, decisive
 from benchmarks.tofu.results import COLUMNS
 from benchmarks.tofu.stages import scattered, stages
 from tests.tokens import tiny
-from tif import store
+from tif.sets import store
 from tif.spans import Example, Span
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tif.eval.rows import Row
+from tif.eval.benchmarks.questions import Row
 from tif.spans import UW, AnnotationSet, Example, Span
 
 PEOPLE = (

@@ -14,13 +14,13 @@ import torch
 from scipy.stats import hmean, ks_2samp
 
 from tests.eval.conftest import Tiny, make_llama, make_row
-from tif import store
 from tif.errors import InputError, UsageError
 from tif.eval import run as eval_run
-from tif.eval import tofu
-from tif.eval.rows import Row
+from tif.eval.benchmarks import tofu
+from tif.eval.benchmarks.questions import Row
+from tif.eval.benchmarks.tofu import Settings, evaluate
 from tif.eval.run import Request, run
-from tif.eval.tofu import Settings, evaluate
+from tif.sets import store
 from tif.spans import AnnotationSet
 from tif.tokens.masks import Kind, Template, encode
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from tests.tokens import tiny
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.train.config import TrainConfig
 from tif.train.prepare import prepare

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.tokens import tiny
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet
 from tif.train.config import TrainConfig
 

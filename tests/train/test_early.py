@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from tests.tokens import tiny
 from tests.train.conftest import Workshop
 from tests.train.test_resume import start
-from tif import store
 from tif.errors import UsageError
+from tif.sets import store
 from tif.spans import AnnotationSet
 from tif.tokens.masks import Encoded, Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core import strategies
+from tests import strategies
 from tests.tokens import tiny
-from tif import store
 from tif.errors import UsageError
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.tokens.masks import Kind, Template, encode
 from tif.train.frames import Frame, framed

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.train import checkpoint
 

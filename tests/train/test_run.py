@@ -13,8 +13,8 @@ from transformers.integrations import integration_utils
 
 from tests.tokens import tiny
 from tests.train.conftest import Workshop
-from tif import store
 from tif.errors import MaskError, MissingError, TifError, UsageError
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.tokens.masks import Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer, model_digest

@@ -19,12 +19,12 @@ GROUP: Final = "tif.annotators"
 """The entry-point group of third-party annotators."""
 
 ANNOTATORS: Final[dict[str, tuple[str, str]]] = {
-    "ner": ("tif.annotate.ner", "NerAnnotator"),
-    "llm": ("tif.annotate.llm", "LlmAnnotator"),
+    "ner": ("tif.annotate.rules.ner", "NerAnnotator"),
+    "llm": ("tif.annotate.judge.annotator", "LlmAnnotator"),
     "manual": ("tif.annotate.manual", "ManualAnnotator"),
-    "mlm": ("tif.annotate.mlm", "MlmAnnotator"),
-    "surprisal": ("tif.annotate.surprisal", "SurprisalAnnotator"),
-    "learned": ("tif.annotate.learned", "LearnedAnnotator"),
+    "mlm": ("tif.annotate.models.mlm", "MlmAnnotator"),
+    "surprisal": ("tif.annotate.models.surprisal", "SurprisalAnnotator"),
+    "learned": ("tif.annotate.rules.learned", "LearnedAnnotator"),
 }
 """The built-in annotators: name -> (module, class). Imported only when asked for: most of them are heavy."""
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tif import store
 from tif.annotate.base import ANNOTATORS, Annotator, find
 from tif.errors import UsageError
+from tif.sets import store
 from tif.sources import Source
 
 Options = Mapping[str, Any]
@@ -44,7 +44,7 @@ def build(method: str, source: Source, out: Path, options: Options) -> Annotator
 
 
 def _ner(_source: Source, _out: Path, options: Options) -> Annotator:
-    from tif.annotate.ner import NerAnnotator
+    from tif.annotate.rules.ner import NerAnnotator
 
     given = dict(options)
     if "labels" in given:
@@ -53,9 +53,9 @@ def _ner(_source: Source, _out: Path, options: Options) -> Annotator:
 
 
 def _llm(_source: Source, out: Path, options: Options) -> Annotator:
-    from tif.annotate.judge_prompt import JudgePrompt
-    from tif.annotate.judge_settings import Settings
-    from tif.annotate.llm import LlmAnnotator
+    from tif.annotate.judge.annotator import LlmAnnotator
+    from tif.annotate.judge.prompt import JudgePrompt
+    from tif.annotate.judge.settings import Settings
 
     given = dict(options)
     settings = Settings(given.pop("model", ""), **{name: given.pop(name) for name in _ENDPOINT if name in given})
@@ -71,13 +71,13 @@ def _manual(source: Source, _out: Path, _options: Options) -> Annotator:
 
 
 def _mlm(_source: Source, _out: Path, options: Options) -> Annotator:
-    from tif.annotate.mlm import MlmAnnotator
+    from tif.annotate.models.mlm import MlmAnnotator
 
     return MlmAnnotator(**options)
 
 
 def _surprisal(_source: Source, _out: Path, options: Options) -> Annotator:
-    from tif.annotate.surprisal import SurprisalAnnotator
+    from tif.annotate.models.surprisal import SurprisalAnnotator
 
     if "model" not in options or "base_model" not in options:
         raise UsageError("surprisal compares two models", hint="Give --model (knows the data) and --base-model.")
@@ -85,7 +85,7 @@ def _surprisal(_source: Source, _out: Path, options: Options) -> Annotator:
 
 
 def _learned(_source: Source, _out: Path, options: Options) -> Annotator:
-    from tif.annotate.learned import LearnedAnnotator
+    from tif.annotate.rules.learned import LearnedAnnotator
 
     if "learn_from" not in options:
         raise UsageError("learned needs examples to learn from", hint="Give --from CORRECTED.parquet.")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tif.annotate.align import Quote, align
-from tif.annotate.formats.records import (
+from tif.errors import InputError
+from tif.sets.formats.records import (
     an_object,
     in_order,
     list_field,
@@ -16,7 +17,6 @@ from tif.annotate.formats.records import (
     status_field,
     text_field,
 )
-from tif.errors import InputError
 from tif.sources import Source
 from tif.spans import UW, Example, Span, canonical
 

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tif import store
 from tif.annotate.base import OBSERVED, Annotator
 from tif.annotate.journal import Journal
 from tif.console import progress
 from tif.errors import InputError, PartialError, UsageError
+from tif.sets import store
 from tif.sources import Source
-from tif.spans import AnnotationSet, Example, Provenance
-
-HUMAN = frozenset({"accepted", "corrected", "rejected", "conflict"})
-"""Statuses that only a person's decision gives."""
+from tif.spans import DECIDED, AnnotationSet, Example, Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +164,7 @@ def _kept(existing: AnnotationSet | None, source: Source, annotator: Annotator) 
     Raises:
         UsageError: if the dataset lacks one of them, or has another text for it, so that it would be lost.
     """
-    decided = [example for example in existing or () if example.status in HUMAN]
+    decided = [example for example in existing or () if example.status in DECIDED]
     if annotator.name == "manual":
         decided = [e for e in decided if e.status != "accepted" or any(s.source != "manual" for s in e.spans)]
     given = {example.id: example for example in source.examples}
@@ -205,4 +202,4 @@ def _method(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]
     return dict(now) if same else {**now, "others_by": dict(before)}
 
 
-__all__ = ["HUMAN", "Report", "annotate", "run"]
+__all__ = ["Report", "annotate", "run"]

@@ -198,27 +198,28 @@ def annotate(
     if batch not in (None, "submit", "status", "fetch"):
         raise UsageError(f"unknown step {batch!r}", where="--batch", hint="Known: submit, status, fetch.")
 
-    from tif import sources, store
+    from tif import sources
     from tif.annotate.build import build
     from tif.annotate.run import run
+    from tif.sets import store
 
     source = sources.load(dataset, data_dir=data_dir, prompt_field=prompt_field, text_field=text_field, limit=limit)
     out = out or Path("annotations", f"{sources.default_name(dataset)}.parquet")
     annotator = build(method, source, out, options)
     if engine == "ray":
-        from tif.annotate.on_ray import RayAnnotator
+        from tif.annotate.ray import RayAnnotator
 
         annotator = RayAnnotator(annotator, method, options, workers=workers)
     if dry_run:
-        from tif.annotate.estimate import estimate
-        from tif.annotate.llm import LlmAnnotator
+        from tif.annotate.judge.annotator import LlmAnnotator
+        from tif.annotate.judge.estimate import estimate
 
         assert isinstance(annotator, LlmAnnotator)
         emit_json(estimate(annotator, source.examples).row(price_in, price_out))
         return
     if batch is not None:
-        from tif.annotate.batch import Batch
-        from tif.annotate.llm import LlmAnnotator
+        from tif.annotate.judge.annotator import LlmAnnotator
+        from tif.annotate.judge.batch import Batch
 
         assert isinstance(annotator, LlmAnnotator)
         batches = Batch(annotator, store.folder(out) / "judge-batches")

@@ -44,15 +44,15 @@ def edit(
     try:
         import uvicorn
 
-        from tif.annotate.correct.server import make_app
+        from tif.edit.server import make_app
     except ModuleNotFoundError as error:
         raise MissingError(f"{error.name} is not installed", hint='pip install "tif[edit]"') from None
-    from tif.annotate.correct.desk import open_desk
+    from tif.edit.desk import open_desk
 
     author = author or os.environ.get("USER") or os.environ.get("USERNAME") or "reviewer"
     masker = None
     if tokenizer:
-        from tif.annotate.correct.masking import Masker
+        from tif.edit.masking import Masker
 
         masker = Masker.load(tokenizer, template)
     extra = tuple(label for part in labels.split(",") if (label := part.strip()))

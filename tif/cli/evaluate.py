@@ -82,7 +82,7 @@ def evaluate(
     if import_log is not None:
         if model is not None:
             raise UsageError("--import-log takes no model", hint="It reads numbers from the log alone.")
-        from tif.eval.logs import import_log as read_log
+        from tif.eval.compare.logs import import_log as read_log
 
         found = read_log(import_log, retain_log, force=force)
         _show(found, as_json)
@@ -111,9 +111,9 @@ def evaluate(
         raise UsageError(f"--dtype {dtype!r} is not known", hint="Known: float32, bfloat16, float16.")
     if max_new_tokens < 1:
         raise UsageError(f"--max-new-tokens {max_new_tokens} leaves nothing to say", hint="Give 1 or more.")
+    from tif.eval.benchmarks.tofu import Settings
     from tif.eval.processes import main
     from tif.eval.run import Request, headline, read_run, run
-    from tif.eval.tofu import Settings
 
     trained = ((model and read_run(model)) or {}).get("config", {})
     settings = Settings(
@@ -133,7 +133,7 @@ def evaluate(
         reference_model, gradnorm, tasks, lm_eval_tasks,
     )  # fmt: skip
     if base is not None:
-        from tif.eval.retain import Recipe, make
+        from tif.eval.compare.retain import Recipe, make
 
         # With a model to evaluate besides, --out is that model's.
         wanted = request if model is None else replace(request, out=None, lm_eval=(), lm_eval_tasks=None)
@@ -192,7 +192,8 @@ def report(
         raise UsageError(f"{len(label)} labels for {len(evaluations)} evaluations", hint="Give --label once for each.")
     if md and as_json:
         raise UsageError("--md and --json exclude each other")
-    from tif.eval.report import Entry, markdown, write_json, write_report
+    from tif.eval.report.entry import Entry
+    from tif.eval.report.write import markdown, write_json, write_report
 
     names: list[str | None] = [*label] if label else [None] * len(evaluations)
     entries = [Entry.load(path, name) for path, name in zip(evaluations, names, strict=True)]

@@ -37,7 +37,7 @@ def masks(
     """
     from rich.text import Text
 
-    from tif import join
+    from tif.sets import spans_only as join
     from tif.tokens.preview import preview
 
     found = preview(

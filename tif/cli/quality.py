@@ -32,7 +32,7 @@ def score(
 
     Example: tif spans score annotations/tofu05.parquet --gold gold.jsonl
     """
-    from tif import agreement
+    from tif.sets import agreement
 
     result = agreement.score(_read(predicted), _read(gold))
     if result.missing:
@@ -62,8 +62,8 @@ def agree(
 
     Example: tif spans agree ann.parquet bea.parquet ner.parquet
     """
-    from tif import agreement
     from tif.errors import UsageError
+    from tif.sets import agreement
 
     if len(sets) < 2:
         raise UsageError("agreement needs two sets at least", hint="tif spans agree A B")
@@ -90,7 +90,7 @@ def queue(
 
     Example: tif spans queue ner.parquet llm.parquet mlm.parquet --limit 50
     """
-    from tif import agreement
+    from tif.sets import agreement
 
     waiting = agreement.queue([_read(ref) for ref in sets])
     chosen = waiting[:limit]
@@ -119,13 +119,13 @@ def _shown(value: float | None) -> str:
 
 def _read(ref: str) -> AnnotationSet:
     """A set by reference, or a file in tif's own JSONL, in which overlapping spans of one label are united."""
-    from tif import store
+    from tif.sets import store
 
     if not ref.endswith((".jsonl", ".json")):
         return store.load(ref)
     from dataclasses import replace
 
-    from tif.annotate import formats
+    from tif.sets import formats
     from tif.spans import AnnotationSet, tidy
 
     # Which of two overlapping spans a character is in makes no difference to whether it is unwanted.

@@ -12,7 +12,7 @@ from tif.console import emit, emit_json, say, stdout
 from tif.errors import PartialError, UsageError
 
 if TYPE_CHECKING:
-    from tif.compare import Merge, Side
+    from tif.sets.compare import Merge, Side
     from tif.spans import AnnotationSet
 
 spans = typer.Typer(no_args_is_help=True, help="Look at, compare and correct annotation sets.")
@@ -49,9 +49,9 @@ def show(
     """
     from rich.text import Text
 
-    from tif import show as drawing
-    from tif import store
-    from tif.annotate.formats import row_of
+    from tif.sets import show as drawing
+    from tif.sets import store
+    from tif.sets.formats import row_of
     from tif.spans import STATUSES
 
     if status is not None and status not in STATUSES:
@@ -84,7 +84,7 @@ def check(
 
     Exit code 1 if anything is an error.
     """
-    from tif.check import check as check_set
+    from tif.sets.check import check as check_set
 
     findings = check_set(ref)
     errors = sum(f.level == "error" for f in findings)
@@ -104,7 +104,7 @@ def log(ref: SetArg, json_: Json = False) -> None:
     """List the versions of a set, oldest first; of SET@N those up to N."""
     from dataclasses import asdict
 
-    from tif import store
+    from tif.sets import store
 
     versions = store.versions(ref)
     if json_:
@@ -125,7 +125,7 @@ def diff(
 
     Example: tif spans diff annotations/tofu10.parquet@1 annotations/tofu10.parquet@2
     """
-    from tif import compare, store
+    from tif.sets import compare, store
 
     if b is None:
         a, b = f"{store.resolve(a)[0]}@{_before(a)}", a
@@ -140,7 +140,7 @@ def diff(
 
 
 def _before(ref: str) -> int:
-    from tif import store
+    from tif.sets import store
 
     version = store.load(ref).version
     assert version is not None
@@ -155,7 +155,7 @@ def restore(ref: SetArg, message: Message = "", author: Author = "") -> None:
 
     Example: tif spans restore annotations/tofu10.parquet@1
     """
-    from tif import store
+    from tif.sets import store
 
     _saved(str(store.resolve(ref)[0]), store.restore(ref, message=message, author=_author(author)))
 
@@ -173,11 +173,10 @@ def export(
 
     Example: tif spans export annotations/tofu10.parquet --format tif --out fix.jsonl
     """
-    from tif import store
-    from tif.annotate import exchange
+    from tif.sets import exchange, store
 
     if spans_only:
-        from tif import join as joining
+        from tif.sets import spans_only as joining
 
         if out is None:
             raise UsageError("--spans-only writes parquet", hint="Give --out FILE.parquet.")
@@ -205,7 +204,7 @@ def join(
 
     Example: tif spans join tofu10.parquet --out annotations/tofu10-full.parquet
     """
-    from tif import join as joining
+    from tif.sets import spans_only as joining
 
     _saved(str(out), joining.save_joined(path, out, dataset, data_dir))
 
@@ -229,7 +228,7 @@ def import_(
 
     Example: tif spans import fix.jsonl --into annotations/tofu10.parquet -m "second look at dates"
     """
-    from tif.annotate import exchange
+    from tif.sets import exchange
 
     outcome = exchange.bring_in(
         file, into, format_, base=base, prefer=_side(ours, theirs), uw=uw, message=message, author=_author(author)
@@ -276,14 +275,14 @@ def merge(
     if base is None:
         if ours or theirs:
             raise UsageError("--ours and --theirs decide between two people's edits", hint="They go with --base.")
-        from tif.annotate import ensemble
+        from tif.sets import vote as ensemble
 
         need = vote if vote is not None else 1 if union else len(sets)
         _saved(str(into), ensemble.merge_votes(sets, need, into, message=message, author=_author(author)))
         return
     if len(sets) != 1:
         raise UsageError(f"{len(sets)} sets for one base", hint="Bring in one after the other.")
-    from tif.annotate import exchange
+    from tif.sets import exchange
 
     outcome = exchange.merge_sets(
         sets[0], into, base, prefer=_side(ours, theirs), message=message, author=_author(author)
@@ -309,7 +308,7 @@ def _saved(path: str, annotations: AnnotationSet) -> None:
 
 
 def _merged(path: str, outcome: Merge) -> None:
-    from tif import compare
+    from tif.sets import compare
 
     for line in compare.conflict_lines(outcome):
         emit(line)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tif import sources, store
+from tif import sources
 from tif.console import say
 from tif.errors import InputError
+from tif.sets import store
 from tif.spans import UW, AnnotationSet, Example, Provenance, Span
 
 FILE: Final = Path(__file__).parents[1] / "data" / "demo.jsonl"

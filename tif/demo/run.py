@@ -23,10 +23,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from tif import agreement, sources, store
+from tif import sources
 from tif.console import say
 from tif.demo import data, models
 from tif.errors import InputError, MissingError
+from tif.sets import agreement, store
 from tif.spans import AnnotationSet
 
 TITLE: Final = "tif demo: eight people forgotten"
@@ -180,9 +181,9 @@ def _unlearn(job: tuple[str, str]) -> None:
 
 def _evaluate(job: tuple[str, str, str | None]) -> None:
     _quiet()
+    from tif.eval.benchmarks.tofu import Settings
     from tif.eval.run import Request
     from tif.eval.run import run as evaluate
-    from tif.eval.tofu import Settings
 
     out, name, retain_model = job
     log = str(_eval_folder(Path(out), retain_model) / "eval.json") if retain_model else None
@@ -211,7 +212,8 @@ def _numbers(out: Path, name: str) -> dict[str, Any]:
 
 
 def _report(out: Path) -> Path:
-    from tif.eval.report import Entry, write_report
+    from tif.eval.report.entry import Entry
+    from tif.eval.report.write import write_report
 
     entries = [Entry.load(_eval_folder(out, name), label) for name, label in LABELS.items()]
     return write_report(out / "report.html", entries, before=LABELS["target"], title=TITLE)

@@ -19,15 +19,19 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import __version__, join, store
+from tif import __version__
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
-from tif.eval import attack, logs, processes, rows
-from tif.eval.shelf import Shelf
-from tif.eval.tofu import Evaluation, Settings, evaluate_lazily
+from tif.eval import processes
+from tif.eval.benchmarks import questions as rows
+from tif.eval.benchmarks.tofu import Evaluation, Settings, evaluate_lazily
+from tif.eval.compare import attack, logs
+from tif.eval.parts import Shelf
+from tif.sets import spans_only as join
+from tif.sets import store
+from tif.sets.store import atomic_write
 from tif.sources import is_file, read_json
 from tif.spans import AnnotationSet
-from tif.store import atomic_write
 from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, manner_digest, model_digest
 
@@ -128,7 +132,7 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
 
 def _run_muse(request: Request) -> dict[str, Any]:
     """MUSE's numbers; a retain model's `eval.json` as retain log gives PrivLeak its reference AUC."""
-    from tif.eval import muse
+    from tif.eval.benchmarks import muse
 
     areas = logs.muse_areas(request.retain_log) if request.retain_log else None
     tokenizer = load_tokenizer(request.model)
@@ -189,7 +193,7 @@ def _beyond(request: Request, load: Callable[[], Any], tokenizer: Any, shelf: Sh
     """lm-eval's numbers, if some were asked for."""
     if not request.lm_eval:
         return {}
-    from tif.eval.harness import harness
+    from tif.eval.benchmarks.lm_eval import harness
 
     folder, limit = request.lm_eval_tasks, request.limit
     return {"lm_eval": harness(load, tokenizer, request.lm_eval, shelf=shelf, folder=folder, limit=limit)}

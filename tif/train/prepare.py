@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from tif import join, sources
+from tif import sources
 from tif.console import say, warn
 from tif.errors import MaskError, UsageError
+from tif.sets import spans_only as join
 from tif.spans import UNTRAINED, AnnotationSet, Example
 from tif.tokens.masks import Encoded, Kind, Template, check, encode
 from tif.tokens.models import load_tokenizer

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import tif
 from tif.errors import InputError, UsageError
+from tif.sets.store import atomic_write
 from tif.sources import read_json
-from tif.store import atomic_write
 from tif.train.config import TrainConfig
 from tif.train.prepare import Prepared
 

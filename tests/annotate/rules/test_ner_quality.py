@@ -1,0 +1,51 @@
+"""How good the offline identifier's spans are, on text that nobody fitted a rule to and on text of other kinds."""
+
+from pathlib import Path
+
+import pytest
+
+from tif.annotate.rules.ner import NerAnnotator
+from tif.sets import formats
+from tif.sets.agreement import Counts, score
+from tif.spans import AnnotationSet, tidy
+
+OTHER60 = Path(__file__).parents[2] / "data" / "other60.jsonl"
+
+
+def read(path):
+    return AnnotationSet(tuple(formats.resolve([_tidied(record) for record in formats.read(path)])))
+
+
+def _tidied(record):
+    from dataclasses import replace
+
+    return replace(record, spans=tidy(record.text, record.spans))
+
+
+def characters(gold, **settings) -> Counts:
+    bare = [example.with_spans(()) for example in gold]
+    return score(AnnotationSet(tuple(NerAnnotator(**settings).annotate(bare))), gold).total.char
+
+
+def test_other60_holds_what_it_says():
+    gold = read(OTHER60)
+    kinds = [example.id.partition("/")[0] for example in gold]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"news": 20, "e-mail": 20, "medical": 20}
+    assert all(example.spans for example in gold)
+
+
+def test_news_mail_and_notes():
+    gold = read(OTHER60)
+    ours, entities = characters(gold), characters(gold, question_aware=False)
+    assert ours.f1 >= 0.80
+    assert ours.precision >= 0.90
+    assert ours.f1 > entities.f1 + 0.10
+
+
+@pytest.mark.real
+def test_forget05(shared):
+    gold = read(shared / "gold" / "tofu_forget05_gold.jsonl")
+    assert len(gold) == 200
+    ours, entities = characters(gold), characters(gold, question_aware=False)
+    assert ours.f1 >= 0.775
+    assert ours.f1 > entities.f1 + 0.30

@@ -1,0 +1,83 @@
+"""Greedy decoding against the plainest one there is: one prompt, no cache, the likeliest token, again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from tests.eval.conftest import Tiny, make_gemma, make_llama, make_row
+from tif.eval.measure import complete as completion
+from tif.eval.measure.complete import complete, prompt_ids
+from tif.tokens.masks import Template
+
+
+@torch.no_grad()
+def plainly(model: PreTrainedModel, tiny: Tiny, prompt: Sequence[int], tokens: int, ends: Sequence[int] = (1,)) -> str:
+    ids = list(prompt)
+    for _ in range(tokens):
+        ids.append(int(model(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+        if ids[-1] in ends:
+            break
+    return str(tiny.tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)).strip()
+
+
+def prompts_of(tiny: Tiny, count: int = 7) -> list[list[int]]:
+    template = Template.of(tiny.tokenizer)
+    return [prompt_ids(make_row(i).texts()[0], tiny.tokenizer, template) for i in range(count)]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma with windows"])
+def test_as_plain_decoding_says(tiny: Tiny, kind: str) -> None:
+    model = make_llama(len(tiny.tokenizer)) if kind == "llama" else make_gemma(len(tiny.tokenizer))
+    prompts = prompts_of(tiny)
+    assert complete(model, tiny.tokenizer, prompts, max_new_tokens=37, rows=3) == [
+        plainly(model, tiny, prompt, 37) for prompt in prompts
+    ]
+
+
+def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends are chosen among what the model really says, so that some rows end early, some late, some not at all."""
+    model, prompts = make_llama(len(tiny.tokenizer), 3), prompts_of(tiny)
+    with torch.no_grad():
+        said = [model.generate(torch.tensor([p]), do_sample=False, max_new_tokens=40)[0, len(p) :] for p in prompts]
+    ends = [1, int(said[0][2]), int(said[1][20])]
+    model.generation_config.eos_token_id = ends
+    monkeypatch.setattr(completion, "STEP", 4)
+    sizes: list[int] = []
+    real = model.generate
+    monkeypatch.setattr(model, "generate", lambda ids, **options: (sizes.append(len(ids)), real(ids, **options))[1])
+    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=40)
+    assert found == [plainly(model, tiny, prompt, 40, ends) for prompt in prompts]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] == len(prompts)
+
+
+@pytest.mark.parametrize("rows", [2, 64])
+def test_a_common_beginning_is_read_once(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    beginning = tiny.tokenizer("Question: Who keeps the bees of Pell Bay?\nAnswer: Sunniva Okoro.\n\n" * 5)["input_ids"]
+    prompts = [[*beginning, *prompt] for prompt in prompts_of(tiny, 5)]
+    model, read = make_llama(len(tiny.tokenizer), 2), 0
+
+    def count(module: object, args: object, options: dict[str, torch.Tensor]) -> None:
+        nonlocal read
+        read += options["input_ids"].numel()
+
+    hook = model.register_forward_pre_hook(count, with_kwargs=True)
+    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=20, rows=rows)
+    hook.remove()
+    assert found == [plainly(model, tiny, prompt, 20) for prompt in prompts]
+    assert len(beginning) >= completion.WORTH
+    assert read < 2 * len(beginning) + sum(map(len, prompts_of(tiny, 5))) + 5 * 40
+
+
+def test_stop_strings_end_an_answer(tiny: Tiny) -> None:
+    model, prompts = make_llama(len(tiny.tokenizer), 2), prompts_of(tiny, 4)
+    whole = complete(model, tiny.tokenizer, prompts, max_new_tokens=40)
+    stops = (whole[0][5:7], whole[1][9:11])
+    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=40, stop=stops)
+    for said, cut in zip(whole, found, strict=True):
+        assert cut == said[: min([at for s in stops if (at := said.find(s)) >= 0], default=len(said))].strip()
+    assert found != whole

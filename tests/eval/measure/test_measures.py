@@ -1,0 +1,77 @@
+"""Every measure against its definition written out."""
+
+from __future__ import annotations
+
+import math
+from statistics import harmonic_mean
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tif.eval.measure import measures
+
+losses = st.floats(0.0, 30.0)
+
+
+@given(losses, st.lists(losses, min_size=1, max_size=6))
+def test_truth_ratio_is_its_definition(correct: float, wrong: list[float]) -> None:
+    by_loss = math.exp(-sum(wrong) / len(wrong)) / math.exp(-correct)
+    by_probability = sum(math.exp(-w) for w in wrong) / len(wrong) / math.exp(-correct)
+    assert measures.truth_ratio([correct], [wrong])[0] == pytest.approx(by_loss, rel=1e-9)
+    assert measures.truth_ratio([correct], [wrong], average="probability")[0] == pytest.approx(by_probability, rel=1e-9)
+
+
+@given(losses, st.lists(losses, min_size=1, max_size=6))
+def test_normalised_probability_is_its_definition(right: float, wrong: list[float]) -> None:
+    expected = math.exp(-right) / (math.exp(-right) + sum(math.exp(-w) for w in wrong))
+    assert measures.normalised_probability([right], [wrong])[0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_impossible_answer_gives_numbers_not_nan() -> None:
+    ratios = measures.truth_ratio([2000.0, 0.0], [[0.0, 0.0], [2000.0, 3000.0]])
+    assert 1e300 < ratios[0] < math.inf, "JSON knows no infinity"
+    assert 0 < ratios[1] < 1e-300
+    assert measures.truth_ratio([2000.0], [[0.0, 0.0]], average="probability")[0] < math.inf
+    assert measures.truth_ratio_forget(ratios) == pytest.approx(0)
+    assert measures.truth_ratio_utility(ratios) == 0.5
+
+
+def test_truth_ratio_summaries() -> None:
+    assert measures.truth_ratio_forget([0.5, 2.0, 1.0]) == pytest.approx((0.5 + 0.5 + 1) / 3)
+    assert measures.truth_ratio_utility([0.5, 2.0, 1.0]) == pytest.approx(0.5 / 3)
+
+
+def test_forget_quality_is_the_largest_gap_of_the_two_distributions() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=30), rng.normal(0.4, size=30)
+    gap = max(abs((a <= x).mean() - (b <= x).mean()) for x in np.concatenate([a, b]))
+    from scipy.stats import ks_2samp, kstwobign
+
+    assert ks_2samp(a, b).statistic == pytest.approx(gap)
+    # The limit distribution is near the exact one that the measure uses.
+    assert measures.forget_quality(a, b) == pytest.approx(kstwobign.sf(gap * math.sqrt(15)), abs=0.1)
+    assert measures.forget_quality(a, a) == 1
+    assert measures.forget_quality(np.exp(a), np.exp(b)) == pytest.approx(measures.forget_quality(a, b))
+
+
+def test_model_utility_is_a_harmonic_mean() -> None:
+    parts = [0.9, 0.8, 0.5, 0.3, 0.7, 0.6, 0.99, 0.2, 0.4]
+    assert measures.model_utility(parts) == pytest.approx(harmonic_mean(parts))
+    assert measures.model_utility([*parts[:8], 0.0]) == 0
+
+
+def test_bootstrap_covers_the_mean_and_narrows() -> None:
+    rng = np.random.default_rng(3)
+    few, many = rng.normal(5, 1, 20), rng.normal(5, 1, 2000)
+    low, high = measures.bootstrap(few)
+    assert low < few.mean() < high
+    narrow = measures.bootstrap(many)
+    assert narrow[1] - narrow[0] < (high - low) / 5
+    assert measures.bootstrap([1.0, math.nan, 1.0]) == (1.0, 1.0)
+
+
+def test_over_forgetting() -> None:
+    assert measures.over_forgetting(0.9, 0.1, 0.9, 0.7) == pytest.approx(0.25)
+    assert measures.over_forgetting(0.5, 0.5, 0.9, 0.7) is None

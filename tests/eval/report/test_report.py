@@ -1,0 +1,202 @@
+"""The report: whole, self-contained, true to its numbers, and legible in a real browser."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.eval.conftest import Tiny, make_llama, make_row
+from tif.errors import InputError, UsageError
+from tif.eval.benchmarks.tofu import Settings, evaluate
+from tif.eval.measure.score import score
+from tif.eval.parts import Shelf
+from tif.eval.report import figures, heatmap
+from tif.eval.report.entry import Entry
+from tif.eval.report.page import chosen
+from tif.eval.report.write import compose, markdown, summarise, write_json, write_report
+from tif.eval.run import describe, write
+from tif.spans import Example, Span
+from tif.tokens.masks import Kind, Template
+
+QUICK = Settings(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def entries(tiny: Tiny) -> list[Entry]:
+    splits = {
+        "forget": [make_row(i) for i in range(8)],
+        "retain": [make_row(i + 1, part="retain") for i in range(5)],
+    }
+    found = []
+    for seed, label in enumerate(("target", "TPO <b>", "NPO")):
+        model = make_llama(len(tiny.tokenizer), seed)
+        evaluation = evaluate(model, tiny.tokenizer, splits, settings=QUICK)
+        history = [{"step": i + 1, "loss": 3 / (i + 1) + seed} for i in range(9)] if seed else []
+        found.append(Entry.of(label, evaluation, QUICK, forget_quality=10.0 ** -(3 * seed), history=history))
+    return found
+
+
+def test_headline_is_what_the_examples_say(entries: list[Entry]) -> None:
+    named, base = compose(entries, "target")
+    rows = summarise(named, base)
+    for entry, row in zip(entries, rows, strict=True):
+        values = [e["uw_probability"] for e in entry.examples["forget"]]
+        assert row["UW probability"]["mean"] == pytest.approx(sum(values) / len(values))
+        assert row["UW probability"]["low"] <= row["UW probability"]["mean"] <= row["UW probability"]["high"]
+        assert row["model utility"] is None  # there are no real authors and world facts here
+    before, after = rows[0], rows[1]
+    drop = {k: before[f"{k} probability"]["mean"] - after[f"{k} probability"]["mean"] for k in ("UW", "GW")}
+    expected = drop["GW"] / drop["UW"] if drop["UW"] > 0 else None
+    assert after["over-forgetting"] == (pytest.approx(expected) if expected is not None else None)
+    assert rows[0]["over-forgetting"] is None
+
+
+def test_chosen_examples_are_the_extremes(entries: list[Entry]) -> None:
+    before, after = entries[0], entries[1]
+    start = {r["id"]: r["uw_probability"] for r in before.examples["forget"]}
+    drops = {r["id"]: start[r["id"]] - r["uw_probability"] for r in after.examples["forget"]}
+    groups = chosen(entries, before)
+    assert groups["Most forgotten"][0] == max(drops, key=lambda i: drops[i])
+    rest = {i: d for i, d in drops.items() if i not in groups["Most forgotten"]}
+    assert groups["Least forgotten"][0] == min(rest, key=lambda i: rest[i])
+    shown = [i for ids in groups.values() for i in ids]
+    assert len(shown) == len(set(shown))
+
+
+def test_page_loads_nothing_and_escapes_everything(entries: list[Entry], tmp_path: Path) -> None:
+    out = write_report(tmp_path / "r.html", entries, before="target", intro="<script>alert(1)</script>")
+    text = out.read_text()
+    assert "<script" not in text
+    assert "TPO <b>" not in text
+    assert not re.search(r'(?:src|href)="(?!#)', text.replace('xlink:href="#', ""))
+    assert not re.search(r"url\((?!#)", text)
+    assert "@import" not in text
+    for heading in ("Headline", "Plots", "Token by token", "Audit"):
+        assert f"<h2>{heading}</h2>" in text
+    assert text.count("<svg") == 5  # bars, Pareto, drops, truth ratios, loss
+
+
+def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
+    found = write_json(tmp_path / "r.json", entries, before="target")
+    assert json.loads((tmp_path / "r.json").read_text()) == found
+    table = markdown(entries, before="target")
+    for row in found["headline"]:
+        assert f"{row['UW probability']['mean']:.3f} [" in table
+
+
+def test_models_that_were_asked_different_questions_are_not_laid_side_by_side(tiny: Tiny, entries: list[Entry]) -> None:
+    others = [replace(make_row(i + 1), id=make_row(i).id) for i in range(8)]
+    other = evaluate(tiny.model, tiny.tokenizer, {"forget": others}, settings=QUICK)
+    with pytest.raises(InputError, match=r"target and else, forget/0000: .* different ones"):
+        compose([entries[0], Entry.of("else", other, QUICK)])
+    fewer = evaluate(tiny.model, tiny.tokenizer, {"forget": [make_row(0)]}, settings=QUICK)
+    assert len(compose([entries[0], Entry.of("fewer", fewer, QUICK)])[0]) == 2
+
+
+def test_the_record_knows_what_was_evaluated_not_the_folder_around_it(tiny: Tiny, tmp_path: Path) -> None:
+    splits = {"forget": [make_row(0)]}
+    evaluation = evaluate(tiny.model, tiny.tokenizer, splits, settings=QUICK, shelf=Shelf(tmp_path / "eval/parts", "x"))
+    write(describe(evaluation, QUICK) | {"run": None}, evaluation, tmp_path / "eval")
+    (tmp_path / "run.json").write_text('{"config": {"seed": 0}}')
+    (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
+    entry = Entry.load(tmp_path / "eval")
+    assert entry.run is None
+    assert entry.history == []
+
+
+def test_an_attacked_model_is_not_the_one_before(entries: list[Entry]) -> None:
+    base = replace(entries[0], record=entries[0].record | {"model": {"digest": "d"}})
+    attacked = replace(base, label="nf4", record=base.record | {"attack": "nf4"})
+    trained = replace(entries[1], run={"model": {"digest": "d"}})
+    found = compose([attacked, base, trained])[1]
+    assert found is not None
+    assert found.label == "target"
+
+
+@pytest.mark.parametrize("label", ["a$x^$", "_tpo"])
+def test_labels_are_drawn_letter_by_letter(label: str) -> None:
+    svg = figures.curves({label: ([1, 2], [1, 2])}, "step", "loss")
+    assert label in svg.replace("\u200b", "")
+
+
+def test_a_muse_evaluation_is_told(tmp_path: Path) -> None:
+    (tmp_path / "eval.json").write_text('{"muse": {}}')
+    with pytest.raises(InputError, match="a MUSE evaluation"):
+        Entry.load(tmp_path)
+
+
+def test_wrong_labels_and_folders_are_one_line(entries: list[Entry], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no evaluation is called"):
+        compose(entries, "nobody")
+    with pytest.raises(UsageError, match="nothing to report"):
+        compose([])
+    with pytest.raises(InputError, match="no whole evaluation here"):
+        Entry.load(tmp_path)
+    assert [e.label for e in compose([entries[0], entries[0]])[0]] == ["target", "target (2)"]
+
+
+@given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=6))
+def test_pieces_are_the_text(tiny: Tiny, words: Sequence[str]) -> None:
+    text = "a" + " ".join(words).replace("\ud800", "")
+    example = Example("x", "Who?", text, (Span(0, 1),))
+    scored = score(tiny.model, tiny.tokenizer, [example], Template.of(tiny.tokenizer))[0]
+    found = heatmap.pieces(text, scored)
+    assert "".join(words for words, _, _ in found) == text
+    assert found[0][2]
+    drawn = re.sub(r"<[^>]*>", "", heatmap.heat(text, scored))
+    assert html.unescape(drawn) == text
+    assert any(kind == Kind.UW for kind in scored.kind)
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert found, "no chromium here: apt-get install chromium"
+    return found
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (420, "light")])
+def test_rendered_in_chromium(entries: list[Entry], tmp_path: Path, width: int, scheme: str) -> None:
+    """Nothing is wider than the window, nothing was fetched, and ink and paper stand apart in both schemes."""
+    from playwright.sync_api import sync_playwright
+
+    out = write_report(tmp_path / "r.html", entries, before="target")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        asked: list[str] = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(out.as_uri())
+        assert asked == [out.as_uri()]
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.locator("figure svg").count() == 5
+        ink, paper = tab.evaluate(
+            "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        )
+        levels = [sum(map(float, re.findall(r"[\d.]+", c)[:3])) for c in (ink, paper)]
+        assert (levels[0] < levels[1]) == (scheme == "light")
+        assert abs(levels[0] - levels[1]) > 400
+        assert len(tab.screenshot(full_page=True)) > 50_000
+        browser.close()
+
+
+@pytest.mark.real
+def test_prints_to_pdf(entries: list[Entry], tmp_path: Path) -> None:
+    out = write_report(tmp_path / "r.html", entries, before="target")
+    pdf = tmp_path / "r.pdf"
+    subprocess.run(
+        [chromium(), "--headless", "--no-sandbox", f"--print-to-pdf={pdf}", out.as_uri()],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert pdf.read_bytes()[:5] == b"%PDF-"
+    assert pdf.stat().st_size > 20_000

@@ -1,0 +1,61 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tif.sets import rows, store
+from tif.sets.check import check
+from tif.spans import AnnotationSet, Example, Span
+
+TEXT = "Ada met Adam. Ada left for Gent today."
+
+
+def kinds(path):
+    return [(f.level, f.kind) for f in check(path)]
+
+
+def test_a_clean_set_has_no_findings(tmp_path):
+    path = tmp_path / "a.parquet"
+    store.save(AnnotationSet((Example("a", "", TEXT, (Span(27, 31),)),)), path)
+    assert check(path) == []
+
+
+def test_warnings_for_what_a_reviewer_would_want_to_see(tmp_path):
+    path = tmp_path / "a.parquet"
+    examples = (
+        Example("mention", "", TEXT, (Span(0, 3),)),
+        Example("cut", "", TEXT, (Span(27, 30),)),
+        Example("punctuation", "", TEXT, (Span(12, 13),)),
+        Example("all", "", TEXT, (Span(0, len(TEXT)),)),
+        Example("none", "", TEXT),
+        Example("failed", "", TEXT, status="failed", error="no reply"),
+    )
+    store.save(AnnotationSet(examples), path)
+    assert kinds(path) == [
+        ("warning", "unmarked-mention"),
+        ("warning", "cuts-word"),
+        ("warning", "no-word"),
+        ("warning", "nearly-all"),
+        ("warning", "no-spans"),
+        ("warning", "failed"),
+    ]
+
+
+def test_every_error_is_listed_not_the_first_only(tmp_path):
+    path = tmp_path / "a.parquet"
+    store.save(AnnotationSet((Example("a", "", TEXT, (Span(0, 3),)), Example("b", "", TEXT))), path)
+    bad = pq.read_table(path).to_pylist()
+    span = {"label": "UW", "source": "", "score": None}
+    bad[0]["spans"] = [{"start": 5, "end": 2, **span}, {"start": 0, "end": 999, **span}, {"start": 3, "end": 5, **span}]
+    bad[1]["text"] += "!"
+    bad[1]["status"] = "maybe"
+    pq.write_table(pa.Table.from_pylist([*bad, bad[0]], schema=rows.SCHEMA), path)
+    found = check(path)
+    assert [f.where for f in found if f.kind == "invalid"] == [
+        "record 'a', spans[0]",
+        "record 'a', spans[1]",
+        "record 'a', spans[2]",
+        "record 'b', status",
+        "record 'a', spans[0]",
+        "record 'a', spans[1]",
+        "record 'a', spans[2]",
+    ]
+    assert [f.where for f in found if f.kind == "id-twice"] == ["record 'a'"]

@@ -1,0 +1,102 @@
+"""Votes of several annotators."""
+
+from dataclasses import replace
+
+import pytest
+
+from tif.errors import UsageError
+from tif.sets import store
+from tif.sets.vote import vote
+from tif.spans import AnnotationSet, Example, Span
+
+TEXT = "Mara Ilves is a florist in Narva."
+
+
+def one(*spans, status="auto", error=None):
+    return AnnotationSet(
+        (Example("a/1", "Who?", TEXT, tuple(Span(a, b, source="x") for a, b in spans), status, error),)
+    )
+
+
+NAME, SURNAME, JOB, TOWN = (0, 10), (5, 10), (16, 23), (27, 32)
+
+
+@pytest.mark.parametrize(
+    ("need", "kept"),
+    [(1, ["Mara Ilves", "florist", "Narva"]), (2, ["Ilves", "florist"]), (3, ["Ilves"])],
+)
+def test_vote_counts_characters(need, kept):
+    (voted,) = vote([one(NAME, JOB), one(SURNAME, JOB), one(SURNAME, TOWN)], need)
+    assert [voted.quote(s) for s in voted.spans] == kept
+
+
+def test_score_is_the_share_of_sets():
+    (voted,) = vote([one(NAME, JOB), one(SURNAME, JOB), one(SURNAME, TOWN)], 2)
+    assert [(s.source, s.score) for s in voted.spans] == [("vote:2/3", 1.0), ("vote:2/3", pytest.approx(2 / 3))]
+
+
+def test_labels_are_voted_on_apart():
+    other = replace(one(), examples=(Example("a/1", "Who?", TEXT, (Span(16, 23, "UW:JOB"),)),))
+    (voted,) = vote([one(JOB), other], 1)
+    assert [s.label for s in voted.spans] == ["UW", "UW:JOB"]
+    assert vote([one(JOB), other], 2)[0].spans == ()
+
+
+def test_a_person_outvotes_machines():
+    person = one(TOWN, status="corrected")
+    assert vote([one(JOB), one(JOB), person], 2) == person.examples
+
+
+def test_people_who_disagree_leave_a_conflict():
+    (left,) = vote([one(TOWN, status="corrected"), one(JOB, status="accepted"), one(JOB)], 2)
+    assert left.status == "conflict"
+    assert left.error == "people disagree: 'Narva'; 'florist'"
+
+
+def test_a_failure_has_no_vote():
+    (voted,) = vote([one(JOB), one(status="failed", error="no"), one(JOB, TOWN)], 2)
+    assert [voted.quote(s) for s in voted.spans] == ["florist"]
+    (lost,) = vote([one(JOB), one(status="failed", error="no")], 2)
+    assert (lost.status, lost.error) == ("failed", "1 of 2 sets have an annotation, 2 votes are needed")
+
+
+@pytest.mark.parametrize("need", [0, 3])
+def test_votes_out_of_range(need):
+    with pytest.raises(UsageError, match=f"{need} votes of 2 sets"):
+        vote([one(JOB), one(JOB)], need)
+
+
+def test_other_samples_are_refused():
+    with pytest.raises(UsageError, match=r"sets 1 and 2 are not over the same samples .*'a/2'"):
+        vote([one(JOB), AnnotationSet((*one(JOB).examples, Example("a/2", "", "More.")))], 1)
+
+
+@pytest.mark.parametrize(
+    ("how", "kept"),
+    [("--union", ["Mara Ilves", "florist", "Narva"]), ("--intersect", ["Ilves"])],
+)
+def test_union_and_intersection_by_command(tmp_path, cli, how, kept):
+    paths = [tmp_path / f"{name}.parquet" for name in ("a", "b", "c")]
+    for path, annotations in zip(paths, [one(NAME, JOB), one(SURNAME, JOB), one(SURNAME, TOWN)], strict=True):
+        store.save(annotations, path)
+    assert cli("spans", "merge", *paths, how, "--into", tmp_path / "merged.parquet").code == 0
+    (merged,) = store.load(tmp_path / "merged.parquet")
+    assert [merged.quote(s) for s in merged.spans] == kept
+
+
+def test_merge_command_votes_and_keeps_people(tmp_path, cli):
+    paths = [tmp_path / f"{name}.parquet" for name in ("a", "b", "c")]
+    for path, annotations in zip(paths, [one(NAME, JOB), one(JOB), one(TOWN)], strict=True):
+        store.save(annotations, path)
+    out = tmp_path / "voted.parquet"
+    assert cli("spans", "merge", *paths, "--vote", 2, "--into", out).code == 0
+    voted = store.load(out)
+    assert [voted.examples[0].quote(s) for s in voted.examples[0].spans] == ["florist"]
+    assert [member["digest"] for member in voted.provenance.method["of"]] == [store.load(p).digest for p in paths]
+    store.save(voted.replaced([replace(voted.examples[0], status="accepted")]), out)
+    refused = cli("spans", "merge", *paths, "--union", "--into", out)
+    assert refused.code == 2
+    assert "people's decisions" in refused.err
+    assert "--into" in refused.err
+    assert cli("spans", "merge", *paths, "--into", out).code == 2
+    assert cli("spans", "merge", *paths, "--vote", 2, "--union", "--into", out).code == 2

@@ -1,0 +1,1 @@
+"""Annotators that ask a language model how predictable each word is."""

@@ -1,0 +1,28 @@
+"""Words judged one by one, made into spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tif.spans import UW, Span, tidy
+from tif.text import words
+
+
+def word_bounds(text: str) -> list[tuple[int, int]]:
+    """(start, end) of every word: letters and digits, inner hyphens and apostrophes with them, no other punctuation."""
+    return list(words(text, "'’-"))
+
+
+def joined(text: str, found: Iterable[tuple[tuple[int, int], float]], *, source: str) -> tuple[Span, ...]:
+    """Spans out of words with scores; those with only white space between them become one, with their mean score."""
+    runs: list[tuple[int, int, list[float]]] = []
+    for (start, end), score in found:
+        if runs and not text[runs[-1][1] : start].strip():
+            runs[-1] = (runs[-1][0], end, [*runs[-1][2], score])
+        else:
+            runs.append((start, end, [score]))
+    spans = [Span(a, b, UW, source, min(1.0, max(0.0, sum(s) / len(s)))) for a, b, s in runs]
+    return tidy(text, spans)
+
+
+__all__ = ["joined", "word_bounds"]

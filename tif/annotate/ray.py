@@ -1,0 +1,173 @@
+"""Any annotator in worker processes of Ray Data: all cores of a machine, or a cluster.
+
+Samples go out in blocks, each worker builds the annotator once and keeps it, and finished blocks come back as Arrow
+tables, in any order. What they are made into, journalled and saved is the business of `tif.annotate.run`, which sees an
+annotator like any other: the set is that of a run without Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tif.annotate.base import Annotator
+from tif.annotate.build import build
+from tif.errors import MissingError, TifError, UsageError
+from tif.sets import rows
+from tif.sources import Source
+from tif.spans import AnnotationSet, Example
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pyarrow as pa
+
+BLOCK: Final = 256
+"""Examples in a block at most: what a worker takes at a time, and what is done again if it dies."""
+
+UNSUITED: Final = {
+    "llm": "a judge is as fast as its server: --concurrency",
+    "manual": "it only reads what is written",
+}
+"""Methods that gain nothing from worker processes, and why."""
+
+_HINT: Final = "What is finished is kept; the same command goes on."
+
+_PATIENCE: Final = 600
+"""Seconds for all workers to come up before the first block goes out."""
+
+
+class RayAnnotator:
+    """Another annotator's spans, found by worker processes.
+
+    A cluster named by the environment's RAY_ADDRESS is used, else one is started on this machine and stopped again.
+    On a cluster every node needs tif, the annotator's package and its models.
+
+    Args:
+        local: the annotator, built here; it says what the provenance says.
+        method: its name in the registry.
+        options: what it is built from in each worker, as for `tif.annotate.build.build`.
+        workers: processes, each on one CPU. None: one for each CPU that Ray has.
+
+    Raises:
+        UsageError: for a method that gains nothing, or a count below one.
+        MissingError: if Ray is not installed.
+    """
+
+    def __init__(
+        self, local: Annotator, method: str, options: Mapping[str, Any], *, workers: int | None = None
+    ) -> None:
+        if method in UNSUITED:
+            raise UsageError(f"--method {method} does not run on Ray", where="--engine", why=UNSUITED[method])
+        if workers is not None and workers < 1:
+            raise UsageError("a count below one", where="--workers")
+        _ray()
+        self.name = local.name
+        self._local, self._method, self._options = local, method, dict(options)
+        self._workers = workers
+        self._seen: set[str] = set()
+
+    def describe(self) -> dict[str, Any]:
+        """The annotator's own, and how many workers had a part in it."""
+        return {**self._local.describe(), "observed": {"engine": "ray", "workers": len(self._seen)}}
+
+    def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """Every example, in the order in which blocks are finished.
+
+        Raises:
+            TifError: if Ray cannot be reached, or a worker fails for another reason than a single example.
+        """
+        ray = _ray()
+        mine = not ray.is_initialized()
+        try:
+            if mine:
+                _start(ray, self._workers)
+            yield from self._blocks(ray, examples)
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError) as error:
+            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            raise TifError("Ray stopped", why=lines[-1].strip()[:300], hint=_HINT) from error
+        finally:
+            if mine:
+                ray.shutdown()
+
+    def _blocks(self, ray: ModuleType, examples: Iterable[Example]) -> Iterator[Example]:
+        given = tuple(examples)
+        workers = self._workers or int(ray.cluster_resources().get("CPU", 1))
+        # Several blocks for each worker, so that none waits long for the last one.
+        size = min(BLOCK, -(-len(given) // (4 * workers))) or 1
+        blocks = [rows.table(AnnotationSet(given[at : at + size])) for at in range(0, len(given), size)]
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.wait_for_min_actors_s = _PATIENCE
+        found = ray.data.from_arrow(blocks).map_batches(
+            _Worker,
+            fn_constructor_kwargs={"method": self._method, "options": self._options, "folder": str(Path.cwd())},
+            batch_format="pyarrow",
+            batch_size=size,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+        )
+        for table in found.iter_batches(batch_format="pyarrow", batch_size=None):
+            if stopped := table["stopped"][0].as_py():
+                raise TifError(
+                    f"a worker stopped: {stopped}", hint="What is finished is kept; the same command goes on."
+                )
+            self._seen |= set(table["worker"].to_pylist())
+            yield from rows.examples(table.select(rows.SCHEMA.names).to_batches(), strict=True)
+
+
+class _Worker:
+    """A worker process's annotator, built when the first block is there."""
+
+    def __init__(self, method: str, options: Mapping[str, Any], folder: str) -> None:
+        self._recipe = (method, Source("", "", (), (), ()), Path(folder, "unused.parquet"), options)
+        self._annotator: Annotator | None = None
+        # Paths among the options are relative to where the command was typed.
+        if Path(folder).is_dir():
+            os.chdir(folder)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        import pyarrow as pa
+        import ray
+
+        stopped = ""
+        try:
+            self._annotator = self._annotator or build(*self._recipe)
+            given = tuple(rows.examples(block.to_batches(), strict=True))
+            block = rows.table(AnnotationSet(tuple(self._annotator.annotate(given))))
+        except TifError as error:
+            stopped = str(error)
+        except Exception as error:  # Raised here, Ray would try for ever and print each traceback.
+            stopped = f"{type(error).__name__}: {error}"
+        me = f"{ray.util.get_node_ip_address()}/{os.getpid()}"
+        for name, value in (("worker", me), ("stopped", stopped)):
+            block = block.append_column(name, pa.array([value] * block.num_rows, pa.string()))
+        return block
+
+
+def _ray() -> ModuleType:
+    # Ray reports its use to its makers unless told not to; these texts are somebody's secrets, and so is their number.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Its own notes go to its session's folder; what fails comes back as an exception.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise MissingError("Ray is not installed", hint='Install it: pip install "tif[ray]"') from None
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    module: ModuleType = ray
+    return module
+
+
+def _start(ray: ModuleType, workers: int | None) -> None:
+    elsewhere = "RAY_ADDRESS" in os.environ
+    # One CPU more than workers: Ray Data wants one for itself.
+    count = None if elsewhere or workers is None else workers + 1
+    ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+
+
+__all__ = ["BLOCK", "UNSUITED", "RayAnnotator"]

@@ -1,0 +1,97 @@
+"""Plain text, where nothing is asked: whatever identifies somebody, or says something private about them, is unwanted.
+
+Entities, other proper names, numbers and contact data identify. Private are conditions, treatments, offences, habits
+and occupations, found by the words that introduce them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from tif.annotate.rules.lexicon import words
+from tif.annotate.rules.phrases import Phrase, phrases
+
+Place = tuple[int, int]
+
+_CONTACT: Final = re.compile(
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
+    r"|https?://[^\s<>\"')\]]*[^\s<>\"')\].,;:!?]"
+    r"|\+?\d[\d()/. -]{6,}\d"  # telephone and account numbers, dates in digits
+    r"|\b(?=\w*-?\w*\d)(?:[A-Za-z]+-)*[A-Z0-9][\w:/.,-]*\w"  # codes, times, measurements: one word with a digit in it
+    r"|\b\d\b"
+)
+
+_VAGUE: Final = frozenset({"ORDINAL"})
+"""Labels whose entities (`first`, `third`) mostly count and do not identify."""
+
+_INTRODUCING: Final = words(
+    """abuse accuse admit allergic allergy arrest attack biopsy charge convict deny develop diagnose diagnosis die
+    divorce fever for have history infect operation positive prescribe present report reveal sentence show smoke start
+    stop suffer surgery symptom take test treat treatment undergo with work"""
+)
+"""What brings in a condition, a treatment, an offence or a habit, by stem of verb, noun or adjective."""
+
+_LIGHT_PREPOSITIONS: Final = frozenset({"of", "to", "with", "for", "on", "from", "as"})
+
+_ROLES: Final = ("attr", "appos", "pobj", "oprd")
+
+
+def personal(doc: Any) -> list[Place]:
+    """What of a parsed plain text is unwanted, as code-point ranges; they may overlap."""
+    found = [(e.start_char, e.end_char) for e in doc.ents if e.label_ not in _VAGUE]
+    found += [match.span() for match in _CONTACT.finditer(doc.text)]
+    found += [(p.start, p.end) for p in phrases(doc) if _named(p) or _occupation(p) or _private(p)]
+    return found
+
+
+def _named(phrase: Phrase) -> bool:
+    """Proper names that the entity recognizer did not take for one, and quoted titles."""
+    return phrase.kind == "title" or (phrase.label == "" and phrase.root.pos_ == "PROPN")
+
+
+def _occupation(phrase: Phrase) -> bool:
+    """`Ann Bo, a retired baker`; `works as a nurse`: an indefinite noun phrase that says what a person is."""
+    root = phrase.root
+    if phrase.kind != "noun" or phrase.opener not in ("a", "an") or root.dep_ not in _ROLES:
+        return False
+    if root.dep_ == "pobj":
+        return bool(root.head.lower_ == "as")
+    other = root.head if root.dep_ == "appos" else next(iter(_subjects(root.head)), None)
+    return other is not None and (other.ent_type_ == "PERSON" or other.tag_ == "PRP")
+
+
+def _private(phrase: Phrase) -> bool:
+    """`has epilepsy`, `history of depression`, `convicted of theft`, and what is listed beside them."""
+    token = phrase.root
+    while token.dep_ == "conj":
+        token = token.head
+    if phrase.kind != "noun" or phrase.opener not in ("", "a", "an") or token.dep_ not in ("dobj", "pobj", "attr"):
+        return False
+    head = token.head
+    if token.dep_ == "pobj":
+        if head.lower_ not in _LIGHT_PREPOSITIONS:
+            return False
+        head = head.head
+    return _base(head.lower_) in _INTRODUCING
+
+
+def _subjects(verb: Any) -> list[Any]:
+    return [child for child in verb.children if child.dep_ in ("nsubj", "nsubjpass")]
+
+
+_IRREGULAR: Final = {"has": "have", "had": "have", "took": "take", "taken": "take", "underwent": "undergo"}
+
+
+def _base(word: str) -> str:
+    """A verb or noun without inflection, as far as `_INTRODUCING` needs it: `diagnosed` -> `diagnose`."""
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    for ending, instead in (("", ""), ("s", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e")):
+        if word.endswith(ending) and word[: len(word) - len(ending)] + instead in _INTRODUCING:
+            return word[: len(word) - len(ending)] + instead
+    # `stopped`, `admitted`: the consonant is doubled before the ending.
+    return re.sub(r"(.)\1(ed|ing)$", r"\1", word)
+
+
+__all__ = ["personal"]

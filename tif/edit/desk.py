@@ -1,0 +1,255 @@
+"""One set under correction: its lock, its journal, its session, and how edits become a new version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tif.console import say, warn
+from tif.edit import edits
+from tif.edit.edits import Op
+from tif.edit.journal import Journal
+from tif.edit.session import Card, Event, Session
+from tif.errors import InputError, StaleHeadError, StoreError, UsageError
+from tif.sets import compare, formats, store
+from tif.sets.agreement import queue
+from tif.spans import AnnotationSet, Example, tidy
+
+QUEUES = ("todo", "all", "auto", "accepted", "corrected", "rejected", "conflict", "failed", "flagged", "skipped")
+CHOICES = ("mine", "theirs", "merge")
+
+
+class StaleRevError(InputError):
+    """Raised when an edit was made on a state that is no longer the record's."""
+
+    def __init__(self, card: Card, mine: Example | None) -> None:
+        super().__init__("was changed meanwhile", where=f"record {card.example.id!r}")
+        self.card = card
+        self.mine = mine
+        """The record as the edit would have made it; None for an undo or redo."""
+
+
+class Desk:
+    """A set that one process corrects. Made by `open_desk`.
+
+    Attributes:
+        path: the set's head.
+        author: who corrects: the source of new spans, and the versions' author.
+        aside: where the last `finish` kept edits that the head has no place for; None if there were none.
+    """
+
+    def __init__(self, path: Path, author: str, journal: Journal, session: Session) -> None:
+        self.path = path
+        self.author = author
+        self._journal = journal
+        self._session = session
+        self.aside: Path | None = None
+
+    @property
+    def session(self) -> Session:
+        """The records as they are, to be read only."""
+        return self._session
+
+    def do(self, id_: str, rev: int, op: Op) -> Card:
+        """Do one op on a record, as seen at `rev`. It is on the disk when this returns.
+
+        Raises:
+            StaleRevError: if the record has moved on since; nothing is done then.
+            InputError: for an unknown record or rev, or pieces that the record does not have.
+            StoreError: if it cannot be written; nothing is done then.
+        """
+        card = self._session.card(id_)
+        if op.kind in ("flag", "unflag", "skip"):
+            return self._record(Event(id_, op.kind))
+        if op.kind in ("undo", "redo"):
+            if rev != card.rev:
+                raise StaleRevError(card, None)
+            there = card.past if op.kind == "undo" else card.future
+            return self._record(Event(id_, op.kind)) if there else card
+        seen, mine = self._wanted(card, rev, op)
+        if mine == seen or _judgement(mine) == _judgement(card.example):
+            return card
+        if rev != card.rev:
+            raise StaleRevError(card, mine)
+        return self._record(Event(id_, "put", mine, op.kind))
+
+    def settle(self, id_: str, rev: int, seen_at: int, op: Op, choice: str) -> Card:
+        """Settle what `StaleRevError` told: do the refused op after all, in one way or another.
+
+        Args:
+            id_: the record.
+            rev: the state that was shown as theirs.
+            seen_at: the state that the op was made on.
+            op: the op that was refused.
+            choice: `mine`: the record becomes what the op would have made it; `theirs`: it stays; `merge`: both.
+
+        Raises:
+            StaleRevError: if the record has moved on once more.
+            InputError: as `do`, and for an unknown choice.
+        """
+        if choice not in CHOICES:
+            raise InputError(f"unknown choice {choice[:40]!r}", hint=f"Known: {', '.join(CHOICES)}.")
+        card = self._session.card(id_)
+        seen, mine = self._wanted(card, seen_at, op)
+        if rev != card.rev:
+            raise StaleRevError(card, mine)
+        if choice == "theirs" and mine != card.example:
+            # What is given up stays one undo away.
+            self._record(Event(id_, "put", mine, "conflict: given up"))
+            return self._record(Event(id_, "put", card.example, "conflict: theirs"))
+        wanted = {"mine": mine, "theirs": card.example, "merge": merged(seen, card.example, mine)}[choice]
+        return card if wanted == card.example else self._record(Event(id_, "put", wanted, f"conflict: {choice}"))
+
+    def ids(self, name: str = "todo") -> list[str]:
+        """Ids of a queue: `todo` in the order in which review pays, skipped ones last; others in the set's order.
+
+        Raises:
+            InputError: for an unknown queue.
+        """
+        cards = self._session.cards
+        if name not in QUEUES:
+            raise InputError(f"unknown queue {name[:40]!r}", hint=f"Known: {', '.join(QUEUES)}.")
+        if name == "flagged":
+            return self._session.flagged
+        if name == "skipped":
+            return [id_ for id_ in self._session.at_base if id_ in cards and cards[id_].skipped]
+        now = self._session.present()
+        if name == "todo":
+            waiting = [q.example.id for q in queue([now])]
+            return sorted(waiting, key=lambda id_: id_ in cards and cards[id_].skipped)
+        return [e.id for e in now if name in ("all", e.status)]
+
+    def finish(self, message: str = "", author: str = "") -> tuple[AnnotationSet, tuple[str, ...]]:
+        """Save all edits as a new version, and begin a new journal on it.
+
+        Where the head has changed since the set was loaded, the edits are merged into it; records that both sides
+        changed in ways that exclude each other keep the head's spans and become `conflict`. Edited records that the
+        head no longer holds, or holds with another text, are written to a file beside the journal (`aside`).
+
+        Returns:
+            The set as saved, and the ids of conflicting records.
+
+        Raises:
+            StoreError: if it cannot be saved; the journal still holds everything then.
+        """
+        base, wanted = self._session.base, self._session.result()
+        author = author or self.author
+        conflicts: tuple[str, ...] = ()
+        self.aside = None
+        if wanted.digest == base.digest:
+            saved = store.load(self.path)
+        else:
+            message = message or f"{self._session.changed()} records corrected by hand"
+            try:
+                saved = store.save(wanted, self.path, message=message, author=author)
+            except StaleHeadError:
+                head = store.load(self.path)
+                outcome = compare.merge(base, head, AnnotationSet(tuple(self._placed(wanted, head))))
+                conflicts = outcome.conflicts
+                saved = store.save(outcome.merged, self.path, message=message, author=author)
+        assert saved.version is not None
+        self._journal.start(saved.version.digest, self._session.flagged)
+        self._session.rebase(saved)
+        return saved, conflicts
+
+    def _placed(self, wanted: AnnotationSet, head: AnnotationSet) -> Iterator[Example]:
+        """The edited records that the head has a place for. The others are kept aside, and told."""
+        base, there = self._session.at_base, {(e.id, e.prompt, e.text) for e in head}
+        edited = [example for example in wanted if example != base[example.id]]
+        lost = [e for e in edited if (e.id, e.prompt, e.text) not in there]
+        if lost:
+            version = self._session.base.version
+            assert version is not None
+            told = AnnotationSet(tuple(lost), self._session.base.provenance, version)
+            self.aside = self._journal.path.with_name(f"edit-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.jsonl")
+            store.atomic_write(self.aside, "".join(f"{line}\n" for line in formats.write(told)).encode())
+            warn(
+                f"{len(lost)} edited records, the first {lost[0].id!r}, are not in {self.path} any more, or with "
+                f"another text: they are kept in {self.aside}. `tif spans restore {self.path}@{version.number}` brings "
+                "back the set that they belong to, and `tif spans import` them into it."
+            )
+        return (example for example in edited if example not in lost)
+
+    def _wanted(self, card: Card, rev: int, op: Op) -> tuple[Example, Example]:
+        if type(rev) is not int or not 0 <= rev <= card.rev:
+            raise InputError("rev is unknown", where=f"record {card.example.id!r}")
+        seen = card.states[rev]
+        return seen, edits.apply(seen, op, self._session.at_base[seen.id], self.author)
+
+    def _record(self, event: Event) -> Card:
+        event = replace(event, by=self.author, at=datetime.now(UTC).isoformat(timespec="seconds"))
+        self._journal.add(event)
+        return self._session.apply(event)
+
+
+def _judgement(example: Example) -> tuple[frozenset[tuple[int, int, str]], str]:
+    return edits.bounds(example), example.status
+
+
+def merged(base: Example, ours: Example, theirs: Example) -> Example:
+    """Both sides' changes to one record; where they exclude each other, all the words that either side marks."""
+    one = compare.merge(*(AnnotationSet((example,)) for example in (base, ours, theirs)))
+    if not one.conflicts:
+        return one.merged.examples[0]
+    return replace(theirs, spans=tidy(ours.text, [*ours.spans, *theirs.spans]), error=None)
+
+
+@contextmanager
+def open_desk(path: Path, author: str) -> Iterator[Desk]:
+    """Take a set under correction, with the edits that an earlier process left in the journal.
+
+    Left edits of a version that is no longer the head are merged into the head at once, as a new version. Nothing is
+    saved on leaving: call `Desk.finish`.
+
+    Raises:
+        UsageError: for a version in place of a set.
+        StoreError: if the set is missing or damaged, another process corrects it, or the journal cannot be read.
+    """
+    if store.resolve(path)[1] is not None:
+        raise UsageError(f"{path} is one version of a set", hint="The head is what can be corrected; see restore.")
+    if store.head_version(path) is None:
+        raise StoreError("no such annotation set", where=str(path), hint="`tif annotate` makes one.")
+    lock = FileLock(store.folder(path) / "edit.lock")
+    journal = Journal(store.folder(path) / "edit.jsonl")
+    try:
+        store.folder(path).mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            "is being corrected by another process", where=str(path), hint="Use its page, or stop it with ctrl+c."
+        ) from None
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
+    try:
+        head = store.load(path)
+        assert head.version is not None
+        header = journal.header()
+        if header is None:
+            journal.start(head.version.digest, ())
+            header = (head.version.digest, [])
+        digest, flagged = header
+        base = head if digest == head.version.digest else store.load(f"{path}@{digest}")
+        session = Session(base, flagged)
+        desk = Desk(path, author, journal, session)
+        events = journal.events(session.at_base)
+        for event in events:
+            session.apply(event)
+        if events:
+            say(f"{len(events)} edits taken over from {journal.path}")
+        if base is not head:
+            saved, conflicts = desk.finish(
+                f"{session.changed()} records corrected by hand, taken over from the journal"
+            )
+            assert saved.version is not None
+            say(f"{path} had changed meanwhile: merged as version {saved.version.number}, {len(conflicts)} conflicts")
+        yield desk
+    finally:
+        lock.release()
+
+
+__all__ = ["CHOICES", "QUEUES", "Desk", "StaleRevError", "merged", "open_desk"]

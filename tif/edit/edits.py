@@ -1,0 +1,215 @@
+"""What a hand can do to one example, as pure functions of the example: `apply(example, op)`.
+
+An op names pieces (`tokens.pieces` of the text, cut at the example's own span edges) by index. A browser counts UTF-16
+units and Python counts code points; with indices neither has to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tif.edit.tokens import Range, clusters, pieces, words
+from tif.errors import InputError
+from tif.spans import UW, Example, Span, tidy
+from tif.text import divides
+
+SPAN_OPS: Final = ("toggle", "mark", "unmark", "remove", "label", "edge", "mentions")
+"""Ops that name pieces."""
+OPS: Final = (*SPAN_OPS, "accept", "reject", "undo", "redo", "flag", "unflag", "skip")
+
+_KEYS: Final = frozenset({"op", "first", "last", "label", "side", "by", "unit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One thing that a person did.
+
+    Raises:
+        InputError: for an unknown kind, indices that are no whole numbers, an unknown side or unit.
+    """
+
+    kind: str
+    first: int = 0
+    """First piece."""
+    last: int = 0
+    """Last piece, itself included."""
+    label: str = UW
+    side: str = "end"
+    """Which edge moves: `start` or `end`."""
+    by: int = 1
+    """1: the edge moves on, towards the end of the text; -1: back."""
+    unit: str = "word"
+    """How far it moves: a `word` or a `char`acter as a reader sees it."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in OPS:
+            raise InputError(f"unknown op {str(self.kind)[:40]!r}", hint=f"Known: {', '.join(OPS)}.")
+        for name in ("first", "last"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 0:
+                raise InputError(f"{name} is no index of a piece", where="op")
+        if self.first > self.last:
+            raise InputError("first is behind last", where="op")
+        if not isinstance(self.label, str) or not self.label or self.label != self.label.strip():
+            raise InputError("label is empty, padded or no text", where="op")
+        if self.side not in ("start", "end") or self.unit not in ("word", "char") or self.by not in (1, -1):
+            raise InputError("an edge is moved by side (start, end), unit (word, char) and by (1, -1)", where="op")
+
+    @classmethod
+    def parse(cls, row: Any) -> Op:
+        """The op that a JSON object says.
+
+        Raises:
+            InputError: for anything else.
+        """
+        if not isinstance(row, Mapping) or not isinstance(row.get("op"), str):
+            raise InputError("an op is an object with `op`")
+        if unknown := row.keys() - _KEYS:
+            raise InputError(f"unknown field {sorted(unknown)[0][:40]!r}", where="op")
+        return cls(row["op"], **{name: value for name, value in row.items() if name != "op"})
+
+
+def pieces_of(example: Example) -> tuple[Range, ...]:
+    """The pieces that ops on this example name."""
+    return pieces(example.text, (edge for span in example.spans for edge in (span.start, span.end)))
+
+
+def bounds(example: Example) -> frozenset[tuple[int, int, str]]:
+    """What the spans say, whoever says it."""
+    return frozenset((s.start, s.end, s.label) for s in example.spans)
+
+
+def apply(example: Example, op: Op, base: Example, author: str) -> Example:
+    """The example after one op on it; the same example where the op changes nothing.
+
+    Args:
+        example: what the person saw.
+        op: any but `undo`, `redo`, `flag`, `unflag` and `skip`, which are not about the example alone.
+        base: the example in the version that is corrected.
+        author: who did it: the source of every span that the op makes or changes.
+
+    Raises:
+        InputError: for pieces that the example does not have.
+    """
+    if op.kind == "reject":
+        return replace(example, status="rejected", error=None)
+    if op.kind == "accept":
+        if bounds(example) != bounds(base):
+            status = "corrected"
+        else:
+            status = base.status if base.status in ("accepted", "corrected") else "accepted"
+        return replace(example, status=status, error=None)
+    cut = pieces_of(example)
+    if op.last >= len(cut):
+        raise InputError(f"piece {op.last} of {len(cut)}", where=f"record {example.id!r}")
+    start, end = cut[op.first][0], cut[op.last][1]
+    spans = list(example.spans)
+    match op.kind:
+        case "toggle" if _covers(spans, cut[op.first : op.last + 1], op.label):
+            spans = list(_erased(spans, start, end, op.label, author))
+        case "toggle" | "mark":
+            spans = _added(spans, start, end, op.label, author)
+        case "unmark":
+            spans = list(_erased(spans, start, end, op.label, author))
+        case "remove":
+            spans = [s for s in spans if not _touches(s, start, end)]
+        case "label":
+            spans = _labelled(spans, start, end, op.label, author)
+        case "edge":
+            spans = _moved(example.text, spans, start, end, op, author)
+        case "mentions":
+            inside = _at(spans, start, end, op.label) if op.first == op.last else None
+            quote, label = (example.quote(inside), inside.label) if inside else (example.text[start:end], op.label)
+            for at in _mentions(example.text, quote):
+                if not any(s.label == label and _touches(s, at, at + len(quote)) for s in spans):
+                    spans = _added(spans, at, at + len(quote), label, author)
+        case _:
+            raise InputError(f"{op.kind} is not about spans")
+    after = tidy(example.text, spans)
+    if {(s.start, s.end, s.label) for s in after} == bounds(example):
+        return example
+    return replace(example, spans=after, status="corrected" if example.status == "accepted" else example.status)
+
+
+def _covers(spans: Iterable[Span], cut: Iterable[Range], label: str) -> bool:
+    own = [s for s in spans if s.label == label]
+    return all(any(s.start <= start and end <= s.end for s in own) for start, end in cut)
+
+
+def _touches(span: Span, start: int, end: int) -> bool:
+    return span.start < end and start < span.end
+
+
+def _at(spans: Iterable[Span], start: int, end: int, label: str) -> Span | None:
+    """The span at a place: one of `label`, else any."""
+    here = [s for s in spans if _touches(s, start, end)]
+    return next((s for s in here if s.label == label), here[0] if here else None)
+
+
+def _added(spans: Iterable[Span], start: int, end: int, label: str, author: str) -> list[Span]:
+    """With one more span, which takes in those of its label that it touches."""
+    rest = []
+    for span in spans:
+        if span.label != label or not _touches(span, start, end):
+            rest.append(span)
+        elif (span.start, span.end) == (start, end):
+            return list(spans)
+        else:
+            start, end = min(start, span.start), max(end, span.end)
+    return [*rest, Span(start, end, label, author)]
+
+
+def _erased(spans: Iterable[Span], start: int, end: int, label: str, author: str) -> Iterator[Span]:
+    for span in spans:
+        if span.label != label or not _touches(span, start, end):
+            yield span
+            continue
+        if span.start < start:
+            yield Span(span.start, start, label, author)
+        if end < span.end:
+            yield Span(end, span.end, label, author)
+
+
+def _labelled(spans: list[Span], start: int, end: int, label: str, author: str) -> list[Span]:
+    here = [s for s in spans if _touches(s, start, end)]
+    if not here:
+        return _added(spans, start, end, label, author)
+    # Those that have the label already stay as they are, and take in what they touch of the others.
+    out = [s for s in spans if s not in here or s.label == label]
+    for span in here:
+        if span.label != label:
+            out = _added(out, span.start, span.end, label, author)
+    return out
+
+
+def _moved(text: str, spans: list[Span], start: int, end: int, op: Op, author: str) -> list[Span]:
+    span = _at(spans, start, end, op.label)
+    if span is None:
+        return spans
+    units = words(text) if op.unit == "word" else clusters(text)
+    edge = span.start if op.side == "start" else span.end
+    places = [unit[0 if op.side == "start" else 1] for unit in units]
+    if op.by > 0:
+        to = min((p for p in places if p > edge), default=edge)
+    else:
+        to = max((p for p in places if p < edge), default=edge)
+    new = (to, span.end) if op.side == "start" else (span.start, to)
+    if new[0] >= new[1]:
+        return spans
+    return _added([s for s in spans if s != span], *new, span.label, author)
+
+
+def _mentions(text: str, quote: str) -> Iterator[int]:
+    """Where the words stand by themselves, not as a part of longer words."""
+    at = text.find(quote)
+    while at >= 0:
+        end = at + len(quote)
+        if divides(text, at) or divides(text, end):
+            at = text.find(quote, at + 1)
+        else:
+            yield at
+            at = text.find(quote, end)
+
+
+__all__ = ["OPS", "SPAN_OPS", "Op", "apply", "bounds", "pieces_of"]

@@ -1,0 +1,172 @@
+"""The page's server: one static page and a small JSON interface, on this machine alone.
+
+    GET  /                      the page
+    GET  /static/NAME           its script and style
+    GET  /api/start?queue=todo  who, what, which labels, and the queue's ids
+    GET  /api/record?id=...     one record
+    GET  /api/tokens?id=...&first=0&last=99  its tokens under the chosen tokenizer, and which of them are masked
+    POST /api/edit              {"id", "rev", "op": {...}} -> the record; 409 with both versions on a stale rev
+    POST /api/settle            {"id", "rev", "seen", "op", "choice"} -> the record
+    POST /api/finish            {"message", "author"} -> the version that was saved
+
+Handlers that edit are async and never wait inside, so that edits are done one after another without a lock. Tokens,
+which take long for a long text, are made beside them from a record that never changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tif.edit import view
+from tif.edit.desk import Desk, StaleRevError, merged
+from tif.edit.edits import Op
+from tif.edit.guard import Guard
+from tif.edit.session import Card
+from tif.errors import InputError, MaskError, TifError
+
+if TYPE_CHECKING:
+    from tif.edit.masking import Masker
+
+_TYPES = {
+    "index.html": "text/html",
+    "edit.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    **dict.fromkeys(
+        ("edit.js", "keys.js", "mouse.js", "moves.js", "page.js", "show.js", "talk.js", "text.js", "tokens.js"),
+        "text/javascript",
+    ),
+}
+"""Everything that is served from the package, by exact name: no path is ever put together from a request."""
+
+
+def make_app(
+    desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, ...] = (), masker: Masker | None = None
+) -> Starlette:
+    """The ASGI application that corrects one set.
+
+    Args:
+        desk: the set.
+        token: what a browser must know.
+        cookie: name of the cookie that remembers the token.
+        labels: offered besides those that the set uses.
+        masker: shows which tokens would be masked, if there is one.
+    """
+    static = files("tif.edit") / "static"
+    tokenizing = asyncio.Lock()
+
+    def asset(name: str) -> Response:
+        if name not in _TYPES:
+            return JSONResponse({"error": "no such page"}, 404)
+        return Response((static / name).read_bytes(), media_type=_TYPES[name])
+
+    async def index(_: Request) -> Response:
+        return asset("index.html")
+
+    async def other(request: Request) -> Response:
+        return asset(request.path_params["name"])
+
+    async def start(request: Request) -> Response:
+        return JSONResponse(
+            view.start(desk, request.query_params.get("queue", "todo"), labels, masker.name if masker else None)
+        )
+
+    async def record(request: Request) -> Response:
+        return JSONResponse(view.record(desk, desk.session.card(request.query_params.get("id", ""))))
+
+    async def tokens(request: Request) -> Response:
+        if masker is None:
+            raise InputError("no tokenizer is chosen", hint="`tif spans edit SET --tokenizer MODEL`")
+        card = desk.session.card(request.query_params.get("id", ""))
+        first, last = (_index(request.query_params.get(name, "")) for name in ("first", "last"))
+        # A tokenizer is not to be used by two threads at once.
+        async with tokenizing:
+            return JSONResponse({"rev": card.rev, **await run_in_threadpool(masker.shown, card.example, first, last)})
+
+    async def edit(request: Request) -> Response:
+        body = await _body(request, {"id": str, "rev": int, "op": dict})
+        op = Op.parse(body["op"])
+        return _answer(desk, body["rev"], lambda: desk.do(body["id"], body["rev"], op))
+
+    async def settle(request: Request) -> Response:
+        body = await _body(request, {"id": str, "rev": int, "seen": int, "op": dict, "choice": str})
+        op = Op.parse(body["op"])
+        settled = (body["id"], body["rev"], body["seen"], op, body["choice"])
+        return _answer(desk, body["seen"], lambda: desk.settle(*settled))
+
+    async def finish(request: Request) -> Response:
+        body = await _body(request, {"message": str, "author": str})
+        saved, conflicts = desk.finish(body["message"].strip(), body["author"].strip())
+        assert saved.version is not None
+        return JSONResponse(
+            {
+                "version": saved.version.number,
+                "digest": saved.version.digest,
+                "conflicts": list(conflicts),
+                "aside": str(desk.aside) if desk.aside else None,
+                "progress": view.progress(desk),
+            }
+        )
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/static/{name}", other),
+            Route("/api/start", start),
+            Route("/api/record", record),
+            Route("/api/tokens", tokens),
+            Route("/api/edit", edit, methods=["POST"]),
+            Route("/api/settle", settle, methods=["POST"]),
+            Route("/api/finish", finish, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard, token=token, cookie=cookie)],
+        exception_handlers={TifError: _told},
+    )
+
+
+def _answer(desk: Desk, seen: int, act: Callable[[], Card]) -> Response:
+    try:
+        return JSONResponse(view.record(desk, act()))
+    except StaleRevError as stale:
+        card, mine = stale.card, stale.mine
+        both: dict[str, Any] = {"error": str(stale), "theirs": view.record(desk, card), "mine": None, "merged": None}
+        if mine is not None:
+            both["mine"] = view.content(mine)
+            both["merged"] = view.content(merged(card.states[seen], card.example, mine))
+        return JSONResponse(both, 409)
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 422 if isinstance(error, (InputError, MaskError)) else 500)
+
+
+def _index(said: str) -> int:
+    if not (said.isascii() and said.isdecimal() and len(said) < 10):
+        raise InputError("first and last are indices of pieces")
+    return int(said)
+
+
+async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise InputError("the body is no JSON", why=str(error)) from None
+    if not isinstance(body, dict) or body.keys() != fields.keys():
+        raise InputError(f"the body is an object with {', '.join(fields)}")
+    for name, kind in fields.items():
+        if type(body[name]) is not kind:
+            raise InputError(f"{name} is no {kind.__name__}", where="body")
+    return body
+
+
+__all__ = ["make_app"]

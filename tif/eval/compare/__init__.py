@@ -1,0 +1,1 @@
+"""Comparison with another model, or with a damaged one."""

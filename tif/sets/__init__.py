@@ -1,0 +1,1 @@
+"""Annotation sets: storage, versions, comparison, checks and exchange formats."""

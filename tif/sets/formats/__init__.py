@@ -1,0 +1,79 @@
+"""Annotation files of other tools, and our own JSONL: one small module each, behind one table.
+
+    tif           JSONL: id, prompt, text, spans[{start, end, label, text, source, score}], status, error
+    prodigy       JSONL tasks with tokens; `token_end` is inclusive
+    doccano       JSONL, `label: [[start, end, label]]`, in UTF-16 units
+    label-studio  a JSON array of tasks, in UTF-16 units
+    spacy         JSONL of `Doc.to_json()`; reads `[text, {"entities": ...}]` and `.spacy` too
+    inline        `Her father was a [[florist|UW]].` for a plain editor
+    tpo           the TIF release's `target_words`/`common_words`: JSONL, or a folder of `save_to_disk`
+
+To add one: a module with `write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record]` and the
+names of those `OPTIONS`, and a row in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from tif.errors import InputError, UsageError
+from tif.sets.formats.records import Record, resolve, row_of
+from tif.spans import AnnotationSet
+
+FORMATS: Final[dict[str, str]] = {
+    "tif": "tif.sets.formats.native",
+    "prodigy": "tif.sets.formats.prodigy",
+    "doccano": "tif.sets.formats.doccano",
+    "label-studio": "tif.sets.formats.label_studio",
+    "spacy": "tif.sets.formats.spacy_docs",
+    "inline": "tif.sets.formats.inline",
+    "tpo": "tif.sets.formats.tpo",
+}
+"""Format name -> module."""
+
+
+def write(annotations: AnnotationSet, format_: str = "tif") -> Iterator[str]:
+    """The file's content, line by line (a line may hold line breaks of the text itself), without the final newlines.
+
+    Raises:
+        UsageError: for an unknown format.
+        InputError: for a set that the format cannot hold.
+    """
+    lines: Iterator[str] = _module(format_).write(annotations)
+    return lines
+
+
+def read(path: str | Path, format_: str = "tif", **options: Any) -> list[Record]:
+    """Every record of a file, checked in itself; `resolve` makes examples of them.
+
+    Args:
+        path: the file (for `tpo`, or the folder).
+        format_: one of `FORMATS`.
+        options: what the format's own `read` takes, e.g. `uw="complement"` for tpo; None counts as not given.
+
+    Raises:
+        UsageError: for an unknown format, or an option that it does not have.
+        InputError: naming file, line and field.
+    """
+    module = _module(format_)
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in module.OPTIONS:
+            raise UsageError(f"the {format_} format has no option {name!r}", where=f"--{name.replace('_', '-')}")
+    records = list(module.read(Path(path), **given))
+    if not records:
+        raise InputError("holds no records", where=str(path))
+    return records
+
+
+def _module(format_: str) -> ModuleType:
+    if format_ not in FORMATS:
+        raise UsageError(f"no format {format_!r}", where="--format", hint=f"Known: {', '.join(FORMATS)}.")
+    return import_module(FORMATS[format_])
+
+
+__all__ = ["FORMATS", "Record", "read", "resolve", "row_of", "write"]

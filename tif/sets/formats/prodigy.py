@@ -1,0 +1,130 @@
+"""`prodigy`: JSONL tasks. Offsets are code points, `end` is exclusive, but **`token_end` is inclusive**.
+
+Status goes over as `answer`: `accept` for what a person accepted or corrected, `reject` for rejected. A task without
+`answer` is still to be done. On the way back `ignore` is no decision: such a task is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tif.errors import InputError
+from tif.sets.formats.records import (
+    Record,
+    an_object,
+    base_of,
+    id_field,
+    in_order,
+    list_field,
+    need_text,
+    object_field,
+    span_of,
+    status_field,
+    text_field,
+)
+from tif.sets.formats.words import words
+from tif.sources import read_records
+from tif.spans import AnnotationSet, Example, Span
+
+OPTIONS: Final[tuple[str, ...]] = ()
+
+_ANSWERS: Final = {"accepted": "accept", "corrected": "accept", "rejected": "reject"}
+
+
+def write(annotations: AnnotationSet) -> Iterator[str]:
+    """One task a line, with tokens cut at span bounds so that `ner.manual` takes them."""
+    base = base_of(annotations)
+    for example in annotations:
+        yield json.dumps(_task(example, base), ensure_ascii=False)
+
+
+def _task(example: Example, base: str | None) -> dict[str, Any]:
+    tokens = words(example.text, example.spans)
+    first = {start: i for i, (start, _) in enumerate(tokens)}
+    last = {end: i for i, (_, end) in enumerate(tokens)}
+    task: dict[str, Any] = {
+        "text": example.text,
+        "tokens": [
+            {"text": example.text[s:e], "start": s, "end": e, "id": i, "ws": example.text[e : e + 1].isspace()}
+            for i, (s, e) in enumerate(tokens)
+        ],
+        "spans": [
+            {
+                "start": s.start,
+                "end": s.end,
+                "token_start": first[s.start],
+                "token_end": last[s.end],
+                "label": s.label,
+                "text": example.quote(s),
+                "source": s.source,
+                "score": s.score,
+            }
+            for s in example.spans
+        ],
+        "meta": {
+            "id": example.id,
+            "prompt": example.prompt,
+            "status": example.status,
+            "error": example.error,
+            "base": base,
+        },
+    }
+    if example.status in _ANSWERS:
+        task["answer"] = _ANSWERS[example.status]
+    return task
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Tasks that were answered, or not yet; ignored ones are left out."""
+    for where, row in read_records(path):
+        try:
+            record = _record(where, row)
+        except InputError as error:
+            raise error.within(where) from None
+        if record is not None:
+            yield record
+
+
+def _record(where: str, row: Mapping[str, Any]) -> Record | None:
+    text = need_text(row, "text")
+    answer = text_field(row, "answer")
+    if answer not in (None, "accept", "reject", "ignore"):
+        raise InputError(f"unknown answer {answer!r}", where="answer", hint="Known: accept, reject, ignore.")
+    if answer == "ignore":
+        return None
+    meta = object_field(row, "meta")
+    tokens = [_token(token, text, f"tokens[{i}]") for i, token in enumerate(list_field(row, "tokens"))]
+    spans = [_span(span, text, tokens, f"spans[{i}]") for i, span in enumerate(list_field(row, "spans"))]
+    status = status_field(meta)
+    if answer is not None and _ANSWERS.get(status or "") != answer:
+        status = "accepted" if answer == "accept" else "rejected"
+    error = text_field(meta, "error") if status in (None, "auto", "failed", "conflict") else None
+    prompt = text_field(meta, "prompt")
+    return Record(where, text, in_order(spans), id_field(meta), prompt, status, error, text_field(meta, "base"))
+
+
+def _token(value: Any, text: str, where: str) -> tuple[int, int]:
+    token = an_object(value, where)
+    start, end = token.get("start"), token.get("end")
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
+        raise InputError(f"start {start!r} and end {end!r} bound no text", where=where)
+    return start, end
+
+
+def _span(value: Any, text: str, tokens: list[tuple[int, int]], where: str) -> Span:
+    span = an_object(value, where)
+    start, end = span.get("start"), span.get("end")
+    first, last = span.get("token_start"), span.get("token_end")
+    if tokens and first is not None and last is not None:
+        for name, index in (("token_start", first), ("token_end", last)):
+            if type(index) is not int or not 0 <= index < len(tokens):
+                raise InputError(f"{index!r} is no token", where=(where, name), why=f"there are {len(tokens)}")
+        said = (tokens[first][0], tokens[last][1])
+        start, end = said[0] if start is None else start, said[1] if end is None else end
+        if (start, end) != said:
+            why = f"tokens {first} to {last} are characters {said[0]} to {said[1]}; token_end is inclusive"
+            raise InputError(f"start {start!r} and end {end!r} are not its tokens'", where=where, why=why)
+    return span_of(span, text, where, source="prodigy", start=start, end=end)

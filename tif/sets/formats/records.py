@@ -1,0 +1,234 @@
+"""What every format has in common: a record as it stands in a file, and how it becomes an example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tif.errors import InputError
+from tif.sets.compare import first_difference
+from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, tidy
+
+BASE_LENGTH = 12
+"""Hex digits of the exported version's digest that a file carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of a file. What a tool may have dropped on the way is None, and is taken from the base."""
+
+    where: str
+    """E.g. `fix.jsonl, line 3`."""
+    text: str
+    spans: tuple[Span, ...]
+    id: str | None = None
+    prompt: str | None = None
+    status: str | None = None
+    error: str | None = None
+    base: str | None = None
+    """First digits of the digest of the version that was exported."""
+    labelled: bool = True
+    """Whether the format has labels. Without, spans of the same bounds have the base's."""
+
+
+def resolve(records: Sequence[Record], base: AnnotationSet | None = None, *, name: str = "record") -> list[Example]:
+    """Examples of records: found again in the base by id, or else by their exact text.
+
+    Without a base a record's own id and prompt serve; one without id is numbered, `name/0007`. A span that the base
+    has too keeps the base's source and score, which most formats cannot carry.
+
+    Raises:
+        InputError: for an id that occurs twice, a text that is not the base's, or one that is there several times.
+    """
+    at_base = base.by_id() if base is not None else {}
+    by_text: dict[str, list[Example]] = {}
+    for example in at_base.values():
+        by_text.setdefault(example.text, []).append(example)
+    found: dict[str, Example] = {}
+    first: dict[str, str] = {}
+    for index, record in enumerate(records):
+        try:
+            old = _old(record, at_base, by_text) if base is not None else None
+            id_ = old.id if old else record.id or f"{name}/{index:04d}"
+            if id_ in found:
+                hint = "Decide between them first, and keep one."
+                raise InputError(f"id {id_!r} occurs twice", why=f"first at {first[id_]}", hint=hint)
+            prompt = record.prompt if record.prompt is not None else old.prompt if old else ""
+            spans = record.spans if record.labelled or old is None else _with_labels(record.spans, old)
+            spans = _with_sources(spans, old.spans if old else ())
+            status = record.status or (old.status if old else "auto")
+            found[id_] = Example(id_, prompt, record.text, spans, status, record.error)
+        except InputError as error:
+            raise error.within(record.where) from None
+        first[id_] = record.where
+    return list(found.values())
+
+
+def _old(record: Record, at_base: Mapping[str, Example], by_text: Mapping[str, list[Example]]) -> Example:
+    if record.id is not None and record.id in at_base:
+        old = at_base[record.id]
+        if old.text != record.text:
+            raise InputError(
+                f"the text of {old.id!r} was changed",
+                why=first_difference(old.text, record.text),
+                hint="Only spans may be edited: offsets are true of the exact text.",
+            )
+        return old
+    same = [e for e in by_text.get(record.text, []) if record.prompt in (None, e.prompt)]
+    if len(same) == 1:
+        return same[0]
+    what = "no record" if not same else f"{len(same)} records"
+    raise InputError(f"the set has {what} with this text", why=f"and none of id {record.id!r}" if record.id else None)
+
+
+def _with_labels(spans: Sequence[Span], old: Example) -> tuple[Span, ...]:
+    """Spans that came without labels, with those of the base: overlaps of several labels came as one."""
+    found: list[Span] = []
+    for span in spans:
+        there = [s for s in old.spans if s.start >= span.start and s.end <= span.end]
+        whole = tidy(old.text, [replace(s, label=UW) for s in there])
+        same = [(s.start, s.end) for s in whole] == [(span.start, span.end)]
+        found += there if same else [span]
+    return tidy(old.text, found)
+
+
+def _with_sources(spans: Iterable[Span], old: Iterable[Span]) -> tuple[Span, ...]:
+    known = {(s.start, s.end, s.label): s for s in old}
+    return tuple(known.get((s.start, s.end, s.label), s) for s in spans)
+
+
+def row_of(example: Example) -> dict[str, Any]:
+    """An example as a row of our JSONL."""
+    return {
+        "id": example.id,
+        "prompt": example.prompt,
+        "text": example.text,
+        "spans": [
+            {
+                "start": s.start,
+                "end": s.end,
+                "label": s.label,
+                "text": example.quote(s),
+                "source": s.source,
+                "score": s.score,
+            }
+            for s in example.spans
+        ],
+        "status": example.status,
+        "error": example.error,
+    }
+
+
+# --- reading a row's fields --------------------------------------------------------------------------------------
+
+
+def text_field(row: Mapping[str, Any], name: str, default: str | None = None) -> str | None:
+    """A field that holds text, or the default where it is missing or null.
+
+    Raises:
+        InputError: if it holds something else.
+    """
+    value = row.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str):
+        raise InputError(f"is {type(value).__name__}, not text", where=name)
+    return value
+
+
+def need_text(row: Mapping[str, Any], name: str) -> str:
+    """A field that must hold text."""
+    value = text_field(row, name)
+    if value is None:
+        raise InputError(f"no field {name!r}", why=f"fields: {', '.join(map(str, row)) or 'none'}")
+    return value
+
+
+def list_field(row: Mapping[str, Any], name: str) -> list[Any]:
+    """A field that holds a list; missing or null is an empty one."""
+    value = row.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f"is {type(value).__name__}, not a list", where=name)
+    return value
+
+
+def object_field(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that holds an object; missing or null is an empty one."""
+    value = row.get(name)
+    return {} if value is None else an_object(value, name)
+
+
+def an_object(value: Any, where: str) -> Mapping[str, Any]:
+    """The value, if it is a JSON object."""
+    if not isinstance(value, dict):
+        raise InputError(f"is {type(value).__name__}, not an object", where=where)
+    return value
+
+
+def status_field(row: Mapping[str, Any], name: str = "status") -> str | None:
+    """A field that holds one of the statuses."""
+    value = text_field(row, name)
+    if value is not None and value not in STATUSES:
+        raise InputError(f"unknown status {value!r}", where=name, hint=f"Known: {', '.join(STATUSES)}.")
+    return value
+
+
+def id_field(row: Mapping[str, Any], name: str = "id") -> str | None:
+    """A field that holds an id: text, or a whole number."""
+    value = row.get(name)
+    return str(value) if type(value) is int else text_field(row, name)
+
+
+def span_of(row: Any, text: str, where: str, *, source: str, start: Any = None, end: Any = None) -> Span:
+    """A span out of `{start, end, label, text?, source?, score?}`, checked against the text and trimmed.
+
+    Raises:
+        InputError: for offsets outside the text, or a `text` that is not what stands there.
+    """
+    row = an_object(row, where)
+    try:
+        start, end = row.get("start") if start is None else start, row.get("end") if end is None else end
+        label = text_field(row, "label", UW) or ""
+        span = Span(start, end, label, text_field(row, "source", source) or "", row.get("score"))
+        if span.end > len(text):
+            raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters", where="end")
+        check_quote(text_field(row, "text"), text[span.start : span.end])
+        return trimmed(span, text)
+    except InputError as error:
+        raise error.within(where) from None
+
+
+def check_quote(claimed: str | None, stands: str) -> None:
+    """Refuse a span whose own `text` is not what its offsets say."""
+    if claimed is not None and claimed != stands:
+        raise InputError(
+            f"the offsets say {_short(stands)}, the text says {_short(claimed)}",
+            where="text",
+            why="offsets count Unicode code points from 0, end exclusive",
+        )
+
+
+def trimmed(span: Span, text: str) -> Span:
+    """The span without outer white space."""
+    found = tidy(text, [span])
+    if not found:
+        raise InputError("holds only white space")
+    return found[0]
+
+
+def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Spans sorted as an example wants them, duplicates dropped. Overlaps are left for the example to refuse."""
+    return tuple(sorted(dict.fromkeys(spans), key=lambda s: (s.start, s.end, s.label)))
+
+
+def base_of(annotations: AnnotationSet) -> str | None:
+    """What a file says of the version that it was exported from."""
+    return annotations.version.digest[:BASE_LENGTH] if annotations.version else None
+
+
+def _short(value: str) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

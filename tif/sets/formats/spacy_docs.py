@@ -1,0 +1,158 @@
+"""`spacy`: JSONL of `Doc.to_json()`, which `Doc(vocab).from_json` reads. Offsets are code points, end exclusive.
+
+Spans stand in `spans["sc"]`, where they may overlap. Reading also takes `ents`, training pairs
+`[text, {"entities": [[start, end, label]]}]`, and a `.spacy` file (`DocBin`), which needs spaCy.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tif.errors import InputError, MissingError
+from tif.sets.formats.records import (
+    Record,
+    an_object,
+    base_of,
+    id_field,
+    in_order,
+    list_field,
+    need_text,
+    object_field,
+    span_of,
+    status_field,
+    text_field,
+    trimmed,
+)
+from tif.sets.formats.words import words
+from tif.sources import parse_json, read_text
+from tif.spans import AnnotationSet, Example, Span
+
+OPTIONS: Final[tuple[str, ...]] = ()
+KEY: Final = "sc"
+"""The span group that spaCy's span categorizer uses by default."""
+
+
+def write(annotations: AnnotationSet) -> Iterator[str]:
+    """One document a line; what spaCy has no field for stands under `meta`."""
+    base = base_of(annotations)
+    for example in annotations:
+        yield json.dumps(_document(example, base), ensure_ascii=False)
+
+
+def _document(example: Example, base: str | None) -> dict[str, Any]:
+    return {
+        "text": example.text,
+        "tokens": [{"id": i, "start": s, "end": e} for i, (s, e) in enumerate(_tokens(example))],
+        "spans": {
+            KEY: [
+                {"start": s.start, "end": s.end, "label": s.label, "kb_id": "", "source": s.source, "score": s.score}
+                for s in example.spans
+            ]
+        },
+        "meta": {
+            "id": example.id,
+            "prompt": example.prompt,
+            "status": example.status,
+            "error": example.error,
+            "base": base,
+        },
+    }
+
+
+def _tokens(example: Example) -> Iterator[tuple[int, int]]:
+    """Words, and the white space between them beyond the one blank that spaCy does not count as a token."""
+    at, text = 0, example.text
+    for start, end in words(text, example.spans):
+        gap = at + (1 if at and text[at : at + 1] == " " and at < start else 0)
+        if gap < start:
+            yield gap, start
+        yield start, end
+        at = end
+    gap = at + (1 if at and text[at : at + 1] == " " else 0)
+    if gap < len(text):
+        yield gap, len(text)
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Documents of JSONL, of a JSON array, or of a `.spacy` file."""
+    rows = _doc_bin(path) if path.suffix == ".spacy" else _json_rows(path)
+    for where, row in rows:
+        try:
+            record = _pair(where, row) if isinstance(row, list) else _from_json(where, an_object(row, ""))
+        except InputError as error:
+            raise error.within(where) from None
+        yield record
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    content = read_text(path)
+    if path.suffix == ".json":
+        try:
+            rows = parse_json(content)
+        except InputError as error:
+            raise error.within(str(path)) from None
+        for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
+            yield f"{path}, record {number}", row
+        return
+    for number, line in enumerate(content.split("\n"), start=1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            try:
+                row = parse_json(line)
+            except InputError as error:
+                raise error.within(where) from None
+            yield where, row
+
+
+def _doc_bin(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        import spacy
+        from spacy.tokens import DocBin
+    except ImportError:
+        raise MissingError("reading .spacy needs spaCy", hint="`pip install 'tif[ner]'`.") from None
+    try:
+        docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+        raise InputError("cannot be read as a DocBin", where=str(path), why=str(error)[:160]) from None
+    for number, doc in enumerate(docs, start=1):
+        yield f"{path}, document {number}", doc.to_json()
+
+
+def _from_json(where: str, row: Mapping[str, Any]) -> Record:
+    text = need_text(row, "text")
+    meta = object_field(row, "meta")
+    spans = [span_of(span, text, f"ents[{i}]", source="spacy") for i, span in enumerate(list_field(row, "ents"))]
+    for key in object_field(row, "spans"):
+        group = list_field(object_field(row, "spans"), key)
+        spans += [span_of(span, text, f"spans.{key}[{i}]", source="spacy") for i, span in enumerate(group)]
+    return Record(
+        where,
+        text,
+        in_order(spans),
+        id_field(meta),
+        text_field(meta, "prompt"),
+        status_field(meta),
+        text_field(meta, "error"),
+        text_field(meta, "base"),
+    )
+
+
+def _pair(where: str, row: list[Any]) -> Record:
+    if len(row) != 2 or not isinstance(row[0], str):
+        raise InputError('is not [text, {"entities": [[start, end, label]]}]')
+    text, spans = row[0], []
+    for index, entity in enumerate(list_field(an_object(row[1], "[1]"), "entities")):
+        try:
+            if not isinstance(entity, list) or len(entity) != 3:
+                raise InputError("is not [start, end, label]")
+            span = Span(entity[0], entity[1], entity[2], "spacy")
+            if span.end > len(text):
+                raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters")
+            spans.append(trimmed(span, text))
+        except InputError as error:
+            raise error.within(f"entities[{index}]") from None
+    return Record(where, text, in_order(spans))

@@ -1,0 +1,92 @@
+"""Several annotations of the same samples made into one, by vote."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from tif.errors import UsageError
+from tif.sets import store
+from tif.spans import DECIDED, AnnotationSet, Example, Provenance, Span, tidy
+
+
+def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
+    """Keep each character that at least `need` of the sets mark, label by label.
+
+    A span's score is the mean share of sets that mark its characters, its source `vote:NEED/SETS`. What a person
+    decided is not put to the vote: it stands as it is, and two people who disagree leave `status="conflict"`. A set in
+    which an example failed has no vote; an example with fewer than `need` votes to give fails.
+
+    Args:
+        sets: at least two, over the same samples.
+        need: votes that a character needs, 1 (union) to `len(sets)` (intersection).
+
+    Raises:
+        UsageError: if the sets' samples differ, or `need` is out of range.
+    """
+    if len(sets) < 2:
+        raise UsageError("a vote needs at least two sets")
+    if not 1 <= need <= len(sets):
+        raise UsageError(f"{need} votes of {len(sets)} sets", where="--vote", hint=f"Give 1 to {len(sets)}.")
+    texts = [{e.id: (e.prompt, e.text) for e in one} for one in sets]
+    for number, other in enumerate(texts[1:], start=2):
+        for id_ in texts[0].keys() | other.keys():
+            if texts[0].get(id_) != other.get(id_):
+                why = f"record {id_!r} is missing in one of them, or has another text"
+                raise UsageError(f"sets 1 and {number} are not over the same samples", why=why)
+    by_id = [one.by_id() for one in sets]
+    return tuple(_voted([one[example.id] for one in by_id], need) for example in sets[0])
+
+
+def _voted(versions: list[Example], need: int) -> Example:
+    decided = [e for e in versions if e.status in DECIDED]
+    if decided:
+        first = decided[0]
+        views = {(frozenset((s.start, s.end, s.label) for s in e.spans), e.status == "rejected") for e in decided}
+        if len(views) == 1:
+            return first
+        said = "; ".join(", ".join(repr(e.quote(s)) for s in e.spans) or "nothing" for e in decided)
+        return replace(first, status="conflict", error=f"people disagree: {said}")
+    voters = [e for e in versions if e.status != "failed"]
+    if len(voters) < need:
+        why = f"{len(voters)} of {len(versions)} sets have an annotation, {need} votes are needed"
+        return versions[0].with_spans((), status="failed", error=why)
+    text = versions[0].text
+    source = f"vote:{need}/{len(versions)}"
+    spans: list[Span] = []
+    for label in sorted({s.label for e in voters for s in e.spans}):
+        marks = Counter(at for e in voters for s in e.spans if s.label == label for at in range(s.start, s.end))
+        kept = sorted(at for at, votes in marks.items() if votes >= need)
+        for _, run in groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0]):
+            places = [at for _, at in run]
+            share = sum(marks[at] for at in places) / (len(places) * len(versions))
+            spans.append(Span(places[0], places[-1] + 1, label, source, share))
+    return Example(versions[0].id, versions[0].prompt, text, tidy(text, spans))
+
+
+def merge_votes(sets: Sequence[str], need: int, out: Path, *, message: str = "", author: str = "") -> AnnotationSet:
+    """Vote over saved sets, and save the outcome as the next version of `out`.
+
+    Raises:
+        UsageError: as `vote`; or if `out` holds a person's decisions that are none of the sets' own.
+    """
+    loaded = [store.load(ref) for ref in sets]
+    examples = vote(loaded, need)
+    head = store.load(out) if out.exists() else None
+    result = {e.id: e for e in examples}
+    if head is not None and any(e.status in DECIDED and result.get(e.id) != e for e in head):
+        raise UsageError(f"{out} holds people's decisions that this would overwrite", hint="Choose another --into.")
+    members = [
+        {"set": ref, "digest": one.version.digest if one.version else one.digest, "method": dict(one.provenance.method)}
+        for ref, one in zip(sets, loaded, strict=True)
+    ]
+    method = {"name": "vote", "version": 1, "need": need, "of": members}
+    provenance = Provenance(loaded[0].provenance.dataset, method)
+    voted = AnnotationSet(examples, provenance, head.version if head else None)
+    return store.save(voted, out, message=message or f"vote {need} of {len(sets)}", author=author)
+
+
+__all__ = ["merge_votes", "vote"]
