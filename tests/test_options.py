@@ -1,0 +1,239 @@
+"""Options are declared once: the command line, config files, records and the API follow."""
+
+import json
+from typing import Annotated, Literal
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from tif.errors import InputError, UsageError
+from tif.options import Option, Options, command, declared, needs, only_with
+
+
+class Baking(Options):
+    """What to bake."""
+
+    cake: Annotated[str, Option("Which cake.", "What")]
+    oven: Annotated[Literal["gas", "electric"], Option("Kind of oven.", "How")] = "gas"
+    minutes: Annotated[int, Option("Time in the oven.", "How", least=1, most=600)] = 40
+    sugar: Annotated[float | None, Option("Grams.", "What", above=0, otherwise="the cake's own")] = None
+    volts: Annotated[int | None, Option("Of the oven.", "How", idle=only_with("oven", "electric"))] = None
+    icing: Annotated[bool, Option("Put icing on it.", "What")] = False
+    colour: Annotated[str | None, Option("Of the icing.", "What", idle=needs("icing"))] = None
+    nuts: Annotated[tuple[str, ...], Option("Kinds of nuts.", "What", split=True)] = ()
+    tin: Annotated[str, Option("Where it goes.", "How", outcome=False)] = "round"
+
+    def check(self) -> None:
+        """Nobody bakes with neither sugar nor nuts for ten hours."""
+        if self.minutes == 600 and self.sugar is None:
+            raise UsageError("needs sugar", where="--minutes")
+
+
+class Cold(Options):
+    """For the fridge."""
+
+    degrees: Annotated[int, Option("How cold.")] = 4
+
+
+class Hot(Options):
+    """For the stove."""
+
+    flame: Annotated[int, Option("How hot.")] = 3
+
+
+class Serving(Options):
+    """Common to both."""
+
+    method: Annotated[str, Option("hot or cold.")] = "hot"
+    plate: Annotated[str, Option("Which plate.")] = "white"
+
+
+@pytest.fixture
+def app():
+    app = typer.Typer()
+
+    @command(app, "bake")
+    def bake(options: Baking, *, json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+        """Bake a cake."""
+        print(json.dumps({"options": options.to_json(), "given": sorted(options.model_fields_set), "json": json_}))
+
+    @command(app, "serve", parts={"hot": Hot, "cold": Cold})
+    def serve(options: Serving, method: Options) -> None:
+        """Serve it."""
+        print(json.dumps([options.to_json(), type(method).__name__, method.to_json()]))
+
+    return app
+
+
+@pytest.fixture
+def run(app):
+    def run(*arguments):
+        done = CliRunner().invoke(app, [str(a) for a in arguments])
+        if isinstance(done.exception, UsageError | InputError):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_the_command_line_gives_options_and_their_defaults(run):
+    done = run("bake", "--cake", "plum", "--nuts", "a,b", "--nuts", "c", "--json")
+    assert done["options"] == {
+        "cake": "plum", "oven": "gas", "minutes": 40, "sugar": None, "volts": None, "icing": False, "colour": None,
+        "nuts": ["a", "b", "c"], "tin": "round",
+    }  # fmt: skip
+    assert done["given"] == ["cake", "nuts"]
+    assert done["json"] is True
+
+
+def test_help_names_every_option_with_its_choices_and_default(app):
+    shown = CliRunner().invoke(app, ["bake", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    for each in declared(Baking):
+        assert each.flag in shown
+    assert "gas" in shown
+    assert "electric" in shown
+    assert "the cake's own" in shown
+    assert "--no-icing" in shown
+    assert "--config" in shown
+
+
+def test_the_command_line_wins_over_the_config_and_the_config_over_the_defaults(run, tmp_path):
+    file = tmp_path / "cake.toml"
+    file.write_text('cake = "plum"\nminutes = 50\nicing = true\n')
+    assert run("bake", "--config", file)["options"]["minutes"] == 50
+    done = run("bake", "--config", file, "--minutes", "60", "--no-icing")["options"]
+    assert (done["cake"], done["minutes"], done["icing"]) == ("plum", 60, False)
+
+
+def test_a_config_may_have_a_table_for_each_command(run, tmp_path):
+    file = tmp_path / "kitchen.toml"
+    file.write_text('[bake]\ncake = "plum"\n[serve]\nmethod = "cold"\n')
+    assert run("bake", "--config", file)["options"]["cake"] == "plum"
+    assert run("serve", "--config", file)[1] == "Cold"
+
+
+def test_the_record_of_a_run_repeats_it(run, tmp_path):
+    first = Baking(cake="plum", nuts=("a",), minutes=41)
+    record = tmp_path / "run.json"
+    record.write_text(json.dumps({"schema": 1, "config": first.to_json()}))
+    done = run("bake", "--config", record, "--tin", "square")
+    assert done["options"] == {**first.to_json(), "tin": "square"}
+    # Options at their default were not given by anybody, so none of them is refused as idle.
+    assert done["given"] == ["cake", "minutes", "nuts", "tin"]
+
+
+def test_unknown_keys_are_refused_with_the_nearest_name(run, tmp_path):
+    file = tmp_path / "cake.json"
+    file.write_text('{"cake": "plum", "minuts": 3}')
+    with pytest.raises(UsageError, match=r"cake\.json: no option 'minuts'\. Did you mean 'minutes'\?"):
+        run("bake", "--config", file)
+
+
+def test_a_value_of_the_config_is_refused_with_the_file_and_one_of_the_command_line_without(run, tmp_path):
+    file = tmp_path / "cake.json"
+    file.write_text('{"cake": "plum", "minutes": 0}')
+    with pytest.raises(UsageError, match=r"cake\.json, --minutes: 0 is below 1"):
+        run("bake", "--config", file)
+    file.write_text('{"cake": "plum"}')
+    with pytest.raises(UsageError, match=r"^--minutes: 601 is above 600"):
+        run("bake", "--config", file, "--minutes", "601")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("{", "x.json"), ("[1]", "x.json"), ("a = ", "x.toml"), (None, "none.json")]
+)
+def test_a_config_that_cannot_be_read_is_one_line(run, tmp_path, text, name):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=name):
+        run("bake", "--config", tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({}, "--cake: must be given"),
+        ({"cake": "x", "oven": "wood"}, "--oven: is 'wood'. Known: gas, electric."),
+        ({"cake": "x", "minutes": 0}, "--minutes: 0 is below 1"),
+        ({"cake": "x", "sugar": 0.0}, "--sugar: 0.0 is not above 0"),
+        ({"cake": "x", "sugar": float("nan")}, "--sugar: nan is not a finite number"),
+        ({"cake": "x", "minutes": 600}, "--minutes: needs sugar"),
+        ({"cake": "x", "volts": 230}, "--volts does nothing here (it is for --oven electric)"),
+        ({"cake": "x", "colour": "red"}, "--colour does nothing here (it needs --icing)"),
+        ({"cake": "x", "sugr": 3}, "no option 'sugr'. Did you mean 'sugar'?"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments, line):
+    with pytest.raises(UsageError) as raised:
+        Baking(**arguments)
+    assert str(raised.value) == line
+    assert raised.value.exit_code == 2
+
+
+def test_an_option_that_has_an_effect_is_taken():
+    assert Baking(cake="x", oven="electric", volts=230).volts == 230
+    assert Baking(cake="x", icing=True, colour="red").colour == "red"
+
+
+def test_a_component_has_its_own_options_and_refuses_those_of_another(run):
+    assert run("serve", "--flame", "5") == [{"method": "hot", "plate": "white"}, "Hot", {"flame": 5}]
+    assert run("serve", "--method", "cold", "--plate", "blue")[1:] == ["Cold", {"degrees": 4}]
+    with pytest.raises(UsageError, match=r"--method cold has no option --flame\. It goes with --method hot\."):
+        run("serve", "--method", "cold", "--flame", "5")
+    with pytest.raises(UsageError, match=r"no method 'raw'"):
+        run("serve", "--method", "raw")
+
+
+def test_a_component_takes_its_options_from_the_config_too(run, tmp_path):
+    file = tmp_path / "meal.toml"
+    file.write_text('method = "cold"\ndegrees = 7\n')
+    assert run("serve", "--config", file, "--plate", "red") == [
+        {"method": "cold", "plate": "red"},
+        "Cold",
+        {"degrees": 7},
+    ]
+    file.write_text('method = "cold"\ndegrees = "warm"\n')
+    with pytest.raises(UsageError, match=r"meal\.toml, --degrees: is 'warm'"):
+        run("serve", "--config", file)
+
+
+def test_options_are_frozen_and_change_by_a_checked_copy():
+    options = Baking(cake="x")
+    with pytest.raises(Exception, match="frozen"):
+        options.minutes = 3
+    assert options.but(minutes=3).minutes == 3
+    assert options.but(minutes=3).model_fields_set == {"cake", "minutes"}
+    with pytest.raises(UsageError):
+        options.but(minutes=0)
+
+
+def test_what_does_not_change_the_result_is_left_out_of_the_outcome():
+    assert Baking(cake="x", tin="a").outcome() == Baking(cake="x", tin="b").outcome()
+    assert Baking(cake="x").outcome() != Baking(cake="y").outcome()
+
+
+@given(
+    st.builds(
+        dict,
+        cake=st.text(min_size=1),
+        oven=st.sampled_from(["gas", "electric"]),
+        minutes=st.integers(1, 599),
+        sugar=st.none() | st.floats(0.1, 1e6),
+        nuts=st.lists(st.text()).map(tuple),
+    )
+)
+def test_json_and_back_is_the_same(values):
+    options = Baking(**values)
+    assert Baking(**json.loads(json.dumps(options.to_json()))).to_json() == options.to_json()
+
+
+def test_a_field_without_a_declaration_is_a_mistake_of_the_class():
+    class Bad(Options):
+        x: int = 1
+
+    with pytest.raises(TypeError, match="x"):
+        declared(Bad)
