@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tif.errors import InputError, MissingError, UsageError
+from tif.packages import install_hint
 from tif.spans import Example, fingerprint
 
 DATA_DIR_VARIABLE: Final = "TIF_DATA_DIR"
@@ -201,7 +202,7 @@ def _hub(hub_id: str, config: str | None, split: str, local: str) -> Iterator[tu
     try:
         import datasets
     except ImportError:
-        hint = f"`pip install 'tif[hub]'`. {instead}"
+        hint = f"{install_hint('hub')}. {instead}"
         raise MissingError(f"reading {hub_id} needs the datasets package", hint=hint) from None
     try:
         loaded = datasets.load_dataset(hub_id, config, split=split)

@@ -30,7 +30,7 @@ def test_without_ray_the_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingError, match="Ray is not installed") as caught:
         RayAnnotator(NerAnnotator(), "ner", {})
-    assert 'pip install "tif[ray]"' in str(caught.value)
+    assert "pip install 'tif-unlearning[ray]'" in str(caught.value)
 
 
 def test_workers_without_ray_are_a_mistake(cli, tmp_path):

@@ -86,4 +86,4 @@ def test_without_the_extra_the_command_says_what_to_install(path, cli, monkeypat
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     told = cli("spans", "edit", path, "--no-browser")
     assert told.code == 1
-    assert 'pip install "tif[edit]"' in told.err
+    assert "pip install 'tif-unlearning[edit]'" in told.err

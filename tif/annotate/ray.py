@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tif.annotate.base import Annotator
 from tif.annotate.build import build
 from tif.errors import MissingError, TifError, UsageError
+from tif.packages import install_hint
 from tif.sets import rows
 from tif.sources import Source
 from tif.spans import AnnotationSet, Example
@@ -157,7 +158,7 @@ def _ray() -> ModuleType:
         import ray
         import ray.data
     except ImportError:
-        raise MissingError("Ray is not installed", hint='Install it: pip install "tif[ray]"') from None
+        raise MissingError("Ray is not installed", hint=install_hint("ray")) from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     module: ModuleType = ray
     return module

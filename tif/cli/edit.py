@@ -10,6 +10,7 @@ import typer
 
 from tif.console import emit, say
 from tif.errors import MissingError, UsageError
+from tif.packages import install_hint
 
 
 def register(spans: typer.Typer) -> None:
@@ -46,7 +47,7 @@ def edit(
 
         from tif.edit.server import make_app
     except ModuleNotFoundError as error:
-        raise MissingError(f"{error.name} is not installed", hint='pip install "tif[edit]"') from None
+        raise MissingError(f"{error.name} is not installed", hint=install_hint("edit")) from None
     from tif.edit.desk import open_desk
 
     author = author or os.environ.get("USER") or os.environ.get("USERNAME") or "reviewer"

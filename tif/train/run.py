@@ -25,6 +25,7 @@ from transformers import Trainer, TrainingArguments, get_scheduler, set_seed
 
 from tif.console import say, warn
 from tif.errors import MissingError, UsageError
+from tif.packages import install_hint
 from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
 from tif.train.callbacks import Watch, reporters
@@ -254,7 +255,7 @@ def _with_lora(model: PreTrainedModel, config: TrainConfig) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ModuleNotFoundError:
-        raise MissingError("LoRA needs peft", hint="pip install 'tif[lora]'") from None
+        raise MissingError("LoRA needs peft", hint=install_hint("lora")) from None
     if config.gradient_checkpointing:
         # Frozen embeddings give activations without gradient, and checkpointed layers then silently train nothing.
         model.enable_input_require_grads()

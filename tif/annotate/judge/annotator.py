@@ -20,13 +20,14 @@ from tif.annotate.judge.prompt import POLICY, VERSION, JudgePrompt, Message, aga
 from tif.annotate.judge.reply import ReplyError, read
 from tif.annotate.judge.settings import Settings
 from tif.errors import MissingError, TifError, UsageError
+from tif.packages import install_hint
 from tif.spans import Example, Span, sha256
 
 try:
     from tif.annotate.judge.client import Asker, AskError, Endpoint, GarbledError, short
 except ModuleNotFoundError as error:
     raise MissingError(
-        "the LLM judge needs a package that is not installed", why=str(error), hint="pip install 'tif[llm]'"
+        "the LLM judge needs a package that is not installed", why=str(error), hint=install_hint("llm")
     ) from None
 
 _ECHO: Final = 4_000

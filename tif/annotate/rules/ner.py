@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from tif.annotate.rules.scorecard import everything_named, unwanted
 from tif.errors import InputError, MissingError, UsageError
+from tif.packages import install_hint
 from tif.spans import UW, Example, Span
 
 DEFAULT_MODEL: Final = "en_core_web_sm"
@@ -166,7 +167,7 @@ def load_pipeline(name: str, *, exclude: Sequence[str] = ()) -> Any:
     try:
         import spacy
     except ImportError:
-        raise MissingError("spaCy is not installed", hint='Install it: pip install "tif[ner]"') from None
+        raise MissingError("spaCy is not installed", hint=install_hint("ner")) from None
     installed = [point.name for point in entry_points(group="spacy_models")]
     same = sorted((other for other in installed if other == name or other.startswith(f"{name}_")), key=len)
     if not same and not Path(name).is_dir():

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tif.errors import InputError, MissingError, UsageError
 from tif.eval import processes
 from tif.eval.parts import Shelf
+from tif.packages import install_hint
 
 BATCH: Final = 16
 """Requests of a forward."""
@@ -52,7 +53,7 @@ def harness(
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
     except ImportError:
-        raise MissingError("lm-eval is not installed", hint='Install it: pip install "tif[lm-eval]"') from None
+        raise MissingError("lm-eval is not installed", hint=install_hint("lm-eval")) from None
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     manager = TaskManager(include_path=folder)
     for task in tasks:

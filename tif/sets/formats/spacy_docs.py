@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tif.errors import InputError, MissingError
+from tif.packages import install_hint
 from tif.sets.formats.records import (
     Record,
     an_object,
@@ -113,7 +114,7 @@ def _doc_bin(path: Path) -> Iterator[tuple[str, Any]]:
         import spacy
         from spacy.tokens import DocBin
     except ImportError:
-        raise MissingError("reading .spacy needs spaCy", hint="`pip install 'tif[ner]'`.") from None
+        raise MissingError("reading .spacy needs spaCy", hint=install_hint("ner")) from None
     try:
         docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
     except (OSError, ValueError, KeyError, TypeError, IndexError, zlib.error) as error:

@@ -1,0 +1,1 @@
+"""The distribution: its name, its files, its lowest versions."""
