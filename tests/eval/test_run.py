@@ -16,10 +16,10 @@ from scipy.stats import hmean, ks_2samp
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tif.errors import InputError, UsageError
 from tif.eval import run as eval_run
-from tif.eval.benchmarks import tofu
+from tif.eval.benchmarks import questions, tofu
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import Settings, evaluate
-from tif.eval.run import Request, run
+from tif.eval.run import Request, describe, run
 from tif.sets import store
 from tif.spans import AnnotationSet
 from tif.tokens.masks import Kind, Template, encode
@@ -104,6 +104,32 @@ def test_what_the_data_lacks_is_null_with_a_reason(tiny: Tiny) -> None:
     assert silent.parts["forget"]["rougeL_recall"] is None
 
 
+def test_phrases_that_the_model_writes_are_counted(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [replace(make_row(i), subject=f"person {i // 2}") for i in range(4)]
+    bare = Row("f/bare", "Who?", "Nobody.", subject="person 9")
+    answers = [rows[0].answer, "I do not know.", rows[2].answer.upper(), rows[3].answer, "Nobody."]
+    monkeypatch.setattr(tofu, "complete", lambda model, tokenizer, prompts, **options: answers[: len(prompts)])
+    found = evaluate(tiny.model, tiny.tokenizer, {"forget": [*rows, bare]}, settings=QUICK)
+    counts = found.leakage["forget"]
+    assert (counts.questions, counts.phrases, counts.written) == (4, 4, 3)
+    assert (counts.subjects, counts.subjects_written) == (2, 2)
+    assert [row["phrases_written"] for row in found.examples["forget"]] == [1, 0, 1, 1, None]
+    assert describe(found, QUICK)["leakage"] == {"forget": counts.to_json()}
+    silent = evaluate(tiny.model, tiny.tokenizer, {"forget": rows}, settings=Settings(completions=False))
+    assert silent.leakage == {}
+    assert "without completions" in silent.reasons["forget_leakage"]
+    unmarked = evaluate(tiny.model, tiny.tokenizer, {"forget": [bare]}, settings=QUICK)
+    assert "no unwanted phrase is marked" in unmarked.reasons["forget_leakage"]
+
+
+def test_tofu_asks_twenty_questions_about_an_author(data: Path) -> None:
+    lines = [as_json(make_row(i)) for i in range(41)]
+    (data / "tofu" / "forget01_perturbed.json").write_text("\n".join(lines))
+    splits = questions.tofu("forget01", data_dir=data)
+    assert [splits["forget"][i].subject for i in (0, 19, 20, 40)] == ["author 0", "author 0", "author 1", "author 2"]
+    assert splits["world_facts"][0].subject is None
+
+
 def test_spans_come_from_the_set_by_question_and_answer(tiny: Tiny, annotations: AnnotationSet) -> None:
     bare = [Row(f"f/{i}", r.question, r.answer) for i, r in enumerate(map(make_row, range(7)))]
     found = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, annotations=annotations, settings=QUICK)
@@ -132,6 +158,10 @@ def test_files_and_forget_quality(
     make_llama(len(tiny.tokenizer), 5).save_pretrained(other)
     tiny.tokenizer.save_pretrained(other)
     second = run(request(str(other), data, retain_log=str(log)), QUICK)
+    assert first["leakage"]["forget"]["phrases"] == 5
+    assert second["retain_leakage"] == {}, "this model's evaluation has no annotation set, hence no phrases"
+    third = run(request(str(other), data, retain_log=str(log), masks=str(masks)), QUICK)
+    assert third["retain_leakage"] == first["leakage"]
     ratios = [json.loads(p.read_text())["per_example"]["forget"]["truth_ratio"] for p in (data / "out/eval.json", log)]
     assert second["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
     with pytest.raises(InputError, match="3 questions against 5"):

@@ -125,6 +125,12 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
         "run": run_info,
     }
     record |= forget_quality(record, log, force=request.force)
+    if log is not None:
+        record["retain_leakage"] = {
+            part: log.leakage[part].to_json()
+            for part in found.leakage
+            if found.leakage[part].comparable(log.leakage.get(part))
+        }
     record |= _beyond(request, load, tokenizer, shelf)
     write(record, found, out)
     return record | {"out": str(out)}
@@ -224,6 +230,7 @@ def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
         "uw_probability": forget.get("uw_probability"),
         "uw_probability_reason": found.reasons.get("forget_uw_probability"),
         "gw_probability": forget.get("gw_probability"),
+        "leakage": {part: counts.to_json() for part, counts in found.leakage.items()},
         "parts": {part: dict(values) for part, values in found.parts.items()},
         "reasons": dict(found.reasons),
         "per_example": {

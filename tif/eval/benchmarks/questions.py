@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,10 @@ FILES: Final = {
     "world_facts": "world_facts_perturbed",
 }
 """TOFU's files of the parts that are to be kept."""
+_TOFU_AUTHORS: Final = ("forget", "retain")
+"""TOFU's parts about invented authors."""
+_TOFU_QUESTIONS: Final = 20
+"""TOFU asks so many questions in a row about each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,8 @@ class Row:
     """What is unwanted in `answer`."""
     annotated: bool = False
     """Whether an annotation set knows this row: one without spans is not the same as one that nobody looked at."""
+    subject: str | None = None
+    """Whom the question is about, where the data says so."""
 
     def __post_init__(self) -> None:
         for name in ("question", "answer"):
@@ -57,21 +63,23 @@ class Row:
 
 
 def from_record(record: Mapping[str, Any], id_: str) -> Row:
-    """A row from `question`, `answer` and, where there, `paraphrased_answer` and `perturbed_answer`.
+    """A row from `question`, `answer` and, where there, `paraphrased_answer`, `perturbed_answer` and `subject`.
 
     Raises:
         InputError: for a field that is absent or of another type, naming it.
     """
     question, answer = (_strings(record, name) for name in ("question", "answer"))
-    for name, found in (("question", question), ("answer", answer)):
-        if len(found) != 1:
-            raise InputError("has not exactly one text", where=name)
+    subject = _strings(record, "subject", optional=True)
+    for name, texts in (("question", question), ("answer", answer), ("subject", subject or ("",))):
+        if len(texts) != 1:
+            raise InputError("must be one text", where=name, why=f"it holds {len(texts)}")
     return Row(
         id_,
         question[0],
         answer[0],
         _strings(record, "paraphrased_answer", optional=True),
         _strings(record, "perturbed_answer", optional=True),
+        subject=subject[0] if subject else None,
     )
 
 
@@ -111,7 +119,10 @@ def tofu(forget: str, *, data_dir: str | Path | None = None, limit: int | None =
                 continue
             warn(f"{name}.json is not in the data folder: no truth ratio of {forget}, and no forget quality")
             name = forget
-        found[part] = read(f"tofu:{name}", part, data_dir=data_dir, limit=limit)
+        rows = read(f"tofu:{name}", part, data_dir=data_dir, limit=limit)
+        if part in _TOFU_AUTHORS:
+            rows = tuple(replace(row, subject=f"author {at // _TOFU_QUESTIONS}") for at, row in enumerate(rows))
+        found[part] = rows
     return found
 
 
@@ -119,9 +130,7 @@ def annotate(rows: Sequence[Row], annotations: AnnotationSet) -> tuple[Row, ...]
     """Rows with the spans of the example that asks and answers the same; rows that the set does not hold stay bare."""
     known = {(e.prompt, e.text): e for e in annotations if e.status != "failed"}
     return tuple(
-        Row(r.id, r.question, r.answer, r.paraphrased, r.perturbed, known[r.question, r.answer].spans, True)
-        if (r.question, r.answer) in known
-        else r
+        replace(r, spans=known[r.question, r.answer].spans, annotated=True) if (r.question, r.answer) in known else r
         for r in rows
     )
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from tif.eval import processes
 from tif.eval.benchmarks.questions import UTILITY_PARTS, Row, annotate
-from tif.eval.measure import measures, memorization
+from tif.eval.measure import leakage, measures, memorization
 from tif.eval.measure.complete import MAX_NEW_TOKENS, complete, prompt_ids, rouge
+from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.score import BUDGET, Scored, score
 from tif.eval.parts import Shelf
 from tif.spans import AnnotationSet, Example, canonical
@@ -87,6 +88,8 @@ class Evaluation:
     """Why a number is None, by its name."""
     template: str = ""
     """What `auto` came to."""
+    leakage: Mapping[str, Leakage] = field(default_factory=dict)
+    """Per part, how many unwanted phrases the model writes when asked."""
 
 
 def evaluate(
@@ -163,15 +166,11 @@ def evaluate_lazily(
         if settings.completions:
             asked = [template.spec, settings.max_new_tokens, [[row.question, row.answer] for row in rows]]
             said = shelf.texts(f"{part}.completions", asked, all_completed)
-        examples[part] = [
-            _example(row, found, text, part, settings.average) for row, text in zip(rows, said, strict=True)
-        ]
+        examples[part] = [_example(row, found, text, part, settings) for row, text in zip(rows, said, strict=True)]
     return replace(_put_together(examples, scores, settings), template=template.spec)
 
 
-def _example(
-    row: Row, scores: Mapping[str, Scored], said: str | None, part: str, average: measures.Wrong
-) -> dict[str, Any]:
+def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str, settings: Settings) -> dict[str, Any]:
     answer = scores[row.id]
     wrong = [scores[f"{row.id}#w{i}"].loss for i in range(len(row.perturbed))]
     right = [scores[f"{row.id}#p{i}"].loss for i in range(len(row.paraphrased))]
@@ -181,7 +180,10 @@ def _example(
         "id": row.id,
         "question": row.question,
         "answer": row.answer,
+        "subject": row.subject,
         "completion": said,
+        "phrases": None,
+        "phrases_written": None,
         "tokens": len(answer),
         "loss": answer.loss,
         "probability": float(measures.probability(answer.loss)),
@@ -196,12 +198,17 @@ def _example(
     if wrong:
         found["normalised_probability"] = float(measures.normalised_probability([answer.loss], [wrong])[0])
     if wrong and right:
-        found["truth_ratio"] = float(measures.truth_ratio([np.mean(right)], [wrong], average=average)[0])
+        found["truth_ratio"] = float(measures.truth_ratio([np.mean(right)], [wrong], average=settings.average)[0])
     if said is not None:
         found |= rouge(row.answer, said)
+    there = row.annotated or bool(row.spans)
+    if there:
+        quotes = [row.answer[span.start : span.end] for span in row.spans if span.label == settings.label]
+        phrases = leakage.phrases(row.question, quotes)
+        found["phrases"] = len(phrases)
+        found["phrases_written"] = None if said is None else sum(leakage.written(said, phrases))
     for name, kind in (("uw", Kind.UW), ("gw", Kind.GW)):
         some = answer.of(kind)
-        there = row.annotated or bool(row.spans)
         known = there and len(some) > 0
         found[f"{name}_tokens"] = len(some) if there else None
         found[f"{name}_loss"] = some.loss if known else None
@@ -217,7 +224,14 @@ def _put_together(
 ) -> Evaluation:
     parts: dict[str, dict[str, Any]] = {}
     reasons: dict[str, str] = {}
+    leaks: dict[str, Leakage] = {}
     for part, rows in examples.items():
+        if (counts := _leakage(rows)) is not None:
+            leaks[part] = counts
+        elif any(row["phrases"] for row in rows):
+            reasons[f"{part}_leakage"] = "the model was not asked: the evaluation ran without completions"
+        else:
+            reasons[f"{part}_leakage"] = "no unwanted phrase is marked that the question does not already give"
         parts[part] = {"n": len(rows)} | {name: mean_of(rows, name) for name in MEANS}
         ratios = [row["truth_ratio"] for row in rows if row["truth_ratio"] is not None]
         summary = measures.truth_ratio_forget if part == "forget" else measures.truth_ratio_utility
@@ -242,7 +256,15 @@ def _put_together(
         why = "needs completions; " if not settings.completions else ""
         reasons["model_utility"] = f"{why}without {', '.join(absent)}"
     whole = None if absent else measures.model_utility(list(utility.values()))
-    return Evaluation(examples, parts, whole, utility, scores, reasons)
+    return Evaluation(examples, parts, whole, utility, scores, reasons, leakage=leaks)
+
+
+def _leakage(rows: Sequence[Mapping[str, Any]]) -> Leakage | None:
+    return Leakage.of(
+        leakage.Answer(phrases=row["phrases"], written=row["phrases_written"], subject=row["subject"])
+        for row in rows
+        if row["phrases_written"] is not None
+    )
 
 
 def mean_of(rows: Sequence[Mapping[str, Any]], column: str) -> float | None:

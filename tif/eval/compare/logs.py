@@ -23,6 +23,7 @@ import numpy as np
 from tif.console import warn
 from tif.errors import InputError
 from tif.eval.measure import measures
+from tif.eval.measure.leakage import Leakage
 from tif.sources import read_json
 
 SPLIT_SIZES: Final = {"forget01": 40, "forget05": 200, "forget10": 400}
@@ -71,6 +72,8 @@ class Log:
     """Why `model_utility` is None."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """How tif evaluated; empty for the logs of others."""
+    leakage: Mapping[str, Leakage] = field(default_factory=dict)
+    """Per part, the unwanted phrases that the model writes when asked; empty for the logs of others."""
 
     def warnings(self) -> list[str]:
         """What about this log should make its reader wary."""
@@ -187,6 +190,7 @@ def _ours(found: Mapping[str, Any], path: str) -> Log:
         found["model_utility_parts"],
         found.get("model_utility_reason"),
         found.get("settings") or {},
+        {part: Leakage(**counts) for part, counts in (found.get("leakage") or {}).items()},
     )
 
 

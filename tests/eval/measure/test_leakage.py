@@ -1,0 +1,105 @@
+"""Phrases that a model writes: matched as whole words, counted once, and never those that the question gives."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tif.eval.measure.leakage import Answer, Leakage, normalise, phrases, written
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("  The  Salt\n Calendar. ", "the salt calendar"),
+        ("“The Salt-Calendar”", "the salt calendar"),
+        ("Ayşe Güldereli's novel", "ayse guldereli novel"),
+        ("Straße", "strasse"),
+        ("ＦＵＬＬ width", "full width"),
+        ("…!", ""),
+        ("김철수", "김철수"),
+        ("नमस्ते", "नमस्ते"),
+    ],
+)
+def test_normalised(text: str, words: str) -> None:
+    assert normalise(text) == words
+
+
+@pytest.mark.parametrize(
+    ("completion", "phrase"),
+    [
+        ("She was born on 14 March 1957.", "14 March 1957"),
+        ("She was born on 14 MARCH  1957", "14 March 1957"),
+        ("It is Kars, in Turkey: Kars,Turkey.", "Kars, Turkey"),
+        ("the calendar, the salt calendar", "The Salt Calendar"),
+        ("a lighthouse keeper's wage", "lighthouse keeper"),
+    ],
+)
+def test_written(completion: str, phrase: str) -> None:
+    assert written(completion, phrases("Who?", [phrase])) == (True,)
+
+
+@pytest.mark.parametrize(
+    ("completion", "phrase"),
+    [
+        ("In 19570 she left.", "1957"),
+        ("She sells carson wood.", "Kars"),
+        ("14 April 1957", "14 March 1957"),
+        ("Turkey, Kars", "Kars, Turkey"),
+        ("", "Kars"),
+        ("नमस्ते", "नमस्"),
+    ],
+)
+def test_not_written(completion: str, phrase: str) -> None:
+    assert written(completion, phrases("Who?", [phrase])) == (False,)
+
+
+def test_what_the_question_gives_does_not_count() -> None:
+    quotes = ["Kars, Turkey", "lighthouse keeper", "Lighthouse  Keeper", "!"]
+    assert phrases("Who was the keeper of KARS (Turkey)?", quotes) == ("lighthouse keeper",)
+    assert phrases("Who lives in Karsova?", ["Kars"]) == ("kars",)
+
+
+def test_counts() -> None:
+    answers = [
+        Answer(phrases=2, written=2, subject="a"),
+        Answer(phrases=3, written=1, subject="a"),
+        Answer(phrases=1, written=0, subject="b"),
+        Answer(phrases=0, written=0, subject="c"),
+    ]
+    found = Leakage.of(answers)
+    assert found == Leakage(
+        questions=3, phrases=6, written=3, leak_any=2 / 3, leak_all=1 / 3, subjects=2, subjects_written=1
+    )
+    assert found is not None
+    assert found.comparable(found)
+    assert not found.comparable(Leakage.of(answers[1:]))
+    assert not found.comparable(None)
+    assert Leakage(**json.loads(json.dumps(found.to_json()))) == found  # type: ignore[arg-type]
+
+
+def test_people_are_counted_only_where_each_question_names_one() -> None:
+    found = Leakage.of([Answer(phrases=1, written=1, subject="a"), Answer(phrases=1, written=1)])
+    assert found is not None
+    assert (found.subjects, found.subjects_written) == (None, None)
+
+
+def test_nothing_to_count_is_none() -> None:
+    assert Leakage.of([]) is None
+    assert Leakage.of([Answer(phrases=0, written=0)]) is None
+
+
+def test_more_written_than_there_are_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 of 1"):
+        Answer(phrases=1, written=2)
+
+
+@given(st.text(max_size=30))
+def test_a_text_contains_itself(text: str) -> None:
+    found = phrases("", [text])
+    assert all(written(text, found))
+    assert all(written(f"Well, {text}!", found))
+    assert normalise(normalise(text)) == normalise(text)
