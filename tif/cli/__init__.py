@@ -1,12 +1,14 @@
 """The command line: each command parses, calls one library function and prints. No logic lives here.
 
-Commands import what is heavy inside their functions, so that `tif --help` stays instant.
+Commands import what is heavy inside their functions, and only the command that is called is imported itself, so that
+`tif --help` stays instant.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -15,14 +17,6 @@ from tif import __version__
 from tif.console import stderr
 from tif.errors import TifError
 
-app = typer.Typer(
-    name="tif",
-    help="Make a language model forget targeted information, and nothing else.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 
 def _version(value: bool) -> None:
     if value:
@@ -30,7 +24,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print version.")
@@ -39,14 +32,38 @@ def _root(
     pass
 
 
+def new_app() -> typer.Typer:
+    """The command line without its commands."""
+    app = typer.Typer(
+        name="tif",
+        help="Make a language model forget targeted information, and nothing else.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    return app
+
+
+@cache
+def _app(command: str | None) -> typer.Typer:
+    from tif.cli import commands
+
+    app = new_app()
+    if "_TIF_COMPLETE" in os.environ:  # a shell asks for the options of whatever is being typed
+        commands.register(app)
+    else:
+        commands.register_one(app, command if command in commands.COMMANDS else None)
+    return app
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 ok, 1 known failure, 2 usage, 3 partly failed, 130 interrupted.
 
     Set `TIF_DEBUG=1` to see tracebacks.
     """
-    from tif.cli import commands
-
-    commands.register(app)
+    words = sys.argv[1:] if argv is None else argv
+    app = _app(next((word for word in words if not word.startswith("-")), None))
     debug = bool(os.environ.get("TIF_DEBUG"))
     try:
         app(args=argv, prog_name="tif")

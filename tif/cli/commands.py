@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
+from typing import Final
 
 import typer
 
-MODULES = ("annotate", "spans", "masks", "train", "evaluate", "demo")
+COMMANDS: Final = {
+    "annotate": ("annotate", "Find the unwanted words of every sample, and save them as an annotation set."),
+    "spans": ("spans", "Look at, compare and correct annotation sets."),
+    "masks": ("masks", "Show which tokens are prompt (dim), general words, and unwanted words (red), and count them."),
+    "train": ("train", "Make a model forget what an annotation set marks as unwanted, and keep the rest."),
+    "eval": ("evaluate", "Measure what a model has forgotten and what it has kept."),
+    "report": ("evaluate", "Show evaluations side by side on one self-contained HTML page."),
+    "demo": (
+        "demo",
+        "Teach a tiny model 64 invented people, make it forget eight, and see what else it forgot. Minutes on a CPU.",
+    ),
+}
+"""Command -> its file, and its line in `tif --help`. The line stands here so that `tif --help` imports no command:
+their options classes take longer to import than everything else."""
 
 
 def register(app: typer.Typer) -> None:
-    """Put every command on `app`, once."""
-    if app.registered_commands or app.registered_groups:
-        return
-    for name in MODULES:
-        import_module(f"tif.cli.{name}").register(app)
+    """Put every command on `app`."""
+    for module in dict.fromkeys(module for module, _ in COMMANDS.values()):
+        import_module(f"tif.cli.{module}").register(app)
+
+
+def register_one(app: typer.Typer, name: str | None) -> None:
+    """Put one command on `app`, and of the others what `tif --help` shows.
+
+    Args:
+        app: where the commands go.
+        name: the command that is called; None if only help is wanted.
+    """
+    module = COMMANDS[name][0] if name else None
+    if module is not None:
+        import_module(f"tif.cli.{module}").register(app)
+    for other, (its_module, line) in COMMANDS.items():
+        if its_module != module:
+            app.command(other, help=line)(_placeholder())
+
+
+def _placeholder() -> Callable[[], None]:
+    def placeholder() -> None:
+        raise AssertionError("only its help is here")
+
+    return placeholder
+
+
+__all__ = ["COMMANDS", "register", "register_one"]
