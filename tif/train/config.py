@@ -90,11 +90,9 @@ class TrainConfig:
     max_length: int | None = None
     """Tokens an example at most; a longer plain text is cut into windows of this length."""
     punctuation: Literal["gw", "uw"] = "gw"
-    supervise_eos: bool = True
-    labels: tuple[str, ...] | None = None
-    """Labels of the spans to forget; every label of the set where None."""
-    unmarked: Literal["refuse", "skip"] = "refuse"
-    """What to do with an example without an unwanted word."""
+    eos: Literal["gw", "none"] = "gw"
+    label: str = "UW"
+    zero_uw: Literal["refuse", "skip"] = "refuse"
     skip_failed: bool = False
     frames: tuple[str, ...] = ()
     """`The answer is {words}.`, ...: each example with a question is forgotten once more with one of these as its
@@ -142,8 +140,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "report_to", tuple(self.report_to))
         object.__setattr__(self, "frames", tuple(self.frames))
-        if self.labels is not None:
-            object.__setattr__(self, "labels", tuple(self.labels))
         for frame in self.frames:
             Frame.of(frame)
         for name in ("epochs", "lr", "batch_size", "accumulate", "save_steps", "keep_checkpoints", "log_steps"):
@@ -183,7 +179,7 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `run.json`."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**asdict(self), "report_to": list(self.report_to), "frames": list(self.frames)}
 
 
 def floor_value(floor: str | None) -> float | None:
@@ -213,7 +209,8 @@ _CHOICES = {
     "pl": ("sum", "mean"),
     "retain_loss": ("ce", "kl", "none"),
     "punctuation": ("gw", "uw"),
-    "unmarked": ("refuse", "skip"),
+    "eos": ("gw", "none"),
+    "zero_uw": ("refuse", "skip"),
     "dtype": ("float32", "bfloat16"),
 }
 

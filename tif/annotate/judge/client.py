@@ -84,17 +84,23 @@ def client(settings: Settings) -> openai.AsyncOpenAI:
     )
 
 
-class _Message(BaseModel):
+class ReplyMessage(BaseModel):
+    """The message of a completion."""
+
     content: str | None = None
     refusal: str | None = None
 
 
-class _Choice(BaseModel):
-    message: _Message
+class ReplyChoice(BaseModel):
+    """One answer of a completion."""
+
+    message: ReplyMessage
     finish_reason: str | None = None
 
 
-class _Tokens(BaseModel):
+class ReplyTokens(BaseModel):
+    """The tokens that a completion cost."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -102,12 +108,12 @@ class _Tokens(BaseModel):
 class Completion(BaseModel):
     """What is read of a chat completion."""
 
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Tokens | None = None
+    choices: list[ReplyChoice] = Field(min_length=1)
+    usage: ReplyTokens | None = None
 
     def spent(self) -> Usage:
         """One answered request and its tokens."""
-        tokens = self.usage or _Tokens()
+        tokens = self.usage or ReplyTokens()
         return Usage(1, max(0, tokens.prompt_tokens), max(0, tokens.completion_tokens))
 
     def answer(self) -> Answer:
@@ -311,4 +317,17 @@ def short(text: str, longest: int = 200) -> str:
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
-__all__ = ["Answer", "AskError", "Asker", "Completion", "Endpoint", "GarbledError", "RefusedError", "client", "short"]
+__all__ = [
+    "Answer",
+    "AskError",
+    "Asker",
+    "Completion",
+    "Endpoint",
+    "GarbledError",
+    "RefusedError",
+    "ReplyChoice",
+    "ReplyMessage",
+    "ReplyTokens",
+    "client",
+    "short",
+]
