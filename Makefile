@@ -9,7 +9,7 @@ SHARED ?= ../shared/data
 TOFU_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-real test-llama lint format bench smollm2 tofu clean
+.PHONY: demo test test-real test-llama lint format docs bench smollm2 tofu clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
@@ -30,6 +30,11 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, into build/site. A warning is an error: a broken link, a name without a page, a docstring that does not parse.
+docs: .venv/.ready
+	rm -rf build/site
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -c docs --fail-on-warning --keep-going -q . build/site
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,159 @@
+"""The API reference: the public modules below a package, from their docstrings.
+
+A docstring is Markdown as people write it: code in single backticks, examples indented. Sphinx reads
+reStructuredText, so the docstring is translated. A name in backticks becomes a link where a page describes the name.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any, Final
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.roles import XRefRole
+
+PRIVATE: Final = ("tif.cli", "tif.demo", "tif.edit", "tif.__main__")
+"""Packages that are commands and not an API."""
+
+_FIELDS: Final = re.compile(r"(Args|Raises|Returns|Yields|Attributes|Note):$")
+_NAME: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_CODE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+
+
+def public(package: str = "tif") -> list[str]:
+    """The public modules of a package, itself among them."""
+    names = [package]
+    path = getattr(importlib.import_module(package), "__path__", [])
+    names += sorted(module.name for module in pkgutil.walk_packages(path, f"{package}."))
+    return [name for name in names if not _private(name)]
+
+
+def _private(name: str) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in PRIVATE) or "._" in name
+
+
+def own_names(module: str) -> list[str]:
+    """The public names that a module defines itself. A name that it only imports has its page elsewhere."""
+    imported = importlib.import_module(module)
+    defined: set[str] = set()
+    for node in ast.parse(inspect.getsource(imported)).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            defined |= {target.id for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(node, getattr(ast, "TypeAlias", ())):
+            defined.add(node.name.id)
+    public = getattr(imported, "__all__", sorted(name for name in defined if not name.startswith("_")))
+    return [name for name in public if name in defined and name != "__version__"]
+
+
+def markdown(*packages: str) -> str:
+    """A section a module, for the modules of `packages`."""
+    return "\n".join(line for package in packages for name in public(package) for line in _module(name))
+
+
+def _module(name: str) -> Iterator[str]:
+    yield from (f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}")
+    if names := own_names(name):
+        yield f"   :members: {', '.join(names)}"
+    yield from ("```", "")
+
+
+# --- docstrings --------------------------------------------------------------------------------------------------
+
+
+def restructured(lines: list[str]) -> list[str]:
+    """A docstring's Markdown as reStructuredText, with the fields of a Google docstring left for napoleon."""
+    out: list[str] = []
+    text: list[str] = []
+    fields = literal = False
+
+    def end_of_text() -> None:
+        out.extend(_inline("\n".join(text)).split("\n") if text else [])
+        text.clear()
+
+    for number, line in enumerate(lines):
+        if line.strip() and not line.startswith("    "):
+            fields, literal = bool(_FIELDS.match(line)), False
+        elif line.strip() and not fields and not literal and number and not lines[number - 1].strip():
+            end_of_text()
+            out += ["::", ""]
+            literal = True
+        if literal:
+            out.append(line)
+        elif not line.strip() or _starts_item(line, fields):
+            end_of_text()
+            text.append(line)
+        else:
+            text.append(line)
+    end_of_text()
+    return out
+
+
+def _starts_item(line: str, fields: bool) -> bool:
+    """A paragraph ends here: code in backticks does not go over it."""
+    return bool(re.match(r"\s*([-*]|\d+\.) ", line)) or (fields and re.match(r"    \w", line) is not None)
+
+
+def _inline(text: str) -> str:
+    """Code becomes a role or a literal, and any other character that reStructuredText reads as its own is escaped."""
+    out = []
+    for number, piece in enumerate(_CODE.split(text)):
+        if number % 2 == 0:
+            out.append(re.sub(r"(?<!\*)\*(?!\*| )|(?<=\w)_(?=\W|$)|\||\\", lambda match: "\\" + match[0], piece))
+        elif _NAME.fullmatch(piece):
+            out.append(rf"\ :maybe:`{piece}`\ ")
+        else:
+            out.append(rf"\ ``{piece}``\ ")
+    return "".join(out)
+
+
+class NameRole(XRefRole):
+    """A name in backticks: a link where the name has a page, plain code where it has none."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Look the name up in Python's domain."""
+        self.name = "py:obj"
+        return super().run()
+
+    def process_link(self, env: Any, refnode: nodes.Element, *rest: Any) -> tuple[str, str]:
+        """Note the module and class around the name, and that the name may have no page."""
+        refnode["py:module"] = env.ref_context.get("py:module")
+        refnode["py:class"] = env.ref_context.get("py:class")
+        refnode["maybe"] = True
+        _has_title, title, target = rest
+        return title, target
+
+
+def _docstring(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    lines[:] = restructured(lines)
+
+
+def _missing(_app: Any, _env: Any, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
+    """Let a name in a docstring and a type variable do without a page. Anything else is a warning."""
+    if node.get("maybe"):
+        return content
+    module, _, name = node.get("reftarget", "").rpartition(".")
+    try:
+        variable = isinstance(getattr(importlib.import_module(module), name), typing.TypeVar | typing.ParamSpec)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return content if variable else None
+
+
+def setup(app: Any) -> None:
+    """Connect this to Sphinx."""
+    app.add_role("maybe", NameRole())
+    app.connect("autodoc-process-docstring", _docstring, priority=100)
+    app.connect("missing-reference", _missing)
+
+
+__all__ = ["PRIVATE", "markdown", "own_names", "public", "restructured", "setup"]
