@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tif.errors import InputError, UsageError
-from tif.options import Option, Options, command, declared, needs, only_with
+from tif.options import Components, Keywords, Option, Options, command, declared, needs, only_with
 
 
 class Baking(Options):
@@ -36,12 +36,14 @@ class Cold(Options):
     """For the fridge."""
 
     degrees: Annotated[int, Option("How cold.")] = 4
+    time: Annotated[float, Option("Hours in the fridge.", above=0)] = 2.0
 
 
 class Hot(Options):
     """For the stove."""
 
     flame: Annotated[int, Option("How hot.")] = 3
+    time: Annotated[float, Option("Minutes on the stove.", above=0)] = 20.0
 
 
 class Serving(Options):
@@ -49,6 +51,27 @@ class Serving(Options):
 
     method: Annotated[str, Option("hot or cold.")] = "hot"
     plate: Annotated[str, Option("Which plate.")] = "white"
+    napkin: Annotated[bool, Option("With a napkin.", idle=lambda _, part: "no napkin for ice" if part else None)] = (
+        False
+    )
+
+
+class Frozen(Options):
+    """Of another package."""
+
+    scoops: Annotated[int, Option("How many.", least=1)] = 2
+    flavours: Annotated[tuple[str, ...], Option("Which.", split=True)] = ()
+    cone: Annotated[Literal["waffle", "sugar"] | None, Option("Which cone.", names=("--in",))] = None
+
+
+def plugin(name):
+    """Other packages' components: one with options, one without."""
+    if name not in ("ice", "bare"):
+        raise UsageError(f"no meal {name!r}", where="--method", hint="Known: hot, cold, bare, ice.")
+    return {"ice": Frozen, "bare": Keywords}[name]
+
+
+MEALS = Components(by="method", builtin={"hot": Hot, "cold": Cold}, plugin=plugin)
 
 
 @pytest.fixture
@@ -60,7 +83,7 @@ def app():
         """Bake a cake."""
         print(json.dumps({"options": options.to_json(), "given": sorted(options.model_fields_set), "json": json_}))
 
-    @command(app, "serve", parts={"hot": Hot, "cold": Cold})
+    @command(app, "serve", parts=MEALS)
     def serve(options: Serving, method: Options) -> None:
         """Serve it."""
         print(json.dumps([options.to_json(), type(method).__name__, method.to_json()]))
@@ -156,7 +179,7 @@ def test_a_config_that_cannot_be_read_is_one_line(run, tmp_path, text, name):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ({}, "--cake: must be given"),
+        ({}, "--cake: must be given. Which cake."),
         ({"cake": "x", "oven": "wood"}, "--oven: is 'wood'. Known: gas, electric."),
         ({"cake": "x", "minutes": 0}, "--minutes: 0 is below 1"),
         ({"cake": "x", "sugar": 0.0}, "--sugar: 0.0 is not above 0"),
@@ -180,25 +203,95 @@ def test_an_option_that_has_an_effect_is_taken():
 
 
 def test_a_component_has_its_own_options_and_refuses_those_of_another(run):
-    assert run("serve", "--flame", "5") == [{"method": "hot", "plate": "white"}, "Hot", {"flame": 5}]
-    assert run("serve", "--method", "cold", "--plate", "blue")[1:] == ["Cold", {"degrees": 4}]
+    white = {"method": "hot", "plate": "white", "napkin": False}
+    assert run("serve", "--flame", "5") == [white, "Hot", {"flame": 5, "time": 20.0}]
+    assert run("serve", "--method", "cold", "--plate", "blue")[1:] == ["Cold", {"degrees": 4, "time": 2.0}]
     with pytest.raises(UsageError, match=r"--method cold has no option --flame\. It goes with --method hot\."):
         run("serve", "--method", "cold", "--flame", "5")
-    with pytest.raises(UsageError, match=r"no method 'raw'"):
+    with pytest.raises(UsageError, match=r"no meal 'raw'. Known: hot, cold, bare, ice"):
         run("serve", "--method", "raw")
+
+
+def test_without_plugins_an_unknown_component_lists_the_known_ones():
+    with pytest.raises(UsageError, match=r"--method: no method 'ice'\. Known: hot, cold\."):
+        Components(by="method", builtin={"hot": Hot, "cold": Cold}).options("ice")
 
 
 def test_a_component_takes_its_options_from_the_config_too(run, tmp_path):
     file = tmp_path / "meal.toml"
     file.write_text('method = "cold"\ndegrees = 7\n')
     assert run("serve", "--config", file, "--plate", "red") == [
-        {"method": "cold", "plate": "red"},
+        {"method": "cold", "plate": "red", "napkin": False},
         "Cold",
-        {"degrees": 7},
+        {"degrees": 7, "time": 2.0},
     ]
     file.write_text('method = "cold"\ndegrees = "warm"\n')
     with pytest.raises(UsageError, match=r"meal\.toml, --degrees: is 'warm'"):
         run("serve", "--config", file)
+    file.write_text('method = "cold"\nflame = 4\n')
+    with pytest.raises(UsageError, match=r"meal\.toml: --method cold has no option --flame"):
+        run("serve", "--config", file)
+    file.write_text('method = "cold"\n')
+    with pytest.raises(UsageError, match=r"^--method cold has no option --flame"):
+        run("serve", "--config", file, "--flame", "4")
+
+
+def test_help_says_which_component_reads_an_option_how(app):
+    shown = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    assert "hot: Minutes on the stove (default: 20.0). cold: Hours in the fridge (default: 2.0)." in shown
+    panels = [line for line in shown.splitlines() if "Options of" in line]
+    assert [panel.strip("─╭╮ ") for panel in panels] == [
+        "Options of --method hot",
+        "Options of several methods",
+        "Options of --method cold",
+    ]
+    assert "--set" in shown
+
+
+def test_components_that_take_one_option_for_two_types_are_a_mistake_of_the_classes():
+    class Warm(Options):
+        flame: Annotated[str, Option("How warm.")] = "low"
+
+    with pytest.raises(TypeError, match="flame"):
+        list(Components(by="method", builtin={"hot": Hot, "warm": Warm}).merged())
+
+
+def test_a_plugins_options_are_set_by_name_and_checked_by_its_class(run, tmp_path):
+    assert run("serve", "--method", "ice", "--set", "scoops=3", "--set", "flavours=fig, plum")[1:] == [
+        "Frozen",
+        {"scoops": 3, "flavours": ["fig", "plum"], "cone": None},
+    ]
+    file = tmp_path / "ice.toml"
+    file.write_text('method = "ice"\nscoops = 4\nin = "sugar"\nplate = "cup"\n')
+    assert run("serve", "--config", file, "--set", "scoops=5") == [
+        {"method": "ice", "plate": "cup", "napkin": False},
+        "Frozen",
+        {"scoops": 5, "flavours": [], "cone": "sugar"},
+    ]
+    for wrong, line in [
+        (["--set", "scoop=3"], "no option 'scoop'. Did you mean 'scoops'?"),
+        (["--set", "scoops=0"], "--scoops: 0 is below 1"),
+        (["--set", "cone=paper"], "--in: is 'paper'. Known: waffle, sugar."),
+        (["--set", "scoops"], "--set: 'scoops' is not NAME=VALUE"),
+        (["--set", "plate=red"], "--set: is for options of one method alone. Use --plate."),
+        (["--flame", "3"], "--method ice has no option --flame. It goes with --method hot."),
+    ]:
+        with pytest.raises(UsageError) as raised:
+            run("serve", "--method", "ice", *wrong)
+        assert str(raised.value) == line
+
+
+def test_a_plugin_that_declares_no_options_takes_any(run):
+    assert run("serve", "--method", "bare", "--set", "size=3", "--set", "note=a b", "--flame", "2")[1:] == [
+        "Keywords",
+        {"flame": 2, "size": 3, "note": "a b"},
+    ]
+
+
+def test_an_option_may_have_no_effect_beside_a_component():
+    options = Serving(napkin=True)
+    with pytest.raises(UsageError, match=r"--napkin does nothing here \(no napkin for ice\)"):
+        options.refuse_idle(Frozen())
 
 
 def test_options_are_frozen_and_change_by_a_checked_copy():

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tif.errors import InputError
+from tif.errors import InputError, UsageError
 
 UW: Final = "UW"
 """The label of unwanted words, the default everywhere."""
@@ -145,6 +145,10 @@ class Example:
         """The words that a span stands for."""
         return self.text[span.start : span.end]
 
+    def unwanted(self, labels: Collection[str] | None = None) -> tuple[Span, ...]:
+        """The spans to forget: those of these labels, or all of them where `labels` is None."""
+        return of_labels(self.spans, labels)
+
     def with_spans(self, spans: Iterable[Span], *, status: str | None = None, error: str | None = None) -> Example:
         """The same sample with other spans, which are tidied first."""
         return replace(self, spans=tidy(self.text, spans), status=status or self.status, error=error)
@@ -269,15 +273,44 @@ def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
             end -= 1
         if start < end:
             trimmed.append(replace(span, start=start, end=end))
-    united: dict[str, list[Span]] = {}
+    by_label: dict[str, list[Span]] = {}
     for span in sorted(trimmed, key=_order):
-        row = united.setdefault(span.label, [])
-        if row and row[-1].overlaps(span):
-            scores = [s for s in (row[-1].score, span.score) if s is not None]
-            row[-1] = replace(row[-1], end=max(row[-1].end, span.end), score=max(scores, default=None))
+        by_label.setdefault(span.label, []).append(span)
+    return tuple(sorted((s for same in by_label.values() for s in united(same)), key=_order))
+
+
+def united(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Sorted spans without overlaps: those that overlap become one, whatever their labels.
+
+    A union keeps the label and the source of the span that starts first, and the highest score.
+    """
+    joined: list[Span] = []
+    for span in spans:
+        if joined and joined[-1].overlaps(span):
+            scores = [s for s in (joined[-1].score, span.score) if s is not None]
+            joined[-1] = replace(joined[-1], end=max(joined[-1].end, span.end), score=max(scores, default=None))
         else:
-            row.append(span)
-    return tuple(sorted((s for row in united.values() for s in row), key=_order))
+            joined.append(span)
+    return tuple(joined)
+
+
+def of_labels(spans: Iterable[Span], labels: Collection[str] | None) -> tuple[Span, ...]:
+    """The spans with one of these labels, in their order; all of them where `labels` is None."""
+    return tuple(span for span in spans if labels is None or span.label in labels)
+
+
+def split_labels(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Labels as people type them, `PERSON,DATE` or one option each, without duplicates; None for none given.
+
+    Raises:
+        UsageError: if the values contain no label.
+    """
+    if values is None:
+        return None
+    labels = tuple(dict.fromkeys(label for value in values for part in value.split(",") if (label := part.strip())))
+    if not labels:
+        raise UsageError("--labels is empty", hint="Name a label, such as --labels PERSON,DATE.")
+    return labels
 
 
 def canonical(example: Example) -> bytes:
@@ -334,6 +367,9 @@ __all__ = [
     "Version",
     "canonical",
     "fingerprint",
+    "of_labels",
     "sha256",
+    "split_labels",
     "tidy",
+    "united",
 ]

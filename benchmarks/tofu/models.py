@@ -87,7 +87,7 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
         out=str(folder),
         retain=str(e.file(f"{world}-retain")) if row.retain else None,
         objective=row.objective,
-        zero_uw="skip",
+        unmarked="skip",
         batch_size=micro,
         accumulate=e.plan.batch // micro,
         lr=lr,

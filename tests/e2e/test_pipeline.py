@@ -57,7 +57,7 @@ def train_arguments(work: Path, shared: Path, smollm2: Path, out: str) -> list[o
     masks = work / "annotations" / "tofu05.parquet"
     return ["train", "--masks", masks, "--model", smollm2, "--retain", "tofu:retain95",
             "--data-dir", shared / "tofu", "--objective", "tpo", "--batch-size", 2, "--max-steps", 4, "--save-steps", 1,
-            "--zero-uw", "skip", "--seed", 7, "--out", out]  # fmt: skip
+            "--unmarked", "skip", "--seed", 7, "--out", out]  # fmt: skip
 
 
 def test_every_row_is_annotated_and_accounted_for(annotated: Path, work: Path) -> None:

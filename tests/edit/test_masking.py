@@ -66,8 +66,9 @@ def test_a_first_character_is_unwanted_even_if_nothing_predicts_its_first_token(
 
 
 def test_another_label_and_an_untrained_record():
-    named = marked("Oda keeps bees.", "bees", label="NAME")
-    assert masker(chatty()).shown(named, 0, ALL)["uw"] == 0
+    named, usual = (marked("Oda keeps bees.", "bees", label=label) for label in ("NAME", "UW"))
+    assert masker(chatty()).shown(named, 0, ALL) == masker(chatty()).shown(usual, 0, ALL)
+    assert masker(chatty()).shown(named, 0, ALL)["uw"] > 0
     rejected = Example("e", "", "Oda keeps bees.", (), "rejected")
     told = masker(BYTES).shown(rejected, 0, ALL)
     assert (told["trained"], told["tokens"][0]["kind"]) == (False, "prompt")

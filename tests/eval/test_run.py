@@ -197,9 +197,9 @@ def test_other_settings_or_data_are_done_again(model_folder: str, data: Path, mo
     run(request(model_folder, data), QUICK)
     real, calls = tofu.score, []
     monkeypatch.setattr(tofu, "score", lambda *a, **o: (calls.append(1), real(*a, **o))[1])
-    run(request(model_folder, data), Settings(max_new_tokens=6, eos="none"))
+    run(request(model_folder, data), Settings(max_new_tokens=6, supervise_eos=False))
     assert len(calls) == 4
-    run(request(model_folder, data, limit=2), Settings(max_new_tokens=6, eos="none"))
+    run(request(model_folder, data, limit=2), Settings(max_new_tokens=6, supervise_eos=False))
     assert len(calls) == 8
 
 
@@ -242,12 +242,18 @@ def test_a_log_of_other_settings_is_refused(model_folder: str, data: Path) -> No
     assert run(other, QUICK)["forget_quality"] == 1
     for settings, said in (
         (replace(QUICK, template="text"), "template 'text' against 'Question"),
-        (replace(QUICK, eos="none"), "end token 'none' against 'gw'"),
+        (replace(QUICK, supervise_eos=False), "supervised end token False against True"),
         (replace(QUICK, average="probability"), "truth ratio by 'probability' against 'loss'"),
     ):
         with pytest.raises(InputError, match=said):
             run(other, settings)
-    assert "end token" in run(replace(other, force=True), replace(QUICK, eos="none"))["forget_quality_forced"]
+    assert "end token" in run(replace(other, force=True), replace(QUICK, supervise_eos=False))["forget_quality_forced"]
+    # A log of before calls the setting `eos`.
+    record = json.loads(Path(log).read_text())
+    del record["settings"]["supervise_eos"]
+    Path(log).write_text(json.dumps(record | {"settings": record["settings"] | {"eos": "none"}}))
+    with pytest.raises(InputError, match="supervised end token True against False"):
+        run(other, QUICK)
 
 
 def test_a_set_of_another_split_is_refused_before_anything_is_scored(
@@ -261,13 +267,13 @@ def test_a_set_of_another_split_is_refused_before_anything_is_scored(
 
 
 def a_run(model_folder: str, data: Path, label: str, rows: list[Row]) -> str:
-    """A run folder as `tif train --label LABEL` leaves it."""
+    """A run folder as `tif train --labels LABEL` leaves it."""
     folder = data / "run"
     shutil.copytree(model_folder, folder / "model")
     spans = [replace(row, spans=tuple(replace(s, label=label) for s in row.spans)).texts()[0] for row in rows]
     saved = store.save(AnnotationSet(tuple(spans)), data / "set.parquet")
     masks = {"path": str(data / "set.parquet"), "digest": saved.version.digest}
-    record = {"masks": masks, "config": {"label": label, "punctuation": "uw"}}
+    record = {"masks": masks, "config": {"labels": [label], "punctuation": "uw"}}
     (folder / "run.json").write_text(json.dumps(record))
     return str(folder)
 
@@ -277,12 +283,12 @@ def test_a_run_is_evaluated_under_the_label_that_it_was_trained_on(cli, model_fo
     command = ["eval", folder, "--forget", "forget01", "--data-dir", data, "--no-completions", "--json"]
     found = json.loads(cli(*command).out)
     assert found["uw_probability"] is not None
-    assert (found["settings"]["label"], found["settings"]["punctuation"]) == ("PII", "uw")
-    other = cli(*command, "--label", "NAME")
+    assert (found["settings"]["labels"], found["settings"]["punctuation"]) == (["PII"], "uw")
+    other = cli(*command, "--labels", "NAME")
     assert other.code == 0
     assert json.loads(other.out)["uw_probability"] is None
-    assert "no span 'NAME'" in other.err or "has a span 'NAME'" in other.err
-    assert cli(*command, "--label", "NAME", "--masks", data / "set.parquet").code == 1
+    assert "has a span labelled NAME" in other.err
+    assert cli(*command, "--labels", "NAME", "--masks", data / "set.parquet").code == 1
 
 
 def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str, data: Path, capsys) -> None:
@@ -298,7 +304,7 @@ def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str,
     [
         (["--benchmark", "muse", "--masks", "x"], "--masks does nothing"),
         (["--benchmark", "muse", "--no-completions"], "--completions does nothing"),
-        (["--benchmark", "muse", "--eos", "none"], "--eos does nothing"),
+        (["--benchmark", "muse", "--no-supervise-eos"], "--supervise-eos does nothing"),
         (["--retain", "x.jsonl"], "--retain does nothing"),
         (["--retain-epochs", 9], "--retain-epochs does nothing"),
         (["--lm-eval", ","], "names no task"),
@@ -347,7 +353,7 @@ def test_command(cli, model_folder: str, data: Path) -> None:
     assert found["parts"]["forget"]["n"] == 2
     assert cli("report", out, "--out", data / "r.html").code == 0
     assert "<h2>Headline</h2>" in (data / "r.html").read_text()
-    assert cli("eval", model_folder, *shared, "--eos", "maybe").code == 2
+    assert cli("eval", model_folder, *shared, "--truth-ratio", "maybe").code == 2
     assert cli("eval").code == 2
     assert cli("eval", data / "nothing", *shared).code == 1
 

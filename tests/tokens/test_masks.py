@@ -24,22 +24,30 @@ def marked(draw: st.DrawFn) -> Example:
     text = draw(texts)
     edges = st.integers(0, len(text))
     pairs = draw(st.lists(st.tuples(edges, edges), max_size=4))
-    spans = tidy(text, [Span(min(p), max(p)) for p in pairs if p[0] != p[1]])
+    label = st.sampled_from(["UW", "NAME"])
+    spans = tidy(text, [Span(min(p), max(p), draw(label)) for p in pairs if p[0] != p[1]])
     return Example("x", draw(st.sampled_from(["", "Who is abc?"])), text, spans)
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-@given(example=marked(), spec=st.sampled_from(["qa", "text", "[{prompt}] {text}!"]))
-def test_masks_are_those_of_a_check_character_by_character(family: str, example: Example, spec: str) -> None:
+@given(
+    example=marked(),
+    spec=st.sampled_from(["qa", "text", "[{prompt}] {text}!"]),
+    labels=st.sampled_from([None, ("UW",), ("UW", "NAME"), ("OTHER",)]),
+)
+def test_masks_are_those_of_a_check_character_by_character(
+    family: str, example: Example, spec: str, labels: tuple[str, ...] | None
+) -> None:
     tokenizer = tokenizer_of(family)
     template = Template.of(tokenizer, spec)
-    item = encode(example, tokenizer, template)
+    item = encode(example, tokenizer, template, labels=labels)
 
     string = template.render(example, tokenizer).string
     begin = string.rindex(example.text) if spec != "[{prompt}] {text}!" else len(string) - len(example.text) - 1
     if not example.prompt or spec == "text":
         begin = 0
-    wanted = {c for s in example.spans for c in range(s.start, s.end) if not example.text[c].isspace()}
+    spans = [s for s in example.spans if labels is None or s.label in labels]
+    wanted = {c for s in spans for c in range(s.start, s.end) if not example.text[c].isspace()}
     offsets = tokenizer(string, return_offsets_mapping=True)["offset_mapping"]
     expected = []
     for t, (start, end) in enumerate(offsets):
@@ -84,6 +92,21 @@ def test_the_check_finds_each_span_that_lost_its_tokens(family: str, example: Ex
             check([example], [type(item)(item.id, item.input_ids, kinds, item.offsets, item.lost_spans)], tokenizer)
 
 
+def test_overlapping_spans_of_two_labels_mark_a_token_once() -> None:
+    tokenizer = tokenizer_of("wordpiece")
+    text = "Helga Brandl plays"
+    both = Example("x", "Who?", text, (Span(0, 5, "NAME"), Span(0, 12), Span(6, 12, "NAME")))
+    alone = Example("x", "Who?", text, (Span(0, 12),))
+    template = Template.of(tokenizer)
+    item = encode(both, tokenizer, template)
+    assert item == encode(alone, tokenizer, template)
+    check([both], [item], tokenizer)
+    names = encode(both, tokenizer, template, labels=("NAME",))
+    assert names.kinds == item.kinds
+    check([both], [names], tokenizer, labels=("NAME",))
+    assert not encode(both, tokenizer, template, labels=("DATE",)).count(Kind.UW)
+
+
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_every_span_is_there_in_tokens(family: str) -> None:
     tokenizer = tokenizer_of(family)
@@ -111,7 +134,7 @@ def test_chat_ends_with_its_own_token_and_has_no_second_bos() -> None:
     assert text.endswith(f"{person.text}<|im_end|>")
     assert item.kinds[-1] == Kind.GW
     assert tokenizer.decode(item.input_ids[-1]) == "<|im_end|>"
-    without = encode(person, tokenizer, Template.of(tokenizer), eos="none")
+    without = encode(person, tokenizer, Template.of(tokenizer), supervise_eos=False)
     assert without.input_ids == item.input_ids[:-1]
 
 

@@ -23,18 +23,25 @@ ANNA = Example("a", "Who is she?", "Anna Kuhn, a nurse of Graz. Anna Kuhn!").wit
 
 
 def test_the_words_of_a_label_stand_in_the_frame_each_once_and_are_marked():
-    found = Frame.of("The answer is {words}.").around(ANNA)
+    found = Frame.of("The answer is {words}.").around(ANNA, labels={"UW"})
     assert (found.prompt, found.text) == ("Who is she?", "The answer is Anna Kuhn, Graz.")
     assert [found.quote(span) for span in found.spans] == ["Anna Kuhn", "Graz"]
     assert {(span.label, span.source) for span in found.spans} == {("UW", "frame")}
     assert found.id == "a in 'The answer is {words}.'"
-    assert Frame.of("{words}").around(ANNA, label="JOB").text == "nurse"
+    assert Frame.of("{words}").around(ANNA, labels={"JOB"}).text == "nurse"
+
+
+def test_every_label_stands_in_the_frame_and_words_marked_twice_stand_there_once():
+    twice = ANNA.with_spans([*ANNA.spans, Span(0, 4, label="NAME")])
+    found = Frame.of("{words}").around(twice)
+    assert found.text == "Anna Kuhn, nurse, Graz"
+    assert [span.label for span in found.spans] == ["NAME", "JOB", "UW"]
 
 
 @given(strategies.examples(labels=("UW", "X")), strategies.texts, strategies.texts)
 def test_what_is_marked_is_what_was_unwanted_and_nothing_else(example, before, after):
     words = [example.quote(span) for span in example.spans if span.label == "UW"]
-    found = framed([example], [Frame(before, after)])
+    found = framed([example], [Frame(before, after)], labels=("UW",))
     if not words or not example.prompt:
         assert found == []
         return

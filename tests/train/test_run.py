@@ -218,7 +218,7 @@ def test_examples_without_unwanted_words_are_refused_or_left_out(workshop: Works
     config = replace(workshop.config("run"), masks=str(workshop.root / "some.parquet"))
     with pytest.raises(MaskError, match="people/0"):
         train(config)
-    result = train(replace(config, zero_uw="skip"))
+    result = train(replace(config, unmarked="skip"))
     assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
 
 
@@ -273,9 +273,9 @@ def test_frames_and_windows_without_unwanted_words(workshop: Workshop, capsys) -
     novel = workshop.root / "novel.parquet"
     store.save(AnnotationSet((Example("novel", "", text, (Span(start, start + 13),)),)), novel)
     counts = {}
-    for zero_uw in ("refuse", "skip"):
-        config = workshop.config(zero_uw, masks=str(novel), max_length=16, zero_uw=zero_uw)
-        counts[zero_uw] = json.loads((train(config).folder / "run.json").read_text())["counts"]
+    for unmarked in ("refuse", "skip"):
+        config = workshop.config(unmarked, masks=str(novel), max_length=16, unmarked=unmarked)
+        counts[unmarked] = json.loads((train(config).folder / "run.json").read_text())["counts"]
         assert "windows have no unwanted word" in capsys.readouterr().err
     assert counts["refuse"]["windows_without_uw"] == counts["skip"]["windows_without_uw"] > 0
     assert counts["refuse"]["uw_tokens"] == counts["skip"]["uw_tokens"] > 0

@@ -38,13 +38,16 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="At most so many rows of each part.")] = None,
     out: Annotated[str | None, typer.Option(help="Output folder. [default: RUN/eval or runs/eval/NAME-DIGEST]")] = None,
     template: Annotated[str, typer.Option(help="auto, chat, qa, text, or a format string.")] = "auto",
-    label: Annotated[
-        str | None, typer.Option(help="Label of the spans that are unwanted. [default: the run's, else UW]")
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="Labels of unwanted words, comma-separated. [default: the run's, else every label]"),
     ] = None,
     punctuation: Annotated[
         str | None, typer.Option(help="Punctuation outside spans: gw or uw. [default: the run's, else gw]")
     ] = None,
-    eos: Annotated[str, typer.Option(help="gw: score the end token, as TOFU does; none: leave it out.")] = "gw",
+    supervise_eos: Annotated[
+        bool, typer.Option("--supervise-eos/--no-supervise-eos", help="Score the end token, as TOFU does.")
+    ] = True,
     truth_ratio: Annotated[str, typer.Option(help="Average wrong answers by loss (code) or probability (paper).")] = (
         "loss"
     ),
@@ -100,7 +103,6 @@ def evaluate(
     if model is None and not make_retain_log:
         raise UsageError("no model given", hint="tif eval RUN_OR_MODEL, or --import-log FILE.")
     choices = (
-        ("--eos", eos, ("gw", "none")),
         ("--truth-ratio", truth_ratio, ("loss", "probability")),
         ("--punctuation", punctuation, (None, "gw", "uw")),
     )
@@ -113,14 +115,15 @@ def evaluate(
         raise UsageError(f"--max-new-tokens {max_new_tokens} leaves nothing to say", hint="Give 1 or more.")
     from tif.eval.benchmarks.tofu import Settings
     from tif.eval.processes import main
-    from tif.eval.run import Request, headline, read_run, run
+    from tif.eval.run import Request, headline, read_run, run, trained_labels
+    from tif.spans import split_labels
 
     trained = ((model and read_run(model)) or {}).get("config", {})
     settings = Settings(
         template=template,
-        label=label or trained.get("label", "UW"),
+        labels=split_labels(labels) or trained_labels(trained),
         punctuation=punctuation or trained.get("punctuation", "gw"),
-        eos=eos,
+        supervise_eos=supervise_eos,
         average="loss" if truth_ratio == "loss" else "probability",
         max_new_tokens=max_new_tokens,
         completions=completions,
@@ -151,7 +154,17 @@ def evaluate(
 
 _LOG_ONLY = {"import_log", "retain_log", "force", "as_json"}
 _MAKING = {"retain_epochs", "retain_lr"}
-_ASKING = {"forget", "retain", "masks", "template", "label", "punctuation", "eos", "truth_ratio", "max_new_tokens"}
+_ASKING = {
+    "forget",
+    "retain",
+    "masks",
+    "template",
+    "labels",
+    "punctuation",
+    "supervise_eos",
+    "truth_ratio",
+    "max_new_tokens",
+}
 
 
 def _refuse_idle(ctx: typer.Context, benchmark: str, *, alone: bool, making: bool) -> None:

@@ -21,8 +21,13 @@ def masks(
     max_length: Annotated[int | None, typer.Option(min=2, help="Tokens an example at most.")] = None,
     truncation_side: Annotated[str, typer.Option(help="Which end is cut off: right or left.")] = "right",
     punctuation: Annotated[str, typer.Option(help="What punctuation outside spans is: gw or uw.")] = "gw",
-    eos: Annotated[str, typer.Option(help="Whether the token that ends the text is supervised: gw or none.")] = "gw",
-    label: Annotated[str, typer.Option(help="The label of unwanted words.")] = "UW",
+    supervise_eos: Annotated[
+        bool, typer.Option("--supervise-eos/--no-supervise-eos", help="Supervise the token that ends the text.")
+    ] = True,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(help="Labels of unwanted words, comma-separated. [default: every label of the set]"),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many examples are shown; all are counted.")] = 10,
     data_dir: Annotated[
         str | None, typer.Option(envvar="TIF_DATA_DIR", help="Where the texts of a set without texts are.")
@@ -38,6 +43,7 @@ def masks(
     from rich.text import Text
 
     from tif.sets import spans_only as join
+    from tif.spans import split_labels
     from tif.tokens.preview import preview
 
     found = preview(
@@ -47,8 +53,8 @@ def masks(
         max_length=max_length,
         truncation_side=truncation_side,
         punctuation=punctuation,
-        eos=eos,
-        label=label,
+        supervise_eos=supervise_eos,
+        labels=split_labels(labels),
         limit=limit,
     )
     if json_:

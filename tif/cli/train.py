@@ -43,9 +43,13 @@ def train(
     template: Annotated[str, _data("auto, chat, qa, text, or a format string with {prompt} and {text}.")] = "auto",
     max_length: Annotated[int | None, _data("Tokens an example; longer plain text is cut into windows.")] = None,
     punctuation: Annotated[str, _data("What punctuation outside spans is: gw or uw.")] = "gw",
-    eos: Annotated[str, _data("Whether the token that ends the text is supervised: gw or none.")] = "gw",
-    label: Annotated[str, _data("The label of unwanted words.")] = "UW",
-    zero_uw: Annotated[str, _data("Examples without an unwanted word: refuse or skip.")] = "refuse",
+    supervise_eos: Annotated[
+        bool, _data("Supervise the token that ends the text.", "--supervise-eos/--no-supervise-eos")
+    ] = True,
+    labels: Annotated[
+        list[str] | None, _data("Labels of the spans to forget, comma-separated. Default: every label of the set.")
+    ] = None,
+    unmarked: Annotated[str, _data("Examples without an unwanted word: refuse or skip.")] = "refuse",
     skip_failed: Annotated[bool, _data("Leave failed and conflicting examples out.", "--skip-failed")] = False,
     frame: Annotated[
         list[str] | None,
@@ -118,8 +122,10 @@ def train(
     given["report_to"] = tuple(given["report_to"] or ())
     given["frames"] = tuple(given.pop("frame") or ())
 
+    from tif.spans import split_labels
     from tif.train.config import TrainConfig
 
+    given["labels"] = split_labels(given["labels"])
     config = TrainConfig(**given)
 
     # After the config: a wrong option is told at once, not after seconds of loading libraries.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tif.edit.edits import pieces_of
-from tif.spans import UNTRAINED, UW, Example
+from tif.spans import UNTRAINED, Example
 from tif.tokens.masks import NOWHERE, Encoded, Kind, check, encode
 from tif.tokens.models import load_tokenizer
 from tif.tokens.templates import Template
@@ -67,7 +67,7 @@ class Masker:
         }
 
     def _tokens(self, example: Example, item: Encoded, low: int, high: int) -> list[dict[str, Any]]:
-        marked = {i for span in example.spans if span.label == UW for i in range(span.start, span.end)}
+        marked = {i for span in example.unwanted() for i in range(span.start, span.end)}
         text = example.text
         found: list[dict[str, Any]] = []
         at = low

@@ -31,7 +31,7 @@ from tif.sets import spans_only as join
 from tif.sets import store
 from tif.sets.store import atomic_write
 from tif.sources import is_file, read_json
-from tif.spans import AnnotationSet
+from tif.spans import AnnotationSet, of_labels
 from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, manner_digest, model_digest
 
@@ -104,7 +104,7 @@ def run(request: Request, settings: Settings) -> dict[str, Any]:
     log = logs.read(request.retain_log) if request.retain_log else None
     run_info = read_run(request.model)
     splits = _splits(request)
-    annotations, masks = _annotations(request, run_info, splits["forget"], settings.label)
+    annotations, masks = _annotations(request, run_info, splits["forget"], settings.labels)
     tokenizer = load_tokenizer(request.model)
     digest = model_digest(request.model)
     out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
@@ -326,6 +326,14 @@ def read_run(model: str) -> dict[str, Any] | None:
     return found
 
 
+def trained_labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The labels that a run forgot, from the config in its record; a record of an older tif names one label."""
+    if "label" in config:
+        return (config["label"],)
+    labels = config.get("labels")
+    return None if labels is None else tuple(labels)
+
+
 def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
     """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: a model's folder is not ours to write to.
 
@@ -338,7 +346,7 @@ def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
 
 
 def _annotations(
-    request: Request, run_info: Mapping[str, Any] | None, asked: Sequence[rows.Row], label: str
+    request: Request, run_info: Mapping[str, Any] | None, asked: Sequence[rows.Row], labels: tuple[str, ...] | None
 ) -> tuple[AnnotationSet | None, dict[str, Any] | None]:
     """The set that tells unwanted words from general ones, and what is recorded of it.
 
@@ -357,10 +365,10 @@ def _annotations(
     if ref is None:
         return None, None
     found = join.load(ref, data_dir=request.data_dir)
-    marked = (span.label for row in rows.annotate(asked, found) for span in row.spans)
-    if label not in marked:
-        what = f"no question of the forget split has a span {label!r} in this set"
-        hint = "Was it made from another split, or under another --label?"
+    if not any(of_labels(row.spans, labels) for row in rows.annotate(asked, found)):
+        which = f" labelled {' or '.join(labels)}" if labels else ""
+        what = f"no question of the forget split has a span{which} in this set"
+        hint = "Was it made from another split, or under other --labels?"
         if request.masks is not None:
             raise InputError(what, where=ref, hint=hint)
         warn(f"{ref}, which this run was trained on: {what}; no UW and GW numbers. {hint}")
@@ -396,5 +404,6 @@ __all__ = [
     "headline",
     "read_run",
     "run",
+    "trained_labels",
     "write",
 ]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from tif.errors import MaskError, UsageError
-from tif.spans import UW, Example, Span
+from tif.spans import Example, Span, united
 from tif.tokens.templates import Rendered, Template
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def encode(
     max_length: int | None = None,
     truncation_side: Literal["left", "right"] = "right",
     punctuation: Literal["gw", "uw"] = "gw",
-    eos: Literal["gw", "none"] = "gw",
-    label: str = UW,
+    supervise_eos: bool = True,
+    labels: Collection[str] | None = None,
 ) -> Encoded:
     """One example as tokens and their kinds.
 
@@ -90,13 +91,13 @@ def encode(
         truncation_side: which end is cut off.
         punctuation: what a token of nothing but punctuation and symbols is outside every span. `gw` by default; the
             TIF release treats it as `uw`. Inside a span it is unwanted either way.
-        eos: `gw` supervises the token that ends the text: the first of the template after it, else the tokenizer's
-            EOS, which is appended. `none` leaves it out.
-        label: spans of this label are what is unwanted.
+        supervise_eos: supervise the token that ends the text: the first of the template after it, else the
+            tokenizer's EOS, which is appended. False leaves it out.
+        labels: spans of these labels are unwanted; all spans where None.
 
     Raises:
         MaskError: for a slow tokenizer, or a chat template that rewrites the text.
-        UsageError: for `eos="gw"` and a tokenizer that has no EOS.
+        UsageError: if the end token is to be supervised and the tokenizer has none.
     """
     if not tokenizer.is_fast:
         raise MaskError("the tokenizer gives no offsets", hint="Use a model with a fast tokenizer (tokenizer.json).")
@@ -114,15 +115,13 @@ def encode(
     text_tokens = [t for t, offset in enumerate(inside) if offset != NOWHERE]
     end = text_tokens[-1] + 1 if text_tokens else _first_after(rendered, coded["offset_mapping"], ids)
 
-    spans = [span for span in example.spans if span.label == label]
-    # Spans of one label are sorted and do not overlap, so that their ends are sorted too.
-    ends = [span.end for span in spans]
-    kinds = [_kind(example.text, offset, spans, ends, punctuation) for offset in inside[:end]]
+    marked = united(example.unwanted(labels))
+    kinds = [_kind(example.text, offset, marked, punctuation) for offset in inside[:end]]
     ids, inside = ids[: end + 1], inside[: end + 1]
-    if eos == "gw":
+    if supervise_eos:
         if len(ids) == end:
             if tokenizer.eos_token_id is None:
-                raise UsageError("the tokenizer has no EOS token to supervise", hint="Use `--eos none`.")
+                raise UsageError("the tokenizer has no EOS token to supervise", hint="Use --no-supervise-eos.")
             ids.append(tokenizer.eos_token_id)
             inside.append(NOWHERE)
         kinds.append(Kind.GW)
@@ -141,13 +140,17 @@ def encode(
     lost = tuple(
         index
         for index, span in enumerate(example.spans)
-        if span.label == label and (span.start < low or span.end > high)
+        if (labels is None or span.label in labels) and (span.start < low or span.end > high)
     )
     return Encoded(example.id, tuple(ids), tuple(kinds), tuple(inside), lost)
 
 
 def check(
-    examples: Sequence[Example], encoded: Sequence[Encoded], tokenizer: PreTrainedTokenizerBase, *, label: str = UW
+    examples: Sequence[Example],
+    encoded: Sequence[Encoded],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    labels: Collection[str] | None = None,
 ) -> None:
     """Make sure that every span which was not cut off is there in tokens, and that they say what it says.
 
@@ -161,26 +164,32 @@ def check(
     for example, item in zip(examples, encoded, strict=True):
         if example.id != item.id:
             raise MaskError(f"tokens of {item.id!r} beside record {example.id!r}")
-        indices = [index for index, span in enumerate(example.spans) if span.label == label]
-        spans = [example.spans[index] for index in indices]
-        ends = [span.end for span in spans]
-        tokens: list[list[int]] = [[] for _ in spans]
-        for t, (kind, (start, end)) in enumerate(zip(item.kinds, item.offsets, strict=True)):
-            if kind == Kind.UW:
-                for k in _touched(spans, ends, start, end):
-                    tokens[k].append(t)
-        for index, span, marked in zip(indices, spans, tokens, strict=True):
-            if index in item.lost_spans:
-                continue
-            where = (f"record {example.id!r}", f"spans[{index}]")
-            if not marked:
-                raise MaskError(f"{example.quote(span)!r} covers no token", where=where)
-            ids = [item.input_ids[t] for t in marked]
-            if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
-                continue
-            said = _bare(str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)), tokenizer)
-            if _bare(example.quote(span), tokenizer) not in said:
-                raise MaskError(f"{example.quote(span)!r} became the tokens {said!r}", where=where)
+        for label in dict.fromkeys(span.label for span in example.unwanted(labels)):
+            _check_label(example, item, tokenizer, label)
+
+
+def _check_label(example: Example, item: Encoded, tokenizer: PreTrainedTokenizerBase, label: str) -> None:
+    # Spans of one label do not overlap, which `_touched` needs.
+    indices = [index for index, span in enumerate(example.spans) if span.label == label]
+    spans = [example.spans[index] for index in indices]
+    tokens: list[list[int]] = [[] for _ in spans]
+    for t, (kind, (start, end)) in enumerate(zip(item.kinds, item.offsets, strict=True)):
+        if kind == Kind.UW:
+            for k in _touched(spans, start, end):
+                tokens[k].append(t)
+    for index, span, marked in zip(indices, spans, tokens, strict=True):
+        if index in item.lost_spans:
+            continue
+        quote = example.quote(span)
+        where = (f"record {example.id!r}", f"spans[{index}]")
+        if not marked:
+            raise MaskError(f"{quote!r} covers no token", where=where)
+        ids = [item.input_ids[t] for t in marked]
+        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in ids:
+            continue
+        decoded = _bare(str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)), tokenizer)
+        if _bare(quote, tokenizer) not in decoded:
+            raise MaskError(f"{quote!r} became the tokens {decoded!r}", where=where)
 
 
 def _within(rendered: Rendered, start: int, end: int) -> tuple[int, int]:
@@ -194,13 +203,13 @@ def _first_after(rendered: Rendered, offsets: Sequence[tuple[int, int]], ids: Se
     return next((t for t, (start, end) in enumerate(offsets) if start >= rendered.end and end > start), len(ids))
 
 
-def _touched(spans: Sequence[Span], ends: Sequence[int], start: int, end: int) -> range:
+def _touched(spans: Sequence[Span], start: int, end: int) -> range:
     """Which of sorted, disjoint spans share a character with start:end."""
-    first = bisect_right(ends, start)
-    return range(first, max(first, bisect_left(spans, end, lo=first, key=lambda span: span.start)))
+    first = bisect_right(spans, start, key=attrgetter("end"))
+    return range(first, max(first, bisect_left(spans, end, lo=first, key=attrgetter("start"))))
 
 
-def _kind(text: str, offset: tuple[int, int], spans: Sequence[Span], ends: Sequence[int], punctuation: str) -> Kind:
+def _kind(text: str, offset: tuple[int, int], marked: Sequence[Span], punctuation: str) -> Kind:
     if offset == NOWHERE:
         return Kind.PROMPT
     start, end = offset
@@ -210,7 +219,7 @@ def _kind(text: str, offset: tuple[int, int], spans: Sequence[Span], ends: Seque
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
-    if start < end and _touched(spans, ends, start, end):
+    if start < end and _touched(marked, start, end):
         return Kind.UW
     if punctuation == "uw" and start < end and all(_is_punctuation(c) for c in text[start:end]):
         return Kind.UW

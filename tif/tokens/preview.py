@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def preview(
     *,
     template: str = "auto",
     limit: int | None = None,
-    label: str = "UW",
+    labels: Collection[str] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Masks as plain JSON values.
@@ -27,8 +28,8 @@ def preview(
         tokenizer: model folder or hub id.
         template: as `Template.of`.
         limit: how many examples are spelt out.
-        label: the label of unwanted words.
-        options: `max_length`, `truncation_side`, `punctuation`, `eos` of `encode`.
+        labels: spans of these labels are unwanted; all spans where None.
+        options: `max_length`, `truncation_side`, `punctuation`, `supervise_eos` of `encode`.
 
     Returns:
         `coverage` (counts) and `examples` (`id`, `lost_spans`, `tokens` with `text`, `kind`, `start`, `end`).
@@ -40,7 +41,6 @@ def preview(
     for name, known in {
         "truncation_side": ("left", "right"),
         "punctuation": ("gw", "uw"),
-        "eos": ("gw", "none"),
     }.items():
         if options.get(name, known[0]) not in known:
             raise UsageError(f"{name} is {options[name]!r}", hint=f"Known: {', '.join(known)}.")
@@ -49,8 +49,8 @@ def preview(
     chosen = [example for example in examples if example.status not in UNTRAINED]
     # As in training: plain text is cut into windows and loses nothing, only an answer is cut off.
     whole = {**options, "max_length": None}
-    encoded = [encode(e, words, resolved, label=label, **(options if e.prompt else whole)) for e in chosen]
-    check(chosen, encoded, words, label=label)
+    encoded = [encode(e, words, resolved, labels=labels, **(options if e.prompt else whole)) for e in chosen]
+    check(chosen, encoded, words, labels=labels)
     shown = []
     for example, item in list(zip(chosen, encoded, strict=True))[:limit]:
         tokens = []
@@ -65,7 +65,7 @@ def preview(
     coverage |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in encoded) for kind in Kind}
     coverage["without_uw"] = sum(not item.count(Kind.UW) for item in encoded)
     coverage["lost_spans"] = sum(len(item.lost_spans) for item in encoded)
-    coverage["spans"] = sum(span.label == label for example in chosen for span in example.spans)
+    coverage["spans"] = sum(len(example.unwanted(labels)) for example in chosen)
     return {"template": resolved.spec, "coverage": coverage, "examples": shown}
 
 

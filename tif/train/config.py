@@ -90,9 +90,11 @@ class TrainConfig:
     max_length: int | None = None
     """Tokens an example at most; a longer plain text is cut into windows of this length."""
     punctuation: Literal["gw", "uw"] = "gw"
-    eos: Literal["gw", "none"] = "gw"
-    label: str = "UW"
-    zero_uw: Literal["refuse", "skip"] = "refuse"
+    supervise_eos: bool = True
+    labels: tuple[str, ...] | None = None
+    """Labels of the spans to forget; every label of the set where None."""
+    unmarked: Literal["refuse", "skip"] = "refuse"
+    """What to do with an example without an unwanted word."""
     skip_failed: bool = False
     frames: tuple[str, ...] = ()
     """`The answer is {words}.`, ...: each example with a question is forgotten once more with one of these as its
@@ -140,6 +142,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "report_to", tuple(self.report_to))
         object.__setattr__(self, "frames", tuple(self.frames))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", tuple(self.labels))
         for frame in self.frames:
             Frame.of(frame)
         for name in ("epochs", "lr", "batch_size", "accumulate", "save_steps", "keep_checkpoints", "log_steps"):
@@ -179,7 +183,7 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `run.json`."""
-        return {**asdict(self), "report_to": list(self.report_to), "frames": list(self.frames)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
 def floor_value(floor: str | None) -> float | None:
@@ -209,8 +213,7 @@ _CHOICES = {
     "pl": ("sum", "mean"),
     "retain_loss": ("ce", "kl", "none"),
     "punctuation": ("gw", "uw"),
-    "eos": ("gw", "none"),
-    "zero_uw": ("refuse", "skip"),
+    "unmarked": ("refuse", "skip"),
     "dtype": ("float32", "bfloat16"),
 }
 

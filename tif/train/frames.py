@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.errors import UsageError
-from tif.spans import UW, Example, Span
+from tif.spans import Example, Span, united
 
 WORDS: Final = "{words}"
 
@@ -35,19 +35,21 @@ class Frame:
         before, _, after = text.partition(WORDS)
         return cls(before, after)
 
-    def around(self, example: Example, *, label: str = UW) -> Example:
+    def around(self, example: Example, *, labels: Collection[str] | None = None) -> Example:
         """The same question with another answer: the frame, and in it the spans' words in their order, each once.
 
         Args:
             example: a sample with a question and spans.
-            label: which spans are unwanted; others are left out.
+            labels: spans of these labels are unwanted, all where None; other spans are left out.
 
         Returns:
             The sample under another id, its words marked again.
         """
-        words = dict.fromkeys(example.quote(span) for span in example.spans if span.label == label)
+        words: dict[str, str] = {}
+        for span in united(example.unwanted(labels)):
+            words.setdefault(example.quote(span), span.label)
         text, marked = self.before, []
-        for n, word in enumerate(words):
+        for n, (word, label) in enumerate(words.items()):
             text += ", " if n else ""
             marked.append(Span(len(text), len(text) + len(word), label=label, source="frame"))
             text += word
@@ -55,14 +57,16 @@ class Frame:
         return replace(example, id=f"{example.id} in {framed!r}", text=text + self.after, spans=()).with_spans(marked)
 
 
-def framed(examples: Sequence[Example], frames: Sequence[Frame], *, label: str = UW) -> list[Example]:
+def framed(
+    examples: Sequence[Example], frames: Sequence[Frame], *, labels: Collection[str] | None = None
+) -> list[Example]:
     """Each example in one of the frames, taken in turn; those that no frame goes around are passed over."""
     turn = itertools.cycle(frames)
     found = []
     for example in examples:
         # A frame is used up by those alone that it goes around, so that the others do not decide who gets which.
-        if example.prompt and any(span.label == label for span in example.spans):
-            found.append(next(turn).around(example, label=label))
+        if example.prompt and example.unwanted(labels):
+            found.append(next(turn).around(example, labels=labels))
     return found
 
 

@@ -62,7 +62,7 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
 
     Raises:
         MaskError: for spans that did not reach tokens, and for examples without an unwanted word when the scope is
-            `uw` and `zero_uw` is `refuse`.
+            `uw` and `unmarked` is `refuse`.
         UsageError: when nothing is left to train on, DPO is to answer a text without a prompt, or the validation set
             marks nothing or is trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
@@ -72,7 +72,7 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     template = Template.of(tokenizer, config.template)
     chosen, counts = _select(annotations.examples[: config.limit], config.masks, config)
     whole = [_encode(example, tokenizer, template, config) for example in chosen]
-    check(chosen, whole, tokenizer, label=config.label)
+    check(chosen, whole, tokenizer, labels=config.labels)
     if scope == "uw":
         kept = _with_uw(whole, "examples", config)
         counts["without_uw"] = len(whole) - len(kept)
@@ -86,21 +86,21 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     if scope == "uw" and (bare := [piece.id for piece in forget if not piece.count(Kind.UW)]):
         counts["windows_without_uw"] = len(bare)
         what = f"{len(bare)} of {len(forget)} windows have no unwanted word"
-        if config.zero_uw == "skip":
+        if config.unmarked == "skip":
             forget = tuple(piece for piece in forget if piece.count(Kind.UW))
             warn(f"{what}, and are left out: {_some(bare)}")
         else:
-            warn(f"{what}: there the general words are kept, and nothing is forgotten. --zero-uw skip leaves them out")
+            warn(f"{what}: there the general words are kept, and nothing is forgotten. --unmarked skip leaves them out")
     # The early stop judges by what people wrote, not by the frames.
     validation, validation_digest = forget, None
     if config.frames:
-        more = framed(chosen, [Frame.of(text) for text in config.frames], label=config.label)
+        more = framed(chosen, [Frame.of(text) for text in config.frames], labels=config.labels)
         if not more:
             raise UsageError(
                 "nothing to put into a frame: no example has a question and marked words", where=config.masks
             )
         items = [_encode(example, tokenizer, template, config) for example in more]
-        check(more, items, tokenizer, label=config.label)
+        check(more, items, tokenizer, labels=config.labels)
         # A frame can lose all its words to max_length.
         items = _with_uw(items, "frames", config)
         more = _these(more, items)
@@ -122,7 +122,7 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
         held_out = join.load(config.validation, data_dir=config.data_dir)
         looked_at, _ = _select(held_out.examples, config.validation, config)
         items = [_encode(example, tokenizer, template, config) for example in looked_at]
-        check(looked_at, items, tokenizer, label=config.label)
+        check(looked_at, items, tokenizer, labels=config.labels)
         validation = tuple(piece for item in _supervised(items, "validation") for piece in _pieces(item, config))
         if not any(item.count(Kind.UW) for item in validation):
             raise UsageError("the validation set marks nothing as unwanted", where=config.validation)
@@ -158,11 +158,11 @@ def _with_uw(items: Sequence[Encoded], what: str, config: TrainConfig) -> list[E
         MaskError: for one without, unless these are to be left out.
     """
     without = [item.id for item in items if not item.count(Kind.UW)]
-    if without and config.zero_uw == "refuse":
+    if without and config.unmarked == "refuse":
         raise MaskError(
             f"{len(without)} of {len(items)} {what} have no unwanted word: {_some(without)}",
             where=config.masks,
-            hint="Mark some, give more --max-length, or leave these out with --zero-uw skip.",
+            hint="Mark some, give more --max-length, or leave these out with --unmarked skip.",
         )
     return [item for item in items if item.count(Kind.UW)]
 
@@ -202,8 +202,8 @@ def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, template: Temp
         template,
         max_length=config.max_length if example.prompt else None,
         punctuation=config.punctuation,
-        eos=config.eos,
-        label=config.label,
+        supervise_eos=config.supervise_eos,
+        labels=config.labels,
     )
 
 

@@ -144,7 +144,7 @@ def test_reference_and_gradient_attacks_by_command(cli, tiny: Tiny, model_folder
     mine = [row for row in rows if row["part"] == "privleak_forget"]
     template = Template.of(tiny.tokenizer)
     for row, text in zip(mine, texts, strict=True):
-        example, options = Example("x", "", text), {"eos": "none", "max_length": muse.WINDOW}
+        example, options = Example("x", "", text), {"supervise_eos": False, "max_length": muse.WINDOW}
         a, b = (
             score(model, tiny.tokenizer, [example], template, options=options)[0]
             for model in (tiny.model, make_llama(len(tiny.tokenizer), 4))

@@ -176,7 +176,7 @@ def _membership(
 ) -> Rows:
     texts = [r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)]
     examples = [Example(f"privleak/{part}/{i:04d}", "", text) for i, text in enumerate(texts)]
-    options = {"eos": "none", "max_length": WINDOW}
+    options = {"supervise_eos": False, "max_length": WINDOW}
 
     def work(model: PreTrainedModel, some: Sequence[Example]) -> list[Scored]:
         with processes.shown(f"scoring privleak {part}", len(some)) as advance:

@@ -24,7 +24,7 @@ from tif.eval.measure.complete import MAX_NEW_TOKENS, complete, prompt_ids, roug
 from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.score import BUDGET, Scored, score
 from tif.eval.parts import Shelf
-from tif.spans import AnnotationSet, Example, canonical
+from tif.spans import AnnotationSet, Example, canonical, of_labels, united
 from tif.tokens.masks import Kind, Template
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class Settings:
     """How to evaluate: everything that changes a number and is neither the model nor the data."""
 
     template: str = "auto"
-    label: str = "UW"
-    """The label of the spans that are unwanted words."""
+    labels: tuple[str, ...] | None = None
+    """Labels of the spans that are unwanted words; every label where None."""
     punctuation: str = "gw"
-    eos: str = "gw"
-    """`gw` scores the end token as TOFU does, `none` leaves it out."""
+    supervise_eos: bool = True
+    """Score the end token, as TOFU does."""
     average: measures.Wrong = "loss"
     """How wrong answers are averaged in the truth ratio."""
     max_new_tokens: int = MAX_NEW_TOKENS
@@ -134,7 +134,11 @@ def evaluate_lazily(
     for part, rows in splits.items():
         groups = [row.texts() for row in rows]
         texts = [text for group in groups for text in group]
-        options = {"punctuation": settings.punctuation, "eos": settings.eos, "label": settings.label}
+        options = {
+            "punctuation": settings.punctuation,
+            "supervise_eos": settings.supervise_eos,
+            "labels": settings.labels,
+        }
         key = [template.spec, options, [canonical(text).decode() for text in texts]]
 
         def scored(groups: Sequence[Sequence[Example]], part: str = part, options: Any = options) -> list[list[Scored]]:
@@ -203,7 +207,7 @@ def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str
         found |= rouge(row.answer, said)
     there = row.annotated or bool(row.spans)
     if there:
-        quotes = [row.answer[span.start : span.end] for span in row.spans if span.label == settings.label]
+        quotes = [row.answer[span.start : span.end] for span in united(of_labels(row.spans, settings.labels))]
         phrases = leakage.phrases(row.question, quotes)
         found["phrases"] = len(phrases)
         found["phrases_written"] = None if said is None else sum(leakage.written(said, phrases))

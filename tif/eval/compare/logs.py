@@ -146,7 +146,11 @@ def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
 
 def mismatch(a: Log, b: Log) -> str | None:
     """Why the truth ratios of two logs are not of the same questions, asked in the same way; None if they are."""
-    for name, what in (("template", "template"), ("eos", "end token"), ("average", "truth ratio by")):
+    for name, what in (
+        ("template", "template"),
+        ("supervise_eos", "supervised end token"),
+        ("average", "truth ratio by"),
+    ):
         mine, theirs = a.settings.get(name), b.settings.get(name)
         if mine is not None and theirs is not None and mine != theirs and "auto" not in (mine, theirs):
             return f"{what} {mine!r} against {theirs!r}"
@@ -163,6 +167,14 @@ def mismatch(a: Log, b: Log) -> str | None:
             odd = next(x for x, y in zip(mine, theirs, strict=True) if x != y)
             return f"the {name} {odd[:60]!r} is not in both"
     return "one of them names neither questions nor answers, so nothing shows that they are the same"
+
+
+def current(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a log under today's names: older logs call the supervised end token `eos`."""
+    renamed = dict(settings)
+    if "eos" in renamed:
+        renamed["supervise_eos"] = renamed.pop("eos") == "gw"
+    return renamed
 
 
 def bare(text: str) -> str:
@@ -189,7 +201,7 @@ def _ours(found: Mapping[str, Any], path: str) -> Log:
         found["model_utility"],
         found["model_utility_parts"],
         found.get("model_utility_reason"),
-        found.get("settings") or {},
+        current(found.get("settings") or {}),
         {part: Leakage(**counts) for part, counts in (found.get("leakage") or {}).items()},
     )
 
@@ -295,4 +307,4 @@ def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[st
     }
 
 
-__all__ = ["Comparison", "Log", "bare", "compare", "import_log", "mismatch", "muse_areas", "read"]
+__all__ = ["Comparison", "Log", "bare", "compare", "current", "import_log", "mismatch", "muse_areas", "read"]

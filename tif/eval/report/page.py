@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from tif.eval.compare import logs
 from tif.eval.report import figures, heatmap
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ def _audit(entry: Entry) -> str:
     masks, model = record.get("masks") or run.get("masks") or {}, record.get("model", {})
     config, provenance = run.get("config", {}), run.get("provenance", {})
     method, dataset = provenance.get("method", {}), provenance.get("dataset", {})
-    counts = run.get("counts", {})
+    counts, settings = run.get("counts", {}), logs.current(record["settings"])
     facts = {
         "model": f"{model.get('spec', 'in memory')}  {model.get('digest', '')}",
         "started from": f"{run['model'].get('path', '')}  {run['model'].get('digest', '')}" if "model" in run else "",
@@ -303,8 +304,8 @@ def _audit(entry: Entry) -> str:
         "retain log": str(record.get("retain_log") or ""),
         "forced": str(record.get("forget_quality_forced") or ""),
         "not known": "; ".join(f"{k}: {v}" for k, v in record.get("reasons", {}).items()),
-        "evaluated": f"{record['created']} by tif {record['tif']}, template {record['settings']['template']}, "
-        f"end token {record['settings']['eos']}, truth ratio by {record['settings']['average']}",
+        "evaluated": f"{record['created']} by tif {record['tif']}, template {settings['template']}, "
+        f"end token {'scored' if settings['supervise_eos'] else 'left out'}, truth ratio by {settings['average']}",
         "trained with": ", ".join(f"{k} {v}" for k, v in run.get("libraries", {}).items()),
         "code": (run.get("sessions") or [{}])[-1].get("code_sha256", ""),
     }

@@ -1,0 +1,30 @@
+"""How an option is declared once, and everything that follows from the declaration.
+
+    class TrainOptions(Options):
+        lr: Annotated[float, Option("Peak learning rate.", "Training", above=0)] = 1e-5
+
+From such a class come the command line (`command`), a config file's keys (`read_config`), the run's record
+(`Options.to_json`), the Python API's signature (the class itself), and the reference page (`declared`).
+
+The command line wins over the config file, and the config file over the defaults.
+"""
+
+from tif.options.commandline import command
+from tif.options.components import Components, Keywords
+from tif.options.config import merge, read_config
+from tif.options.declare import Declared, Idle, Option, Options, declared, needs, only_with
+
+__all__ = [
+    "Components",
+    "Declared",
+    "Idle",
+    "Keywords",
+    "Option",
+    "Options",
+    "command",
+    "declared",
+    "merge",
+    "needs",
+    "only_with",
+    "read_config",
+]

@@ -1,0 +1,137 @@
+"""A function on the command line, with the options of its options class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import NoneType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from tif.options.components import Components
+from tif.options.config import merge, naming, read_config, without_defaults
+from tif.options.declare import Declared, Options, declared, members
+
+F = TypeVar("F", bound=Callable[..., None])
+
+_CONFIG_HELP: Final = "TOML or JSON file with these options, or the run.json of an earlier run. The command line wins."
+
+
+def command(app: typer.Typer, name: str, *, parts: Components | None = None) -> Callable[[F], F]:
+    """Put a function on the command line. Its first parameter is an options class, which gives the command's options.
+
+    The function's other parameters stay as they are, for what concerns the output alone (`--json`). `--config FILE` is
+    added, and `--set NAME=VALUE` where plugins may bring components.
+
+    Args:
+        app: where the command goes.
+        name: its name.
+        parts: components that one option chooses among. The function's second parameter is then the chosen
+            component's options.
+    """
+
+    def register(function: F) -> F:
+        hints = get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())
+        common: type[Options] = hints[parameters[0].name]
+        own = parameters[2 if parts else 1 :]
+        offered = [*declared(common), *(parts.merged() if parts else ())]
+
+        def called(ctx: typer.Context, **values: Any) -> None:
+            config = values["config"]
+            given = {
+                each.name: _from_command_line(each, values[each.name]) for each in offered if _was_given(ctx, each.name)
+            }
+            rest = {parameter.name: values[parameter.name] for parameter in own}
+            if parts is None:
+                function(merge(common, given, config, name), **rest)
+            else:
+                function(*_both(common, parts, given, values.get("set_") or [], config, name), **rest)
+
+        where = inspect.Parameter.KEYWORD_ONLY
+        shown = [inspect.Parameter("ctx", where, annotation=typer.Context)]
+        shown += [inspect.Parameter(each.name, where, default=None, annotation=_typer(each)) for each in offered]
+        shown += [
+            inspect.Parameter(key, where, default=None, annotation=annotation)
+            for key, annotation in _added(parts).items()
+        ]
+        shown += [
+            parameter.replace(kind=where, annotation=hints.get(parameter.name, parameter.annotation))
+            for parameter in own
+        ]
+        called.__doc__ = function.__doc__
+        called.__name__ = function.__name__
+        called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        app.command(name)(called)
+        return function
+
+    return register
+
+
+def _both(
+    common: type[Options],
+    parts: Components,
+    given: dict[str, Any],
+    pairs: list[str],
+    config: str | None,
+    command: str,
+) -> tuple[Options, Options]:
+    """The options that every component has, and those of the chosen one."""
+    content = {} if config is None else read_config(config, command)
+    chosen = str(given.get(parts.by, content.get(parts.by, common.model_fields[parts.by].default)))
+    special = parts.options(chosen)
+    given = {**given, **parts.settings(pairs, common, chosen)}
+    content = without_defaults([common, special], content)
+    shared, own = parts.divide(given, common, chosen)
+    with naming(config, content.keys() - given.keys(), [common, special]):
+        shared_content, own_content = parts.divide(content, common, chosen)
+        return common(**{**shared_content, **shared}), special(**{**own_content, **own})
+
+
+def _added(parts: Components | None) -> dict[str, Any]:
+    """Options that the mechanism itself brings."""
+    added: dict[str, Any] = {
+        "config": Annotated[str | None, typer.Option("--config", metavar="FILE", help=_CONFIG_HELP)]
+    }
+    if parts is not None and parts.plugin is not None:
+        text = f"An option of a plugin's {parts.by}. Repeat it for several."
+        added["set_"] = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=text)]
+    return added
+
+
+def _typer(each: Declared) -> Any:
+    """The annotation that makes Typer offer an option."""
+    option = each.option
+    inner: Any = [part for part in members(each.type) if part is not NoneType]
+    kind = Union[tuple(inner)] if len(inner) > 1 else inner[0]  # noqa: UP007  # built at run time
+    if get_origin(kind) is tuple:
+        kind = list[get_args(kind)[0]]  # type: ignore[misc]
+    text = option.help if not each.required else f"{option.help} Required."
+    settings: dict[str, Any] = {"help": text, "rich_help_panel": option.panel, "metavar": option.metavar}
+    if option.env:
+        settings["envvar"] = option.env
+    settings["show_default"] = each.shown_default or False
+    if option.positional:
+        return Annotated[kind | None, typer.Argument(**settings)]
+    names = option.names or (each.flag,)
+    if kind is bool:
+        long = next(n for n in names if n.startswith("--"))
+        names = (*(n for n in names if n != long), f"{long}/--no-{long.removeprefix('--')}")
+    return Annotated[kind | None, typer.Option(*names, **settings)]
+
+
+def _was_given(ctx: typer.Context, name: str) -> bool:
+    # By name: typer and click each have an enumeration of their own.
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
+
+
+def _from_command_line(each: Declared, value: Any) -> Any:
+    if not each.several:
+        return value
+    return each.split_up(value) if each.option.split else tuple(value)
+
+
+__all__ = ["command"]

@@ -1,0 +1,153 @@
+"""Options of components: an option such as `--method` chooses one, and each has options of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import NoneType
+from typing import Any
+
+from pydantic import ConfigDict
+
+from tif.errors import UsageError
+from tif.options.declare import Declared, Options, declared, members, unknown
+
+
+class Keywords(Options):
+    """Options of a plugin that declares none: they are passed on as they were given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Names and values."""
+        return dict(self.model_extra or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """What one option chooses among."""
+
+    by: str
+    """The option that chooses, such as `method`."""
+    builtin: Mapping[str, type[Options]]
+    """The options class of each component that tif brings along."""
+    plugin: Callable[[str], type[Options]] | None = None
+    """The options class of another package's component. Raises a `UsageError` for a name that nobody offers."""
+
+    @property
+    def flag(self) -> str:
+        """The choosing option's name on the command line."""
+        return "--" + self.by.replace("_", "-")
+
+    def options(self, name: str) -> type[Options]:
+        """The options class of a component.
+
+        Raises:
+            UsageError: for an unknown name.
+        """
+        if name in self.builtin:
+            return self.builtin[name]
+        if self.plugin is not None:
+            return self.plugin(name)
+        raise UsageError(f"no {self.by} {name!r}", where=self.flag, hint=f"Known: {', '.join(self.builtin)}.")
+
+    def divide(
+        self, given: Mapping[str, Any], common: type[Options], chosen: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Given options, as those that every component has and those of the chosen one.
+
+        Args:
+            given: options by name.
+            common: the class of the options that every component has.
+            chosen: the component's name.
+
+        Raises:
+            UsageError: for an option of another component, naming those that have it.
+        """
+        own = self.options(chosen)
+        known = [each.name for cls in (common, own) for each in declared(cls)]
+        for name in given:
+            if name in known or issubclass(own, Keywords):
+                continue
+            owners = {key: each for key, cls in self.builtin.items() for each in declared(cls) if each.name == name}
+            if owners:
+                hint = f"It goes with {self.flag} {' or '.join(owners)}."
+                raise UsageError(f"{self.flag} {chosen} has no option {next(iter(owners.values())).flag}", hint=hint)
+            raise unknown(name, known)
+        shared = common.model_fields
+        return (
+            {name: value for name, value in given.items() if name in shared},
+            {name: value for name, value in given.items() if name not in shared},
+        )
+
+    def merged(self) -> Iterable[Declared]:
+        """The options of all built-in components, each name once. The help says which component reads it how."""
+        owners: dict[str, dict[str, Declared]] = {}
+        for key, cls in self.builtin.items():
+            for each in declared(cls):
+                owners.setdefault(each.name, {})[key] = each
+        return [self._merged(having) for having in owners.values()]
+
+    def settings(self, pairs: Iterable[str], common: type[Options], chosen: str) -> dict[str, Any]:
+        """Options of the chosen component that were given as `NAME=VALUE`.
+
+        A value that is JSON is read as such, any other is text. An option of several values may have commas.
+
+        Raises:
+            UsageError: for a pair without `=`, or an option that every component has.
+        """
+        known = {each.name: each for each in declared(self.options(chosen))}
+        given: dict[str, Any] = {}
+        for pair in pairs:
+            name, equals, value = pair.partition("=")
+            name = name.strip().replace("-", "_")
+            if not equals or not name.isidentifier():
+                raise UsageError(f"{pair!r} is not NAME=VALUE", where="--set")
+            if name in common.model_fields:
+                flag = next(each.flag for each in declared(common) if each.name == name)
+                raise UsageError(f"is for options of one {self.by} alone", where="--set", hint=f"Use {flag}.")
+            each = known.get(name)
+            given[name] = each.split_up([value]) if each is not None and each.option.split else _parsed(value)
+        return given
+
+    def _merged(self, having: Mapping[str, Declared]) -> Declared:
+        """One declaration out of those of several components."""
+        first = next(iter(having.values()))
+        if any((each.flag, _bare(each)) != (first.flag, _bare(first)) for each in having.values()):
+            raise TypeError(f"option {first.name!r} has another type or flag in one of: {', '.join(having)}")
+        panel = first.option.panel
+        if panel is None or any(each.option.panel != panel for each in having.values()):
+            several = f"Options of several {self.by}s"
+            panel = several if len(having) > 1 else f"Options of {self.flag} {next(iter(having))}"
+        if len(having) == 1:
+            return replace(first, option=replace(first.option, panel=panel))
+        shown = {each.shown_default for each in having.values()}
+        readings: dict[str, list[str]] = {}
+        for key, each in having.items():
+            default = f" (default: {each.shown_default})" if len(shown) > 1 and each.shown_default else ""
+            required = " Required." if each.required else ""
+            readings.setdefault(f"{each.option.help.removesuffix('.')}{default}.{required}", []).append(key)
+        text = " ".join(f"{', '.join(keys)}: {reading}" for reading, keys in readings.items())
+        otherwise = first.shown_default if len(shown) == 1 else None
+        option = replace(first.option, help=text, panel=panel, otherwise=otherwise)
+        return replace(first, default=None, required=False, option=option)
+
+
+def _bare(each: Declared) -> set[Any]:
+    return {part for part in members(each.type) if part is not NoneType}
+
+
+def _parsed(value: str) -> Any:
+    try:
+        return json.loads(value, parse_constant=_no_number)
+    except ValueError:
+        return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+__all__ = ["Components", "Keywords"]

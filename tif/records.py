@@ -1,0 +1,264 @@
+"""`run.json`: what a training run forgot, how, from which model, with which code, and at what cost.
+
+This module alone knows the file's keys. Training makes a `RunRecord`; evaluation, reports and benchmarks read one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from tif.errors import InputError
+from tif.sources import read_json
+from tif.spans import Provenance
+
+RUN_SCHEMA: Final = 2
+"""Version of the layout of `run.json` that this tif writes. It reads the ones before, too."""
+
+RUN_FILE: Final = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """A model, and what it holds."""
+
+    path: str | None = None
+    """Folder or hub id, as it was given."""
+    digest: str | None = None
+    """SHA-256 of weights and config: the same model at another path has the same one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksIdentity:
+    """An annotation set, and which version of it."""
+
+    path: str
+    """`FILE` or `FILE@N`, as it was given."""
+    digest: str
+    """Of examples and spans."""
+    version: int | None = None
+    fingerprint: str | None = None
+    """Of the samples alone, whatever is marked in them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One process that worked on a run. A session that was killed has no `finished`."""
+
+    started: str
+    code_sha256: str | None = None
+    """Over tif's own source files."""
+    finished: str | None = None
+    device: str | None = None
+    seconds: float | None = None
+    processes: int | None = None
+    from_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferencePass:
+    """What the scores of the starting model cost, which are computed before the first step."""
+
+    seconds: float
+    from_cache: bool
+    epochs: float | None = None
+    seconds_per_epoch: float | None = None
+    share: float | None = None
+    """Part of the time of reference pass and training together, as far as both were measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Where and why a run ended early."""
+
+    rule: str
+    step: int
+    validation_uw_probability: float
+    validation_gw_probability: float
+    validation_at_floor: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a finished run took."""
+
+    tokens: int
+    seconds: float
+    flos: float | None = None
+    peak_host_bytes: int | None = None
+    peak_device_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One training run. A field that has its default may also be missing in the file of an older tif.
+
+    Raises:
+        InputError: for a finished run without its number of steps.
+    """
+
+    status: Literal["running", "finished"]
+    config: Mapping[str, JsonValue]
+    """The options, as `TrainOptions.to_json` gives them."""
+    masks: MasksIdentity
+    model: ModelIdentity
+    """The starting model."""
+    sessions: tuple[Session, ...]
+    schema: int = RUN_SCHEMA
+    tif: str | None = None
+    """Version of tif."""
+    incidental: tuple[str, ...] = ()
+    """Names of the options that do not change the result, or whose effect a digest holds."""
+    objective: Mapping[str, str | float | None] = field(default_factory=dict)
+    """The numbers that the objective used, also those that the options left open."""
+    base_model: ModelIdentity | None = None
+    template: str | None = None
+    """The template that `auto` stood for."""
+    validation_digest: str | None = None
+    """Of the validation set, if one was given."""
+    forget_tokens_sha256: str | None = None
+    retain_tokens_sha256: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Examples and tokens that were trained on, and what was left out."""
+    provenance: Provenance = field(default_factory=Provenance)
+    """Of the annotation set."""
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    python: str | None = None
+    reference: ReferencePass | None = None
+    steps: int | None = None
+    early_stop: Stopped | None = None
+    cost: Cost | None = None
+
+    def __post_init__(self) -> None:
+        if self.status == "finished" and self.steps is None:
+            raise InputError("the record of a finished run lacks its number of steps")
+
+    @classmethod
+    def of_folder(cls, folder: str | Path) -> RunRecord | None:
+        """The record of a run folder; None for a folder without one, such as a plain model.
+
+        Raises:
+            InputError: as `read`.
+        """
+        path = Path(folder) / RUN_FILE
+        return cls.read(path) if path.is_file() else None
+
+    @classmethod
+    def read(cls, path: Path) -> RunRecord:
+        """The record in a file.
+
+        Raises:
+            InputError: if the file cannot be read, or is not the record of a run.
+        """
+        content = read_json(path)
+        try:
+            return cls.from_json(content)
+        except InputError as error:
+            raise error.within(str(path)) from None
+
+    @classmethod
+    def from_json(cls, content: JsonValue) -> RunRecord:
+        """What `to_json` made, of this version of the layout or of one before.
+
+        Raises:
+            InputError: naming the first field that is missing or has another type.
+        """
+        if not isinstance(content, dict) or type(schema := content.get("schema")) is not int:
+            raise InputError("is not the record of a run")
+        if schema not in (1, RUN_SCHEMA):
+            raise InputError(
+                f"has schema version {schema}; this tif reads 1 and {RUN_SCHEMA}",
+                hint="Install the tif that wrote it, or newer.",
+            )
+        try:
+            return _READER.validate_json(json.dumps(_renamed(content) if schema == 1 else content), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise InputError("is not a complete record of a run", why=f"{where}: {first['msg']}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @property
+    def seed(self) -> int:
+        """The seed of order, pairs and adapters."""
+        seed = self.config.get("seed")
+        return seed if isinstance(seed, int) else 0
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Labels of the spans that were forgotten; None for every label of the set."""
+        labels = self.config.get("labels")
+        return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+    @property
+    def punctuation(self) -> Literal["gw", "uw"]:
+        """What punctuation outside spans was trained as."""
+        return "uw" if self.config.get("punctuation") == "uw" else "gw"
+
+    @property
+    def code_sha256(self) -> str | None:
+        """Of the code that worked on the run last."""
+        return self.sessions[-1].code_sha256 if self.sessions else None
+
+    def main_options(self) -> dict[str, JsonValue]:
+        """The options that tell most of a run, without those left at None: for a reader, not for a program."""
+        names = ("objective", "scope", "space", "beta", "lr", "epochs", "max_steps", "seed")
+        return {name: value for name in names if (value := self.config.get(name)) is not None}
+
+    def outcome(self) -> dict[str, JsonValue]:
+        """The options that change the result and that no digest stands for."""
+        return {name: value for name, value in self.config.items() if name not in self.incidental}
+
+    def same_but_seed(self) -> str:
+        """A key that two runs share if they differ in their seed at most, and in what does not change the result.
+
+        Models and sets count by their digest, so the same base model at another path makes no difference.
+        """
+        options = {name: value for name, value in self.outcome().items() if name != "seed"}
+        base = self.base_model.digest if self.base_model else None
+        digests = [self.masks.digest, self.model.digest, base, self.validation_digest]
+        return json.dumps([options, digests], sort_keys=True)
+
+
+def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A record of the first layout, which had other names for some options and did not list the incidental ones."""
+    config = content.get("config")
+    if not isinstance(config, dict):
+        return content
+    config = {_RENAMED.get(name, name): value for name, value in config.items()}
+    if "eos" in config:
+        config["supervise_eos"] = config.pop("eos") == "gw"
+    if "label" in config:
+        config["labels"] = [config.pop("label")]
+    if config.get("objective") == "tif":
+        config["objective"] = "anchored"
+    new = {_RENAMED.get(name, name): value for name, value in content.items()}
+    return new | {"schema": RUN_SCHEMA, "config": config, "incidental": list(_INCIDENTAL_1)}
+
+
+_RENAMED: Final = {"zero_uw": "unmarked", "floor_model": "base_model"}
+_INCIDENTAL_1: Final = (
+    "out", "save_steps", "keep_checkpoints", "log_steps", "report_to", "data_dir", "masks", "model", "base_model",
+    "validation",
+)  # fmt: skip
+_READER: Final = TypeAdapter(RunRecord)
+
+__all__ = [
+    "RUN_FILE",
+    "RUN_SCHEMA",
+    "Cost",
+    "MasksIdentity",
+    "ModelIdentity",
+    "ReferencePass",
+    "RunRecord",
+    "Session",
+    "Stopped",
+]
