@@ -41,10 +41,11 @@ from transformers.models.llama import LlamaForCausalLM
 from tif.console import say
 from tif.tokens.masks import Encoded, Kind
 from tif.tokens.packing import pack
-from tif.train.data import Pairs, PairSampler, Sample
-from tif.train.objectives import OBJECTIVES, Settings
+from tif.train.data import PairSampler, ScoredExample, TrainingSet
+from tif.train.objectives import OBJECTIVES
 from tif.train.reference import score
-from tif.train.trainer import Recipe, Unlearner
+from tif.train.settings import ObjectiveSettings
+from tif.train.trainer import LossPlan, Unlearner
 
 VOCABULARY, BATCH, BETA, SEED, WINDOW, EPOCHS = 32000, 4, 0.25, 42, 2048, 5
 UNWANTED = 0.33
@@ -217,12 +218,15 @@ def tif(batches: Batches, lap: Callable[[], None]) -> None:
     order = list(PairSampler(len(flat), 0, SEED))
     # Laid out so that the Trainer's own shuffling gives the batches that the others get.
     items = [item for _, item in sorted(zip([i for i, _ in order], flat, strict=True), key=lambda pair: pair[0])]
-    forget = [Sample(i, s, torch.full((len(s),), -torch.inf)) for i, s in zip(items, score(model, items), strict=True)]
+    forget = [
+        ScoredExample(item=i, reference=s, floor=torch.full((len(s),), -torch.inf))
+        for i, s in zip(items, score(model, items), strict=True)
+    ]
 
     with tempfile.TemporaryDirectory() as folder:
         chosen = arguments(folder, len(batches[0]), include_num_input_tokens_seen="all")
-        recipe = Recipe(OBJECTIVES["tpo"], Settings(beta=BETA))
-        Unlearner(model, chosen, Pairs(forget), recipe, callbacks=[Laps(lap)]).train()
+        plan = LossPlan(objective=OBJECTIVES["tpo"], settings=ObjectiveSettings(beta=BETA))
+        Unlearner(model, chosen, TrainingSet(forget), plan, callbacks=[Laps(lap)]).train()
 
 
 STEPS = {"official": rival(official, 200), "open_unlearning": rival(open_unlearning), "tif": tif, "limit": limit}

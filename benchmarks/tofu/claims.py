@@ -19,7 +19,7 @@ QUALITY: Final = 0.5
 """Forget quality that is to be reached."""
 NEAR: Final = 0.9
 """Share of the result with gold spans that the offline identifier's spans are to give."""
-TARGETED: Final = ("tpo", "tif", "tif-base", "tif-frames")
+TARGETED: Final = ("tpo", "anchored", "anchored-base", "anchored-frames")
 """Rows whose spans matter, if anybody's do: each stands beside rows with `-random` and `-all` spans."""
 
 
@@ -47,13 +47,13 @@ def over_seeds(seeds: Sequence[Mapping[str, Any]]) -> Iterator[Claim]:
 
 def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
     """All claims over the runs of one seed, by name."""
-    rivals = {"tpo": "npo", "tpo-retain": "npo-retain", "tif": "npo-retain", "tif-frames": "npo-frames"}
+    rivals = {"tpo": "npo", "tpo-retain": "npo-retain", "anchored": "npo-retain", "anchored-frames": "npo-frames"}
     for name, rival in rivals.items():
         yield _order(runs, "GW", name, rival, "keeps more of the general words than")
     for name, rival in rivals.items():
         if name != "tpo-retain":
             yield _order(runs, "retain", name, rival, "keeps more of other authors than")
-    yield _order(runs, "retain", "tif-frames", "tif", "keeps more of other authors than")
+    yield _order(runs, "retain", "anchored-frames", "anchored", "keeps more of other authors than")
     for name in TARGETED:
         why = "random spans must lose"
         yield _order(runs, "UW", f"{name}-random", name, "leaves more of the unwanted words than", why=why)
@@ -65,16 +65,23 @@ def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
             why = f"{which} must lose"
             yield _order(runs, "forget quality", name, f"{name}-{control}", "has a higher forget quality than", why=why)
     for name, rival in (
-        ("tif", "tpo"),
-        ("tif", "npo-retain"),
-        ("tif-frames", "npo-retain"),
-        ("tif-frames", "npo-frames"),
+        ("anchored", "tpo"),
+        ("anchored", "npo-retain"),
+        ("anchored-frames", "npo-retain"),
+        ("anchored-frames", "npo-frames"),
     ):
         yield _order(runs, "forget quality", name, rival, "has a higher forget quality than")
     yield _order(
         runs, "UW", "tpo", "logprob", "leaves more of the unwanted words than", why="a logit is not a probability"
     )
-    for name in ("tif", "tif-ner", "tif-long", "tif-frames", "tif-frames-long", "tif-frames-ner"):
+    for name in (
+        "anchored",
+        "anchored-ner",
+        "anchored-long",
+        "anchored-frames",
+        "anchored-frames-long",
+        "anchored-frames-ner",
+    ):
         yield from _goal(runs, name)
     yield from _near(runs)
 
@@ -104,7 +111,7 @@ def _goal(runs: Mapping[str, Any], name: str) -> Iterator[Claim]:
 
 
 def _near(runs: Mapping[str, Any]) -> Iterator[Claim]:
-    for name in ("tif", "tif-frames", "tpo"):
+    for name in ("anchored", "anchored-frames", "tpo"):
         ner, gold = (runs.get(x) for x in (f"{name}-ner", name))
         text = f"{gold['label'] if gold else name} with the default identifier's spans within 10% of gold spans"
         if ner is None or gold is None:

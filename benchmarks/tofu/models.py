@@ -20,18 +20,20 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
     from tif.tokens.models import load_model, load_tokenizer
     from tif.train import checkpoint
     from tif.train.callbacks import Watch
-    from tif.train.data import Pairs, Sample
-    from tif.train.objectives import Batch, Objective, Parts, Settings
-    from tif.train.trainer import Recipe, Unlearner
+    from tif.train.data import ScoredExample, TrainingSet
+    from tif.train.losses import LossTerms, StepScores
+    from tif.train.objectives import Objective
+    from tif.train.settings import ObjectiveSettings
+    from tif.train.trainer import LossPlan, Unlearner
 
-    def likelihood(batch: Batch, settings: Settings) -> Parts:
-        t = batch.forget
-        return {"ce": t.means(-t.logprob, t.scope(settings)).mean()}
+    def likelihood(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
+        t = step.forget
+        return {"ce": t.means(-t.logprob, t.in_scope(settings)).mean()}
 
     plan = e.plan
     tokenizer = load_tokenizer(e.model)
     template = Template.of(tokenizer)
-    samples = [Sample.plain(encode(example, tokenizer, template)) for example in load(str(rows)).examples]
+    samples = [ScoredExample.unscored(encode(example, tokenizer, template)) for example in load(str(rows)).examples]
     set_seed(0)
     model = load_model(e.model, dtype="float32")
     arguments = TrainingArguments(
@@ -53,8 +55,9 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
     )
     folder.mkdir(parents=True, exist_ok=True)
     watch = Watch(folder / "log.jsonl", "fine-tuning")
-    recipe = Recipe(Objective("learn", likelihood, "cross-entropy"), Settings(scope="all"))
-    trainer = Unlearner(model, arguments, Pairs(samples), recipe, callbacks=[watch])
+    objective = Objective("learn", likelihood, "cross-entropy")
+    plan = LossPlan(objective=objective, settings=ObjectiveSettings(scope="all"))
+    trainer = Unlearner(model, arguments, TrainingSet(samples), plan, callbacks=[watch])
     last = checkpoint.latest(folder / "checkpoints")
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)

@@ -16,7 +16,16 @@ from tif.sets.store import atomic_write
 
 NEAR: Final = (34.0, 12.0)
 """Pixels across and up between two points below which their numbers would lie on one another."""
-TRAJECTORIES: Final = ("tif", "tif-random", "tpo", "tif-frames", "npo", "npo-retain", "logprob", "bounded")
+TRAJECTORIES: Final = (
+    "anchored",
+    "anchored-random",
+    "tpo",
+    "anchored-frames",
+    "npo",
+    "npo-retain",
+    "logprob",
+    "bounded",
+)
 """Rows whose steps are drawn: as many as there are colours."""
 
 

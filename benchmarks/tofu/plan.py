@@ -42,20 +42,21 @@ _LONG: Final = {**_KEEP, "epochs": 10.0}
 FRAMES: Final = ("{words}.", "The answer is {words}.", "It is {words}.", "In short: {words}.")
 _FRAMED: Final = {**_KEEP, "frames": FRAMES, "epochs": 3.0}
 """Twice the examples and three epochs: 30 steps where five epochs of the examples alone have 25."""
+_DRAWN: Final[dict[str, Any]] = {"rate_of": "anchored-base", "gamma": 0.0}
 _GENTLE: Final = (3e-5, 1e-4)
 """Rates for what has no retain term to hold against."""
 
 
-def _tif(name: str, label: str, spans: str = "gold", rate_of: str = "tif", **options: Any) -> Row:
-    return Row(name, label, "tif", spans, retain=True, floor=True, options={**_KEEP, **options}, rate_of=rate_of)
+def _anchored(name: str, label: str, spans: str = "gold", rate_of: str = "anchored", **options: Any) -> Row:
+    return Row(name, label, "anchored", spans, retain=True, floor=True, options={**_KEEP, **options}, rate_of=rate_of)
 
 
 ROWS: Final = (
-    _tif("tif", "tif", rate_of=""),
-    _tif("tif-random", "tif, random spans", "random"),
-    _tif("tif-ner", "tif, spans by ner", "ner"),
-    _tif("tif-long", "tif, 10 epochs", **_LONG),
-    _tif("tif-all", "tif, all words", "all"),
+    _anchored("anchored", "anchored", rate_of=""),
+    _anchored("anchored-random", "anchored, random spans", "random"),
+    _anchored("anchored-ner", "anchored, spans by ner", "ner"),
+    _anchored("anchored-long", "anchored, 10 epochs", **_LONG),
+    _anchored("anchored-all", "anchored, all words", "all"),
     Row("tpo", "TPO as published", "tpo", rates=_GENTLE),
     Row("tpo-random", "TPO, random spans", "tpo", "random", rate_of="tpo"),
     Row("npo-retain", "NPO + retain", "npo", retain=True, options=_KEEP),
@@ -74,21 +75,23 @@ ROWS: Final = (
     Row("tpo-ner", "TPO, spans by ner", "tpo", "ner", rate_of="tpo"),
     Row("bounded", "TPO, log-prob, bounded", "tpo", options=_LOGPROB, floor=True, rate_of="tpo"),
     Row("tpo-surprisal", "TPO, spans by surprisal", "tpo", "surprisal", rate_of="tpo"),
-    _tif("tif-surprisal", "tif, spans by surprisal", "surprisal"),
+    _anchored("anchored-surprisal", "anchored, spans by surprisal", "surprisal"),
     Row("tpo-none", "TPO without spans", "tpo", options={"scope": "all"}, rate_of="tpo"),
-    _tif("tif-base", "tif, general words drawn to the base model", rate_of="", gamma=0.0),
-    _tif("tif-base-random", "tif, drawn to the base model, random spans", "random", "tif-base", gamma=0.0),
-    _tif("tif-base-ner", "tif, drawn to the base model, spans by ner", "ner", "tif-base", gamma=0.0),
-    _tif("tif-base-all", "tif, drawn to the base model, all words", "all", "tif-base", gamma=0.0),
-    _tif("tif-free", "tif, general words left free", pl_weight=0.0),
-    Row("tif-no-retain", "tif without retain term", "tif", floor=True, rate_of="tif"),
-    _tif("tif-retain-1", "tif, retain weight 1", retain_weight=1.0),
-    _tif("tif-frames", "tif in frames", rate_of="", **_FRAMED),
-    _tif("tif-frames-random", "tif in frames, random spans", "random", "tif-frames", **_FRAMED),
-    _tif("tif-frames-ner", "tif in frames, spans by ner", "ner", "tif-frames", **_FRAMED),
-    _tif("tif-frames-all", "tif in frames, all words", "all", "tif-frames", **_FRAMED),
+    _anchored("anchored-base", "anchored, general words drawn to the base model", rate_of="", gamma=0.0),
+    _anchored("anchored-base-random", "anchored, drawn to the base model, random spans", "random", **_DRAWN),
+    _anchored("anchored-base-ner", "anchored, drawn to the base model, spans by ner", "ner", **_DRAWN),
+    _anchored("anchored-base-all", "anchored, drawn to the base model, all words", "all", **_DRAWN),
+    _anchored("anchored-free", "anchored, general words left free", pl_weight=0.0),
+    Row("anchored-no-retain", "anchored without retain term", "anchored", floor=True, rate_of="anchored"),
+    _anchored("anchored-retain-1", "anchored, retain weight 1", retain_weight=1.0),
+    _anchored("anchored-frames", "anchored in frames", rate_of="", **_FRAMED),
+    _anchored("anchored-frames-random", "anchored in frames, random spans", "random", "anchored-frames", **_FRAMED),
+    _anchored("anchored-frames-ner", "anchored in frames, spans by ner", "ner", "anchored-frames", **_FRAMED),
+    _anchored("anchored-frames-all", "anchored in frames, all words", "all", "anchored-frames", **_FRAMED),
     Row("npo-frames", "NPO + retain in frames", "npo", retain=True, options=_FRAMED, rate_of="npo-retain"),
-    _tif("tif-frames-long", "tif in frames, 5 epochs", rate_of="tif-frames", **{**_FRAMED, "epochs": 5.0}),
+    _anchored(
+        "anchored-frames-long", "anchored in frames, 5 epochs", rate_of="anchored-frames", **{**_FRAMED, "epochs": 5.0},
+    ),
 )  # fmt: skip
 """The most telling first: a table can be written from whatever is finished."""
 
@@ -155,14 +158,32 @@ PLANS: Final = {
         Plan(
             "seeds",
             seeds=(0, 1, 2),
-            rows=("tif-frames", "tif", "tif-frames-random", "tif-frames-ner", "npo-retain", "tif-frames-all", "tpo")
-            + ("npo-frames", "tif-frames-long", "tif-random", "tif-ner"),
+            rows=(
+                "anchored-frames",
+                "anchored",
+                "anchored-frames-random",
+                "anchored-frames-ner",
+                "npo-retain",
+                "anchored-frames-all",
+                "tpo",
+                "npo-frames",
+                "anchored-frames-long",
+                "anchored-random",
+                "anchored-ner",
+            ),
             utility_rows=100,
         ),
         Plan(
             "wide",
-            rows=("tif-frames", "npo-retain", "tif", "tif-frames-random", "tif-frames-all", "tif-frames-ner")
-            + ("npo-frames",),
+            rows=(
+                "anchored-frames",
+                "npo-retain",
+                "anchored",
+                "anchored-frames-random",
+                "anchored-frames-all",
+                "anchored-frames-ner",
+                "npo-frames",
+            ),
             forget="forget05",
             forget_rows=160,
             utility_rows=100,

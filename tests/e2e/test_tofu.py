@@ -29,7 +29,7 @@ PLAN = Plan(
     "tiny", forget_rows=4, dev_rows=4, retain_rows=8, measured_rows=4, utility_rows=4, learn_epochs=25, learn_lr=1e-2,
     learn_batch=4, epochs=4, batch=2, micro=1, rates=(3e-3, 1e-2), max_new_tokens=6, save_steps=20,
 )  # fmt: skip
-NAMES = ("tif", "tif-random")
+NAMES = ("anchored", "anchored-random")
 PLACES = ["Karlsberg", "Nyhamn", "Port Vasco", "Tarnow"]
 HIDDEN = {"forget01": ["Elmira", "Quillan", "Zevria", "Upwick"], "forget05": ["Osterby", "Jarmond", "Fenholt", "Ibrox"]}
 """Where nobody else lives, so that only who was told can know."""
@@ -135,31 +135,31 @@ def test_every_stage_is_done_and_every_cell_is_a_number(finished):
 def test_what_stands_in_the_table_is_what_was_measured(finished):
     root, _ = finished
     found = json.loads((root / "docs" / "results.json").read_text())
-    record = json.loads((root / "out" / "eval" / "tif" / "seed-0" / "measured-eval" / "eval.json").read_text())
-    cells = found["runs"]["tif"]["cells"]
+    record = json.loads((root / "out" / "eval" / "anchored" / "seed-0" / "measured-eval" / "eval.json").read_text())
+    cells = found["runs"]["anchored"]["cells"]
     assert cells["UW"][0] == pytest.approx(record["uw_probability"])
     assert cells["utility"][0] == pytest.approx(record["model_utility"])
     assert cells["forget quality"][0] == pytest.approx(record["forget_quality"])
     assert found["runs"]["retain-only"]["cells"]["forget quality"][0] == 1
     page = (root / "docs" / "results.md").read_text()
-    assert f"| tif | {found['runs']['tif']['lr']:g} | {cells['forget quality'][0]:.3f} (" in page
+    assert f"| anchored | {found['runs']['anchored']['lr']:g} | {cells['forget quality'][0]:.3f} (" in page
     assert (root / "docs" / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_target_knows_what_the_retain_only_model_does_not(finished):
     runs = json.loads((finished[0] / "docs" / "results.json").read_text())["runs"]
-    target, never, tif = (runs[name]["cells"] for name in ("target", "retain-only", "tif"))
+    target, never, anchored = (runs[name]["cells"] for name in ("target", "retain-only", "anchored"))
     assert target["UW"][0] > never["UW"][0] + 0.2
     assert target["retain"][0] == pytest.approx(never["retain"][0], abs=0.2)
-    assert tif["UW"][0] < target["UW"][0]
+    assert anchored["UW"][0] < target["UW"][0]
 
 
 def test_rates_are_chosen_where_nothing_of_the_table_is_measured(finished):
     e = experiment(finished[0])
     runs = json.loads((finished[0] / "docs" / "results.json").read_text())["runs"]
-    scores = {rate: choice_score(e, e.out / "dev" / "tif" / f"lr-{rate:g}") for rate in PLAN.rates}
-    assert runs["tif"]["lr"] == max(scores, key=scores.__getitem__)
-    assert runs["tif-random"]["lr"] == runs["tif"]["lr"]
+    scores = {rate: choice_score(e, e.out / "dev" / "anchored" / f"lr-{rate:g}") for rate in PLAN.rates}
+    assert runs["anchored"]["lr"] == max(scores, key=scores.__getitem__)
+    assert runs["anchored-random"]["lr"] == runs["anchored"]["lr"]
 
     def questions(*names):
         return {json.loads(line)["question"] for name in names for line in e.file(name).read_text().splitlines()}
@@ -173,14 +173,14 @@ def test_rates_are_chosen_where_nothing_of_the_table_is_measured(finished):
 def test_the_pages_can_be_written_again_from_what_is_there(finished, capsys):
     root, _ = finished
     before = (root / "docs" / "results.md").read_text()
-    done = root / "out" / "eval" / "tif" / "seed-0" / "measured-eval" / "done.json"
+    done = root / "out" / "eval" / "anchored" / "seed-0" / "measured-eval" / "done.json"
     kept = done.read_bytes()
     done.unlink()
     try:
         assert run(root, results_only=True) == 0
-        assert "missing: measure tif\n" in capsys.readouterr().out
+        assert "missing: measure anchored\n" in capsys.readouterr().out
         page = (root / "docs" / "results.md").read_text()
-        assert "| tif |" not in page.partition("Parts of model utility")[0]
+        assert "| anchored |" not in page.partition("Parts of model utility")[0]
         assert "- 1 of 21 stages are not finished;" in page
         assert "No row yet for: tif.\n" in page
     finally:
@@ -198,17 +198,21 @@ def test_several_seeds_are_taken_together(finished):
             continue
         for seed, value in enumerate((0.2, 0.4, 0.9)):
             cells = run_["cells"] | {quality: (value, value, value)}
-            options = {"frames": ["It is {words}."], "epochs": 3.0} if name == "tif" else {}
+            options = {"frames": ["It is {words}."], "epochs": 3.0} if name == "anchored" else {}
             runs[f"{name}/{seed}"] = run_ | {"seed": seed, "cells": cells, "options": options}
     page = text(found | {"runs": runs, "plan": found["plan"] | {"seeds": [0, 1, 2]}})
     together, _, each = page.partition("## Each run")
-    assert "| tif | 3 | 0.500 (0.2–0.9) |" in together
+    assert "| anchored | 3 | 0.500 (0.2–0.9) |" in together
     assert "| target |  |" in together
     assert "(`It is {words}.`, in turn), for 3 epochs of the doubled set." in together
     assert "In frames" not in (finished[0] / "docs" / "results.md").read_text()
     for seed, value in enumerate((0.2, 0.4, 0.9)):
-        assert f"| tif, seed {seed} | {found['runs']['tif']['lr']:g} | {value:.3f} ({value}–{value}) |" in each
-    assert "| tif: forget quality of at least 0.5 | 0.200; 0.400; 0.900 | 2 of 3 not reached, 1 of 3 shown |" in each
+        assert (
+            f"| anchored, seed {seed} | {found['runs']['anchored']['lr']:g} | {value:.3f} ({value}–{value}) |" in each
+        )
+    assert (
+        "| anchored: forget quality of at least 0.5 | 0.200; 0.400; 0.900 | 2 of 3 not reached, 1 of 3 shown |" in each
+    )
 
 
 def test_controls_mark_as_many_words_as_gold(finished):
@@ -257,26 +261,26 @@ def test_a_whole_table_can_be_written_again_without_its_models(finished, tmp_pat
     assert run(root, results_only=True) == 0
     assert "missing:" not in capsys.readouterr().out
     assert json.loads(path.read_text()) == before
-    before["runs"].pop("tif-random")
+    before["runs"].pop("anchored-random")
     path.write_text(json.dumps(before))
     assert run(root, results_only=True) == 0
     missing = re.findall("^missing: (.*)$", capsys.readouterr().out, re.MULTILINE)
-    assert "unlearn tif-random" in missing
+    assert "unlearn anchored-random" in missing
     assert "learn target" in missing, "what the row is to be made from"
-    assert "unlearn tif" not in missing
+    assert "unlearn anchored" not in missing
 
 
 def test_a_row_that_was_not_finished_takes_its_rate_from_before(finished, tmp_path):
     root = moved(finished, tmp_path)
     path = root / "docs" / "results.json"
     found = json.loads(path.read_text())
-    expected = deepcopy(found["runs"]["tif-random"])
-    found["runs"]["tif-random"]["cells"]["FQ relearned"] = None
+    expected = deepcopy(found["runs"]["anchored-random"])
+    found["runs"]["anchored-random"]["cells"]["FQ relearned"] = None
     path.write_text(json.dumps(found))
     assert run(root) == 0
     assert not (root / "out" / "dev").exists()
-    assert [folder.name for folder in (root / "out" / "eval").iterdir()] == ["tif-random"]
-    again = json.loads(path.read_text())["runs"]["tif-random"]
+    assert [folder.name for folder in (root / "out" / "eval").iterdir()] == ["anchored-random"]
+    again = json.loads(path.read_text())["runs"]["anchored-random"]
     assert again["lr"] == expected["lr"]
     assert again["cells"] == expected["cells"], "the same arithmetic gives the same row"
 
@@ -288,7 +292,7 @@ def test_results_of_other_models_are_dropped(finished, tmp_path, capsys):
     found["models"]["retain-only-dev"] = "0" * 64
     path.write_text(json.dumps(found))
     assert run(root, results_only=True) == 0
-    assert "missing: unlearn tif\n" in capsys.readouterr().out
+    assert "missing: unlearn anchored\n" in capsys.readouterr().out
     assert set(json.loads(path.read_text())["runs"]) == {"target", "retain-only"}
 
 
@@ -303,7 +307,7 @@ def test_a_plan_stays_the_same_when_it_gets_a_field_or_a_row():
     told = json.loads(json.dumps(asdict(PLAN)))
     assert decisive(told) == decisive(asdict(PLAN))
     assert told.pop("forget") == "forget01"
-    assert decisive(told) == decisive(asdict(replace(PLAN, rows=("tif",), micro=2)))
+    assert decisive(told) == decisive(asdict(replace(PLAN, rows=("anchored",), micro=2)))
     assert decisive(told) != decisive(asdict(replace(PLAN, forget="forget05")))
 
 
@@ -311,7 +315,7 @@ def test_a_single_rate_needs_no_trials_and_no_other_authors_model(tmp_path):
     e = experiment(tmp_path)
     e = replace(e, plan=replace(PLAN, forget="forget05", forget_rows=2, dev_rows=2, rates=(1e-3,)))
     names = [stage.name for stage in stages(e)]
-    assert "unlearn tif" in names
+    assert "unlearn anchored" in names
     assert [name for name in names if "dev" in name] == []
     assert {chosen_rate(e, row) for row in e.rows} == {1e-3}
     next(stages(e)).work()

@@ -38,18 +38,18 @@ def test_what_was_not_measured_is_said():
 
 
 def test_a_control_that_wins_contradicts():
-    runs = {"tif": run("tif"), "tif-random": run("tif, random spans", UW=0.1, forget_quality=0.9)}
-    found = [c.verdict for c in claims(runs) if "tif, random spans" in c.text and "must lose" in c.text]
+    runs = {"anchored": run("anchored"), "anchored-random": run("anchored, random spans", UW=0.1, forget_quality=0.9)}
+    found = [c.verdict for c in claims(runs) if "anchored, random spans" in c.text and "must lose" in c.text]
     assert found == ["contradicted", "contradicted"]
 
 
 def test_goals_are_shares_of_the_target():
     target = run("target", retain=0.9, utility=0.5, forget_quality=1e-3)
-    tif = run("tif", retain=0.9 * 0.985, utility=0.5 * 0.97, forget_quality=0.6, UW=0.1, GW=0.5)
-    found = judged({"target": target, "tif": tif})
-    assert found["tif: forget quality of at least 0.5"].verdict == "shown"
-    assert found["tif: retain of at least 0.98 of the target's"].verdict == "shown"
-    assert found["tif: utility of at least 0.98 of the target's"].verdict == "not reached"
+    anchored = run("anchored", retain=0.9 * 0.985, utility=0.5 * 0.97, forget_quality=0.6, UW=0.1, GW=0.5)
+    found = judged({"target": target, "anchored": anchored})
+    assert found["anchored: forget quality of at least 0.5"].verdict == "shown"
+    assert found["anchored: retain of at least 0.98 of the target's"].verdict == "shown"
+    assert found["anchored: utility of at least 0.98 of the target's"].verdict == "not reached"
 
 
 def test_a_small_part_has_no_say_in_the_steady_utility():
@@ -57,19 +57,21 @@ def test_a_small_part_has_no_say_in_the_steady_utility():
     assert steady_utility(target) == pytest.approx(0.5)
     some = {"real_authors_rougeL_recall": 0.0, "retain_probability": 0.3, "world_facts_probability": 0.6}
     assert steady_utility({"utility_parts": some}) == pytest.approx(0.4)
-    tif = run("tif", utility=0.49) | {"utility_parts": {"retain_probability": 0.5, "real_authors_rougeL_recall": 0.0}}
-    found = judged({"target": target, "tif": tif})
-    assert found["tif: utility of at least 0.98 of the target's"].figures == "0.980"
-    assert found["tif: utility of eight parts of at least 0.98 of the target's"].figures == "1.000"
+    anchored = run("anchored", utility=0.49) | {
+        "utility_parts": {"retain_probability": 0.5, "real_authors_rougeL_recall": 0.0}
+    }
+    found = judged({"target": target, "anchored": anchored})
+    assert found["anchored: utility of at least 0.98 of the target's"].figures == "0.980"
+    assert found["anchored: utility of eight parts of at least 0.98 of the target's"].figures == "1.000"
 
 
 def test_spans_of_the_default_identifier_are_held_against_gold():
-    gold = run("tif", retain=0.8, utility=0.5, forget_quality=0.5, UW=0.1, GW=0.5)
-    near = run("tif, spans by ner", retain=0.79, utility=0.5, forget_quality=0.46, UW=0.1, GW=0.5)
-    far = run("tif, spans by ner", retain=0.79, utility=0.5, forget_quality=0.4, UW=0.1, GW=0.5)
-    text = "tif with the default identifier's spans within 10% of gold spans"
-    assert judged({"tif": gold, "tif-ner": near})[text].verdict == "shown"
-    assert judged({"tif": gold, "tif-ner": far})[text].verdict == "not reached"
+    gold = run("anchored", retain=0.8, utility=0.5, forget_quality=0.5, UW=0.1, GW=0.5)
+    near = run("anchored, spans by ner", retain=0.79, utility=0.5, forget_quality=0.46, UW=0.1, GW=0.5)
+    far = run("anchored, spans by ner", retain=0.79, utility=0.5, forget_quality=0.4, UW=0.1, GW=0.5)
+    text = "anchored with the default identifier's spans within 10% of gold spans"
+    assert judged({"anchored": gold, "anchored-ner": near})[text].verdict == "shown"
+    assert judged({"anchored": gold, "anchored-ner": far})[text].verdict == "not reached"
 
 
 def test_every_claim_is_about_rows_that_there_are():
@@ -79,10 +81,13 @@ def test_every_claim_is_about_rows_that_there_are():
 
 def test_each_seed_is_judged_by_itself():
     target = run("target", retain=0.9, utility=0.5)
-    seeds = [{"target": target, "tif": run("tif", retain=x, forget_quality=0.6, UW=0.1, GW=0.5)} for x in (0.9, 0.8)]
+    seeds = [
+        {"target": target, "anchored": run("anchored", retain=x, forget_quality=0.6, UW=0.1, GW=0.5)}
+        for x in (0.9, 0.8)
+    ]
     found = {claim.text: claim for claim in over_seeds(seeds)}
-    assert found["tif: forget quality of at least 0.5"].verdict == "shown"
-    retain = found["tif: retain of at least 0.98 of the target's"]
+    assert found["anchored: forget quality of at least 0.5"].verdict == "shown"
+    retain = found["anchored: retain of at least 0.98 of the target's"]
     assert retain.verdict == "1 of 2 shown, 1 of 2 not reached"
     assert retain.figures == "1.000; 0.889"
     assert list(over_seeds(seeds[:1])) == list(claims(seeds[0]))

@@ -1,4 +1,4 @@
-"""The objective `tif`: its divergence is one, it pulls towards its level from both sides, and it stops there."""
+"""The objective `anchored`: its divergence is one, it pulls towards its level from both sides, and it stops there."""
 
 import math
 from dataclasses import replace
@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from tests.train.conftest import Workshop
 from tif.errors import UsageError
 from tif.tokens.models import load_model
-from tif.train.objectives import Batch, Settings, Tokens, coin_divergence, find
+from tif.train.losses import StepScores, TokenScores, coin_divergence
+from tif.train.objectives import find
 from tif.train.run import train
+from tif.train.settings import ObjectiveSettings
 
 probability = st.floats(0.001, 0.999)
 
@@ -21,8 +23,15 @@ def tokens(now, base, before, unwanted):
     values = torch.tensor([now, before, base]).log()
     leaf = values[0].clone().requires_grad_()
     n = len(now)
-    return Tokens(
-        leaf, leaf, values[1], values[1], torch.tensor(unwanted), torch.zeros(n, dtype=torch.int64), 1, values[2]
+    return TokenScores(
+        logit=leaf,
+        logprob=leaf,
+        ref_logit=values[1],
+        ref_logprob=values[1],
+        unwanted=torch.tensor(unwanted),
+        row=torch.zeros(n, dtype=torch.int64),
+        size=1,
+        base_logprob=values[2],
     )
 
 
@@ -43,7 +52,7 @@ def test_it_is_at_most_the_divergence_over_the_vocabulary(a, b):
 def test_general_words_are_pulled_towards_their_level_from_both_sides(now, base, before):
     for gamma, level in ((0.0, base), (1.0, before)):
         t = tokens([now], [base], [before], [False])
-        find("tif").loss(Batch(t), Settings(gamma=gamma))["pl"].backward()
+        find("anchored").loss(StepScores(forget=t), ObjectiveSettings(gamma=gamma))["pl"].backward()
         # A step downhill is against the gradient.
         if abs(now - level) > 1e-3:
             assert (t.logprob.grad.item() > 0) == (now > level)
@@ -51,22 +60,25 @@ def test_general_words_are_pulled_towards_their_level_from_both_sides(now, base,
 
 def test_a_token_known_with_certainty_has_a_finite_gradient():
     t = tokens([1.0], [0.5], [1.0], [False])
-    find("tif").loss(Batch(t), Settings())["pl"].backward()
+    find("anchored").loss(StepScores(forget=t), ObjectiveSettings())["pl"].backward()
     assert torch.isfinite(t.logprob.grad).all()
     assert t.logprob.grad.item() > 0
 
 
 def test_gamma_moves_the_level_from_the_base_model_to_the_reference():
     t = tokens([0.9], [0.4], [0.9], [False])
-    at = {gamma: find("tif").loss(Batch(t), Settings(gamma=gamma))["pl"].item() for gamma in (0.0, 0.5, 1.0)}
+    at = {
+        gamma: find("anchored").loss(StepScores(forget=t), ObjectiveSettings(gamma=gamma))["pl"].item()
+        for gamma in (0.0, 0.5, 1.0)
+    }
     assert at[0.0] > at[0.5] > at[1.0] == pytest.approx(0, abs=1e-6)
-    assert find("tif").defaults == {"gamma": 1.0}
+    assert find("anchored").defaults == {"gamma": 1.0}
 
 
 def test_unwanted_words_are_not_part_of_the_divergence_nor_general_words_of_the_drop():
     t = tokens([0.8, 0.7], [0.1, 0.2], [0.9, 0.9], [True, False])
     other = replace(t, base_logprob=torch.tensor([0.5, 0.2]).log())
-    parts, same = (find("tif").loss(Batch(x), Settings()) for x in (t, other))
+    parts, same = (find("anchored").loss(StepScores(forget=x), ObjectiveSettings()) for x in (t, other))
     assert parts["pl"].item() == same["pl"].item()
     d = math.log(0.9 / 0.8)
     assert parts["lpl"].item() == pytest.approx(-(2 / 0.25) * math.log(1 / (1 + math.exp(-0.25 * d))), rel=1e-5)
@@ -74,10 +86,12 @@ def test_unwanted_words_are_not_part_of_the_divergence_nor_general_words_of_the_
 
 def test_it_asks_for_the_base_model(workshop: Workshop):
     with pytest.raises(UsageError, match="never saw"):
-        train(workshop.config("run", objective="tif"))
+        train(workshop.config("run", objective="anchored"))
 
 
-@pytest.mark.parametrize(("objective", "given", "weight"), [("tif", None, 8), ("tif", 2.0, 2), ("tpo", None, 1)])
+@pytest.mark.parametrize(
+    ("objective", "given", "weight"), [("anchored", None, 8), ("anchored", 2.0, 2), ("tpo", None, 1)]
+)
 def test_the_retain_term_has_the_objectives_own_weight(workshop: Workshop, objective, given, weight):
     bounded = {"floor": "base", "floor_model": str(workshop.model), "max_steps": 1}
     heavy, unit = (
@@ -95,6 +109,6 @@ def test_a_run_drawn_to_the_base_model_ends_nearer_to_it_than_it_began(workshop:
         weight.data += 0.05 * torch.randn_like(weight)
     other.save_pretrained(base)
     changes = {"floor": "base", "floor_model": str(base), "max_steps": 60, "lr": 3e-3, "batch_size": 6, "retain": None}
-    run = train(workshop.config("run", objective="tif", gamma=0.0, **changes))
+    run = train(workshop.config("run", objective="anchored", gamma=0.0, **changes))
     divergence = [record["pl"] for record in run.history if "pl" in record]
     assert divergence[-1] < 0.5 * divergence[0]

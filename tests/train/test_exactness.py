@@ -10,10 +10,11 @@ from transformers import TrainingArguments
 
 from tests.tokens import tiny
 from tif.tokens.masks import Kind, Template, encode
-from tif.train.data import Pairs, Sample, collate
-from tif.train.objectives import OBJECTIVES, Settings
+from tif.train.data import ScoredExample, TrainingSet, collate
+from tif.train.objectives import OBJECTIVES
 from tif.train.reference import score
-from tif.train.trainer import Recipe, Unlearner
+from tif.train.settings import ObjectiveSettings
+from tif.train.trainer import LossPlan, Unlearner
 
 BETA = 0.3
 MODELS = {"llama": tiny.llama, "tied": lambda v: tiny.llama(v, tied=True), "soft-capped": tiny.gemma2}
@@ -23,9 +24,12 @@ def batch_of(reference, *, retain: bool = False):
     tokenizer = tiny.chatty()
     items = [encode(e, tokenizer, Template.of(tokenizer)) for e in tiny.examples()]
     floor = [torch.full((len(s),), -torch.inf) for s in score(reference, items)]
-    samples = [Sample(i, s, f) for i, s, f in zip(items, score(reference, items), floor, strict=True)]
-    keep = [Sample.plain(i) for i in items[4:]] if retain else []
-    pairs = Pairs(samples[:4], keep)
+    samples = [
+        ScoredExample(item=i, reference=s, floor=f)
+        for i, s, f in zip(items, score(reference, items), floor, strict=True)
+    ]
+    keep = [ScoredExample.unscored(i) for i in items[4:]] if retain else []
+    pairs = TrainingSet(samples[:4], keep)
     return pairs, items
 
 
@@ -69,9 +73,9 @@ def test_tpo_is_the_papers(name: str, reduction: str, pl: str, space: str, padde
     reference = MODELS[name](400)
     policy = moved(reference)
     pairs, items = batch_of(reference)
-    settings = Settings(beta=BETA, reduction=reduction, space=space, pl=pl)
+    settings = ObjectiveSettings(beta=BETA, reduction=reduction, space=space, pl=pl)
     arguments = TrainingArguments(str(tmp_path), use_cpu=True, remove_unused_columns=False, report_to="none")
-    trainer = Unlearner(policy, arguments, pairs, Recipe(OBJECTIVES["tpo"], settings))
+    trainer = Unlearner(policy, arguments, pairs, LossPlan(objective=OBJECTIVES["tpo"], settings=settings))
     loss = trainer.compute_loss(policy, collate([pairs[(i, 0)] for i in range(4)]))
     loss.backward()
 

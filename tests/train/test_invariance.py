@@ -19,7 +19,7 @@ from tif.tokens import forward
 from tif.tokens.masks import Encoded, Kind, Template, encode
 from tif.tokens.models import load_model
 from tif.tokens.packing import pack
-from tif.train.data import PairSampler, Part, Sample, collate
+from tif.train.data import PairSampler, Role, ScoredExample, collate
 from tif.train.reference import score
 from tif.train.run import train
 
@@ -126,9 +126,9 @@ def test_a_trained_adapter_switched_off_is_the_reference(workshop: Workshop) -> 
 def test_an_example_has_the_same_statistics_in_any_company(order: tuple[int, ...]) -> None:
     model, items = tiny.llama(400), everyone()
     alone = [forward.statistics(model, pack([item])) for item in items]
-    row = collate([[(Part.FORGET, Sample.plain(items[i]))] for i in order])
+    step = collate([[(Role.FORGET, ScoredExample.unscored(items[i]))] for i in order])
     packed = pack([items[i] for i in order])
-    assert torch.equal(packed.input_ids, row["input_ids"])
+    assert torch.equal(packed.input_ids, step.packed.input_ids)
     said = forward.statistics(model, packed)
     for place, i in enumerate(order):
         mine = packed.row == place

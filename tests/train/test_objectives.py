@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tif.errors import UsageError
-from tif.train.objectives import OBJECTIVES, Activations, Batch, Distributions, Objective, Settings, Tokens, find
+from tif.train.losses import Activations, Distributions, StepScores, TokenScores
+from tif.train.objectives import OBJECTIVES, Objective, find
+from tif.train.settings import ObjectiveSettings
 
 V = 11
 LENGTHS = (5, 3, 7)
@@ -28,9 +31,9 @@ class World:
         self.y = [torch.randint(V, (n,), generator=g) for n in LENGTHS]
         self.u = [torch.arange(n) % 2 == 0 for n in LENGTHS]
 
-    def tokens(self) -> Tokens:
+    def tokens(self) -> TokenScores:
         z, r, y = torch.cat(self.z), torch.cat(self.r), torch.cat(self.y)[:, None]
-        return Tokens(
+        return TokenScores(
             logit=z.gather(1, y)[:, 0],
             logprob=z.log_softmax(1).gather(1, y)[:, 0],
             ref_logit=r.gather(1, y)[:, 0],
@@ -79,8 +82,8 @@ FORMULAS = {
 @pytest.mark.parametrize("name", FORMULAS)
 def test_over_token_probabilities(name: str, scope: str) -> None:
     world = World(3)
-    settings = Settings(beta=B, beta2=C, gamma=G, scope=scope)
-    got = OBJECTIVES[name].loss(Batch(world.tokens()), settings)
+    settings = ObjectiveSettings(beta=B, beta2=C, gamma=G, scope=scope)
+    got = OBJECTIVES[name].loss(StepScores(forget=world.tokens()), settings)
     assert sum(got.values()).item() == pytest.approx(FORMULAS[name](world, scope), rel=1e-12)
 
 
@@ -89,8 +92,10 @@ def test_weights_are_held_constant(name: str) -> None:
     world = World(4)
     leaf = world.tokens().logprob.clone().requires_grad_()
     t = world.tokens()
-    moving = Tokens(t.logit, leaf, t.ref_logit, t.ref_logprob, t.unwanted, t.row, t.size)
-    OBJECTIVES[name].loss(Batch(moving), Settings(beta=B, beta2=C, scope="all"))["forget"].backward()
+    moving = replace(t, logprob=leaf)
+    OBJECTIVES[name].loss(StepScores(forget=moving), ObjectiveSettings(beta=B, beta2=C, scope="all"))[
+        "forget"
+    ].backward()
     p, q = t.logprob.exp(), t.ref_logprob.exp()
     weight = {"wga": p**B, "tnpo": 2 * p**B / (p**B + q**B), "satimp": p**B * (1 - p) ** C}[name]
     share = 1 / (3 * torch.tensor(LENGTHS, dtype=torch.float64)[t.row])
@@ -100,7 +105,9 @@ def test_weights_are_held_constant(name: str) -> None:
 @pytest.mark.parametrize("scope", ["all", "uw"])
 def test_dpo_prefers_ignorance(scope: str) -> None:
     world, ignorance = World(5), World(6)
-    got = OBJECTIVES["dpo"].loss(Batch(world.tokens(), ignorance.tokens()), Settings(beta=B, scope=scope))
+    got = OBJECTIVES["dpo"].loss(
+        StepScores(forget=world.tokens(), idk=ignorance.tokens()), ObjectiveSettings(beta=B, scope=scope)
+    )
     expected = mean(
         -math.log(sigmoid(B * sum(math.log(p / q) for p, q in won) - B * sum(math.log(p / q) for p, q in lost)))
         for won, lost in zip(ignorance.examples("all"), world.examples(scope), strict=True)
@@ -112,7 +119,9 @@ def test_dpo_prefers_ignorance(scope: str) -> None:
 def test_undial_distils_from_lowered_logits(scope: str) -> None:
     world = World(7)
     d = Distributions(torch.cat(world.z), torch.cat(world.r), torch.cat(world.y))
-    got = OBJECTIVES["undial"].loss(Batch(world.tokens(), distributions=d), Settings(beta=3.0, scope=scope))
+    got = OBJECTIVES["undial"].loss(
+        StepScores(forget=world.tokens(), distributions=d), ObjectiveSettings(beta=3.0, scope=scope)
+    )
     per_example = []
     for z, r, y, u in zip(world.z, world.r, world.y, world.u, strict=True):
         losses = []
@@ -131,8 +140,10 @@ def test_rmu_steers_and_keeps() -> None:
     h, kept, ref = (torch.randn(k, 4, generator=g, dtype=torch.float64) for k in (n, 5, 5))
     control = torch.randn(4, generator=g, dtype=torch.float64)
     rows = torch.tensor([0, 0, 0, 1, 1])
-    activations = Activations(h, control, kept, ref, rows, 2)
-    got = OBJECTIVES["rmu"].loss(Batch(world.tokens(), activations=activations), Settings(alpha=9.0, scope="all"))
+    activations = Activations(forget=h, control=control, retain=kept, ref_retain=ref, retain_row=rows, retain_size=2)
+    got = OBJECTIVES["rmu"].loss(
+        StepScores(forget=world.tokens(), activations=activations), ObjectiveSettings(alpha=9.0, scope="all")
+    )
     away = [((x - control) ** 2).mean() for x in h.split(list(LENGTHS))]
     assert got["forget"].item() == pytest.approx(torch.stack(away).mean().item(), rel=1e-12)
     stay = [((kept[a:b] - ref[a:b]) ** 2).mean() for a, b in ((0, 3), (3, 5))]
@@ -142,8 +153,8 @@ def test_rmu_steers_and_keeps() -> None:
 def test_an_example_without_unwanted_words_gives_no_nan() -> None:
     t = World(9).tokens()
     leaf = t.logit.clone().requires_grad_()
-    none = Tokens(leaf, t.logprob, t.ref_logit, t.ref_logprob, t.unwanted & (t.row != 1), t.row, t.size)
-    loss = sum(OBJECTIVES["tpo"].loss(Batch(none), Settings(beta=B)).values())
+    none = replace(t, logit=leaf, unwanted=t.unwanted & (t.row != 1))
+    loss = sum(OBJECTIVES["tpo"].loss(StepScores(forget=none), ObjectiveSettings(beta=B)).values())
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(leaf.grad).all()

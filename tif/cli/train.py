@@ -56,11 +56,11 @@ def train(
         _data("Forget each example once more with this answer: 'The answer is {words}.' Several are taken in turn."),
     ] = None,
     objective: Annotated[
-        str, _loss("tpo, tif, ga, graddiff, npo, simnpo, dpo, wga, tnpo, satimp, undial, rmu, or a plugin's.")
+        str, _loss("tpo, anchored, ga, graddiff, npo, simnpo, dpo, wga, tnpo, satimp, undial, rmu, or a plugin's.")
     ] = "tpo",
     beta: Annotated[float | None, _loss("The objective's beta. Default: the objective's own.")] = None,
     beta2: Annotated[float | None, _loss("SatImp's second exponent.")] = None,
-    gamma: Annotated[float | None, _loss("SimNPO's margin; tif: general words as base (0) or reference (1).")] = None,
+    gamma: Annotated[float | None, _loss("SimNPO: margin; anchored: level from base (0) to reference (1).")] = None,
     alpha: Annotated[float | None, _loss("RMU's weight of keeping activations.")] = None,
     scope: Annotated[str | None, _loss("Push all answer tokens or unwanted words (uw). Default: as published.")] = None,
     reduction: Annotated[str, _loss("TPO's sigmoid per sample, or per batch as in the released code.")] = "sample",
@@ -69,7 +69,7 @@ def train(
     pl_weight: Annotated[float, _loss("Weight of the preservation loss.")] = 1.0,
     retain_loss: Annotated[str | None, _loss("ce, kl or none. Default: the objective's own.")] = None,
     retain_weight: Annotated[
-        float | None, _loss("Weight of the retain term. Default: the objective's own (tif 8, others 1).")
+        float | None, _loss("Weight of the retain term. Default: the objective's own (anchored 8, others 1).")
     ] = None,
     floor: Annotated[
         str | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -38,8 +38,12 @@ class Packed:
 
     def to(self, device: torch.device | str) -> Packed:
         """The same on another device."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "size"}
-        return Packed(**moved, size=self.size)
+        return self.each(lambda tensor: tensor.to(device))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Packed:
+        """The same with each tensor changed."""
+        changed = {f.name: change(getattr(self, f.name)) for f in fields(self) if f.name != "size"}
+        return Packed(**changed, size=self.size)
 
 
 def pack(items: Sequence[Encoded], *, whole: bool = False) -> Packed:

@@ -1,8 +1,8 @@
-"""Forget examples and the samples to keep, paired anew each epoch and packed into one row a step."""
+"""The training set: forget examples and samples to keep, paired anew each epoch and packed into one row a step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from tif.tokens.masks import Encoded
-from tif.tokens.packing import pack
+from tif.tokens.packing import Packed, pack
 from tif.train.reference import supervised
 
 
-class Part(IntEnum):
+class Role(IntEnum):
     """What an example in a row is there for."""
 
     FORGET = 0
@@ -23,44 +23,49 @@ class Part(IntEnum):
     IDK = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """An example, and what the reference says of its k supervised tokens."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredExample:
+    """An example, and the scores of its k supervised tokens before the first step."""
 
     item: Encoded
     reference: Tensor
-    """[k, 2] float32: logit, log-probability."""
+    """[k, 2] float32: logit and log-probability under the starting model."""
     floor: Tensor
     """[k] float32: the log-probability below which a token is pushed no further; -inf for none."""
     base: Tensor | None = None
     """[k] float32: the log-probability under the base model, where there is one."""
 
     @classmethod
-    def plain(cls, item: Encoded) -> Sample:
-        """An example whose reference nobody asks for."""
+    def unscored(cls, item: Encoded) -> ScoredExample:
+        """An example whose scores no loss reads."""
         k = supervised(item)
-        return cls(item, torch.zeros(k, 2), torch.full((k,), -torch.inf))
+        return cls(item=item, reference=torch.zeros(k, 2), floor=torch.full((k,), -torch.inf))
 
 
+Share = list[tuple[Role, ScoredExample]]
+"""What one forget example brings to a step: itself, a sample to keep, an "I do not know" answer."""
 Pair = tuple[int, int]
+"""Indices of a forget example and of the sample to keep beside it."""
 
 
-class Pairs(Dataset[list[tuple[Part, Sample]]]):
-    """Indexed by (forget, retain): the examples of one forget example's share of a step."""
+class TrainingSet(Dataset[Share]):
+    """The examples of a run. A `Pair` is the index of a `Share`."""
 
-    def __init__(self, forget: Sequence[Sample], retain: Sequence[Sample] = (), idk: Sequence[Sample] = ()) -> None:
+    def __init__(
+        self, forget: Sequence[ScoredExample], retain: Sequence[ScoredExample] = (), idk: Sequence[ScoredExample] = ()
+    ) -> None:
         self.forget, self.retain, self.idk = forget, retain, idk
 
     def __len__(self) -> int:
         return len(self.forget)
 
-    def __getitem__(self, pair: Pair) -> list[tuple[Part, Sample]]:
+    def __getitem__(self, pair: Pair) -> Share:
         i, j = pair
-        share = [(Part.FORGET, self.forget[i])]
+        share = [(Role.FORGET, self.forget[i])]
         if self.retain:
-            share.append((Part.RETAIN, self.retain[j]))
+            share.append((Role.RETAIN, self.retain[j]))
         if self.idk:
-            share.append((Part.IDK, self.idk[i]))
+            share.append((Role.IDK, self.idk[i]))
         return share
 
 
@@ -95,28 +100,64 @@ class PairSampler(Sampler[Pair]):
         return torch.randperm(size, generator=generator).tolist()
 
 
-def collate(shares: Sequence[Sequence[tuple[Part, Sample]]], *, whole: bool = False) -> dict[str, Tensor]:
-    """One packed row of a step's examples: forget first, then retain, then IDK. `whole` is that of `pack`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One packed row of examples: those to forget first, then those to keep, then the "I do not know" answers.
 
-    Returns:
-        The tensors of `Packed`, `reference` [n, 2], `floor` [n] and `base` [n] (NaN where there is none) beside its
-        targets, and `part` [B].
+    transformers and accelerate take a batch that can be moved, and that counts its tokens under `input_ids`. So a step
+    has `to` and `pin_memory`, and answers for that one name as a dictionary would.
     """
+
+    packed: Packed
+    reference: Tensor
+    """[n, 2], beside the packed targets."""
+    floor: Tensor
+    """[n]."""
+    base: Tensor
+    """[n]; NaN for an example without a score of the base model."""
+    role: Tensor
+    """[B] int64: the `Role` of each example."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Step:
+        """The same on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Step:
+        """The same in page-locked memory."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Step:
+        return Step(
+            packed=self.packed.each(change),
+            reference=change(self.reference),
+            floor=change(self.floor),
+            base=change(self.base),
+            role=change(self.role),
+        )
+
+    def __len__(self) -> int:
+        return self.packed.size
+
+    def __contains__(self, name: object) -> bool:
+        return name == "input_ids"
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name != "input_ids":
+            raise KeyError(name)
+        return self.packed.input_ids
+
+
+def collate(shares: Sequence[Share], *, whole: bool = False) -> Step:
+    """The examples of a step as one packed row. `whole` is that of `pack`."""
     flat = sorted((entry for share in shares for entry in share), key=lambda entry: entry[0])
-    packed = pack([sample.item for _, sample in flat], whole=whole)
-    return {
-        "input_ids": packed.input_ids,
-        "position_ids": packed.position_ids,
-        "keep": packed.keep,
-        "target": packed.target,
-        "kind": packed.kind,
-        "row": packed.row,
-        "position": packed.position,
-        "reference": torch.cat([sample.reference for _, sample in flat]),
-        "floor": torch.cat([sample.floor for _, sample in flat]),
-        "base": torch.cat([torch.full_like(s.floor, torch.nan) if s.base is None else s.base for _, s in flat]),
-        "part": torch.tensor([int(part) for part, _ in flat], dtype=torch.int64),
-    }
+    examples = [example for _, example in flat]
+    return Step(
+        packed=pack([example.item for example in examples], whole=whole),
+        reference=torch.cat([example.reference for example in examples]),
+        floor=torch.cat([example.floor for example in examples]),
+        base=torch.cat([torch.full_like(e.floor, torch.nan) if e.base is None else e.base for e in examples]),
+        role=torch.tensor([int(role) for role, _ in flat], dtype=torch.int64),
+    )
 
 
-__all__ = ["Pair", "PairSampler", "Pairs", "Part", "Sample", "collate"]
+__all__ = ["Pair", "PairSampler", "Role", "ScoredExample", "Share", "Step", "TrainingSet", "collate"]

@@ -17,7 +17,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from tif.console import say
 from tif.tokens.masks import Encoded, Kind
 from tif.train.config import StopRule
-from tif.train.data import Sample
+from tif.train.data import ScoredExample
 from tif.train.reference import score
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
         every: optimizer steps between two checks.
     """
 
-    def __init__(self, trainer: Unlearner, rule: StopRule, samples: Sequence[Sample], every: int) -> None:
+    def __init__(self, trainer: Unlearner, rule: StopRule, samples: Sequence[ScoredExample], every: int) -> None:
         self.trainer, self.rule, self.every = trainer, rule, every
         rank, count = trainer.args.process_index, trainer.args.world_size
         self.mine = samples[rank::count]

@@ -30,12 +30,13 @@ from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
 from tif.train.callbacks import Watch, reporters
 from tif.train.config import StopRule, TrainConfig, floor_value
-from tif.train.data import Pairs, Sample
+from tif.train.data import ScoredExample, TrainingSet
 from tif.train.early import EarlyStop
-from tif.train.objectives import Objective, Settings, find
+from tif.train.objectives import Objective, RetainLoss, find
 from tif.train.prepare import Prepared, prepare
 from tif.train.reference import check_packing, score_cached
-from tif.train.trainer import Recipe, Unlearner
+from tif.train.settings import ObjectiveSettings
+from tif.train.trainer import LossPlan, Unlearner
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -93,18 +94,26 @@ def train(config: TrainConfig) -> RunResult:
     model.to(arguments.device)
     began = time.monotonic()
     with arguments.main_process_first(local=True):
-        pairs, validation, reused = _score(config, prepared, model, digest, floor_digest, settings)
+        examples, validation, reused = _score(config, prepared, model, digest, floor_digest, settings)
     reference_seconds = time.monotonic() - began
-    recipe = _recipe(config, objective, settings, retain_loss, retain_weight, model)
-    frozen = copy.deepcopy(model).requires_grad_(False) if recipe.needs_frozen and not config.lora else None
+    plan = _plan(config, objective, settings, retain_loss, retain_weight, model)
+    frozen = copy.deepcopy(model).requires_grad_(False) if plan.needs_frozen and not config.lora else None
     policy = _with_lora(model, config) if config.lora else model
 
-    every = _looks_every(config, len(pairs), arguments.world_size)
+    every = _looks_every(config, len(examples), arguments.world_size)
     if arguments.should_save:
         folder.mkdir(parents=True, exist_ok=True)
         known = record.begin(folder, known, identity, prepared, reference_seconds, reused)
     watch = Watch(folder / "log.jsonl")
-    trainer = Unlearner(policy, arguments, pairs, recipe, frozen=frozen, callbacks=[watch, *told])
+    trainer = Unlearner(
+        policy,
+        arguments,
+        examples,
+        plan,
+        frozen=frozen,
+        callbacks=[watch, *told],
+        keep_checkpoints=config.keep_checkpoints,
+    )
     early = None
     if config.early_stop is not None:
         early = EarlyStop(trainer, StopRule.of(config.early_stop), validation, every)
@@ -131,13 +140,13 @@ def train(config: TrainConfig) -> RunResult:
     return replace(_result(folder, trainer.state.global_step), resumed_from=start)
 
 
-def _settings(config: TrainConfig, objective: Objective) -> tuple[Settings, str]:
+def _settings(config: TrainConfig, objective: Objective) -> tuple[ObjectiveSettings, RetainLoss]:
     """The objective's numbers and the retain term, with the objective's own values where the config has none."""
     chosen: dict[str, Any] = dict(objective.defaults)
     for name in ("beta", "beta2", "gamma", "alpha"):
         if getattr(config, name) is not None:
             chosen[name] = getattr(config, name)
-    settings = Settings(
+    settings = ObjectiveSettings(
         **chosen,
         scope=config.scope or objective.scope,
         reduction=config.reduction,
@@ -145,9 +154,9 @@ def _settings(config: TrainConfig, objective: Objective) -> tuple[Settings, str]
         pl=config.pl,
         pl_weight=config.pl_weight,
     )
-    retain = config.retain_loss or (objective.retain if config.retain else "none")
-    if objective.name == "graddiff" and retain == "none":
-        raise UsageError("graddiff needs samples to keep", hint="Add --retain SOURCE, or use --objective ga.")
+    retain: RetainLoss = config.retain_loss or (objective.retain if config.retain else "none")
+    if objective.needs_retain and retain == "none":
+        raise UsageError(f"{objective.name} needs samples to keep", hint="Add --retain SOURCE, or use --objective ga.")
     _refuse_idle(config, objective, retain)
     return settings, retain
 
@@ -174,20 +183,24 @@ def _refuse_idle(config: TrainConfig, objective: Objective, retain: str) -> None
         raise UsageError(f"samples to keep, and {objective.name} has no retain term here", hint=hint)
 
 
-def _recipe(
-    config: TrainConfig, objective: Objective, settings: Settings, retain: str, weight: float, model: PreTrainedModel
-) -> Recipe:
+def _plan(
+    config: TrainConfig,
+    objective: Objective,
+    settings: ObjectiveSettings,
+    retain: RetainLoss,
+    weight: float,
+    model: PreTrainedModel,
+) -> LossPlan:
     layers = model.config.num_hidden_layers
     if "activations" in objective.needs and not 1 <= config.rmu_layer <= layers:
         raise UsageError(f"rmu_layer is {config.rmu_layer}, but the model has {layers} layers")
-    return Recipe(
-        objective,
-        settings,
-        retain,
-        weight,
-        config.rmu_layer,
-        config.rmu_scale,
-        config.keep_checkpoints,
+    return LossPlan(
+        objective=objective,
+        settings=settings,
+        retain_loss=retain,
+        retain_weight=weight,
+        rmu_layer=config.rmu_layer,
+        rmu_scale=config.rmu_scale,
     )
 
 
@@ -197,8 +210,8 @@ def _score(
     model: PreTrainedModel,
     digest: str,
     floor_digest: str | None,
-    settings: Settings,
-) -> tuple[Pairs, list[Sample], bool]:
+    settings: ObjectiveSettings,
+) -> tuple[TrainingSet, list[ScoredExample], bool]:
     """Everything to train on, and what the early stop looks at, with what reference and base model say of it."""
     check_packing(model, prepared.forget)
     held_out = prepared.validation if config.validation is not None else ()
@@ -221,18 +234,21 @@ def _score(
     # Only what the objective pushes down has a floor: the others are to rise.
     pushed = [item.pushed(settings.scope) for item in marked]
     samples = [
-        Sample(
-            item,
-            said,
-            torch.where(torch.tensor(mask, dtype=torch.bool), floor, -torch.inf),
-            bases[i] if bases else None,
+        ScoredExample(
+            item=item,
+            reference=said,
+            floor=torch.where(torch.tensor(mask, dtype=torch.bool), floor, -torch.inf),
+            base=bases[i] if bases else None,
         )
         for i, (item, said, floor, mask) in enumerate(zip(marked, own, floors, pushed, strict=True))
     ]
     forget, validation = samples[: len(prepared.forget)], samples[len(prepared.forget) :]
-    retain = [Sample.plain(item) for item in prepared.retain]
-    idk = [replace(Sample.plain(item), reference=said) for item, said in zip(prepared.idk, idk_scores, strict=True)]
-    return Pairs(forget, retain, idk), validation or forget[: len(prepared.validation)], reused
+    retain = [ScoredExample.unscored(item) for item in prepared.retain]
+    idk = [
+        replace(ScoredExample.unscored(item), reference=said)
+        for item, said in zip(prepared.idk, idk_scores, strict=True)
+    ]
+    return TrainingSet(forget, retain, idk), validation or forget[: len(prepared.validation)], reused
 
 
 def _looks_every(config: TrainConfig, pairs: int, processes: int) -> int:

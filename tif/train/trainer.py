@@ -23,114 +23,113 @@ from tif.tokens.masks import Kind
 from tif.tokens.packing import Packed
 from tif.train import checkpoint
 from tif.train.callbacks import Epoch
-from tif.train.data import Pair, Pairs, PairSampler, Part, collate
-from tif.train.objectives import Activations, Batch, Distributions, Objective, Parts, Settings, Tokens
+from tif.train.data import Pair, PairSampler, Role, Step, TrainingSet, collate
+from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores
+from tif.train.objectives import Objective, RetainLoss
+from tif.train.settings import ObjectiveSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a step minimises: the objective's parts, and `retain_weight` times the retain term."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossPlan:
+    """What a step minimises: the terms of the objective, and `retain_weight` times the retain term."""
 
     objective: Objective
-    settings: Settings
-    retain_loss: str = "none"
+    settings: ObjectiveSettings
+    retain_loss: RetainLoss = "none"
     retain_weight: float = 1.0
     rmu_layer: int = 7
     rmu_scale: float = 20.0
-    keep_checkpoints: int = 1
 
     @property
     def needs_frozen(self) -> bool:
-        """Whether the reference is asked for more than two numbers a token, and so must be there itself."""
+        """Whether the loss needs more of the reference than two numbers a token, so that a copy must be in memory."""
         return self.retain_loss == "kl" or bool(self.objective.needs & {"distributions", "activations"})
 
 
 class Unlearner(Trainer):  # type: ignore[misc]
-    """Trains on `Pairs` by a `Recipe`.
+    """Trains on a `TrainingSet` by a `LossPlan`.
 
     Args:
-        model: the model that forgets, or a PEFT model around it.
+        model: the model that unlearns, or a PEFT model around it.
         args: with `remove_unused_columns=False`.
-        pairs: what to forget and to keep.
-        recipe: what is minimised.
-        frozen: a copy of the model before training, where `recipe.needs_frozen` and there is no adapter to switch off.
+        examples: what to forget and to keep.
+        plan: what is minimised.
+        frozen: a copy of the model before training, where `plan.needs_frozen` and there is no adapter to switch off.
         callbacks: transformers' own kind.
+        keep_checkpoints: how many checkpoints stay on disk.
     """
 
-    # `compute_loss` divides by the examples of the whole optimizer step, on all processes.
+    # `compute_loss` divides by the number of examples in the optimizer step, over all processes.
     loss_is_scaled_for_ga = True
 
     def __init__(
         self,
         model: PreTrainedModel,
         args: TrainingArguments,
-        pairs: Pairs,
-        recipe: Recipe,
+        examples: TrainingSet,
+        plan: LossPlan,
         *,
         frozen: PreTrainedModel | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        keep_checkpoints: int = 1,
     ) -> None:
-        self.recipe, self.frozen, self.pairs = recipe, frozen, pairs
-        self.order = PairSampler(len(pairs.forget), len(pairs.retain), args.seed)
+        self.plan, self.frozen, self.keep_checkpoints = plan, frozen, keep_checkpoints
+        self.order = PairSampler(len(examples.forget), len(examples.retain), args.seed)
         self._seen: dict[str, Tensor] = {}
-        collator = partial(collate, whole="activations" in recipe.objective.needs)
-        super().__init__(model, args, data_collator=collator, train_dataset=pairs, callbacks=callbacks)
-        # It prints records to stdout, which belongs to data; `Watch` tells them.
+        collator = partial(collate, whole="activations" in plan.objective.needs)
+        super().__init__(model, args, data_collator=collator, train_dataset=examples, callbacks=callbacks)
+        # It prints records to stdout, which belongs to data. `Watch` shows them on stderr.
         self.remove_callback(PrinterCallback)
         self.add_callback(Epoch(self.order))
-        if "activations" in recipe.objective.needs:
+        if "activations" in plan.objective.needs:
             generator = torch.Generator().manual_seed(args.seed)
             direction = torch.rand(model.config.hidden_size, generator=generator)
-            self._control = recipe.rmu_scale * direction / direction.norm()
+            self._control = plan.rmu_scale * direction / direction.norm()
 
-    def _get_train_sampler(self, _: Any = None) -> Sampler[Pair]:
+    def _get_train_sampler(self, _: object = None) -> Sampler[Pair]:
         return self.order
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
+    def get_batch_samples(self, epoch_iterator: Iterator[Step], num_batches: int, device: torch.device) -> Any:
         """The micro-batches of one optimizer step, and how many forget examples they hold on all processes."""
-        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        count = sum(((batch["part"] == Part.FORGET).sum() for batch in batches), torch.tensor(0)).to(device)
-        return batches, self.accelerator.reduce(count, "sum")
+        steps, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        count = sum(((step.role == Role.FORGET).sum() for step in steps), torch.tensor(0)).to(device)
+        return steps, self.accelerator.reduce(count, "sum")
 
     def compute_loss(
         self,
         model: Any,
-        inputs: dict[str, Tensor],
+        inputs: Step,
         return_outputs: bool = False,  # noqa: ARG002  the Trainer's own signature
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This process's share of a step's loss: one forward."""
-        part = inputs["part"]
-        names = ("input_ids", "position_ids", "keep", "target", "kind", "row", "position")
-        packed = Packed(**{name: inputs[name] for name in names}, size=len(part))
-        batch, retain = self._forward(model, packed, inputs)
-        parts = self.recipe.objective.loss(batch, self.recipe.settings)
+        scores, retain = self._forward(model, inputs)
+        terms = self.plan.objective.loss(scores, self.plan.settings)
         if retain is not None:
-            parts["retain"] = self.recipe.retain_weight * retain
-        loss = torch.stack([value.float() for value in parts.values()]).sum()
-        self._note(parts, batch.forget)
+            terms["retain"] = self.plan.retain_weight * retain
+        loss = torch.stack([value.float() for value in terms.values()]).sum()
+        self._note(terms, scores.forget)
         if num_items_in_batch is None:
             return loss
-        share = (part == Part.FORGET).sum() * self.accelerator.num_processes / num_items_in_batch
+        share = (inputs.role == Role.FORGET).sum() * self.accelerator.num_processes / num_items_in_batch
         return loss * share
 
-    def _forward(self, model: Any, packed: Packed, inputs: dict[str, Tensor]) -> tuple[Batch, Tensor | None]:
-        recipe, needs = self.recipe, self.recipe.objective.needs
-        part = inputs["part"][packed.row]
-        forgets, retains = part == Part.FORGET, part == Part.RETAIN
-        whole = recipe.needs_frozen
+    def _forward(self, model: Any, step: Step) -> tuple[StepScores, Tensor | None]:
+        plan, needs, packed = self.plan, self.plan.objective.needs, step.packed
+        role = step.role[packed.row]
+        forgets, retains = role == Role.FORGET, role == Role.RETAIN
         output = ref_output = None
-        if whole:
+        if plan.needs_frozen:
             hidden = "activations" in needs
             output = _full(model, packed, hidden)
             with torch.no_grad(), self._reference() as frozen:
                 ref_output = _full(frozen, packed, hidden)
-            said = statistics_of(output.logits.float(), packed.target)
+            scores = statistics_of(output.logits.float(), packed.target)
         else:
-            said = statistics(model, packed, whole=self.is_fsdp_enabled or self.is_deepspeed_enabled)
+            scores = statistics(model, packed, whole=self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
-        forget = self._tokens(said, packed, inputs, Part.FORGET)
-        idk = self._tokens(said, packed, inputs, Part.IDK) if "idk" in needs else None
+        forget = self._tokens(scores, step, Role.FORGET)
+        idk = self._tokens(scores, step, Role.IDK) if "idk" in needs else None
         distributions = activations = retain = None
         if "distributions" in needs:
             assert output is not None
@@ -143,46 +142,45 @@ class Unlearner(Trainer):  # type: ignore[misc]
             assert ref_output is not None
             # A hidden state belongs to the token itself, one behind the position whose logits predict it.
             own = packed.keep[0].nonzero()[:, 0] + 1
-            now, before = (o.hidden_states[recipe.rmu_layer][0, own] for o in (output, ref_output))
-            first = int((inputs["part"] == Part.FORGET).sum())
+            now, before = (o.hidden_states[plan.rmu_layer][0, own] for o in (output, ref_output))
+            first = int((step.role == Role.FORGET).sum())
             activations = Activations(
-                now[forgets],
-                self._control.to(now),
-                now[retains],
-                before[retains],
-                packed.row[retains] - first,
-                int((inputs["part"] == Part.RETAIN).sum()),
+                forget=now[forgets],
+                control=self._control.to(now),
+                retain=now[retains],
+                ref_retain=before[retains],
+                retain_row=packed.row[retains] - first,
+                retain_size=int((step.role == Role.RETAIN).sum()),
             )
-        if recipe.retain_loss != "none" and bool(retains.any()):
-            kept = self._tokens(said, packed, inputs, Part.RETAIN)
+        if plan.retain_loss != "none" and bool(retains.any()):
+            kept = self._tokens(scores, step, Role.RETAIN)
             everything = torch.ones_like(kept.unwanted)
-            if recipe.retain_loss == "ce":
+            if plan.retain_loss == "ce":
                 retain = kept.means(-kept.logprob, everything).mean()
             else:
                 assert output is not None
                 assert ref_output is not None
                 p, q = (o.logits[retains].float().log_softmax(1) for o in (ref_output, output))
                 retain = kept.means(F.kl_div(q, p, reduction="none", log_target=True).sum(1), everything).mean()
-        return Batch(forget, idk, distributions, activations), retain
+        return StepScores(forget=forget, idk=idk, distributions=distributions, activations=activations), retain
 
-    def _tokens(self, said: Statistics, packed: Packed, inputs: dict[str, Tensor], part: Part) -> Tokens:
-        """The tokens of one part, rows counted from 0. `collate` puts the examples of a part side by side."""
-        mine = inputs["part"][packed.row] == part
-        of_part = inputs["part"] == part
-        first = int((inputs["part"] < part).sum()) if part != Part.FORGET else 0
-        logit, logprob = said.logit[mine], said.logprob[mine]
+    def _tokens(self, scores: Statistics, step: Step, role: Role) -> TokenScores:
+        """The tokens of the examples in one role, rows counted from 0. `collate` puts these examples side by side."""
+        mine = step.role[step.packed.row] == role
+        first = int((step.role < role).sum()) if role != Role.FORGET else 0
+        logit, logprob = scores.logit[mine], scores.logprob[mine]
         # What has fallen to its floor still counts in the loss, but is pushed no further.
-        fallen = logprob.detach() <= inputs["floor"][mine]
+        fallen = logprob.detach() <= step.floor[mine]
         logit, logprob = (torch.where(fallen, x.detach(), x) for x in (logit, logprob))
-        return Tokens(
+        return TokenScores(
             logit=logit,
             logprob=logprob,
-            ref_logit=inputs["reference"][mine, 0],
-            ref_logprob=inputs["reference"][mine, 1],
-            unwanted=packed.kind[mine] == Kind.UW,
-            row=packed.row[mine] - first,
-            size=int(of_part.sum()),
-            base_logprob=inputs["base"][mine],
+            ref_logit=step.reference[mine, 0],
+            ref_logprob=step.reference[mine, 1],
+            unwanted=step.packed.kind[mine] == Kind.UW,
+            row=step.packed.row[mine] - first,
+            size=int((step.role == role).sum()),
+            base_logprob=step.base[mine],
         )
 
     @contextlib.contextmanager
@@ -195,11 +193,11 @@ class Unlearner(Trainer):  # type: ignore[misc]
         with adapted.disable_adapter():
             yield adapted
 
-    def _note(self, parts: Parts, forget: Tokens) -> None:
-        """Add a step to what the next log line tells, without waiting for the device."""
+    def _note(self, terms: LossTerms, forget: TokenScores) -> None:
+        """Add a step to the next log record, without waiting for the device."""
         p = forget.logprob.detach().exp()
         uw, n = forget.unwanted, p.new_tensor(1.0)
-        sums = {name: (value.detach().float(), n) for name, value in parts.items()}
+        sums = {name: (value.detach().float(), n) for name, value in terms.items()}
         sums["uw_probability"] = (p[uw].sum(), uw.sum().float())
         sums["gw_probability"] = (p[~uw].sum(), (~uw).sum().float())
         for name, pair in sums.items():
@@ -207,7 +205,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
             self._seen[name] = self._seen[name] + entry if name in self._seen else entry
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """A log record, with the loss's parts and the mean probability of unwanted and of general words.
+        """A log record, with the terms of the loss and the mean probability of unwanted and of general words.
 
         Raises:
             TifError: for a loss that is not a finite number.
@@ -225,7 +223,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         super().log(logs, start_time)
 
     def finished(self, last: Path) -> bool:
-        """Whether a checkpoint is that of the last step; then its weights and its state are taken over."""
+        """Whether a checkpoint is that of the last step. If so, its weights and its state are loaded."""
         state = TrainerState.load_from_json(str(last / "trainer_state.json"))
         if state.global_step < state.max_steps or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return False
@@ -234,18 +232,18 @@ class Unlearner(Trainer):  # type: ignore[misc]
         return True
 
     def check_finite(self) -> None:
-        """Hold the weights to being numbers: the step that a loss was computed for comes after it.
+        """Raise if a trained weight is NaN or infinite. The loss check cannot see the last update.
 
         Raises:
-            TifError: if a weight that is trained is none.
+            TifError: naming the first such weight.
         """
         for name, weight in self.model.named_parameters():
             if weight.requires_grad and not bool(torch.isfinite(weight).all()):
                 raise TifError(
-                    f"{name} holds what is no number after step {self.state.global_step}", hint="Use a smaller --lr."
+                    f"{name} contains NaN or infinity after step {self.state.global_step}", hint="Use a smaller --lr."
                 )
 
-    # What follows replaces pickles by safetensors and JSON. Sharded training keeps its library's own checkpoints.
+    # The methods below replace pickles by safetensors and JSON. Sharded training keeps its library's own checkpoints.
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         folder = output_dir or self.args.output_dir
@@ -259,7 +257,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            checkpoint.seal(folder, self.recipe.keep_checkpoints)
+            checkpoint.seal(folder, self.keep_checkpoints)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -294,4 +292,4 @@ def _full(model: Any, packed: Packed, hidden: bool) -> Any:
     )
 
 
-__all__ = ["Recipe", "Unlearner"]
+__all__ = ["LossPlan", "Unlearner"]

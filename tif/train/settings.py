@@ -1,0 +1,35 @@
+"""The numbers that an objective's formula has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scope = Literal["all", "uw"]
+"""Which tokens of an answer the forget term pushes: all of them, or unwanted words only."""
+Space = Literal["logit", "logprob"]
+Reduction = Literal["sample", "batch"]
+Preservation = Literal["sum", "mean"]
+"""How the preservation loss adds up the general words of an example."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveSettings:
+    """Numbers of an objective. Each objective reads the ones that its formula has."""
+
+    beta: float = 0.25
+    gamma: float = 0.0
+    """SimNPO: the margin. Anchored: the level that general words are held at, from the base model's (0) to the
+    starting model's (1)."""
+    beta2: float = 1.0
+    """SatImp: the second exponent."""
+    alpha: float = 100.0
+    """RMU: the weight of keeping the activations of samples to keep."""
+    scope: Scope = "uw"
+    reduction: Reduction = "sample"
+    space: Space = "logit"
+    pl: Preservation = "sum"
+    pl_weight: float = 1.0
+
+
+__all__ = ["ObjectiveSettings", "Preservation", "Reduction", "Scope", "Space"]
