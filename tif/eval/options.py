@@ -1,0 +1,203 @@
+"""The options of `tif eval` and `tif report`, each declared once (see `tif.options`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from tif.errors import UsageError
+from tif.options import Option, Options, needs, only_with
+
+_DATA, _HOW, _MORE, _RETAIN = "Model and data", "How to measure", "More measurements", "Make a retain model"
+
+Benchmark = Literal["tofu", "muse", "local"]
+Attack = Literal["relearn", "nf4"]
+
+
+def _scoring(options: EvaluateOptions, context: Any) -> str | None:
+    """For an option that concerns questions and answers: `--import-log` and MUSE do not read it."""
+    own = "MUSE has its own texts, prompts and lengths" if options.benchmark == "muse" else None
+    return _model(options, context) or own
+
+
+def _model(options: EvaluateOptions, _context: Any) -> str | None:
+    return _LOG_ALONE if options.import_log is not None else None
+
+
+def _making(options: EvaluateOptions, _context: Any) -> str | None:
+    return None if options.make_retain_log else "it is for --make-retain-log"
+
+
+def _base_model(options: EvaluateOptions, _context: Any) -> str | None:
+    if options.make_retain_log or options.benchmark == "muse":
+        return None
+    return "it is for --make-retain-log, and for membership inference with --benchmark muse"
+
+
+def _retain(options: EvaluateOptions, context: Any) -> str | None:
+    if options.benchmark == "tofu" and not options.make_retain_log and options.import_log is None:
+        return "--benchmark tofu has its own retain samples; --benchmark local takes a file"
+    return _scoring(options, context)
+
+
+_LOG_ALONE: Final = "--import-log reads numbers from the log alone"
+
+
+class EvaluateOptions(Options):
+    """What to evaluate, and how.
+
+    `tif eval` does one of three things: evaluate `model`; with `import_log`, read the numbers of another project's log;
+    with `make_retain_log`, first train a retain model and use its evaluation as the retain log.
+
+    Raises:
+        UsageError: for options that contradict each other.
+    """
+
+    model: Annotated[
+        str | None,
+        Option("Run folder, model folder or hub id.", _DATA, positional=True, metavar="RUN_OR_MODEL", idle=_model),
+    ] = None
+    benchmark: Annotated[
+        Benchmark, Option("tofu, muse, or local: your own questions and answers.", _DATA, idle=_model)
+    ] = "tofu"
+    forget: Annotated[str, Option("TOFU split. With local: the file of the forget set.", _DATA, idle=_scoring)] = (
+        "forget10"
+    )
+    retain: Annotated[str | None, Option("With local: the file of the retain samples.", _DATA, idle=_retain)] = None
+    masks: Annotated[
+        str | None,
+        Option("Annotation set, FILE or FILE@N.", _DATA, otherwise="the run's own", metavar="SET[@N]", idle=_scoring),
+    ] = None
+    labels: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "Span labels that count as unwanted words.", _DATA, split=True,
+            otherwise="the run's, else every label of the set", idle=_scoring,
+        ),
+    ] = None  # fmt: skip
+    data_dir: Annotated[
+        str | None,
+        Option("Folder with TOFU's or MUSE's files.", _DATA, otherwise="TIF_DATA_DIR, else the hub", idle=_model,
+               outcome=False),
+    ] = None  # fmt: skip
+    retain_log: Annotated[str | None, Option("Evaluation log of the retain model. Forget quality needs it.", _DATA)] = (
+        None
+    )
+    limit: Annotated[int | None, Option("Use only the first N samples of each part.", _DATA, least=1, idle=_model)] = (
+        None
+    )
+    out: Annotated[
+        str | None,
+        Option("Output folder.", _DATA, otherwise="RUN/eval or runs/eval/NAME-DIGEST", idle=_model, outcome=False),
+    ] = None
+
+    template: Annotated[
+        str, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", _HOW, idle=_scoring)
+    ] = "auto"
+    punctuation: Annotated[
+        Literal["gw", "uw"] | None,
+        Option("Count punctuation outside spans as general (gw) or unwanted (uw).", _HOW,
+               otherwise="the run's, else gw", idle=_scoring),
+    ] = None  # fmt: skip
+    supervise_eos: Annotated[bool, Option("Score the end token, as TOFU does.", _HOW, idle=_scoring)] = True
+    truth_ratio: Annotated[
+        Literal["loss", "probability"],
+        Option("Average wrong answers by loss (TOFU's code) or by probability (its paper).", _HOW, idle=_scoring),
+    ] = "loss"
+    max_new_tokens: Annotated[int, Option("Longest completion, in tokens.", _HOW, least=1, idle=_scoring)] = 200
+    completions: Annotated[
+        bool,
+        Option("Write completions. Without them there is no ROUGE, model utility or verdict, but it is much faster.",
+               _HOW, idle=_scoring),
+    ] = True  # fmt: skip
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        Option("Number format of the weights.", _HOW, otherwise="as stored", idle=_model),
+    ] = None
+    device: Annotated[
+        str | None,
+        Option("cpu, cuda or mps.", _HOW, otherwise="the best there is", idle=_model, outcome=False),
+    ] = None
+    force: Annotated[bool, Option("Compare logs of different questions all the same.", _HOW)] = False
+
+    attack: Annotated[
+        Attack | None,
+        Option("Evaluate after relearn (a short relearning) or nf4 (4-bit quantization).", _MORE, idle=_model),
+    ] = None
+    base_model: Annotated[
+        str | None,
+        Option(
+            "Model that never saw the forget set: --make-retain-log fine-tunes it, and MUSE's membership inference "
+            "compares with it.", _MORE, idle=_base_model,
+        ),
+    ] = None  # fmt: skip
+    gradnorm: Annotated[
+        bool,
+        Option("With muse: membership inference by gradient norm, too.", _MORE, idle=only_with("benchmark", "muse")),
+    ] = False
+    lm_eval: Annotated[
+        tuple[str, ...],
+        Option("Tasks of lm-evaluation-harness.", _MORE, split=True, metavar="TASK", idle=_model),
+    ] = ()
+    lm_eval_tasks: Annotated[
+        str | None, Option("Folder of further tasks for it, as YAML files.", _MORE, metavar="FOLDER",
+                           idle=needs("lm_eval"))
+    ] = None  # fmt: skip
+    import_log: Annotated[
+        str | None, Option("Read another project's evaluation log instead of a model.", _MORE, metavar="FILE")
+    ] = None
+
+    make_retain_log: Annotated[
+        bool,
+        Option("Fine-tune --base-model on the retain samples, and use its evaluation as retain log.", _RETAIN,
+               idle=_model),
+    ] = False  # fmt: skip
+    retain_epochs: Annotated[
+        int, Option("Epochs: as many as the starting model had.", _RETAIN, least=1, idle=_making)
+    ] = 5
+    retain_lr: Annotated[float, Option("Learning rate: the starting model's.", _RETAIN, above=0, idle=_making)] = 1e-5
+
+    def check(self) -> None:
+        """Refuse contradictions."""
+        if self.import_log is not None:
+            if self.model is not None:
+                raise UsageError("--import-log takes no model", hint="It reads numbers from the log alone.")
+            return
+        if self.model is None and not self.make_retain_log:
+            raise UsageError("no model given", hint="Use tif eval RUN_OR_MODEL, or --import-log FILE.")
+        if self.make_retain_log and self.base_model is None:
+            raise UsageError(
+                "--make-retain-log needs --base-model, the model that the starting model was fine-tuned from",
+                hint="With a retain model at hand, run `tif eval RETAIN_MODEL --out DIR` and give --retain-log "
+                "DIR/eval.json. Without either, tif computes all numbers but forget quality.",
+            )
+        if self.make_retain_log and self.retain_log is not None:
+            raise UsageError("--make-retain-log and --retain-log exclude each other")
+        if self.attack == "relearn" and self.benchmark == "muse":
+            raise UsageError("--attack relearn needs questions and answers", hint="Use --benchmark tofu or local.")
+
+
+class ReportOptions(Options):
+    """What a report shows."""
+
+    evaluations: Annotated[
+        tuple[str, ...], Option("Run folders or eval.json files.", positional=True, metavar="RUN_OR_EVAL...")
+    ]
+    out: Annotated[str, Option("HTML file to write.")] = "report.html"
+    before: Annotated[
+        str | None,
+        Option("Name of the evaluation of the starting model.", otherwise="the model that a run started from"),
+    ] = None
+    names: Annotated[
+        tuple[str, ...], Option("Names to show, one for each evaluation, in order.", names=("--name",))
+    ] = ()
+    title: Annotated[str, Option("The page's title.")] = "What was forgotten, and what was kept"
+
+    def check(self) -> None:
+        """Refuse names that do not fit the evaluations."""
+        if self.names and len(self.names) != len(self.evaluations):
+            raise UsageError(
+                f"{len(self.names)} names for {len(self.evaluations)} evaluations", hint="Give --name once for each."
+            )
+
+
+__all__ = ["Attack", "Benchmark", "EvaluateOptions", "ReportOptions"]
