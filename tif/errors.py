@@ -2,6 +2,7 @@
 
     TifError                 exit code 1: a known failure, told in one line
     |-- InputError           a file, record or field that cannot be used as it is
+    |   `-- WriteError       a file or folder that cannot be written
     |-- StoreError           an annotation set on disk: damaged, missing, not tif's
     |   `-- StaleHeadError   somebody else saved since this set was loaded
     |-- MaskError            spans that the tokenizer cannot carry over to tokens
@@ -60,6 +61,10 @@ class InputError(TifError):
     """Raised when a file, a record or a field cannot be used as it is."""
 
 
+class WriteError(InputError):
+    """Raised when a file or folder cannot be written."""
+
+
 class StoreError(TifError):
     """Raised when an annotation set on disk is missing, damaged or not one of tif's."""
 
@@ -102,4 +107,5 @@ __all__ = [
     "StoreError",
     "TifError",
     "UsageError",
+    "WriteError",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.tofu.plan import Experiment, Row, World
+from tif import files
 from tif.console import warn
 from tif.sets import store
 from tif.sources import load, read_json
@@ -63,12 +64,9 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     finally:
         watch.close()
-    staging = folder / "model.tmp"
-    shutil.rmtree(staging, ignore_errors=True)
-    model.save_pretrained(staging)
-    tokenizer.save_pretrained(staging)
-    shutil.rmtree(folder / "model", ignore_errors=True)
-    staging.rename(folder / "model")
+    with files.replacing_folder(folder / "model") as new:
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {"rows": len(samples), "steps": trainer.state.global_step}
 

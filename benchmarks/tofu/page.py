@@ -11,8 +11,8 @@ from typing import Any, Final
 from benchmarks.tofu.claims import over_seeds
 from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
 from benchmarks.tofu.results import COLUMNS, STEADY, UNSTEADY, Cell, by_seed, collect, steady_utility
+from tif import files
 from tif.eval.report.figures import MARKERS, PALETTE
-from tif.sets.store import atomic_write
 
 NEAR: Final = (34.0, 12.0)
 """Pixels across and up between two points below which their numbers would lie on one another."""
@@ -33,8 +33,8 @@ def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
     """`results.md`, `results.json` and the plots, from whatever is finished."""
     found = {"command": command, **collect(e)}
     blob = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    atomic_write(docs / "results.json", blob.encode())
-    atomic_write(docs / "results.md", text(found).encode())
+    files.write(docs / "results.json", blob)
+    files.write(docs / "results.md", text(found))
     runs = found["runs"]
     if len(runs) > 1:
         _pareto(runs, docs / "results.png")

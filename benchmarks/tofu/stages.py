@@ -23,12 +23,12 @@ from typing import Any, Final
 
 from benchmarks.tofu.models import learn, measure, unlearn
 from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World, decisive
+from tif import files
 from tif.annotate.base import find as find_annotator
 from tif.annotate.run import annotate
 from tif.console import say
 from tif.errors import InputError, UsageError
 from tif.sets import store
-from tif.sets.store import atomic_write
 from tif.sources import Source, load, read_json
 from tif.spans import AnnotationSet, Example, Provenance, Span, tidy
 
@@ -65,7 +65,7 @@ class Stage:
         began = time.monotonic()
         found = self.work()
         found |= {"seconds": round(time.monotonic() - began, 1)}
-        atomic_write(self.folder / "done.json", json.dumps(found, indent=1, allow_nan=False).encode())
+        files.write(self.folder / "done.json", json.dumps(found, indent=1, allow_nan=False))
 
 
 def stages(e: Experiment) -> Iterator[Stage]:
@@ -121,7 +121,7 @@ def prepare(e: Experiment) -> dict[str, Any]:
             raise UsageError("this folder was made by another plan", where=str(e.out), hint="Give another --out.")
         return known
     known = {"plan": asdict(e.plan), **_pace(e)}
-    atomic_write(path, json.dumps(known, indent=1, allow_nan=False).encode())
+    files.write(path, json.dumps(known, indent=1, allow_nan=False))
     return known
 
 
@@ -178,7 +178,7 @@ def _data(e: Experiment) -> dict[str, Any]:
     known = {row["question"] for row in forget + other + kept}
     rest = load(f"tofu:{plan.rest}", data_dir=e.data).rows if plan.rest else ()
     kept_more = kept + [dict(row) for row in rest if row["question"] not in known]
-    files = {
+    splits = {
         "target": forget + other + kept_more,
         "eval-learn": other + kept_more,
         "dev-learn": forget + kept_more,
@@ -191,10 +191,10 @@ def _data(e: Experiment) -> dict[str, Any]:
         "real_authors": read("real_authors", plan.utility_rows),
         "world_facts": read("world_facts", plan.utility_rows),
     }
-    for name, rows in files.items():
+    for name, rows in splits.items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        atomic_write(e.file(name), lines.encode())
-    return {name: len(rows) for name, rows in files.items()}
+        files.write(e.file(name), lines)
+    return {name: len(rows) for name, rows in splits.items()}
 
 
 def _learned(name: str, world: World) -> str:

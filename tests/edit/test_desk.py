@@ -15,7 +15,7 @@ from tests.strategies import examples
 from tif.edit import edits
 from tif.edit.desk import StaleRevError, open_desk
 from tif.edit.edits import SPAN_OPS, Op, pieces_of
-from tif.errors import InputError, StoreError, UsageError
+from tif.errors import InputError, StoreError, UsageError, WriteError
 from tif.sets import store
 from tif.sets.exchange import bring_in
 from tif.spans import AnnotationSet, Example, Span
@@ -94,7 +94,7 @@ def test_an_edit_that_cannot_be_written_is_not_done(path, monkeypatch):
         journal = store.folder(path) / "edit.jsonl"
         before = journal.read_bytes()
         monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        with pytest.raises(StoreError, match="No space left"):
+        with pytest.raises(WriteError, match="No space left"):
             desk.do("e/0", 1, Op("toggle", 0, 0))
         assert journal.read_bytes() == before
         assert quotes(desk.session.card("e/0").example) == ["bees"]

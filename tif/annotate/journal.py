@@ -12,12 +12,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
+from tif import files
 from tif.errors import InputError, StoreError
 from tif.spans import Example, Span
 
@@ -43,23 +43,21 @@ class Journal:
         self.key = hashlib.sha256(_json(method)).hexdigest()
         self.path = folder / f"journal-{self.key[:16]}.jsonl"
         self._method = method
-        self._lock = FileLock(f"{self.path}.lock")
+        self._held = ExitStack()
         self._file = -1
         self._synced = 0.0
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-            self._open()
-        except Timeout:
-            raise StoreError(
-                "another run with these settings is at work on this set",
-                where=str(self.path),
-                hint="Wait for it, or give this run another --out.",
-            ) from None
-        except OSError as error:
-            raise StoreError(f"cannot be written: {error.strerror or error}", where=str(self.path)) from None
+        busy = StoreError(
+            "another run with these settings is at work on this set",
+            where=str(self.path),
+            hint="Wait for it, or give this run another --out.",
+        )
+        with ExitStack() as held:
+            held.enter_context(files.locked(Path(f"{self.path}.lock"), seconds=0, busy=busy))
+            with files.writing(self.path):
+                self._open()
+            self._held = held.pop_all()
         return self
 
     def __exit__(
@@ -67,7 +65,7 @@ class Journal:
     ) -> None:
         os.fsync(self._file)
         os.close(self._file)
-        self._lock.release()
+        self._held.close()
 
     def read(self, examples: Iterable[Example]) -> dict[str, Example]:
         """Those of the examples that are finished, by id; of several tries the last counts."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tif import files
 from tif.console import progress
 from tif.spans import Example, canonical
 
@@ -68,13 +67,11 @@ def pretrain(
         return False
     tokenizer = train_tokenizer(vocabulary, recipe.vocabulary)
     model = _train(examples, tokenizer, recipe, what)
-    staging = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(staging, ignore_errors=True)
-    model.save_pretrained(staging)
-    tokenizer.save_pretrained(staging)
-    (staging / _KEY).write_text(json.dumps({"key": key, "recipe": asdict(recipe), "examples": len(examples)}, indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
+    with files.replacing_folder(folder) as new:
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+        made_from = {"key": key, "recipe": asdict(recipe), "examples": len(examples)}
+        files.write(new / _KEY, json.dumps(made_from, indent=1))
     return True
 
 

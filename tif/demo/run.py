@@ -23,11 +23,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from tif import sources
+from tif import files, sources
 from tif.console import say
 from tif.demo import data, models
-from tif.errors import InputError, MissingError
-from tif.sets import agreement, store
+from tif.errors import MissingError
+from tif.sets import agreement
 from tif.spans import AnnotationSet
 
 TITLE: Final = "tif demo: eight people forgotten"
@@ -65,10 +65,7 @@ def run(out: Path, recipe: models.Recipe | None = None) -> dict[str, Any]:
     forget = data.annotation_set(pairs, "forget")
     people = list(dict.fromkeys(pair.person for pair in pairs))
     forgotten = list(dict.fromkeys(pair.person for pair in pairs if pair.split == "forget"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be written to: {error.strerror or error}", where=str(out)) from None
+    files.make_folder(out)
     say(f"{len(people)} people who never lived, {len(pairs)} questions; {len(forgotten)} people want to be forgotten")
     _files(out, pairs)
     data.save(data.annotation_set(pairs), out / "annotations" / "everybody.parquet")
@@ -94,7 +91,7 @@ def run(out: Path, recipe: models.Recipe | None = None) -> dict[str, Any]:
         "report": str(_report(out)),
         "seconds": round(time.monotonic() - began, 1),
     }
-    store.atomic_write(out / "demo.json", json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False).encode())
+    files.write(out / "demo.json", json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False))
     return result
 
 
@@ -132,7 +129,7 @@ def story(result: dict[str, Any]) -> list[str]:
 def _files(out: Path, pairs: Sequence[data.Pair]) -> None:
     for split in ("forget", "retain"):
         lines = [json.dumps(pair.record(), ensure_ascii=False) for pair in pairs if pair.split == split]
-        store.atomic_write(out / "data" / f"{split}.jsonl", ("\n".join(lines) + "\n").encode())
+        files.write(out / "data" / f"{split}.jsonl", "\n".join(lines) + "\n")
 
 
 def _sample(forget: AnnotationSet) -> str:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from tif import files
 from tif.console import say, warn
 from tif.edit import edits
 from tif.edit.edits import Op
@@ -61,7 +60,7 @@ class Desk:
         Raises:
             StaleRevError: if the record has moved on since; nothing is done then.
             InputError: for an unknown record or rev, or pieces that the record does not have.
-            StoreError: if it cannot be written; nothing is done then.
+            WriteError: if it cannot be written; nothing is done then.
         """
         card = self._session.card(id_)
         if op.kind in ("flag", "unflag", "skip"):
@@ -167,7 +166,7 @@ class Desk:
             assert version is not None
             told = AnnotationSet(tuple(lost), self._session.base.provenance, version)
             self.aside = self._journal.path.with_name(f"edit-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.jsonl")
-            store.atomic_write(self.aside, "".join(f"{line}\n" for line in formats.write(told)).encode())
+            files.write(self.aside, "".join(f"{line}\n" for line in formats.write(told)))
             warn(
                 f"{len(lost)} edited records, the first {lost[0].id!r}, are not in {self.path} any more, or with "
                 f"another text: they are kept in {self.aside}. `tif spans restore {self.path}@{version.number}` brings "
@@ -214,18 +213,10 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
         raise UsageError(f"{path} is one version of a set", hint="The head is what can be corrected; see restore.")
     if store.head_version(path) is None:
         raise StoreError("no such annotation set", where=str(path), hint="`tif annotate` makes one.")
-    lock = FileLock(store.folder(path) / "edit.lock")
     journal = Journal(store.folder(path) / "edit.jsonl")
-    try:
-        store.folder(path).mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            "is being corrected by another process", where=str(path), hint="Use its page, or stop it with ctrl+c."
-        ) from None
-    except OSError as error:
-        raise StoreError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
-    try:
+    hint = "Use its page, or stop it with ctrl+c."
+    busy = StoreError("is being corrected by another process", where=str(path), hint=hint)
+    with files.locked(store.folder(path) / "edit.lock", seconds=0, busy=busy):
         head = store.load(path)
         assert head.version is not None
         header = journal.header()
@@ -248,8 +239,6 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
             assert saved.version is not None
             say(f"{path} had changed meanwhile: merged as version {saved.version.number}, {len(conflicts)} conflicts")
         yield desk
-    finally:
-        lock.release()
 
 
 __all__ = ["CHOICES", "QUEUES", "Desk", "StaleRevError", "merged", "open_desk"]

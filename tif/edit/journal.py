@@ -16,9 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tif import files
 from tif.edit.session import Event
 from tif.errors import InputError, StoreError
-from tif.sets.store import atomic_write
 from tif.spans import Example
 
 FORMAT = 1
@@ -64,31 +64,24 @@ class Journal:
 
     def start(self, base: str, flagged: Iterable[str]) -> None:
         """Begin anew, on a version: swapped in whole, so that a crash leaves the old journal or the new one."""
-        atomic_write(self.path, _line({"tif_edit": FORMAT, "base": base, "flagged": list(flagged)}))
+        files.write(self.path, _line({"tif_edit": FORMAT, "base": base, "flagged": list(flagged)}))
 
     def add(self, event: Event) -> None:
         """Write one edit, and return when it is on the disk.
 
         Raises:
-            StoreError: if it cannot be written; nothing of it is left in the file then.
+            WriteError: if it cannot be written; nothing of it is left in the file then.
         """
         line = memoryview(_line(event.to_json()))
-        try:
-            with self.path.open("r+b", buffering=0) as file:
-                size = file.seek(0, os.SEEK_END)
-                try:
-                    while line:
-                        line = line[file.write(line) :]
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(size)
-                    raise
-        except OSError as error:
-            raise StoreError(f"cannot be written: {error.strerror or error}", where=str(self.path)) from None
-
-    def remove(self) -> None:
-        """Leave no file behind."""
-        self.path.unlink(missing_ok=True)
+        with files.writing(self.path), self.path.open("r+b", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[file.write(line) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
 
     def _rows(self) -> list[dict[str, Any]]:
         if not self.path.exists():

@@ -33,7 +33,7 @@ from tif.edit.desk import Desk, StaleRevError, merged
 from tif.edit.edits import Op
 from tif.edit.guard import Guard
 from tif.edit.session import Card
-from tif.errors import InputError, MaskError, TifError
+from tif.errors import InputError, MaskError, TifError, WriteError
 
 if TYPE_CHECKING:
     from tif.edit.masking import Masker
@@ -147,7 +147,8 @@ def _answer(desk: Desk, seen: int, act: Callable[[], Card]) -> Response:
 
 
 async def _told(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 422 if isinstance(error, (InputError, MaskError)) else 500)
+    asked_wrongly = isinstance(error, (InputError, MaskError)) and not isinstance(error, WriteError)
+    return JSONResponse({"error": str(error)}, 422 if asked_wrongly else 500)
 
 
 def _index(said: str) -> int:

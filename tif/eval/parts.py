@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,9 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif.errors import InputError
+from tif import files
 from tif.eval import processes
 from tif.eval.measure.score import Scored, from_table, table
-from tif.sets.store import atomic_write
 
 _KEY: Final = b"tif.eval.key"
 
@@ -62,26 +60,17 @@ class Shelf:
             return made
         sink = pa.BufferOutputStream()
         pq.write_table(made.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
-        try:
-            atomic_write(path, sink.getvalue())
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
+        files.write(path, sink.getvalue())
         return made
 
     def check(self) -> None:
         """See that parts can be kept, before there is one.
 
         Raises:
-            InputError: if the folder cannot be made or written to.
+            WriteError: if the folder cannot be made or written to.
         """
-        if self.folder is None or not processes.main():
-            return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(self.folder, os.W_OK):
-                raise PermissionError(13, "permission denied")
-        except OSError as error:
-            raise InputError(f"cannot be written to: {error.strerror or error}", where=str(self.folder)) from None
+        if self.folder is not None and processes.main():
+            files.make_folder(self.folder)
 
 
 def _stored(path: Path, digest: str) -> pa.Table | None:

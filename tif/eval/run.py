@@ -19,7 +19,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import __version__
+from tif import __version__, files
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import processes
@@ -29,7 +29,6 @@ from tif.eval.compare import attack, logs
 from tif.eval.parts import Shelf
 from tif.sets import spans_only as join
 from tif.sets import store
-from tif.sets.store import atomic_write
 from tif.sources import is_file, read_json
 from tif.spans import AnnotationSet, of_labels
 from tif.tokens.masks import Template
@@ -282,7 +281,7 @@ def write(record: Mapping[str, Any], found: Evaluation, out: Path) -> None:
     """Write `examples.parquet` and `eval.json` in `out`, each whole or not at all.
 
     Raises:
-        InputError: if the folder cannot be written to.
+        WriteError: if the folder cannot be written to.
     """
     _save(record, found.examples, out)
 
@@ -296,12 +295,8 @@ def _save(record: Mapping[str, Any], examples: Mapping[str, list[dict[str, Any]]
     frame = [{name: row.get(name) for name in columns} for row in rows_]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(frame), sink, compression="zstd")
-    try:
-        atomic_write(out / "examples.parquet", sink.getvalue())
-        blob = json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False)
-        atomic_write(out / "eval.json", blob.encode())
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", where=str(out)) from None
+    files.write(out / "examples.parquet", sink.getvalue())
+    files.write(out / "eval.json", json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False))
 
 
 def headline(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tif import files
 from tif.errors import InputError, StoreError, UsageError
 from tif.sets import compare, formats, store
 from tif.sets.compare import Merge, Side
@@ -30,13 +31,10 @@ def export(ref: str, format_: str, out: Path | None) -> Iterator[str]:
     if out is None:
         yield from lines
         return
-    try:
-        if format_ == "tpo" and not out.suffix:
-            write_folder(annotations, out)
-            return
-        store.atomic_write(out, "".join(f"{line}\n" for line in lines).encode())
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(out)) from None
+    if format_ == "tpo" and not out.suffix:
+        write_folder(annotations, out)
+    else:
+        files.write(out, "".join(f"{line}\n" for line in lines))
 
 
 def bring_in(

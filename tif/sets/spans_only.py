@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import sources
+from tif import files, sources
 from tif.errors import InputError, StoreError, UsageError
 from tif.sets import metadata, rows, store
 from tif.sources import Source
@@ -41,10 +41,7 @@ def strip(ref: str, out: Path) -> None:
     meta = json.dumps({**metadata.of(annotations), "spans_only": True}, ensure_ascii=False)
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
-    try:
-        store.atomic_write(out, sink.getvalue())
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", where=str(out)) from None
+    files.write(out, sink.getvalue())
 
 
 def join(path: Path, source: Source) -> AnnotationSet:

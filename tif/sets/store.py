@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import filecmp
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +23,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
+from tif import files
 from tif.console import warn
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.sets import metadata, rows
@@ -182,41 +181,19 @@ def _write(annotations: AnnotationSet, path: Path) -> None:
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
     data = sink.getvalue()
     name = f"{annotations.version.number:04d}-{annotations.version.digest[:12]}.parquet"
-    atomic_write(folder(path) / name, data)
-    atomic_write(path, data)
-    atomic_write(metadata.sidecar(path), json.dumps(meta, ensure_ascii=False, indent=2).encode())
-
-
-def atomic_write(path: Path, data: bytes | pa.Buffer) -> None:
-    """Replace `path` by `data` such that a crash leaves the old file or the new one, whole and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.write(folder(path) / name, data)
+    files.write(path, data)
+    files.write(metadata.sidecar(path), json.dumps(meta, ensure_ascii=False, indent=2))
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    place = folder(path)
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".lock", timeout=_LOCK_SECONDS):
-            # Whoever holds the lock is the only writer, so temporary files are a killed writer's.
-            for left in [*place.glob(".*.tmp"), *path.parent.glob(f".{path.name}*.tmp")]:
-                left.unlink(missing_ok=True)
-            yield
-    except Timeout:
-        raise StoreError("is being saved by another process", where=str(path), hint="Try again in a moment.") from None
-    except OSError as error:
-        raise StoreError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
+    busy = StoreError("is being saved by another process", where=str(path), hint="Try again in a moment.")
+    with files.locked(folder(path) / ".lock", seconds=_LOCK_SECONDS, busy=busy):
+        # Whoever holds the lock is the only writer, so temporary files are a killed writer's.
+        files.clear_temporaries(folder(path))
+        files.clear_temporaries(path.parent, path.name)
+        yield
 
 
 def _checked_head(path: Path) -> Version | None:
@@ -389,7 +366,6 @@ def _now() -> str:
 
 
 __all__ = [
-    "atomic_write",
     "folder",
     "head_version",
     "load",

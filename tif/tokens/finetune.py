@@ -5,7 +5,6 @@ A long one writes where it is every ten minutes, and goes on from there with the
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from tif import files
 from tif.console import progress, say
 from tif.errors import InputError
 from tif.spans import Example
@@ -114,14 +114,8 @@ def _write(model: PreTrainedModel, optimizer: torch.optim.Optimizer, step: int, 
         held[f"weight {name}"] = parameter.detach()
         for moment in _MOMENTS:
             held[f"{moment} {name}"] = optimizer.state[parameter][moment]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(held, staging, metadata={"step": str(step)})
-        staging.replace(path)
-    except OSError as error:
-        staging.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
+    with files.replacing(path) as new:
+        save_file(held, new, metadata={"step": str(step)})
 
 
 def _take_up(model: PreTrainedModel, optimizer: torch.optim.Optimizer, path: Path) -> int:

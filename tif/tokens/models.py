@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tif.errors import InputError, MissingError
+from tif import files
+from tif.errors import InputError, MissingError, WriteError
 
 if TYPE_CHECKING:
     import torch
@@ -164,8 +165,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _cache_file() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tif" / "digests.json"
+    return files.cache_folder("digests.json")
 
 
 def _read_cache() -> dict[str, str]:
@@ -178,15 +178,9 @@ def _read_cache() -> dict[str, str]:
 
 
 def _write_cache(known: dict[str, str]) -> None:
-    path = _cache_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(known, indent=0))
-        temporary.replace(path)
-    except OSError:
-        # A home that cannot be written to costs the next run some seconds, nothing else.
-        return
+    # Without a cache the next run reads the weights again, nothing else.
+    with suppress(WriteError):
+        files.write(_cache_file(), json.dumps(known, indent=0))
 
 
 def _reachable(spec: str | Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
@@ -15,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tif import files
 from tif.errors import InputError
 
 COMPLETE: Final = "complete"
@@ -78,13 +78,8 @@ def load_random(folder: Path, rank: int) -> None:
 
 def seal(checkpoint: Path, keep: int) -> None:
     """Mark a checkpoint as whole, once its bytes are on the disk, and delete all but the newest `keep` whole ones."""
-    # Sharded training puts folders of its own here.
-    for path in (path for path in checkpoint.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    with (checkpoint / COMPLETE).open("w") as file:
-        file.flush()
-        os.fsync(file.fileno())
+    files.sync(checkpoint)
+    files.write(checkpoint / COMPLETE, "")
     for old in whole(checkpoint.parent)[:-keep]:
         # The mark goes first, so that a kill in the middle leaves no folder that looks whole.
         (old / COMPLETE).unlink()

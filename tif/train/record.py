@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import tif
+from tif import files
 from tif.errors import InputError, UsageError
-from tif.sets.store import atomic_write
 from tif.sources import read_json
 from tif.train.config import TrainConfig
 from tif.train.prepare import Prepared
@@ -221,7 +221,7 @@ def _libraries() -> dict[str, str]:
 
 
 def _write(folder: Path, run: dict[str, Any]) -> None:
-    atomic_write(folder / "run.json", json.dumps(run, indent=2, ensure_ascii=False, default=str).encode())
+    files.write(folder / "run.json", json.dumps(run, indent=2, ensure_ascii=False, default=str))
 
 
 def _now() -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tif import files
 from tif.console import progress
-from tif.errors import TifError
+from tif.errors import TifError, WriteError
 from tif.tokens.forward import statistics
 from tif.tokens.masks import Encoded, Kind
 from tif.tokens.packing import pack
@@ -100,14 +100,9 @@ def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) 
     if known is not None and known.shape == (sum(counts), 2):
         return list(torch.split(known, counts)), True
     scores = score(model, items)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    # Without a cache the next run repeats this pass, nothing else.
+    with suppress(WriteError), files.replacing(path) as temporary:
         save_file({"scores": torch.cat(scores) if scores else torch.zeros(0, 2)}, temporary)
-        temporary.replace(path)
-    except OSError:
-        # A home that cannot be written to costs the next run this pass again, nothing else.
-        pass
     return scores, False
 
 
@@ -137,9 +132,8 @@ def check_packing(model: PreTrainedModel, items: Sequence[Encoded]) -> None:
 
 
 def cache_folder() -> Path:
-    """Where reference scores are kept: `$XDG_CACHE_HOME/tif/reference`. Safe to delete."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tif" / "reference"
+    """Where reference scores are kept: `reference` in the cache folder. Safe to delete."""
+    return files.cache_folder("reference")
 
 
 __all__ = ["cache_folder", "check_packing", "score", "score_cached", "supervised"]

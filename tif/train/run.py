@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import shutil
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import Trainer, TrainingArguments, get_scheduler, set_seed
 
+from tif import files
 from tif.console import say, warn
 from tif.errors import MissingError, UsageError
 from tif.packages import install_hint
@@ -102,7 +102,7 @@ def train(config: TrainConfig) -> RunResult:
 
     every = _looks_every(config, len(examples), arguments.world_size)
     if arguments.should_save:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         known = record.begin(folder, known, identity, prepared, reference_seconds, reused)
     watch = Watch(folder / "log.jsonl")
     trainer = Unlearner(
@@ -340,18 +340,14 @@ def _made(config: TrainConfig, folder: Path) -> TrainingArguments:
 
 
 def _save_model(trainer: Unlearner, prepared: Prepared, folder: Path, *, lora: bool) -> None:
-    """Write the model beside its final place and rename, so that `model/` is whole or not there."""
+    """Write `model/`, and the adapter beside it if there is one."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if lora:
         model.save_pretrained(folder / "adapter")
         model = model.merge_and_unload()
-    staging, final = folder / "model.tmp", folder / "model"
-    shutil.rmtree(staging, ignore_errors=True)
-    model.save_pretrained(staging)
-    prepared.tokenizer.save_pretrained(staging)
-    if final.exists():
-        shutil.rmtree(final)
-    staging.rename(final)
+    with files.replacing_folder(folder / "model") as new:
+        model.save_pretrained(new)
+        prepared.tokenizer.save_pretrained(new)
 
 
 def _result(folder: Path, steps: int) -> RunResult:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 import openai
 from pydantic import ValidationError
 
+from tif import files
 from tif.annotate.judge.annotator import LlmAnnotator
 from tif.annotate.judge.cache import digest
 from tif.annotate.judge.client import Answer, AskError, Completion, Endpoint, client, short
@@ -150,7 +150,7 @@ class Batch:
 
     def _prepare(self, lines: dict[str, bytes]) -> None:
         name = f"judge-batch-{len(self._parts) + 1:04}"
-        _write(self._folder / f"{name}.jsonl", b"".join(lines.values()))
+        files.write(self._folder / f"{name}.jsonl", b"".join(lines.values()))
         self._parts.append(Part(name, tuple(lines)))
         self._save()
 
@@ -213,7 +213,7 @@ class Batch:
                     for file_id, kind in ((batch.output_file_id, "output"), (batch.error_file_id, "errors")):
                         if file_id is not None:
                             content = await server.files.content(file_id)
-                            _write(self._folder / f"{part.name}.{kind}.jsonl", content.content)
+                            files.write(self._folder / f"{part.name}.{kind}.jsonl", content.content)
                 self._note(index, replace(part, fetched=True))
                 rows = self._rows(part.name)
                 for completion in filter(None, (_completion(row) for key, row in rows if key in part.keys)):
@@ -271,7 +271,7 @@ class Batch:
             raise StoreError("the record of batches is damaged", where=str(self._state), why=str(error)) from None
 
     def _save(self) -> None:
-        _write(self._state, json.dumps({"parts": [asdict(part) for part in self._parts]}).encode())
+        files.write(self._state, json.dumps({"parts": [asdict(part) for part in self._parts]}))
 
 
 class Replies:
@@ -338,17 +338,6 @@ def _fault(row: dict[str, Any]) -> str:
     response = row.get("response")
     told = row.get("error") or (response.get("body") if isinstance(response, dict) else None)
     return f"the batch has an error for this: {short(json.dumps(told, ensure_ascii=False))}"
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 __all__ = ["Batch", "Part", "Replies"]

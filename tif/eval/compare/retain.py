@@ -14,20 +14,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tif import files
 from tif.console import say
-from tif.errors import InputError, UsageError
+from tif.errors import UsageError
 from tif.eval import processes
 from tif.eval.benchmarks import questions as rows
 from tif.eval.benchmarks.tofu import Settings
 from tif.eval.run import Request, run
-from tif.sets.store import atomic_write
 from tif.sources import read_json
 from tif.tokens.finetune import fine_tune
 from tif.tokens.masks import Template
@@ -88,11 +86,9 @@ def make(base: str, request: Request, settings: Settings, recipe: Recipe | None 
             weight_decay=recipe.weight_decay, warm=True, what="fine-tuning", checkpoint=checkpoint,
         )  # fmt: skip
         about = {"key": key, "base": base, "retain": source, "questions": len(kept), "recipe": asdict(recipe)}
-        try:
-            _save(model, tokenizer, folder, about)
+        _save(model, tokenizer, folder, about)
+        with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot be written: {error.strerror or error}", where=str(folder)) from None
     # Of TOFU's own parts the evaluation knows `retain_perturbed`; a local file is both trained on and evaluated.
     return run(replace(request, model=str(folder / "model"), out=str(folder), retain_log=None, attack=None), settings)
 
@@ -105,13 +101,10 @@ def _key(base: str, kept: Sequence[rows.Row], tokenizer: Any, template: Template
 
 def _save(model: Any, tokenizer: Any, folder: Path, about: dict[str, Any]) -> None:
     """The model, whole or not at all, and last the record that says it is there."""
-    staging = folder / f"model.{os.getpid()}.tmp"
-    shutil.rmtree(staging, ignore_errors=True)
-    model.save_pretrained(staging)
-    tokenizer.save_pretrained(staging)
-    shutil.rmtree(folder / "model", ignore_errors=True)
-    staging.rename(folder / "model")
-    atomic_write(folder / "retain.json", json.dumps(about, ensure_ascii=False, indent=1).encode())
+    with files.replacing_folder(folder / "model") as new:
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+    files.write(folder / "retain.json", json.dumps(about, ensure_ascii=False, indent=1))
 
 
 __all__ = ["COMPLEMENT", "Recipe", "make"]

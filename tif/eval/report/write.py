@@ -15,12 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from tif import files
 from tif.errors import InputError, UsageError
 from tif.eval.measure import measures
 from tif.eval.report.entry import Entry
 from tif.eval.report.page import page
 from tif.eval.report.seeds import over_seeds
-from tif.sets.store import atomic_write
 
 COLUMNS: Final = (
     ("UW probability", "forget", "uw_probability"),
@@ -135,7 +135,7 @@ def write_report(
 
     Raises:
         UsageError: for no entries, or a label that none has.
-        InputError: if the file cannot be written.
+        WriteError: if the file cannot be written.
     """
     named, base = compose(entries, before)
     rows = summarise(named, base)
@@ -191,10 +191,7 @@ def shown(value: Any) -> str:
 
 def _save(out: str | Path, text: str) -> Path:
     path = Path(out)
-    try:
-        atomic_write(path, text.encode())
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
+    files.write(path, text)
     return path
 
 

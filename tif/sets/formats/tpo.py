@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tif import files
 from tif.console import say
 from tif.errors import InputError, UsageError
 from tif.sets.formats.records import (
@@ -53,11 +54,7 @@ def write_folder(annotations: AnnotationSet, folder: Path) -> None:
     value = {"dtype": "string", "_type": "Value"}
     features = {name: {"feature": value, "_type": "List"} if kind != text else value for name, kind in kinds.items()}
     features["base"] = value
-    folder.mkdir(parents=True, exist_ok=True)
     name = "data-00000-of-00001.arrow"
-    with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    (folder / "dataset_info.json").write_text(json.dumps({"features": features}), encoding="utf-8")
     state: dict[str, Any] = {
         "_data_files": [{"filename": name}],
         "_fingerprint": annotations.digest[:16],
@@ -67,7 +64,11 @@ def write_folder(annotations: AnnotationSet, folder: Path) -> None:
         "_output_all_columns": False,
         "_split": None,
     }
-    (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    with files.replacing_folder(folder) as new:
+        with pa.OSFile(str(new / name), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        files.write(new / "dataset_info.json", json.dumps({"features": features}))
+        files.write(new / "state.json", json.dumps(state))
 
 
 def _rows(annotations: AnnotationSet) -> Iterator[dict[str, Any]]:

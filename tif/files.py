@@ -1,0 +1,223 @@
+"""Files and folders on disk: written so that a crash leaves the old content or the new one, locked, cached.
+
+Whatever fails here because of the disk or its permissions is one error: `WriteError`, "cannot be written".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
+from tif.errors import TifError, WriteError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_HINT: Final = "Check the permissions and the free space of its folder, or choose another path."
+
+
+@contextmanager
+def writing(path: str | Path, what: str = "cannot be written") -> Iterator[None]:
+    """Turn what the system reports while `path` is written into one error.
+
+    Raises:
+        WriteError: naming `path` and the reason.
+    """
+    try:
+        yield
+    # safetensors reports a full disk by an error of its own.
+    except (OSError, SafetensorError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise WriteError(what, where=str(path), why=why, hint=_HINT) from None
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, with its parents, and see that files can be put into it.
+
+    Raises:
+        WriteError: if that is not so.
+    """
+    path = Path(path)
+    with writing(path, "cannot be written to"):
+        _make(path)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return path
+
+
+def write(path: str | Path, data: str | bytes | pa.Buffer) -> None:
+    """Replace the file `path` by `data`. Text is written as UTF-8, without translating line ends.
+
+    Raises:
+        WriteError: if it cannot be written; the old file is left as it was.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path for the new content of the file `path`, which it replaces at the end, if nothing failed.
+
+    For libraries that write files themselves. Parent folders are made.
+
+    Raises:
+        WriteError: if it cannot be written; the old file is left as it was.
+    """
+    path = Path(path)
+    temporary = _beside(path)
+    with writing(path):
+        try:
+            _make(path.parent)
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder for the new content of the folder `path`, which it replaces at the end, if nothing failed.
+
+    Raises:
+        WriteError: if it cannot be written; the old folder is left as it was.
+    """
+    path = Path(path)
+    temporary, old = _beside(path), _beside(path, "old")
+    with writing(path):
+        try:
+            _make(path.parent)
+            _clear_left(path)
+            temporary.mkdir()
+            yield temporary
+            sync(temporary)
+            # Two renames, because a folder cannot be renamed onto one that holds files.
+            if path.is_dir():
+                path.rename(old)
+            temporary.rename(path)
+            _sync(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if path.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            elif old.exists():
+                old.rename(path)
+
+
+def sync(folder: Path) -> None:
+    """Put everything under a folder on the disk before returning."""
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
+    """Hold the lock file `path`, which one process at a time can.
+
+    Args:
+        path: made if need be, with its folder, and left behind.
+        seconds: how long to wait for it.
+        busy: raised if another process holds it all that time.
+
+    Raises:
+        WriteError: if the lock file cannot be made.
+    """
+    lock = FileLock(path)
+    with writing(path):
+        _make(path.parent)
+        try:
+            lock.acquire(timeout=seconds)
+        except Timeout:
+            raise busy from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def clear_temporaries(folder: Path, name: str | None = None) -> None:
+    """Delete what killed writers left in a folder. Only for who holds the lock that all its writers take.
+
+    Args:
+        folder: where to look.
+        name: only what was to become the file of this name, or one whose name goes on behind a dot.
+
+    Raises:
+        WriteError: if that is not allowed.
+    """
+    with writing(folder):
+        for left in folder.glob(f".{'*' if name is None else escape(name)}.*.tmp"):
+            left.unlink(missing_ok=True)
+
+
+def cache_folder(*parts: str) -> Path:
+    """Where results are kept that can be computed again: `$XDG_CACHE_HOME/tif`, or what the system has for this."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache").joinpath("tif", *parts)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from None
+
+
+def _beside(path: Path, kind: str = "tmp") -> Path:
+    """In the same folder, so that renaming is one step; hidden; this process's own."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
+
+
+def _clear_left(path: Path) -> None:
+    """Delete the folders that killed writers of `path` left: a model's takes gigabytes. Put an old one back first."""
+    for left in (p for kind in ("old", "tmp") for p in path.parent.glob(f".{escape(path.name)}.*.{kind}")):
+        process = left.name.split(".")[-2]
+        if not process.isdigit() or _runs(int(process)):
+            continue
+        if left.suffix == ".old" and not path.exists():
+            left.rename(path)
+        else:
+            shutil.rmtree(left)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return process != os.getpid()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = [
+    "cache_folder",
+    "clear_temporaries",
+    "locked",
+    "make_folder",
+    "replacing",
+    "replacing_folder",
+    "sync",
+    "write",
+    "writing",
+]
