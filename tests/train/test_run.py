@@ -261,7 +261,7 @@ def test_a_prompt_that_leaves_no_answer_is_told_and_left_out(workshop: Workshop,
     store.save(AnnotationSet((*kept.examples, long), kept.provenance, kept.version), workshop.masks)
     run = train(workshop.config("run", objective="npo", max_length=64)).folder / "run.json"
     assert json.loads(run.read_text())["counts"]["examples"] == len(kept)
-    assert "lose their whole answer to --max-length: long" in capsys.readouterr().err
+    assert "lose their complete answer to --max-length: long" in capsys.readouterr().err
 
 
 def test_frames_and_windows_without_unwanted_words(workshop: Workshop, capsys) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from tif.errors import MaskError, UsageError
 from tif.spans import Example, Span, united
@@ -25,6 +25,9 @@ NOWHERE = (-1, -1)
 """The offset of a token that is no part of the text."""
 
 
+KindName = Literal["prompt", "gw", "uw"]
+
+
 class Kind(IntEnum):
     """What a token is to training."""
 
@@ -34,6 +37,14 @@ class Kind(IntEnum):
     """A general word, to be kept."""
     UW = 2
     """An unwanted word, to be forgotten."""
+
+    @property
+    def word(self) -> KindName:
+        """The kind as JSON and the page name it."""
+        return _NAMES[self]
+
+
+_NAMES: Final[dict[Kind, KindName]] = {Kind.PROMPT: "prompt", Kind.GW: "gw", Kind.UW: "uw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,11 @@ class Encoded:
     def count(self, kind: Kind) -> int:
         """How many tokens are of this kind."""
         return self.kinds.count(kind)
+
+    @property
+    def supervised(self) -> int:
+        """How many tokens are supervised."""
+        return len(self) - self.count(Kind.PROMPT)
 
     def pushed(self, scope: str) -> list[bool]:
         """For each supervised token, whether an objective of this scope (`uw`, `all`) pushes it down."""
@@ -244,4 +260,4 @@ def _bare(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     return "".join(normal.replace("▁", " ").split())
 
 
-__all__ = ["NOWHERE", "Encoded", "Kind", "Template", "check", "encode"]
+__all__ = ["NOWHERE", "Encoded", "Kind", "KindName", "Template", "check", "encode"]

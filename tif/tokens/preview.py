@@ -1,72 +1,145 @@
-"""An annotation set under a tokenizer, for people: tokens with their kinds, and how much is covered."""
+"""An annotation set as training sees it, for people: each token with its kind, and how much is covered."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tif.errors import UsageError
-from tif.spans import UNTRAINED, AnnotationSet
-from tif.tokens.masks import NOWHERE, Kind, Template, check, encode
-from tif.tokens.models import load_tokenizer
+from tif.options import Option
+from tif.spans import UNTRAINED, AnnotationSet, Example
+from tif.tokens.encoding import PANEL, Encoder, Encoding, see
+from tif.tokens.masks import NOWHERE, Encoded, Kind, KindName
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class MaskOptions(Encoding):
+    """Options of `tif masks`."""
+
+    masks: Annotated[
+        str, Option("An annotation set; @N names a version.", positional=True, metavar="SET[@N]", outcome=False)
+    ]
+    tokenizer: Annotated[str, Option("Model folder or hub id whose tokenizer is used.")]
+    limit: Annotated[int, Option("Show at most so many samples or windows. All are counted.", least=1)] = 10
+    data_dir: Annotated[
+        str | None, Option("Folder with the texts of a set that has spans only.", env="TIF_DATA_DIR")
+    ] = None
+    unmarked: Annotated[
+        Literal["refuse", "skip"],
+        Option("skip leaves out samples and windows without an unwanted word, as training would.", PANEL),
+    ] = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One token of a row."""
+
+    text: str
+    """Cut from the sample; decoded where the token is not part of it."""
+    kind: KindName
+    start: int
+    """First code point in the sample's text; -1 for a token outside it."""
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """A sample or a window in tokens."""
+
+    id: str
+    lost_spans: tuple[int, ...]
+    """Indices of the sample's spans that were cut off, in part or as a whole."""
+    tokens: tuple[Token, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What a set comes to in tokens."""
+
+    examples: int
+    """Samples that are trained on."""
+    left_out: int
+    windows: int
+    """Rows that these samples are trained in: more than samples where plain texts are cut."""
+    prompt_tokens: int
+    gw_tokens: int
+    uw_tokens: int
+    without_uw: int
+    """Samples without an unwanted word."""
+    windows_without_uw: int
+    """Windows without an unwanted word, of samples that have one."""
+    spans: int
+    """Spans to forget in the samples that are trained on."""
+    lost_spans: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A set under a tokenizer."""
+
+    template: str
+    coverage: Coverage
+    examples: tuple[TokenRow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self)
 
 
 def preview(
     examples: AnnotationSet,
-    tokenizer: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    encoding: Encoding,
     *,
-    template: str = "auto",
     limit: int | None = None,
-    labels: Collection[str] | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Masks as plain JSON values.
+) -> Preview:
+    """Show a set as training sees it.
 
     Args:
-        examples: the set; all that would be trained on is encoded, checked and counted.
-        tokenizer: model folder or hub id.
-        template: as `Template.of`.
-        limit: how many examples are spelt out.
-        labels: spans of these labels are unwanted; all spans where None.
-        options: `max_length`, `truncation_side`, `punctuation`, `supervise_eos` of `encode`.
-
-    Returns:
-        `coverage` (counts) and `examples` (`id`, `lost_spans`, `tokens` with `text`, `kind`, `start`, `end`).
+        examples: the set. Samples of a status that training leaves out are only counted.
+        tokenizer: the tokenizer of the model to train.
+        encoding: as for training. Samples without an unwanted word are shown unless `unmarked` is `skip`.
+        limit: how many rows are spelt out; all are encoded, checked and counted.
 
     Raises:
-        MaskError: as `check`.
-        UsageError: for an option that `encode` does not know.
+        MaskError: for a span that did not become unwanted tokens.
+        UsageError: for a template that the tokenizer cannot use.
     """
-    for name, known in {
-        "truncation_side": ("left", "right"),
-        "punctuation": ("gw", "uw"),
-    }.items():
-        if options.get(name, known[0]) not in known:
-            raise UsageError(f"{name} is {options[name]!r}", hint=f"Known: {', '.join(known)}.")
-    words = load_tokenizer(tokenizer)
-    resolved = Template.of(words, template)
-    chosen = [example for example in examples if example.status not in UNTRAINED]
-    # As in training: plain text is cut into windows and loses nothing, only an answer is cut off.
-    whole = {**options, "max_length": None}
-    encoded = [encode(e, words, resolved, labels=labels, **(options if e.prompt else whole)) for e in chosen]
-    check(chosen, encoded, words, labels=labels)
-    shown = []
-    for example, item in list(zip(chosen, encoded, strict=True))[:limit]:
-        tokens = []
-        at = 0
-        for token, kind, (start, end) in zip(item.input_ids, item.kinds, item.offsets, strict=True):
-            # Tokens that share a character are shown once, by the first; text is cut from the sample, not decoded.
-            text = words.decode([token]) if (start, end) == NOWHERE else example.text[max(start, at) : end]
-            at = max(at, end)
-            tokens.append({"text": text, "kind": kind.name.lower(), "start": start, "end": end})
-        shown.append({"id": example.id, "lost_spans": list(item.lost_spans), "tokens": tokens})
-    coverage = {"examples": len(encoded), "left_out": len(examples) - len(encoded)}
-    coverage |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in encoded) for kind in Kind}
-    coverage["without_uw"] = sum(not item.count(Kind.UW) for item in encoded)
-    coverage["lost_spans"] = sum(len(item.lost_spans) for item in encoded)
-    coverage["spans"] = sum(len(example.unwanted(labels)) for example in chosen)
-    return {"template": resolved.spec, "coverage": coverage, "examples": shown}
+    encoder = Encoder.of(tokenizer, encoding)
+    usable = [example for example in examples if example.status not in UNTRAINED]
+    view = see(usable, encoder, skip_unmarked=encoding.unmarked == "skip")
+    owners: dict[str, Example] = {}
+    for example, item in zip(view.examples, view.items, strict=True):
+        owners |= dict.fromkeys((row.id for row in encoder.windows(item)), example)
+    tokens = {kind: sum(row.count(kind) for row in view.rows) for kind in Kind}
+    return Preview(
+        template=encoder.template.spec,
+        coverage=Coverage(
+            examples=len(view.examples),
+            left_out=len(examples) - len(view.examples),
+            windows=len(view.rows),
+            prompt_tokens=tokens[Kind.PROMPT],
+            gw_tokens=tokens[Kind.GW],
+            uw_tokens=tokens[Kind.UW],
+            without_uw=len(view.unmarked),
+            windows_without_uw=len(view.unmarked_windows),
+            spans=sum(len(example.unwanted(encoding.labels)) for example in view.examples),
+            lost_spans=view.lost_spans,
+        ),
+        examples=tuple(_row(owners[row.id], row, tokenizer) for row in view.rows[:limit]),
+    )
 
 
-__all__ = ["preview"]
+def _row(example: Example, row: Encoded, tokenizer: PreTrainedTokenizerBase) -> TokenRow:
+    tokens = []
+    at = 0
+    for token, kind, (start, end) in zip(row.input_ids, row.kinds, row.offsets, strict=True):
+        # Tokens that share a character are shown once, by the first; text is cut from the sample, not decoded.
+        text = str(tokenizer.decode([token])) if (start, end) == NOWHERE else example.text[max(start, at) : end]
+        at = max(at, end)
+        tokens.append(Token(text=text, kind=kind.word, start=start, end=end))
+    return TokenRow(id=row.id, lost_spans=row.lost_spans, tokens=tuple(tokens))
+
+
+__all__ = ["Coverage", "MaskOptions", "Preview", "Token", "TokenRow", "preview"]

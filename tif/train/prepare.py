@@ -12,9 +12,9 @@ from tif.console import say, warn
 from tif.errors import MaskError, UsageError
 from tif.sets import spans_only as join
 from tif.spans import UNTRAINED, AnnotationSet, Example
-from tif.tokens.masks import Encoded, Kind, Template, check, encode
+from tif.tokens.encoding import Encoder, Encoding, TrainingView, see
+from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
-from tif.tokens.windows import windows
 from tif.train.config import TrainConfig
 from tif.train.frames import Frame, framed
 
@@ -38,7 +38,7 @@ IDK: Final = (
 """What DPO prefers to a forget answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """What a run trains on, in tokens."""
 
@@ -50,9 +50,9 @@ class Prepared:
     idk: tuple[Encoded, ...]
     """One for each of `forget`, or empty."""
     validation: tuple[Encoded, ...]
-    """What the early stop looks at: `forget` but for the frames at its end, unless a set was given."""
+    """What the early stop looks at: `forget` without its frames, unless a set was given."""
     validation_digest: str | None
-    """Of that set."""
+    """Digest of that set."""
     counts: dict[str, int]
     """Examples trained on and left out, tokens of each kind, spans lost to truncation."""
 
@@ -61,127 +61,167 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
     """Read, select, encode and check.
 
     Raises:
-        MaskError: for spans that did not reach tokens, and for examples without an unwanted word when the scope is
+        MaskError: for a span that did not become tokens, and for examples without an unwanted word when the scope is
             `uw` and `unmarked` is `refuse`.
         UsageError: when nothing is left to train on, DPO is to answer a text without a prompt, or the validation set
             marks nothing or is trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
     annotations = join.load(config.masks, data_dir=config.data_dir)
-    tokenizer = load_tokenizer(config.model)
-    template = Template.of(tokenizer, config.template)
+    encoder = Encoder.of(load_tokenizer(config.model), _encoding(config))
     chosen, counts = _select(annotations.examples[: config.limit], config.masks, config)
-    whole = [_encode(example, tokenizer, template, config) for example in chosen]
-    check(chosen, whole, tokenizer, labels=config.labels)
-    if scope == "uw":
-        kept = _with_uw(whole, "examples", config)
-        counts["without_uw"] = len(whole) - len(kept)
-    else:
-        kept = _supervised(whole, "examples")
-    chosen, whole = _these(chosen, kept), kept
-    if not whole:
-        raise UsageError("no example is left to train on", why=str(counts))
-    counts["examples"] = len(whole)
-    forget = tuple(piece for item in whole for piece in _pieces(item, config))
-    if scope == "uw" and (bare := [piece.id for piece in forget if not piece.count(Kind.UW)]):
-        counts["windows_without_uw"] = len(bare)
-        what = f"{len(bare)} of {len(forget)} windows have no unwanted word"
-        if config.unmarked == "skip":
-            forget = tuple(piece for piece in forget if piece.count(Kind.UW))
-            warn(f"{what}, and are left out: {_some(bare)}")
-        else:
-            warn(f"{what}: there the general words are kept, and nothing is forgotten. --unmarked skip leaves them out")
-    # The early stop judges by what people wrote, not by the frames.
-    validation, validation_digest = forget, None
-    if config.frames:
-        more = framed(chosen, [Frame.of(text) for text in config.frames], labels=config.labels)
-        if not more:
-            raise UsageError(
-                "nothing to put into a frame: no example has a question and marked words", where=config.masks
-            )
-        items = [_encode(example, tokenizer, template, config) for example in more]
-        check(more, items, tokenizer, labels=config.labels)
-        # A frame can lose all its words to max_length.
-        items = _with_uw(items, "frames", config)
-        more = _these(more, items)
-        counts["framed"] = len(more)
-        chosen, whole = [*chosen, *more], [*whole, *items]
-        forget += tuple(piece for item in items for piece in _pieces(item, config))
-    counts["lost_spans"] = sum(len(item.lost_spans) for item in whole)
+    view = _forget(chosen, encoder, config, scope, counts)
+    examples, items = _with_frames(view, encoder, config, counts)
+    forget = (*view.rows, *(row for item in items[len(view.items) :] for row in encoder.windows(item)))
+    counts["lost_spans"] = sum(len(item.lost_spans) for item in items)
     if counts["lost_spans"]:
-        warn(f"{counts['lost_spans']} spans lie outside --max-length or on a first token, in part or whole")
-
-    idk: tuple[Encoded, ...] = ()
-    if needs_idk:
-        if silent := [example.id for example in chosen if not example.prompt]:
-            raise UsageError(
-                f"dpo prefers an answer to a question, but {_some(silent)} has no prompt", hint="Use --objective npo."
-            )
-        idk = tuple(_encode(_idk(example), tokenizer, template, config) for example in chosen)
-    if config.validation is not None:
-        held_out = join.load(config.validation, data_dir=config.data_dir)
-        looked_at, _ = _select(held_out.examples, config.validation, config)
-        items = [_encode(example, tokenizer, template, config) for example in looked_at]
-        check(looked_at, items, tokenizer, labels=config.labels)
-        validation = tuple(piece for item in _supervised(items, "validation") for piece in _pieces(item, config))
-        if not any(item.count(Kind.UW) for item in validation):
-            raise UsageError("the validation set marks nothing as unwanted", where=config.validation)
-        validation_digest = held_out.digest
-    retain: tuple[Encoded, ...] = ()
-    if config.retain is not None:
-        source = sources.load(config.retain, data_dir=config.data_dir, limit=config.limit_retain)
-        items = [_encode(example, tokenizer, template, config) for example in source.examples]
-        items = _supervised(items, "retain samples")
-        retain = tuple(piece for item in items for piece in _pieces(item, config))
-        counts["retain"] = len(items)
-    trained = {item.input_ids for item in (*forget, *retain)}
-    if config.validation is not None and (seen := [item.id for item in validation if item.input_ids in trained]):
-        raise UsageError(
-            f"{len(seen)} validation examples are trained on too: {_some(seen)}",
-            where=config.validation,
-            hint="Leave --validation out to look at what is forgotten.",
-        )
-    counts |= {f"{kind.name.lower()}_tokens": sum(item.count(kind) for item in forget) for kind in Kind}
+        warn(f"{counts['lost_spans']} spans are cut off by --max-length or lie on a first token, in part or completely")
+    idk = _idk(examples, encoder) if needs_idk else ()
+    held_out = _validation(encoder, config)
+    retain = _retain(encoder, config, counts)
+    if held_out is not None:
+        _refuse_trained(held_out.rows, (*forget, *retain), held_out.where)
+    counts |= {f"{kind.word}_tokens": sum(item.count(kind) for item in forget) for kind in Kind}
     say(
         f"{counts['examples']} examples"
         + (f" and {counts['framed']} in frames" if config.frames else "")
         + f", {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
         + (f", {len(retain)} samples to keep" if retain else "")
     )
-    return Prepared(annotations, tokenizer, template, forget, retain, idk, validation, validation_digest, counts)
+    return Prepared(
+        annotations=annotations,
+        tokenizer=encoder.tokenizer,
+        template=encoder.template,
+        forget=forget,
+        retain=retain,
+        idk=idk,
+        # The early stop judges by what people wrote, not by the frames.
+        validation=view.rows if held_out is None else held_out.rows,
+        validation_digest=None if held_out is None else held_out.digest,
+        counts=counts,
+    )
 
 
-def _with_uw(items: Sequence[Encoded], what: str, config: TrainConfig) -> list[Encoded]:
-    """Those with an unwanted word.
+def _encoding(config: TrainConfig) -> Encoding:
+    return Encoding(
+        template=config.template,
+        max_length=config.max_length,
+        punctuation=config.punctuation,
+        supervise_eos=config.supervise_eos,
+        labels=config.labels,
+        unmarked=config.unmarked,
+    )
 
-    Raises:
-        MaskError: for one without, unless these are to be left out.
-    """
-    without = [item.id for item in items if not item.count(Kind.UW)]
-    if without and config.unmarked == "refuse":
+
+def _forget(
+    chosen: Sequence[Example], encoder: Encoder, config: TrainConfig, scope: str, counts: dict[str, int]
+) -> TrainingView:
+    """The forget set in tokens. An objective of scope `uw` learns nothing from a sample without an unwanted word."""
+    skip = scope == "uw" and config.unmarked == "skip"
+    view = see(chosen, encoder, skip_unmarked=skip)
+    if scope == "uw":
+        _refuse_unmarked(view.unmarked, len(chosen), "examples", config)
+        counts["without_uw"] = len(view.unmarked)
+    else:
+        _warn_emptied(view.emptied, len(chosen), "examples")
+    if not view.items:
+        raise UsageError("no example is left to train on", why=str(counts))
+    counts["examples"] = len(view.items)
+    if scope == "uw" and view.unmarked_windows:
+        bare = counts["windows_without_uw"] = len(view.unmarked_windows)
+        windows = f"{bare} of {len(view.rows) + skip * bare} windows have no unwanted word"
+        if skip:
+            warn(f"{windows}, and are left out: {_some(view.unmarked_windows)}")
+        else:
+            warn(f"{windows}. Their general words are kept, and nothing is forgotten. --unmarked skip leaves them out")
+    return view
+
+
+def _with_frames(
+    view: TrainingView, encoder: Encoder, config: TrainConfig, counts: dict[str, int]
+) -> tuple[list[Example], list[Encoded]]:
+    """The forget set, and behind it the same examples once more, in frames."""
+    examples, items = list(view.examples), list(view.items)
+    if config.frames:
+        more = framed(examples, [Frame.of(text) for text in config.frames], labels=config.labels)
+        if not more:
+            raise UsageError(
+                "nothing to put into a frame: no example has a question and marked words", where=config.masks
+            )
+        # A frame can lose all its words to max_length.
+        skip = config.unmarked == "skip"
+        frames = see(more, encoder, skip_unmarked=skip)
+        _refuse_unmarked(frames.unmarked, len(more), "frames", config)
+        counts["framed"] = len(frames.items)
+        examples += frames.examples
+        items += frames.items
+    return examples, items
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """A validation set in tokens."""
+
+    where: str
+    rows: tuple[Encoded, ...]
+    digest: str
+
+
+def _validation(encoder: Encoder, config: TrainConfig) -> _HeldOut | None:
+    if config.validation is None:
+        return None
+    held_out = join.load(config.validation, data_dir=config.data_dir)
+    chosen, _ = _select(held_out.examples, config.validation, config)
+    view = see(chosen, encoder, skip_unmarked=False)
+    _warn_emptied(view.emptied, len(chosen), "validation examples")
+    if not any(row.count(Kind.UW) for row in view.rows):
+        raise UsageError("the validation set marks nothing as unwanted", where=config.validation)
+    return _HeldOut(config.validation, view.rows, held_out.digest)
+
+
+def _retain(encoder: Encoder, config: TrainConfig, counts: dict[str, int]) -> tuple[Encoded, ...]:
+    if config.retain is None:
+        return ()
+    source = sources.load(config.retain, data_dir=config.data_dir, limit=config.limit_retain)
+    items = [encoder.encode_for_training(example) for example in source.examples]
+    _warn_emptied([item.id for item in items if not item.supervised], len(items), "retain samples")
+    kept = [item for item in items if item.supervised]
+    counts["retain"] = len(kept)
+    return tuple(row for item in kept for row in encoder.windows(item))
+
+
+def _refuse_trained(held_out: Sequence[Encoded], trained: Sequence[Encoded], where: str) -> None:
+    known = {item.input_ids for item in trained}
+    if seen := [item.id for item in held_out if item.input_ids in known]:
+        raise UsageError(
+            f"{len(seen)} validation examples are trained on too: {_some(seen)}",
+            where=where,
+            hint="Leave --validation out to look at what is forgotten.",
+        )
+
+
+def _refuse_unmarked(unmarked: Sequence[str], total: int, what: str, config: TrainConfig) -> None:
+    """Raise a `MaskError` for items without an unwanted word, unless these are to be left out."""
+    if unmarked and config.unmarked == "refuse":
         raise MaskError(
-            f"{len(without)} of {len(items)} {what} have no unwanted word: {_some(without)}",
+            f"{len(unmarked)} of {total} {what} have no unwanted word: {_some(unmarked)}",
             where=config.masks,
             hint="Mark some, give more --max-length, or leave these out with --unmarked skip.",
         )
-    return [item for item in items if item.count(Kind.UW)]
 
 
-def _supervised(items: Sequence[Encoded], what: str) -> list[Encoded]:
-    """Those of which --max-length has left something to supervise; the others are told."""
-    empty = [item.id for item in items if item.count(Kind.PROMPT) == len(item)]
-    if empty:
-        warn(f"{len(empty)} of {len(items)} {what} lose their whole answer to --max-length: {_some(empty)}")
-    return [item for item in items if item.count(Kind.PROMPT) < len(item)]
-
-
-def _these(examples: Sequence[Example], items: Sequence[Encoded]) -> list[Example]:
-    ids = {item.id for item in items}
-    return [example for example in examples if example.id in ids]
+def _warn_emptied(emptied: Sequence[str], total: int, what: str) -> None:
+    """Warn of items that are left out because --max-length cuts their complete answer off."""
+    if emptied:
+        warn(f"{len(emptied)} of {total} {what} lose their complete answer to --max-length: {_some(emptied)}")
 
 
 def _select(examples: Sequence[Example], where: str, config: TrainConfig) -> tuple[list[Example], dict[str, int]]:
-    """The examples to use. What a person rejected is not; what is undecided or failed must be said."""
+    """The examples to train on, and how many are left out: rejected, or undecided.
+
+    Raises:
+        UsageError: for undecided examples, unless `skip_failed` is set.
+    """
     undecided = [e for e in examples if e.status in ("failed", "conflict")]
     if undecided and not config.skip_failed:
         raise UsageError(
@@ -194,25 +234,20 @@ def _select(examples: Sequence[Example], where: str, config: TrainConfig) -> tup
     return chosen, {"rejected": rejected, "undecided": len(undecided)}
 
 
-def _encode(example: Example, tokenizer: PreTrainedTokenizerBase, template: Template, config: TrainConfig) -> Encoded:
-    # Plain text is cut into windows later; only an answer loses what lies beyond max_length.
-    return encode(
-        example,
-        tokenizer,
-        template,
-        max_length=config.max_length if example.prompt else None,
-        punctuation=config.punctuation,
-        supervise_eos=config.supervise_eos,
-        labels=config.labels,
-    )
+def _idk(examples: Sequence[Example], encoder: Encoder) -> tuple[Encoded, ...]:
+    """For each example the same question with an answer from `IDK`, the same one in every run.
+
+    Raises:
+        UsageError: for an example without a question.
+    """
+    if silent := [example.id for example in examples if not example.prompt]:
+        raise UsageError(
+            f"dpo prefers an answer to a question, but {_some(silent)} has no prompt", hint="Use --objective npo."
+        )
+    return tuple(encoder.encode_for_training(_refused(example)) for example in examples)
 
 
-def _pieces(item: Encoded, config: TrainConfig) -> list[Encoded]:
-    return [item] if config.max_length is None else windows(item, config.max_length)
-
-
-def _idk(example: Example) -> Example:
-    """The same question with an answer from `IDK`, the same one in every run."""
+def _refused(example: Example) -> Example:
     number = int.from_bytes(hashlib.sha256(example.id.encode()).digest()[:4], "big")
     return replace(example, text=IDK[number % len(IDK)], spans=())
 

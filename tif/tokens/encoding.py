@@ -1,0 +1,160 @@
+"""How samples become tokens and masks, for training, `tif masks`, the correction page and evaluation alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from tif.options import Option, Options
+from tif.spans import Example
+from tif.tokens.masks import Encoded, Kind, check, encode
+from tif.tokens.templates import Template
+from tif.tokens.windows import windows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PANEL: Final = "Tokens and masks"
+
+
+class Encoding(Options):
+    """How samples become tokens and masks."""
+
+    template: Annotated[str, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", PANEL)] = (
+        "auto"
+    )
+    max_length: Annotated[
+        int | None, Option("Tokens a sample at most. A longer plain text is cut into windows.", PANEL, least=2)
+    ] = None
+    truncation_side: Annotated[Literal["right", "left"], Option("Which end of a long answer is cut off.", PANEL)] = (
+        "right"
+    )
+    punctuation: Annotated[
+        Literal["gw", "uw"], Option("Punctuation outside spans counts as general (gw) or unwanted (uw).", PANEL)
+    ] = "gw"
+    supervise_eos: Annotated[bool, Option("Supervise the token that ends the text.", PANEL)] = True
+    labels: Annotated[
+        tuple[str, ...] | None,
+        Option("Labels of the spans to forget.", PANEL, split=True, otherwise="every label of the set"),
+    ] = None
+    unmarked: Annotated[
+        Literal["refuse", "skip"], Option("Refuse or skip samples without an unwanted word.", PANEL)
+    ] = "refuse"
+
+
+USUAL: Final = Encoding()
+"""Every option at its default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """A tokenizer, and how samples become its tokens. Made by `Encoder.of`."""
+
+    tokenizer: PreTrainedTokenizerBase
+    template: Template
+    """What `encoding.template` means for this tokenizer."""
+    encoding: Encoding = USUAL
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, encoding: Encoding = USUAL) -> Encoder:
+        """An encoder.
+
+        Raises:
+            UsageError: for a template that this tokenizer cannot use.
+        """
+        return cls(tokenizer, Template.of(tokenizer, encoding.template), encoding)
+
+    def encode(self, example: Example) -> Encoded:
+        """One sample as tokens and their kinds, cut off at `max_length`.
+
+        Raises:
+            MaskError, UsageError: as `tif.tokens.masks.encode`.
+        """
+        return self._encode(example, self.encoding.max_length)
+
+    def encode_for_training(self, example: Example) -> Encoded:
+        """The same, but a plain text is never cut off: `windows` cuts it."""
+        return self._encode(example, self.encoding.max_length if example.prompt else None)
+
+    def windows(self, item: Encoded) -> list[Encoded]:
+        """The rows that a sample is trained on: the sample, or its windows where it is longer than `max_length`."""
+        return [item] if self.encoding.max_length is None else windows(item, self.encoding.max_length)
+
+    def check(self, examples: Sequence[Example], items: Sequence[Encoded]) -> None:
+        """Raise a `MaskError` unless every span to forget became unwanted tokens (`tif.tokens.masks.check`)."""
+        check(examples, items, self.tokenizer, labels=self.encoding.labels)
+
+    def _encode(self, example: Example, max_length: int | None) -> Encoded:
+        return encode(
+            example,
+            self.tokenizer,
+            self.template,
+            max_length=max_length,
+            truncation_side=self.encoding.truncation_side,
+            punctuation=self.encoding.punctuation,
+            supervise_eos=self.encoding.supervise_eos,
+            labels=self.encoding.labels,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingView:
+    """What training sees of a set's samples. Made by `see`."""
+
+    examples: tuple[Example, ...]
+    """The samples that are trained on."""
+    items: tuple[Encoded, ...]
+    """One for each of them; a plain text in one piece."""
+    rows: tuple[Encoded, ...]
+    """The same, plain texts cut into windows."""
+    unmarked: tuple[str, ...]
+    """Ids of the samples without an unwanted word, trained on or not."""
+    unmarked_windows: tuple[str, ...]
+    """Ids of the windows without one, of samples that have one elsewhere."""
+    emptied: tuple[str, ...]
+    """Ids of the samples left out because `max_length` cuts their whole answer off."""
+
+    @property
+    def lost_spans(self) -> int:
+        """Spans that were cut off, in part or as a whole."""
+        return sum(len(item.lost_spans) for item in self.items)
+
+
+def see(examples: Sequence[Example], encoder: Encoder, *, skip_unmarked: bool) -> TrainingView:
+    """Encode and check samples as training does.
+
+    Args:
+        examples: samples whose status lets training use them.
+        encoder: the tokenizer and how to use it.
+        skip_unmarked: leave out samples and windows without an unwanted word.
+
+    Raises:
+        MaskError: for a span that did not become unwanted tokens.
+    """
+    encoded = [encoder.encode_for_training(example) for example in examples]
+    encoder.check(examples, encoded)
+    unmarked = tuple(item.id for item in encoded if not item.count(Kind.UW))
+    emptied = tuple(item.id for item in encoded if not item.supervised)
+    left_out = {*emptied, *(unmarked if skip_unmarked else ())}
+    pairs = [(e, item) for e, item in zip(examples, encoded, strict=True) if item.id not in left_out]
+    rows: list[Encoded] = []
+    unmarked_windows: list[str] = []
+    for _, item in pairs:
+        pieces = encoder.windows(item)
+        if item.count(Kind.UW):
+            unmarked_windows += [piece.id for piece in pieces if not piece.count(Kind.UW)]
+            if skip_unmarked:
+                pieces = [piece for piece in pieces if piece.count(Kind.UW)]
+        rows += pieces
+    return TrainingView(
+        examples=tuple(example for example, _ in pairs),
+        items=tuple(item for _, item in pairs),
+        rows=tuple(rows),
+        unmarked=unmarked,
+        unmarked_windows=tuple(unmarked_windows),
+        emptied=emptied,
+    )
+
+
+__all__ = ["PANEL", "USUAL", "Encoder", "Encoding", "TrainingView", "see"]
