@@ -43,6 +43,36 @@ def test_it_shows_what_training_sees(cli, tmp_path) -> None:
     assert "2 examples that are not trained on" in cli("masks", path, "--tokenizer", model).out
 
 
+def test_its_rows_are_those_of_the_trainer(cli, tmp_path) -> None:
+    """Windows, labels and samples without an unwanted word: the same rows, with the same kinds."""
+    model = tiny.save(tmp_path / "tiny", tiny.llama(400), tiny.chatty())
+    text = "Marit Solveig keeps bees. " + "Nobody keeps bees. " * 30
+    novel = Example("novel", "", text, (Span(6, 13, "NAME"), Span(14, 24, "JOB")))
+    bare = Example("bare", "Who?", "Nobody.")
+    path = tmp_path / "set.parquet"
+    store.save(AnnotationSet((*tiny.examples(), novel, bare)), path)
+    for labels in (("UW", "NAME"), ("NAME",), None):
+        options = ["--max-length", 64, "--unmarked", "skip", "--no-supervise-eos", "--limit", 99, "--json"]
+        options += ["--labels", ",".join(labels)] if labels else []
+        shown = json.loads(cli("masks", path, "--tokenizer", model, *options).out)
+        config = TrainConfig(
+            masks=str(path), model=str(model), out="x", max_length=64, labels=labels, unmarked="skip",
+            supervise_eos=False,
+        )  # fmt: skip
+        seen = prepare(config, "uw")
+        assert [row["id"] for row in shown["examples"]] == [item.id for item in seen.forget]
+        for row, item in zip(shown["examples"], seen.forget, strict=True):
+            assert [token["kind"] for token in row["tokens"]] == [kind.word for kind in item.kinds]
+            assert [(token["start"], token["end"]) for token in row["tokens"]] == list(item.offsets)
+        coverage = shown["coverage"]
+        assert coverage["windows"] == len(seen.forget)
+        assert coverage["without_uw"] == seen.counts["without_uw"]
+        assert coverage["windows_without_uw"] == seen.counts["windows_without_uw"] > 0
+    everything = json.loads(cli("masks", path, "--tokenizer", model, "--max-length", 64, "--json").out)["coverage"]
+    assert everything["examples"] == 8
+    assert everything["windows"] > coverage["windows"]
+
+
 def test_what_cannot_be_read_is_told_in_a_line(cli, tmp_path) -> None:
     store.save(AnnotationSet(tuple(tiny.examples())), tmp_path / "people.parquet")
     for tokenizer in (tmp_path, tmp_path / "missing", tmp_path / "people.parquet"):
