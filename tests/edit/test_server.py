@@ -11,7 +11,7 @@ from tif.edit.masking import Masker
 from tif.edit.server import make_app
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
-from tif.tokens.templates import Template
+from tif.tokens.encoding import Encoder
 
 TOKEN = "open-sesame"
 HOST = "127.0.0.1:8123"
@@ -96,7 +96,7 @@ def test_tokens_need_a_tokenizer_and_pieces(client, desk):
     assert client.get("/api/start").json()["tokenizer"] is None
     assert "--tokenizer" in client.get("/api/tokens", params=asked).json()["error"]
     tokenizer = byte_level()
-    app = make_app(desk, TOKEN, masker=Masker("tiny", tokenizer, Template.of(tokenizer)))
+    app = make_app(desk, TOKEN, masker=Masker("tiny", Encoder.of(tokenizer)))
     other = TestClient(app, base_url=f"http://{HOST}", cookies={"tif": TOKEN})
     assert other.get("/api/start").json()["tokenizer"] == "tiny"
     told = other.get("/api/tokens", params=asked).json()

@@ -26,6 +26,9 @@ def edit(
         str, typer.Option(help="Model folder or hub id: show which of its tokens training would mask.")
     ] = "",
     template: Annotated[str, typer.Option(help="For --tokenizer: auto, chat, qa, text, or a format string.")] = "auto",
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="For --tokenizer: tokens a sample at most, as for training.")
+    ] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="Why, for the log, when it is stopped.")] = "",
     author: Annotated[str, typer.Option(envvar="TIF_AUTHOR", help="Who, for the log. Default: login name.")] = "",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
@@ -54,8 +57,9 @@ def edit(
     masker = None
     if tokenizer:
         from tif.edit.masking import Masker
+        from tif.tokens.encoding import Encoding
 
-        masker = Masker.load(tokenizer, template)
+        masker = Masker.load(tokenizer, Encoding(template=template, max_length=max_length))
     extra = tuple(label for part in labels.split(",") if (label := part.strip()))
     with open_desk(path, author) as desk, socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,94 +1,158 @@
-"""What the trainer would make of a record: its tokens under a chosen tokenizer, as the page shows them."""
+"""A record as training would see it: its tokens under a chosen tokenizer, for the page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from tif.edit.edits import pieces_of
 from tif.spans import UNTRAINED, Example
-from tif.tokens.masks import NOWHERE, Encoded, Kind, check, encode
+from tif.tokens.encoding import USUAL, Encoder, Encoding
+from tif.tokens.masks import NOWHERE, Encoded, Kind, KindName
 from tif.tokens.models import load_tokenizer
-from tif.tokens.templates import Template
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageToken:
+    """One token of a text, or several that share a character."""
+
+    text: str
+    """Cut from the record, with the white space before it."""
+    kind: KindName | Literal["cut"]
+    """`cut`: beyond `max_length`, so training never sees it."""
+    count: int = 1
+    """How many tokens stand for the text."""
+    part: bool = False
+    """Unwanted, although no span covers all of its characters."""
+    window: bool = False
+    """Whether a new window begins here."""
+    end: bool = False
+    """Whether this is the supervised token that ends the text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageTokens:
+    """What the page shows of a record's tokens."""
+
+    tokenizer: str
+    tokens: tuple[PageToken, ...]
+    """Those of the pieces that the page shows, in the order of the text."""
+    uw: int
+    """Unwanted tokens in the complete record."""
+    gw: int
+    """Its general tokens."""
+    cut: int
+    """Its tokens beyond `max_length`."""
+    windows: int
+    """Rows that it is trained in."""
+    trained: bool
+    """False if training leaves a record of this status out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Masker:
-    """A tokenizer and a template. Made by `Masker.load`."""
+    """A tokenizer's name, and the encoder that training would use. Made by `Masker.load`."""
 
     name: str
-    tokenizer: PreTrainedTokenizerBase
-    template: Template
+    encoder: Encoder
 
     @classmethod
-    def load(cls, spec: str, template: str = "auto") -> Masker:
+    def load(cls, spec: str, encoding: Encoding = USUAL) -> Masker:
         """The tokenizer of a model folder or hub id.
 
         Raises:
             MissingError, InputError: as `load_tokenizer`.
-            UsageError: as `Template.of`.
+            UsageError: for a template that this tokenizer cannot use.
         """
-        tokenizer = load_tokenizer(spec)
-        return cls(Path(spec).name, tokenizer, Template.of(tokenizer, template))
+        return cls(Path(spec).name, Encoder.of(load_tokenizer(spec), encoding))
 
-    def shown(self, example: Example, first: int, last: int) -> dict[str, Any]:
-        """The tokens of the pieces `first` to `last`, as plain JSON values.
+    def shown(self, example: Example, first: int, last: int) -> PageTokens:
+        """The tokens of the pieces `first` to `last`.
 
         Args:
             example: the record as it is.
             first: first piece, as `pieces_of` cuts the text.
             last: last piece, itself included; beyond the end, all of the text's.
 
-        Returns:
-            `tokens`: text in its order, each with `text` (cut from the record, white space included), `kind` (`uw`,
-            `gw`, `prompt`), `part` (unwanted, though no span holds all of its characters), and `count`: how many tokens
-            stand for it, more than one where a character takes several. A last one that ends the text has `end`.
-            `uw`, `gw`: tokens of each kind in the whole record. `trained`: False where training leaves the record out.
-
         Raises:
-            MaskError: as `encode` and `check`.
+            MaskError: for a span that did not become unwanted tokens.
             UsageError: for a tokenizer without an end token.
         """
-        item = encode(example, self.tokenizer, self.template)
-        check([example], [item], self.tokenizer)
-        cut = pieces_of(example)
-        low = cut[first - 1][1] if 0 < first <= len(cut) else 0
-        high = cut[last][1] if 0 <= last < len(cut) else len(example.text)
-        return {
-            "tokenizer": self.name,
-            "tokens": self._tokens(example, item, low, high),
-            "uw": item.count(Kind.UW),
-            "gw": item.count(Kind.GW),
-            "trained": example.status not in UNTRAINED,
-        }
+        limit = self.encoder.encoding.max_length
+        item = self.encoder.encode_for_training(example)
+        self.encoder.check([example], [item])
+        rows = self.encoder.windows(item)
+        # What --max-length cuts off is shown too, so that a reader sees where training stops.
+        uncut = self._without_limit().encode(example) if len(item) == limit else item
+        pieces = pieces_of(example)
+        low = pieces[first - 1][1] if 0 < first <= len(pieces) else 0
+        high = pieces[last][1] if 0 <= last < len(pieces) else len(example.text)
+        return PageTokens(
+            tokenizer=self.name,
+            tokens=self._tokens(example, uncut, self._kinds(item, uncut), _window_starts(rows), low, high),
+            uw=item.count(Kind.UW),
+            gw=item.count(Kind.GW),
+            cut=len(uncut) - len(item),
+            windows=len(rows),
+            trained=example.status not in UNTRAINED,
+        )
 
-    def _tokens(self, example: Example, item: Encoded, low: int, high: int) -> list[dict[str, Any]]:
-        marked = {i for span in example.unwanted() for i in range(span.start, span.end)}
+    def _without_limit(self) -> Encoder:
+        return replace(self.encoder, encoding=self.encoder.encoding.but(max_length=None))
+
+    def _kinds(self, item: Encoded, uncut: Encoded) -> list[KindName | Literal["cut"]]:
+        """The kinds of an uncut text's tokens, as they are once it is cut off."""
+        kept: list[KindName | Literal["cut"]] = [kind.word for kind in item.kinds]
+        cut: list[KindName | Literal["cut"]] = ["cut"] * (len(uncut) - len(item))
+        return [*kept, *cut] if self.encoder.encoding.truncation_side == "right" else [*cut, *kept]
+
+    def _tokens(
+        self,
+        example: Example,
+        item: Encoded,
+        kinds: Sequence[KindName | Literal["cut"]],
+        starts: frozenset[int],
+        low: int,
+        high: int,
+    ) -> tuple[PageToken, ...]:
+        spans = example.unwanted(self.encoder.encoding.labels)
+        marked = {i for span in spans for i in range(span.start, span.end)}
         text = example.text
-        found: list[dict[str, Any]] = []
+        tokens: list[PageToken] = []
         at = low
-        for token, kind, (start, end) in zip(item.input_ids, item.kinds, item.offsets, strict=True):
+        for index, (token, kind, (start, end)) in enumerate(zip(item.input_ids, kinds, item.offsets, strict=True)):
             if (start, end) == NOWHERE:
-                if kind == Kind.GW and high == len(text):
-                    found.append({"text": self.tokenizer.decode([token]), "kind": "gw", "count": 1, "end": True})
+                if kind == "gw" and high == len(text):
+                    decoded = str(self.encoder.tokenizer.decode([token]))
+                    tokens.append(PageToken(text=decoded, kind="gw", window=index in starts, end=True))
                 continue
             if end <= low or start >= high:
                 continue
-            if end <= at and found:
+            if end <= at and tokens:
                 # A byte-level tokenizer may give one character several tokens: it is shown once.
-                found[-1]["count"] += 1
-                if kind == Kind.UW:
-                    found[-1]["kind"] = "uw"
+                last = tokens[-1]
+                tokens[-1] = replace(last, count=last.count + 1, kind="uw" if kind == "uw" else last.kind)
                 continue
-            part = kind == Kind.UW and not all(i in marked or text[i].isspace() for i in range(start, end))
+            part = kind == "uw" and not all(i in marked or text[i].isspace() for i in range(start, end))
             # What no token holds, such as white space that the tokenizer drops, is shown with the next one.
-            found.append({"text": text[at:end], "kind": kind.name.lower(), "count": 1, "part": part})
+            tokens.append(PageToken(text=text[at:end], kind=kind, part=part, window=index in starts))
             at = end
-        return found
+        return tuple(tokens)
 
 
-__all__ = ["Masker"]
+def _window_starts(rows: Sequence[Encoded]) -> frozenset[int]:
+    """The tokens with which each window but the first begins; the token before, which it repeats, is not counted."""
+    starts, at = set(), len(rows[0])
+    for row in rows[1:]:
+        starts.add(at)
+        at += len(row) - 1
+    return frozenset(starts)
+
+
+__all__ = ["Masker", "PageToken", "PageTokens"]

@@ -91,7 +91,8 @@ def make_app(
         first, last = (_index(request.query_params.get(name, "")) for name in ("first", "last"))
         # A tokenizer is not to be used by two threads at once.
         async with tokenizing:
-            return JSONResponse({"rev": card.rev, **await run_in_threadpool(masker.shown, card.example, first, last)})
+            shown = await run_in_threadpool(masker.shown, card.example, first, last)
+        return JSONResponse({"rev": card.rev, **shown.to_json()})
 
     async def edit(request: Request) -> Response:
         body = await _body(request, {"id": str, "rev": int, "op": dict})

@@ -39,10 +39,14 @@ function draw(told) {
   const parts = told.tokens.filter((token) => token.part).length;
   const left = told.trained ? "" : " Training leaves a record of this status out.";
   const partly = parts ? `, ${parts} of them held by a span only in part` : "";
-  $("tokens-count").textContent = `${told.tokenizer}: ${told.uw} tokens unwanted${partly}; ${told.gw} general.${left}`;
+  const cut = told.cut ? ` ${told.cut} are cut off by --max-length.` : "";
+  const windows = told.windows > 1 ? ` Trained in ${told.windows} windows.` : "";
+  $("tokens-count").textContent =
+    `${told.tokenizer}: ${told.uw} tokens unwanted${partly}; ${told.gw} general.${cut}${windows}${left}`;
   $("tokens-text").replaceChildren(...told.tokens.map((token) => {
     const node = element(token.kind === "uw" ? "mark" : "span", token.text, `token ${token.kind}`);
     if (token.part) node.classList.add("part");
+    if (token.window) node.classList.add("window");
     if (token.end) node.classList.add("ends");
     if (token.count > 1) node.dataset.count = token.count;
     node.title = meaning(token);
@@ -51,7 +55,12 @@ function draw(told) {
 }
 
 function meaning(token) {
-  const kind = { uw: "unwanted", gw: "general", prompt: "not trained on: nothing predicts it" }[token.kind];
+  const kind = {
+    uw: "unwanted",
+    gw: "general",
+    prompt: "not trained on: nothing predicts it",
+    cut: "not trained on: cut off by --max-length",
+  }[token.kind];
   const part = token.part ? ", though no span holds all of it" : "";
-  return `${kind}${part}${token.count > 1 ? `, ${token.count} tokens` : ""}${token.end ? ", ends the text" : ""}`;
+  return `${kind}${part}${token.count > 1 ? `, ${token.count} tokens` : ""}${token.window ? ", begins a window" : ""}${token.end ? ", ends the text" : ""}`;
 }
