@@ -14,6 +14,8 @@ author = "the tif authors"
 copyright = "the tif authors, MIT licence"
 
 root_doc = "README"
+parts = ["docs/start", "docs/guides", "docs/reference", "docs/measurements", "docs/develop"]
+"""The parts of the site, in the order of its menu. Each of these pages lists the pages of its part."""
 include_patterns = ["*.md", "docs/**.md", "annotations/README.md"]
 exclude_patterns = [".*", "build", "dist", "runs", "tests", "tif", "**/__pycache__"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generate"]

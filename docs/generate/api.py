@@ -19,6 +19,8 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.roles import XRefRole
 
+from tif.options import Declared, Options, declared
+
 PRIVATE: Final = ("tif.cli", "tif.demo", "tif.edit", "tif.__main__")
 """Packages that are commands and not an API."""
 
@@ -39,18 +41,14 @@ def _private(name: str) -> bool:
     return any(f"{name}.".startswith(f"{package}.") for package in PRIVATE) or "._" in name
 
 
-def own_names(module: str) -> list[str]:
+def described(module: str) -> list[str]:
     """The public names that a module defines itself. A name that it only imports has its page elsewhere."""
     imported = importlib.import_module(module)
     defined: set[str] = set()
     for node in ast.parse(inspect.getsource(imported)).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             defined.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            defined |= {target.id for target in targets if isinstance(target, ast.Name)}
-        elif isinstance(node, getattr(ast, "TypeAlias", ())):
-            defined.add(node.name.id)
+        defined.update(_assigned(node))
     public = getattr(imported, "__all__", sorted(name for name in defined if not name.startswith("_")))
     return [name for name in public if name in defined and name != "__version__"]
 
@@ -61,10 +59,29 @@ def markdown(*packages: str) -> str:
 
 
 def _module(name: str) -> Iterator[str]:
+    names = described(name)
+    bare = [each for each in names if each in _undocumented(name)]
     yield from (f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}")
-    if names := own_names(name):
-        yield f"   :members: {', '.join(names)}"
-    yield from ("```", "")
+    if len(bare) < len(names):
+        yield f"   :members: {', '.join(each for each in names if each not in bare)}"
+    # Sphinx finds a constant among a module's members by its docstring alone.
+    yield from ("", *(f".. autodata:: {name}.{each}" for each in bare), "```", "")
+
+
+def _undocumented(module: str) -> set[str]:
+    """The constants of a module that no docstring follows, such as an alias of a type."""
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
+    bare: set[str] = set()
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        text = getattr(getattr(after, "value", None), "value", None) if isinstance(after, ast.Expr) else None
+        if not isinstance(text, str):
+            bare.update(_assigned(node))
+    return bare
+
+
+def _assigned(node: ast.stmt) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 # --- docstrings --------------------------------------------------------------------------------------------------
@@ -133,8 +150,19 @@ class NameRole(XRefRole):
         return title, target
 
 
-def _docstring(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+def _docstring(_app: Any, what: str, _name: str, documented: Any, _options: Any, lines: list[str]) -> None:
+    # A constant or an alias without a docstring shows that of its type, which says nothing of it.
+    types = (type(documented), typing.get_origin(documented), documented) if what == "data" else ()
+    if "\n".join(lines).strip() in {inspect.cleandoc(each.__doc__) for each in types if getattr(each, "__doc__", None)}:
+        lines.clear()
+    if isinstance(documented, type) and issubclass(documented, Options) and declared(documented):
+        lines += ["", "Args:", *(f"    {each.name}: {_one_line(each)}" for each in declared(documented)), ""]
     lines[:] = restructured(lines)
+
+
+def _one_line(each: Declared) -> str:
+    default = f" Default: {each.shown_default}." if each.shown_default else ""
+    return " ".join(each.option.help.split()) + default
 
 
 def _missing(_app: Any, _env: Any, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
@@ -156,4 +184,4 @@ def setup(app: Any) -> None:
     app.connect("missing-reference", _missing)
 
 
-__all__ = ["PRIVATE", "markdown", "own_names", "public", "restructured", "setup"]
+__all__ = ["PRIVATE", "described", "markdown", "public", "restructured", "setup"]

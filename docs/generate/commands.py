@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import typer
+
+from tif.cli import new_app
+from tif.cli.commands import register
+from tif.options import Components, Options
+
 PANEL: Final = "Options"
 """The panel of an option that names none, as in `--help`."""
+
+_SPECIAL: Final = re.compile(r"([\\*_\[\]<>{}$#|~])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,21 +33,24 @@ class Command:
     """One command. `panels` holds its options under the headings that `--help` gives them."""
 
     path: str
+    """`tif train`"""
     usage: str
     help: str
     panels: dict[str, list[Option]]
+    classes: tuple[type[Options], Components | None] | None
+    """The options class behind the command, and the components that it chooses among."""
+
+
+def application() -> typer.Typer:
+    """The command line, with every command."""
+    app = new_app()
+    register(app)
+    return app
 
 
 def commands() -> list[Command]:
     """Every command, a group before its own commands."""
-    import typer
-
-    from tif.cli import new_app
-    from tif.cli.commands import register
-
-    app = new_app()
-    register(app)
-    return list(_walk(typer.main.get_command(app), "tif", None))
+    return list(_walk(typer.main.get_command(application()), "tif", None))
 
 
 def _walk(command: Any, path: str, parent: Any) -> Iterator[Command]:
@@ -56,8 +67,9 @@ def _walk(command: Any, path: str, parent: Any) -> Iterator[Command]:
     # What every command has comes last.
     if PANEL in panels:
         panels[PANEL] = panels.pop(PANEL)
+    classes = getattr(command.callback, "options", None)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
-    yield Command(path=path, usage=usage, help=command.help or "", panels=panels)
+    yield Command(path=path, usage=usage, help=command.help or "", panels=panels, classes=classes)
     for name, child in getattr(command, "commands", {}).items():
         if not child.hidden:
             yield from _walk(child, f"{path} {name}", context)
@@ -69,12 +81,12 @@ def markdown() -> str:
 
 
 def _command(command: Command) -> Iterator[str]:
-    yield from (f"## {command.path}", "", _prose(command.help), "", "```console", f"$ {command.usage}", "```", "")
+    yield from (f"## {command.path}", "", prose(command.help), "", "```console", f"$ {command.usage}", "```", "")
     yield from (f"```{{program}} {command.path}", "```", "")
     for panel, options in command.panels.items():
         yield from (f"**{panel}**", "")
         for option in options:
-            yield from (f"````{{option}} {_signature(option)}", _prose(option.help), "````", "")
+            yield from (f"````{{option}} {_signature(option)}", prose(option.help), "````", "")
 
 
 def _signature(option: Option) -> str:
@@ -82,7 +94,7 @@ def _signature(option: Option) -> str:
     return option.shown.replace(" / ", ", ")
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
     """Plain text as Markdown: examples as code, and no character that Markdown reads as its own."""
     paragraphs = re.split(r"\n\s*\n", text.replace("\b", "").strip())
     return "\n\n".join(_paragraph(paragraph) for paragraph in paragraphs if paragraph.strip())
@@ -92,7 +104,8 @@ def _paragraph(text: str) -> str:
     example = re.match(r"(Examples?:)\s*(.*)", text, re.S)
     if example:
         return f"{example[1]}\n\n```console\n{example[2].strip()}\n```"
-    return re.sub(r"([\\*_\[\]<>{}$#|~])", r"\\\1", text)
+    pieces = re.split(r"(`[^`]+`)", text)
+    return "".join(piece if number % 2 else _SPECIAL.sub(r"\\\1", piece) for number, piece in enumerate(pieces))
 
 
-__all__ = ["Command", "Option", "commands", "markdown"]
+__all__ = ["Command", "Option", "application", "commands", "markdown", "prose"]

@@ -12,13 +12,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from generate import api, commands
-
-SECTIONS: Final = ("docs/start", "docs/guides", "docs/reference", "docs/measurements", "docs/develop")
-"""The five parts of the site, in the order of its menu. Each page lists the pages of its part."""
+from generate import api, commands, options
 
 GENERATORS: Final[Mapping[str, Callable[..., str]]] = {
     "commands": commands.markdown,
+    "options": options.markdown,
     "modules": api.markdown,
 }
 
@@ -44,16 +42,17 @@ def menu(entries: Iterable[str]) -> str:
 
 def _read(app: Any, page: str, content: list[str]) -> None:
     text = fill(content[0])
-    if page == app.config.root_doc:
-        text += menu(f"/{part}" for part in SECTIONS)
-    elif page in SECTIONS:
+    if page == app.config.root_doc and app.config.parts:
+        text += menu(f"/{part}" for part in app.config.parts)
+    elif page in app.config.parts:
         text += menu(f"{title} </{name}>" for name, title in listed(page, text).items())
     content[0] = text
 
 
 def setup(app: Any) -> None:
     """Connect this to Sphinx."""
+    app.add_config_value("parts", [], "env", list)
     app.connect("source-read", _read)
 
 
-__all__ = ["GENERATORS", "SECTIONS", "fill", "listed", "menu", "setup"]
+__all__ = ["GENERATORS", "fill", "listed", "menu", "setup"]

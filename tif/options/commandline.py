@@ -64,6 +64,7 @@ def command(app: typer.Typer, name: str, *, parts: Components | None = None) -> 
         called.__name__ = function.__name__
         called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        called.options = (common, parts)  # type: ignore[attr-defined]  # for the reference page
         app.command(name)(called)
         return function
 
