@@ -9,6 +9,8 @@ from typing import Any
 from benchmarks.tofu.plan import Experiment, Row, World
 from tif import files
 from tif.console import warn
+from tif.errors import InputError
+from tif.eval.record import EvalRecord
 from tif.sets import store
 from tif.sources import load, read_json
 
@@ -120,22 +122,26 @@ def trial_score(e: Experiment, row: Row, rate: float) -> float:
 
 
 def choice_score(e: Experiment, folder: Path) -> float:
-    """The worse of forget quality and the share of the target's retain probability that is left: both must be good."""
-    kept: list[float] = [
-        read_json(f / "measured-dev" / "eval.json")["parts"]["retain"]["probability"]
-        for f in (folder, e.reference("target", "dev"))
-    ]
-    quality: float = read_json(folder / "measured-dev" / "eval.json")["forget_quality"]
-    return min(quality, kept[0] / kept[1])
+    """The smaller of forget quality and the share of the target's retain probability that is left: both must be good.
+
+    Raises:
+        InputError: for an evaluation that lacks one of the two.
+    """
+    own, target = (EvalRecord.read(f / "measured-dev") for f in (folder, e.reference("target", "dev")))
+    kept, before = (record.mean("retain", "probability") for record in (own, target))
+    if own.forget_quality is None or kept is None or not before:
+        raise InputError("lacks forget quality or retain probability", where=str(folder / "measured-dev"))
+    return min(own.forget_quality, kept / before)
 
 
 def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: bool) -> dict[str, Any]:
     """Evaluate `folder/model`. Completions, and with them utility, in `eval` only, and not after relearning."""
     from tif.eval import run
     from tif.eval.benchmarks import questions as rows
-    from tif.eval.benchmarks.tofu import Settings, evaluate_lazily
+    from tif.eval.benchmarks.tofu import evaluate_lazily
     from tif.eval.compare import attack, logs
-    from tif.eval.parts import Shelf
+    from tif.eval.parts import PartsCache
+    from tif.eval.settings import Scoring
     from tif.tokens.masks import Template
     from tif.tokens.models import load_model, load_tokenizer, model_digest
 
@@ -145,7 +151,7 @@ def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: 
     splits = {part: rows.read(str(e.file(file)), part) for part, file in files.items()}
     spec = str(folder / "model")
     tokenizer = load_tokenizer(spec)
-    settings = Settings(completions=whole, max_new_tokens=e.plan.max_new_tokens)
+    settings = Scoring(completions=whole, max_new_tokens=e.plan.max_new_tokens)
 
     def model() -> Any:
         if not loaded:
@@ -156,19 +162,19 @@ def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: 
         return loaded[0]
 
     loaded: list[Any] = []
-    shelf = Shelf(out / "parts", f"{model_digest(spec)} {'relearned' if relearned else ''}")
+    cache = PartsCache(out / "parts", f"{model_digest(spec)} {'relearned' if relearned else ''}")
     gold = store.load(e.spans("gold", world))
-    found = evaluate_lazily(model, tokenizer, splits, annotations=gold, settings=settings, shelf=shelf)
-    record = run.describe(found, settings) | {"benchmark": "local", "attack": "relearn" if relearned else None}
+    found = evaluate_lazily(model, tokenizer, splits, annotations=gold, settings=settings, cache=cache)
+    record = run.describe(found, settings).but(benchmark="local", attack="relearn" if relearned else None)
     never = e.reference("retain-only", world) / f"measured-{world}" / "eval.json"
     if never.parent != out:
         # What never saw the forget set is the measure of the others, before and after they are attacked.
         log = logs.read(never) if never.is_file() else None
         if log is None:
             warn(f"{out}: no forget quality, for the retain-only model is not measured yet")
-        record |= run.forget_quality(record, log)
-    run.write(record, found, out)
-    return {"forget_quality": record["forget_quality"]}
+        record = run.with_forget_quality(record, log)
+    run.write(record, found.examples, out)
+    return {"forget_quality": record.forget_quality}
 
 
 __all__ = ["choice_score", "chosen_rate", "learn", "measure", "trial_score", "unlearn"]

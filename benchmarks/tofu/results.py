@@ -19,6 +19,7 @@ from benchmarks.tofu.plan import WORLDS, Experiment, Row, decisive
 from benchmarks.tofu.stages import Stage, stages
 from tif.errors import InputError
 from tif.eval.measure import measures
+from tif.eval.record import EvalRecord
 from tif.sources import read_json
 from tif.tokens.models import model_digest
 
@@ -169,14 +170,14 @@ def _cells(folder: Path, never: Path, relearned: bool) -> dict[str, Any]:
     cells["utility"] = _utility(record, examples)
     cells["forget quality"] = _quality(examples, never)
     cells["FQ relearned"] = _quality(_evaluation(folder / "relearned")[1], never) if relearned else None
-    return {"cells": cells, "utility_parts": record["model_utility_parts"], "parts": record["parts"]}
+    return {"cells": cells, "utility_parts": dict(record.model_utility_parts), "parts": dict(record.parts)}
 
 
-def _evaluation(folder: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+def _evaluation(folder: Path) -> tuple[EvalRecord, dict[str, list[dict[str, Any]]]]:
     examples: dict[str, list[dict[str, Any]]] = {}
     for x in pq.read_table(folder / "examples.parquet").to_pylist():
         examples.setdefault(x["part"], []).append(x)
-    return read_json(folder / "eval.json"), examples
+    return EvalRecord.read(folder), examples
 
 
 def _quality(examples: Mapping[str, Sequence[Mapping[str, Any]]], never: Path) -> Cell:
@@ -192,7 +193,7 @@ def _quality(examples: Mapping[str, Sequence[Mapping[str, Any]]], never: Path) -
     return measures.forget_quality(*pairs.T), float(low), float(high)
 
 
-def _utility(record: Mapping[str, Any], examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> Cell:
+def _utility(record: EvalRecord, examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> Cell:
     """Model utility; rows drawn again within each part."""
     random = np.random.default_rng(0)
     parts: list[list[float]] = []
@@ -205,7 +206,9 @@ def _utility(record: Mapping[str, Any], examples: Mapping[str, Sequence[Mapping[
         parts.append(table[draws].mean(axis=1))
     some = [measures.model_utility(draw) for draw in np.concatenate(parts, axis=1)]
     low, high = np.quantile(some, (0.025, 0.975))
-    return float(record["model_utility"]), float(low), float(high)
+    if record.model_utility is None:
+        raise InputError("an evaluation without model utility", why=record.model_utility_reason)
+    return record.model_utility, float(low), float(high)
 
 
 def _log(folder: Path) -> list[dict[str, float]]:

@@ -18,13 +18,18 @@ from tif.errors import InputError, UsageError
 from tif.eval import run as eval_run
 from tif.eval.benchmarks import questions, tofu
 from tif.eval.benchmarks.questions import Row
-from tif.eval.benchmarks.tofu import Settings, evaluate
-from tif.eval.run import Request, describe, run
+from tif.eval.benchmarks.tofu import evaluate
+from tif.eval.evaluate import evaluate as do
+from tif.eval.options import EvaluateOptions
+from tif.eval.record import EvalRecord
+from tif.eval.run import Evaluated, describe
+from tif.eval.settings import Scoring
+from tif.records import MasksIdentity, ModelIdentity, RunRecord
 from tif.sets import store
 from tif.spans import AnnotationSet
 from tif.tokens.masks import Kind, Template, encode
 
-QUICK = Settings(max_new_tokens=6)
+QUICK = Scoring(max_new_tokens=6)
 
 
 def as_json(row: Row) -> str:
@@ -44,8 +49,16 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def request(model: str, data: Path, **options: object) -> Request:
-    return Request(model, forget="forget01", data_dir=str(data), out=str(data / "out"), **options)  # type: ignore[arg-type]
+def request(model: str, data: Path, **options: object) -> EvaluateOptions:
+    given = {"forget": "forget01", "data_dir": str(data), "out": str(data / "out"), "max_new_tokens": 6, **options}
+    return EvaluateOptions(model=model, **given)
+
+
+def run(options: EvaluateOptions) -> EvalRecord:
+    result = do(options)
+    assert isinstance(result, Evaluated)
+    assert EvalRecord.read(result.out) == result.record
+    return result.record
 
 
 @torch.no_grad()
@@ -100,7 +113,7 @@ def test_what_the_data_lacks_is_null_with_a_reason(tiny: Tiny) -> None:
     assert part["uw_probability"] is None
     assert found.model_utility is None
     assert {"forget_truth_ratio", "forget_uw_probability", "model_utility"} <= set(found.reasons)
-    silent = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, settings=Settings(completions=False))
+    silent = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, settings=Scoring(completions=False))
     assert silent.parts["forget"]["rougeL_recall"] is None
 
 
@@ -114,8 +127,8 @@ def test_phrases_that_the_model_writes_are_counted(tiny: Tiny, monkeypatch: pyte
     assert (counts.questions, counts.phrases, counts.written) == (4, 4, 3)
     assert (counts.subjects, counts.subjects_written) == (2, 2)
     assert [row["phrases_written"] for row in found.examples["forget"]] == [1, 0, 1, 1, None]
-    assert describe(found, QUICK)["leakage"] == {"forget": counts.to_json()}
-    silent = evaluate(tiny.model, tiny.tokenizer, {"forget": rows}, settings=Settings(completions=False))
+    assert describe(found, QUICK).leakage == {"forget": counts}
+    silent = evaluate(tiny.model, tiny.tokenizer, {"forget": rows}, settings=Scoring(completions=False))
     assert silent.leakage == {}
     assert "without completions" in silent.reasons["forget_leakage"]
     unmarked = evaluate(tiny.model, tiny.tokenizer, {"forget": [bare]}, settings=QUICK)
@@ -144,30 +157,30 @@ def test_files_and_forget_quality(
 ) -> None:
     masks = tmp_path / "set.parquet"
     store.save(annotations, masks)
-    first = run(request(model_folder, data, masks=str(masks)), QUICK)
-    assert first["forget_quality"] is None
-    assert "no retain log" in first["forget_quality_reason"]
+    first = run(request(model_folder, data, masks=str(masks)))
+    assert first.forget_quality is None
+    assert "no retain log" in first.forget_quality_reason
     frame = pq.read_table(data / "out" / "examples.parquet").to_pylist()
     assert len(frame) == 5 + 4 + 3 + 3
     mean = np.mean([r["uw_probability"] for r in frame if r["part"] == "forget"])
-    assert first["uw_probability"] == pytest.approx(mean)
+    assert first.uw_probability == pytest.approx(mean)
     log = data / "retain_log.json"
     log.write_bytes((data / "out" / "eval.json").read_bytes())
 
     other = tmp_path / "other"
     make_llama(len(tiny.tokenizer), 5).save_pretrained(other)
     tiny.tokenizer.save_pretrained(other)
-    second = run(request(str(other), data, retain_log=str(log)), QUICK)
-    assert first["leakage"]["forget"]["phrases"] == 5
-    assert second["retain_leakage"] == {}, "this model's evaluation has no annotation set, hence no phrases"
-    third = run(request(str(other), data, retain_log=str(log), masks=str(masks)), QUICK)
-    assert third["retain_leakage"] == first["leakage"]
+    second = run(request(str(other), data, retain_log=str(log)))
+    assert first.leakage["forget"].phrases == 5
+    assert second.retain_leakage == {}, "this model's evaluation has no annotation set, hence no phrases"
+    third = run(request(str(other), data, retain_log=str(log), masks=str(masks)))
+    assert third.retain_leakage == first.leakage
     ratios = [json.loads(p.read_text())["per_example"]["forget"]["truth_ratio"] for p in (data / "out/eval.json", log)]
-    assert second["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
+    assert second.forget_quality == pytest.approx(ks_2samp(*ratios).pvalue)
     with pytest.raises(InputError, match="3 questions against 5"):
-        run(request(str(other), data, retain_log=str(log), limit=3), QUICK)
-    forced = run(request(str(other), data, retain_log=str(log), limit=3, force=True), QUICK)
-    assert "3 questions against 5" in forced["forget_quality_forced"]
+        run(request(str(other), data, retain_log=str(log), limit=3))
+    forced = run(request(str(other), data, retain_log=str(log), limit=3, force=True))
+    assert "3 questions against 5" in forced.forget_quality_forced
 
 
 def test_finished_parts_are_not_done_again(model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,24 +195,24 @@ def test_finished_parts_are_not_done_again(model_folder: str, data: Path, monkey
 
     monkeypatch.setattr(tofu, "score", dying)
     with pytest.raises(KeyboardInterrupt):
-        run(request(model_folder, data), QUICK)
-    resumed = run(request(model_folder, data), QUICK)
+        run(request(model_folder, data))
+    resumed = run(request(model_folder, data))
     assert asked == ["forget", "retain", "real_authors", "real_authors", "world_facts"]
-    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("everything is on the shelf"))
-    again = run(request(model_folder, data), QUICK)
-    assert again["parts"] == resumed["parts"]
+    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("everything is in the parts cache"))
+    again = run(request(model_folder, data))
+    assert again.parts == resumed.parts
     monkeypatch.undo()
-    fresh = run(Request(model_folder, forget="forget01", data_dir=str(data), out=str(data / "fresh")), QUICK)
-    assert fresh["parts"] == resumed["parts"]
+    fresh = run(request(model_folder, data, out=str(data / "fresh")))
+    assert fresh.parts == resumed.parts
 
 
 def test_other_settings_or_data_are_done_again(model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(request(model_folder, data), QUICK)
+    run(request(model_folder, data))
     real, calls = tofu.score, []
     monkeypatch.setattr(tofu, "score", lambda *a, **o: (calls.append(1), real(*a, **o))[1])
-    run(request(model_folder, data), Settings(max_new_tokens=6, supervise_eos=False))
+    run(request(model_folder, data, supervise_eos=False))
     assert len(calls) == 4
-    run(request(model_folder, data, limit=2), Settings(max_new_tokens=6, supervise_eos=False))
+    run(request(model_folder, data, limit=2, supervise_eos=False))
     assert len(calls) == 8
 
 
@@ -213,47 +226,48 @@ def change_generation(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [change_chat_template, change_generation])
-def test_what_lies_beside_the_weights_is_part_of_the_shelf(model_folder: str, data: Path, change) -> None:
+def test_what_lies_beside_the_weights_is_part_of_the_cache_key(model_folder: str, data: Path, change) -> None:
     folder = data / "model"
     shutil.copytree(model_folder, folder)
     (folder / "chat_template.jinja").write_text("{% for m in messages %}<s>{{ m['content'] }}</s>{% endfor %}")
-    run(request(str(folder), data), QUICK)
+    run(request(str(folder), data))
     before = pq.read_table(data / "out" / "examples.parquet").to_pylist()
     change(folder)
-    run(request(str(folder), data), QUICK)
+    run(request(str(folder), data))
     after = pq.read_table(data / "out" / "examples.parquet").to_pylist()
-    run(replace(request(str(folder), data), out=str(data / "fresh")), QUICK)
+    run(request(str(folder), data, out=str(data / "fresh")))
     fresh = pq.read_table(data / "fresh" / "examples.parquet").to_pylist()
     assert after == fresh
     assert after != before
 
 
 def test_relearning_other_rows_is_another_model(model_folder: str, data: Path) -> None:
-    first = run(request(model_folder, data, attack="relearn"), QUICK)["parts"]
+    first = run(request(model_folder, data, attack="relearn")).parts
     path = data / "tofu" / "forget01_perturbed.json"
     path.write_text("\n".join(as_json(make_row(i + 1)) for i in range(5)))
-    again = run(request(model_folder, data, attack="relearn"), QUICK)["parts"]
+    again = run(request(model_folder, data, attack="relearn")).parts
     assert again["retain"]["loss"] != first["retain"]["loss"]
 
 
 def test_a_log_of_other_settings_is_refused(model_folder: str, data: Path) -> None:
-    log = str(Path(run(request(model_folder, data), QUICK)["out"]) / "eval.json")
-    other = replace(request(model_folder, data), retain_log=log, out=str(data / "other"))
-    assert run(other, QUICK)["forget_quality"] == 1
-    for settings, said in (
-        (replace(QUICK, template="text"), "template 'text' against 'Question"),
-        (replace(QUICK, supervise_eos=False), "supervised end token False against True"),
-        (replace(QUICK, average="probability"), "truth ratio by 'probability' against 'loss'"),
+    run(request(model_folder, data))
+    log = str(data / "out" / "eval.json")
+    other = request(model_folder, data, retain_log=log, out=str(data / "other"))
+    assert run(other).forget_quality == 1
+    for changed, message in (
+        ({"template": "text"}, "template 'text' against 'Question"),
+        ({"supervise_eos": False}, "supervised end token False against True"),
+        ({"truth_ratio": "probability"}, "truth ratio by 'probability' against 'loss'"),
     ):
-        with pytest.raises(InputError, match=said):
-            run(other, settings)
-    assert "end token" in run(replace(other, force=True), replace(QUICK, supervise_eos=False))["forget_quality_forced"]
-    # A log of before calls the setting `eos`.
+        with pytest.raises(InputError, match=message):
+            run(other.but(**changed))
+    assert "end token" in (run(other.but(force=True, supervise_eos=False)).forget_quality_forced or "")
+    # A log of the first layout calls the setting `eos`.
     record = json.loads(Path(log).read_text())
     del record["settings"]["supervise_eos"]
-    Path(log).write_text(json.dumps(record | {"settings": record["settings"] | {"eos": "none"}}))
+    Path(log).write_text(json.dumps(record | {"schema": 1, "settings": record["settings"] | {"eos": "none"}}))
     with pytest.raises(InputError, match="supervised end token True against False"):
-        run(other, QUICK)
+        run(other)
 
 
 def test_a_set_of_another_split_is_refused_before_anything_is_scored(
@@ -263,7 +277,7 @@ def test_a_set_of_another_split_is_refused_before_anything_is_scored(
     store.save(AnnotationSet(make_row(99).texts()[:1]), masks)
     monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
     with pytest.raises(InputError, match="no question of the forget split"):
-        run(request(model_folder, data, masks=str(masks)), QUICK)
+        run(request(model_folder, data, masks=str(masks)))
 
 
 def a_run(model_folder: str, data: Path, label: str, rows: list[Row]) -> str:
@@ -272,9 +286,15 @@ def a_run(model_folder: str, data: Path, label: str, rows: list[Row]) -> str:
     shutil.copytree(model_folder, folder / "model")
     spans = [replace(row, spans=tuple(replace(s, label=label) for s in row.spans)).texts()[0] for row in rows]
     saved = store.save(AnnotationSet(tuple(spans)), data / "set.parquet")
-    masks = {"path": str(data / "set.parquet"), "digest": saved.version.digest}
-    record = {"masks": masks, "config": {"labels": [label], "punctuation": "uw"}}
-    (folder / "run.json").write_text(json.dumps(record))
+    record = RunRecord(
+        status="finished",
+        steps=1,
+        config={"labels": [label], "punctuation": "uw"},
+        masks=MasksIdentity(path=str(data / "set.parquet"), digest=saved.version.digest),
+        model=ModelIdentity(model_folder),
+        sessions=(),
+    )
+    (folder / "run.json").write_text(json.dumps(record.to_json()))
     return str(folder)
 
 
@@ -293,9 +313,9 @@ def test_a_run_is_evaluated_under_the_label_that_it_was_trained_on(cli, model_fo
 
 def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str, data: Path, capsys) -> None:
     folder = a_run(model_folder, data, "UW", [make_row(99)])
-    found = run(request(folder, data), QUICK)
-    assert found["uw_probability"] is None
-    assert found["parts"]["forget"]["probability"] > 0
+    found = run(request(folder, data))
+    assert found.uw_probability is None
+    assert found.parts["forget"]["probability"] > 0
     assert "no UW and GW numbers" in capsys.readouterr().err
 
 
@@ -307,9 +327,9 @@ def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str,
         (["--benchmark", "muse", "--no-supervise-eos"], "--supervise-eos does nothing"),
         (["--retain", "x.jsonl"], "--retain does nothing"),
         (["--retain-epochs", 9], "--retain-epochs does nothing"),
-        (["--lm-eval", ","], "names no task"),
+        (["--lm-eval", ","], "--lm-eval: names nothing"),
         (["--device", "nonsense"], "no device 'nonsense'"),
-        (["--punctuation", "x"], "Known: gw, uw."),
+        (["--punctuation", "x"], "'x' is not one of 'gw', 'uw'"),
     ],
 )
 def test_options_that_would_do_nothing_are_refused(cli, model_folder: str, options: list, said: str) -> None:
@@ -330,17 +350,17 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_scored(
     (data / "file").write_text("")
     monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
     with pytest.raises(InputError, match="cannot be written to"):
-        run(replace(request(model_folder, data), out=str(data / "file")), QUICK)
+        run(request(model_folder, data, out=str(data / "file")))
 
 
 def test_local_files(model_folder: str, tmp_path: Path) -> None:
     for name in ("f", "r"):
         (tmp_path / f"{name}.jsonl").write_text("\n".join(as_json(make_row(i)) for i in range(3)))
     options = {"benchmark": "local", "forget": str(tmp_path / "f.jsonl"), "retain": str(tmp_path / "r.jsonl")}
-    found = run(Request(model_folder, out=str(tmp_path / "o"), **options), QUICK)  # type: ignore[arg-type]
-    assert set(found["parts"]) == {"forget", "retain"}
-    with pytest.raises(UsageError, match="no benchmark"):
-        Request(model_folder, benchmark="rwku")
+    found = run(EvaluateOptions(model=model_folder, out=str(tmp_path / "o"), max_new_tokens=6, **options))
+    assert set(found.parts) == {"forget", "retain"}
+    with pytest.raises(UsageError, match=r"--benchmark: is 'rwku'\. Known: tofu, muse, local"):
+        EvaluateOptions(model=model_folder, benchmark="rwku")
 
 
 def test_command(cli, model_folder: str, data: Path) -> None:
@@ -353,6 +373,14 @@ def test_command(cli, model_folder: str, data: Path) -> None:
     assert found["parts"]["forget"]["n"] == 2
     assert cli("report", out, "--out", data / "r.html").code == 0
     assert "<h2>Headline</h2>" in (data / "r.html").read_text()
+    again = cli("eval", "--config", out / "eval.json", "--out", data / "again", "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["parts"] == found["parts"]
+    (data / "e.toml").write_text(f'[eval]\nforget = "forget01"\ndata-dir = "{data}"\nlimit = 2\ncompletions = false\n')
+    configured = cli("eval", model_folder, "--config", data / "e.toml", "--out", data / "c", "--limit", 3, "--json")
+    assert configured.code == 0, configured.err
+    assert json.loads(configured.out)["parts"]["forget"] | {"n": 3} == json.loads(configured.out)["parts"]["forget"]
+    assert json.loads(configured.out)["settings"]["completions"] is False
     assert cli("eval", model_folder, *shared, "--truth-ratio", "maybe").code == 2
     assert cli("eval").code == 2
     assert cli("eval", data / "nothing", *shared).code == 1
@@ -382,12 +410,12 @@ def test_import_log_command(cli, shared: Path) -> None:
     assert "200 questions against 40" in json.loads(forced.out)["forget_quality_forced"]
 
 
-def test_attacks_have_numbers_and_a_shelf_of_their_own(model_folder: str, data: Path) -> None:
-    plain = run(request(model_folder, data), QUICK)
-    rounded = run(request(model_folder, data, attack="nf4"), QUICK)
-    relearnt = run(request(model_folder, data, attack="relearn"), QUICK)
-    losses = [found["parts"]["forget"]["loss"] for found in (plain, rounded, relearnt)]
+def test_attacks_have_numbers_and_a_parts_cache_of_their_own(model_folder: str, data: Path) -> None:
+    plain = run(request(model_folder, data))
+    rounded = run(request(model_folder, data, attack="nf4"))
+    relearnt = run(request(model_folder, data, attack="relearn"))
+    losses = [found.parts["forget"]["loss"] for found in (plain, rounded, relearnt)]
     assert len(set(losses)) == 3
     assert losses[2] < losses[0]
-    with pytest.raises(UsageError, match="no attack"):
+    with pytest.raises(UsageError, match=r"--attack: is 'fire'\. Known: relearn, nf4"):
         request(model_folder, data, attack="fire")

@@ -178,14 +178,13 @@ def _unlearn(job: tuple[str, str]) -> None:
 
 def _evaluate(job: tuple[str, str, str | None]) -> None:
     _quiet()
-    from tif.eval.benchmarks.tofu import Settings
-    from tif.eval.run import Request
-    from tif.eval.run import run as evaluate
+    from tif.eval.options import EvaluateOptions
+    from tif.eval.run import evaluate_model
 
     out, name, retain_model = job
     log = str(_eval_folder(Path(out), retain_model) / "eval.json") if retain_model else None
     model = Path(out, name) if name in METHODS else Path(out, "models", name)
-    request = Request(
+    options = EvaluateOptions(
         model=str(model),
         benchmark="local",
         forget=str(Path(out, "data", "forget.jsonl")),
@@ -194,8 +193,9 @@ def _evaluate(job: tuple[str, str, str | None]) -> None:
         retain_log=log,
         out=str(_eval_folder(Path(out), name)),
         device="cpu",
+        max_new_tokens=_MAX_NEW_TOKENS,
     )
-    evaluate(request, Settings(max_new_tokens=_MAX_NEW_TOKENS))
+    evaluate_model(options)
 
 
 def _eval_folder(out: Path, name: str) -> Path:
@@ -203,9 +203,11 @@ def _eval_folder(out: Path, name: str) -> Path:
 
 
 def _numbers(out: Path, name: str) -> dict[str, Any]:
-    record = json.loads((_eval_folder(out, name) / "eval.json").read_text(encoding="utf-8"))
-    found = {key: record["parts"][part][column] for key, part, column in NUMBERS}
-    return found | {"forget_quality": record["forget_quality"]}
+    from tif.eval.record import EvalRecord
+
+    record = EvalRecord.read(_eval_folder(out, name))
+    numbers = {key: record.parts[part][column] for key, part, column in NUMBERS}
+    return numbers | {"forget_quality": record.forget_quality}
 
 
 def _report(out: Path) -> Path:

@@ -175,6 +175,16 @@ class EvaluateOptions(Options):
         if self.attack == "relearn" and self.benchmark == "muse":
             raise UsageError("--attack relearn needs questions and answers", hint="Use --benchmark tofu or local.")
 
+    def plain(self, model: str, *, out: str | None, retain_log: str | None) -> EvaluateOptions:
+        """The options that evaluate one model, without those that make a retain model first."""
+        making = {"make_retain_log", "retain_epochs", "retain_lr"}
+        if self.benchmark != "muse":
+            making.add("base_model")
+        if self.benchmark == "tofu":
+            making.add("retain")
+        given = {name: getattr(self, name) for name in self.model_fields_set - making}
+        return EvaluateOptions(**{**given, "model": model, "out": out, "retain_log": retain_log})
+
 
 class ReportOptions(Options):
     """What a report shows."""

@@ -24,7 +24,7 @@ _KEY: Final = b"tif.eval.key"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class PartsCache:
     """A folder of finished parts; None keeps nothing."""
 
     folder: Path | None
@@ -84,4 +84,4 @@ def _stored(path: Path, digest: str) -> pa.Table | None:
     return stored if (stored.schema.metadata or {}).get(_KEY) == digest.encode() else None
 
 
-__all__ = ["Shelf"]
+__all__ = ["PartsCache"]

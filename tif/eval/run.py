@@ -1,338 +1,224 @@
-"""`tif eval`: a model or run folder -> `eval.json`, per-example parquet, and what is needed to compute them again.
+"""Evaluate one model: `eval.json`, per-example parquet, and what is needed to compute the numbers again.
 
 OUT/eval.json             every number, and the truth ratios with their questions (so it serves as a retain log)
-OUT/examples.parquet      one row an example
-OUT/parts/*.parquet       per-token scores and completions of finished parts: a killed run goes on from there
+OUT/examples.parquet      one row for each example
+OUT/parts/*.parquet       per-token scores and completions of finished parts, so that a killed evaluation continues
 """
 
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import __version__, files
+from tif import files
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import processes
-from tif.eval.benchmarks import questions as rows
-from tif.eval.benchmarks.tofu import Evaluation, Settings, evaluate_lazily
+from tif.eval.benchmarks import questions
+from tif.eval.benchmarks.questions import Row
+from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
 from tif.eval.compare import attack, logs
-from tif.eval.parts import Shelf
-from tif.sets import spans_only as join
-from tif.sets import store
-from tif.sources import is_file, read_json
+from tif.eval.options import EvaluateOptions
+from tif.eval.parts import PartsCache
+from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
+from tif.eval.settings import Scoring
+from tif.records import ModelIdentity, RunRecord
+from tif.sets import spans_only, store
+from tif.sources import is_file
 from tif.spans import AnnotationSet, of_labels
 from tif.tokens.masks import Template
-from tif.tokens.models import load_model, load_tokenizer, manner_digest, model_digest
+from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 
-SCHEMA: Final = 1
-HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_NO_LOG: Final = (
+    "no retain log: evaluate a model that never saw the forget set with the same options, and give its eval.json as "
+    "--retain-log"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be evaluated.
+class Evaluated:
+    """A finished evaluation and its folder."""
 
-    Raises:
-        UsageError: for a limit below 1, or a benchmark that tif does not have.
-    """
-
-    model: str
-    """Model folder, run folder of `tif train`, or hub id."""
-    benchmark: str = "tofu"
-    """`tofu`, `muse`, or `local` for JSONL files of TOFU's fields."""
-    forget: str = "forget10"
-    """TOFU split, or a local file."""
-    retain: str | None = None
-    """With `local`: the file of what is to be kept."""
-    data_dir: str | None = None
-    retain_log: str | None = None
-    masks: str | None = None
-    """Annotation set, `FILE` or `FILE@N`; by default the one that the run was trained on."""
-    limit: int | None = None
-    out: str | None = None
-    force: bool = False
-    dtype: str | None = None
-    device: str | None = None
-    attack: str | None = None
-    """`relearn` or `nf4`: evaluate the model after it."""
-    reference_model: str | None = None
-    """With `muse`: a model that never saw the texts, for membership inference by reference."""
-    gradnorm: bool = False
-    """With `muse`: membership inference by gradient norm, one backward pass a text."""
-    lm_eval: tuple[str, ...] = ()
-    """Tasks of lm-evaluation-harness to measure besides."""
-    lm_eval_tasks: str | None = None
-    """Folder of further tasks, as YAML files."""
-
-    def __post_init__(self) -> None:
-        if self.benchmark not in ("tofu", "muse", "local"):
-            raise UsageError(f"no benchmark {self.benchmark!r}", hint="Known: tofu, muse, local.")
-        if self.attack not in (None, "relearn", "nf4"):
-            raise UsageError(f"no attack {self.attack!r}", hint="Known: relearn, nf4.")
-        if self.attack == "relearn" and self.benchmark == "muse":
-            raise UsageError("--attack relearn needs questions and answers", hint="Use it with tofu or local.")
-        if self.benchmark != "muse" and (self.reference_model is not None or self.gradnorm):
-            raise UsageError("membership inference needs holdout texts", hint="Use it with --benchmark muse.")
-        if self.lm_eval_tasks is not None and not self.lm_eval:
-            raise UsageError("a folder of tasks, and none named", hint="Name them: --lm-eval TASK[,TASK ...].")
-        if self.device is not None:
-            processes.named(self.device)
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit {self.limit} leaves nothing to evaluate", hint="Give 1 or more.")
+    record: EvalRecord
+    out: Path
 
 
-def run(request: Request, settings: Settings) -> dict[str, Any]:
-    """Evaluate, write everything under the output folder, and return what `eval.json` says.
+def evaluate_model(options: EvaluateOptions) -> Evaluated:
+    """Evaluate `options.model`, and write everything into the output folder.
 
     Raises:
         TifError: for a model, data, annotations or a retain log that cannot be used; for a retain log of other
             questions unless forced.
     """
-    if request.benchmark == "muse":
-        return _run_muse(request)
-    log = logs.read(request.retain_log) if request.retain_log else None
-    run_info = read_run(request.model)
-    splits = _splits(request)
-    annotations, masks = _annotations(request, run_info, splits["forget"], settings.labels)
-    tokenizer = load_tokenizer(request.model)
-    digest = model_digest(request.model)
-    out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
+    if options.device is not None:
+        processes.named(options.device)  # a wrong name is refused before anything is read
+    return _evaluate_muse(options) if options.benchmark == "muse" else _evaluate_questions(options)
+
+
+def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
+    model = _model_of(options)
+    log = logs.read(options.retain_log) if options.retain_log else None
+    run = RunRecord.of_folder(model)
+    settings = scoring(options, run)
+    splits = _splits(options)
+    annotations, masks = _annotations(options, run, splits["forget"], settings.labels)
+    tokenizer = load_tokenizer(model)
+    digest = model_digest(model)
+    out = Path(options.out) if options.out else default_out(model, digest, options.attack)
     template = Template.of(tokenizer, settings.template)
-    # What relearning does depends on the rows it sees, and on how they are asked.
-    seen = [[row.question, row.answer] for row in splits["forget"]] + [template.spec] if request.attack else []
-    shelf = _shelf(request, out, digest, tokenizer, seen)
-    load = _loader(request, lambda model: attack.relearn(model, tokenizer, splits["forget"], template))
-    found = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf)
-    record = describe(found, settings) | {
-        "benchmark": request.benchmark,
-        "attack": request.attack,
-        "forget": request.forget,
-        "limit": request.limit,
-        "dtype": request.dtype,
-        "model": {"spec": request.model, "digest": digest},
-        "masks": masks,
-        "run": run_info,
-    }
-    record |= forget_quality(record, log, force=request.force)
+    # The result of relearning depends on the rows it trains on, and on their template.
+    relearned = [[row.question, row.answer] for row in splits["forget"]] + [template.spec] if options.attack else []
+    cache = _parts_cache(options, out, digest, tokenizer, relearned)
+    load = _loader(options, model, lambda loaded: attack.relearn(loaded, tokenizer, splits["forget"], template))
+    evaluation = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
+    record = describe(evaluation, settings).but(
+        benchmark=options.benchmark,
+        config=options.to_json(),
+        attack=options.attack,
+        forget=options.forget,
+        limit=options.limit,
+        dtype=options.dtype,
+        model=ModelIdentity(model, digest),
+        masks=masks,
+        run=run,
+    )
+    record = with_forget_quality(record, log, force=options.force)
     if log is not None:
-        record["retain_leakage"] = {
-            part: log.leakage[part].to_json()
-            for part in found.leakage
-            if found.leakage[part].comparable(log.leakage.get(part))
-        }
-    record |= _beyond(request, load, tokenizer, shelf)
-    write(record, found, out)
-    return record | {"out": str(out)}
+        known = {part: log.leakage.get(part) for part in evaluation.leakage}
+        comparable = {part: own for part, own in known.items() if own and evaluation.leakage[part].comparable(own)}
+        record = record.but(retain_leakage=comparable)
+    record = record.but(lm_eval=_lm_eval(options, load, tokenizer, cache))
+    write(record, evaluation.examples, out)
+    return Evaluated(record, out)
 
 
-def _run_muse(request: Request) -> dict[str, Any]:
-    """MUSE's numbers; a retain model's `eval.json` as retain log gives PrivLeak its reference AUC."""
+def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
+    """MUSE's numbers. A retain model's `eval.json` as retain log gives PrivLeak its reference AUC."""
     from tif.eval.benchmarks import muse
 
-    areas = logs.muse_areas(request.retain_log) if request.retain_log else None
-    tokenizer = load_tokenizer(request.model)
-    digest = model_digest(request.model)
-    out = Path(request.out) if request.out else default_out(request.model, digest, request.attack)
-    load, shelf = _loader(request), _shelf(request, out, digest, tokenizer)
-    inference = muse.Inference(gradnorm=request.gradnorm)
-    if request.reference_model is not None:
-        if load_tokenizer(request.reference_model).get_vocab() != tokenizer.get_vocab():
-            raise InputError("has another tokenizer", where=request.reference_model, why="losses cannot be subtracted")
-        other = replace(request, model=request.reference_model, attack=None)
-        inference = muse.Inference(_loader(other), model_digest(request.reference_model), request.gradnorm)
-    found, frames = muse.evaluate(
-        load,
-        tokenizer,
-        request.data_dir,
-        shelf=shelf,
-        limit=request.limit,
-        inference=inference,
+    model = _model_of(options)
+    areas = logs.muse_areas(options.retain_log) if options.retain_log else None
+    tokenizer = load_tokenizer(model)
+    digest = model_digest(model)
+    out = Path(options.out) if options.out else default_out(model, digest, options.attack)
+    load, cache = _loader(options, model), _parts_cache(options, out, digest, tokenizer)
+    inference = muse.Inference(gradnorm=options.gradnorm)
+    if options.base_model is not None:
+        if load_tokenizer(options.base_model).get_vocab() != tokenizer.get_vocab():
+            raise InputError(
+                "has another tokenizer than the model", where=options.base_model, why="losses cannot be subtracted"
+            )
+        base = _loader(options, options.base_model, attacked=False)
+        inference = muse.Inference(base, model_digest(options.base_model), options.gradnorm)
+    numbers, examples = muse.evaluate(
+        load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference
     )
-    found |= muse.leak(found, areas, where=request.retain_log or "", force=request.force)
-    record = {
-        "tif": __version__,
-        "schema": SCHEMA,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "benchmark": "muse",
-        "attack": request.attack,
-        "limit": request.limit,
-        "dtype": request.dtype,
-        "model": {"spec": request.model, "digest": digest},
-        "retain_log": request.retain_log,
-        "reference_model": request.reference_model,
-        "run": read_run(request.model),
-        "muse": found,
-    }
-    record |= _beyond(request, load, tokenizer, shelf)
-    _save(record, frames, out)
-    return record | {"out": str(out)}
+    numbers |= muse.leak(numbers, areas, where=options.retain_log or "", force=options.force)
+    record = EvalRecord.new(
+        benchmark="muse",
+        config=options.to_json(),
+        attack=options.attack,
+        limit=options.limit,
+        dtype=options.dtype,
+        model=ModelIdentity(model, digest),
+        retain_log=options.retain_log,
+        base_model=options.base_model,
+        run=RunRecord.of_folder(model),
+        muse=numbers,
+        lm_eval=_lm_eval(options, load, tokenizer, cache),
+    )
+    write(record, examples, out)
+    return Evaluated(record, out)
 
 
-def _loader(request: Request, relearn: Callable[[Any], None] | None = None) -> Callable[[], Any]:
-    """The model, loaded when it is first asked for, and attacked if that was asked for."""
-
-    @cache
-    def load() -> Any:
-        where = processes.device() if request.device is None else processes.named(request.device)
-        model = load_model(request.model, dtype=request.dtype).to(where)
-        if request.attack == "nf4":
-            say(f"nf4: {attack.quantize(model):.0%} of the model's numbers are rounded")
-        if request.attack == "relearn" and relearn is not None:
-            relearn(model)
-        return model
-
-    return load
+def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
+    """How to score: the options, and the run's own labels and punctuation where the options leave them open."""
+    return Scoring(
+        template=options.template,
+        labels=options.labels or (run.labels if run else None),
+        punctuation=options.punctuation or (run.punctuation if run else "gw"),
+        supervise_eos=options.supervise_eos,
+        average=options.truth_ratio,
+        max_new_tokens=options.max_new_tokens,
+        completions=options.completions,
+    )
 
 
-def _beyond(request: Request, load: Callable[[], Any], tokenizer: Any, shelf: Shelf) -> dict[str, Any]:
-    """lm-eval's numbers, if some were asked for."""
-    if not request.lm_eval:
-        return {}
-    from tif.eval.benchmarks.lm_eval import harness
-
-    folder, limit = request.lm_eval_tasks, request.limit
-    return {"lm_eval": harness(load, tokenizer, request.lm_eval, shelf=shelf, folder=folder, limit=limit)}
-
-
-def _shelf(request: Request, out: Path, digest: str, tokenizer: Any, seen: Sequence[Any] = ()) -> Shelf:
-    # The weights' type is part of what is scored: bfloat16 gives other digits.
-    said = [digest, manner_digest(request.model, tokenizer), request.dtype or "stored", request.attack, *seen]
-    shelf = Shelf(out / "parts", json.dumps(said, ensure_ascii=False))
-    shelf.check()
-    return shelf
-
-
-def describe(found: Evaluation, settings: Settings) -> dict[str, Any]:
-    """The record that `eval.json` is made of, without what only the caller knows (model, data, masks)."""
-    forget = found.parts.get("forget", {})
-    return {
-        "tif": __version__,
-        "schema": SCHEMA,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "settings": asdict(settings) | {"template": found.template or settings.template},
-        "model_utility": found.model_utility,
-        "model_utility_reason": found.reasons.get("model_utility"),
-        "model_utility_parts": dict(found.utility_parts),
-        "forget_quality": None,
-        "forget_quality_reason": "no retain log was given",
-        "uw_probability": forget.get("uw_probability"),
-        "uw_probability_reason": found.reasons.get("forget_uw_probability"),
-        "gw_probability": forget.get("gw_probability"),
-        "leakage": {part: counts.to_json() for part, counts in found.leakage.items()},
-        "parts": {part: dict(values) for part, values in found.parts.items()},
-        "reasons": dict(found.reasons),
-        "per_example": {
-            part: {name: [row[name] for row in examples] for name in ("question", "answer", "truth_ratio")}
-            for part, examples in found.examples.items()
-            if part == "forget"
-        },
-    }
+def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:
+    """The record of an evaluation, without what only the caller knows (model, data, masks)."""
+    forget = evaluation.parts.get("forget", {})
+    return EvalRecord.new(
+        settings=replace(settings, template=evaluation.template or settings.template),
+        model_utility=evaluation.model_utility,
+        model_utility_reason=evaluation.reasons.get("model_utility"),
+        model_utility_parts=dict(evaluation.utility_parts),
+        forget_quality_reason="no retain log was given",
+        uw_probability=forget.get("uw_probability"),
+        uw_probability_reason=evaluation.reasons.get("forget_uw_probability"),
+        gw_probability=forget.get("gw_probability"),
+        leakage=dict(evaluation.leakage),
+        parts={part: dict(values) for part, values in evaluation.parts.items()},
+        reasons=dict(evaluation.reasons),
+        per_example={part: columns(rows) for part, rows in evaluation.examples.items() if part == "forget"},
+    )
 
 
-def forget_quality(record: Mapping[str, Any], log: logs.Log | None, *, force: bool = False) -> dict[str, Any]:
-    """`forget_quality` and why it is null or forced, of a record against a retain log.
+def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool = False) -> EvalRecord:
+    """The record with its forget quality against a retain log, or with the reason why there is none.
 
     Raises:
-        InputError: for a log of other questions, unless `force`d.
+        InputError: for a log of other questions, unless `force` is given.
     """
-    forget = record["per_example"].get("forget", {"truth_ratio": ()})
     if log is None:
-        return {
-            "forget_quality": None,
-            "forget_quality_reason": "no retain log: evaluate a model that never saw the forget set with the same "
-            "options, and give its eval.json as --retain-log",
-        }
-    if any(ratio is None for ratio in forget["truth_ratio"]):
-        return {"forget_quality": None, "forget_quality_reason": "the data has no paraphrased and perturbed answers"}
+        return record.but(forget_quality=None, forget_quality_reason=_NO_LOG)
+    own = logs.of_record(record, "this evaluation")
+    if own is None:
+        why = "the data has no paraphrased and perturbed answers"
+        return record.but(forget_quality=None, forget_quality_reason=why)
     for warning in log.warnings():
         warn(warning)
-    mine = logs.Log(
-        "this evaluation",
-        "tif",
-        tuple(forget["truth_ratio"]),
-        tuple(forget["question"]),
-        tuple(forget["answer"]),
-        None,
-        {},
-        settings=record["settings"],
+    result = logs.compare(own, log, force=force)
+    return record.but(
+        forget_quality=result.forget_quality,
+        forget_quality_reason=None,
+        forget_quality_forced=result.forced,
+        retain_log=log.path,
+        retain_truth_ratio=log.truth_ratios,
     )
-    result = logs.compare(mine, log, force=force)
-    return {
-        "forget_quality": result.forget_quality,
-        "forget_quality_reason": None,
-        "forget_quality_forced": result.forced,
-        "retain_log": log.path,
-        "retain_truth_ratio": list(log.truth_ratios),
-    }
 
 
-def write(record: Mapping[str, Any], found: Evaluation, out: Path) -> None:
-    """Write `examples.parquet` and `eval.json` in `out`, each whole or not at all.
+def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out: Path) -> None:
+    """Write `examples.parquet` and `eval.json` into `out`, each completely or not at all.
 
     Raises:
         WriteError: if the folder cannot be written to.
     """
-    _save(record, found.examples, out)
-
-
-def _save(record: Mapping[str, Any], examples: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
     if not processes.main():
         return
-    rows_ = [{"part": part, **row} for part, found in examples.items() for row in found]
-    # A table takes its columns from the first row, and MUSE's parts differ in theirs.
-    columns = list(dict.fromkeys(name for row in rows_ for name in row))
-    frame = [{name: row.get(name) for name in columns} for row in rows_]
+    rows = [{"part": part, **row} for part, part_rows in examples.items() for row in part_rows]
+    # A table takes its columns from the first row, and the parts of MUSE differ in theirs.
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(frame), sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd")
     files.write(out / "examples.parquet", sink.getvalue())
-    files.write(out / "eval.json", json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False))
-
-
-def headline(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What `tif eval --json` prints: the record without per-example columns, headline first."""
-    left_out = ("per_example", "retain_truth_ratio")
-    first = {name: record[name] for name in HEADLINE if name in record}
-    return first | {name: value for name, value in record.items() if name not in left_out and name not in first}
-
-
-def read_run(model: str) -> dict[str, Any] | None:
-    """A run folder's `run.json`; None for a plain model.
-
-    Raises:
-        InputError: if it is not JSON.
-    """
-    path = Path(model) / "run.json"
-    if not path.is_file():
-        return None
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise InputError("is not an object", where=str(path))
-    return found
-
-
-def trained_labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The labels that a run forgot, from the config in its record; a record of an older tif names one label."""
-    if "label" in config:
-        return (config["label"],)
-    labels = config.get("labels")
-    return None if labels is None else tuple(labels)
+    files.write(out / EVAL_FILE, json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
 
 
 def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
-    """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: a model's folder is not ours to write to.
+    """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: nothing is written into a foreign model's folder.
 
-    An attack has a folder of its own, so that both sides of it can be reported.
+    An attacked model has a folder of its own, so that a report can show both.
     """
     after = f"-{attacked}" if attacked else ""
     if (Path(model) / "run.json").is_file():
@@ -340,65 +226,110 @@ def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
     return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{after}")
 
 
+def _model_of(options: EvaluateOptions) -> str:
+    if options.model is None:
+        raise UsageError("no model given", hint="Use tif eval RUN_OR_MODEL.")
+    return options.model
+
+
+def _loader(
+    options: EvaluateOptions,
+    spec: str,
+    relearn: Callable[[PreTrainedModel], None] | None = None,
+    *,
+    attacked: bool = True,
+) -> Callable[[], PreTrainedModel]:
+    """A function that loads the model at its first call, and attacks it if the options say so."""
+
+    @cache
+    def load() -> PreTrainedModel:
+        device = processes.device() if options.device is None else processes.named(options.device)
+        model = load_model(spec, dtype=options.dtype).to(device)
+        if attacked and options.attack == "nf4":
+            say(f"nf4: {attack.quantize(model):.0%} of the model's numbers are rounded")
+        if attacked and options.attack == "relearn" and relearn is not None:
+            relearn(model)
+        return model
+
+    return load
+
+
+def _lm_eval(
+    options: EvaluateOptions, load: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerBase, cache: PartsCache
+) -> dict[str, dict[str, float]]:
+    """lm-evaluation-harness's numbers for the tasks that the options name."""
+    if not options.lm_eval:
+        return {}
+    from tif.eval.benchmarks.lm_eval import harness
+
+    return harness(load, tokenizer, options.lm_eval, cache=cache, folder=options.lm_eval_tasks, limit=options.limit)
+
+
+def _parts_cache(
+    options: EvaluateOptions,
+    out: Path,
+    digest: str,
+    tokenizer: PreTrainedTokenizerBase,
+    relearned: Sequence[object] = (),
+) -> PartsCache:
+    # The weights' number format is part of the key: bfloat16 gives other scores.
+    key = [digest, prompting_digest(_model_of(options), tokenizer), options.dtype or "stored", options.attack]
+    parts = PartsCache(out / "parts", json.dumps([*key, *relearned], ensure_ascii=False))
+    parts.check()
+    return parts
+
+
 def _annotations(
-    request: Request, run_info: Mapping[str, Any] | None, asked: Sequence[rows.Row], labels: tuple[str, ...] | None
-) -> tuple[AnnotationSet | None, dict[str, Any] | None]:
-    """The set that tells unwanted words from general ones, and what is recorded of it.
+    options: EvaluateOptions, run: RunRecord | None, rows: Sequence[Row], labels: tuple[str, ...] | None
+) -> tuple[AnnotationSet | None, MasksUsed | None]:
+    """The set that tells unwanted words from general ones, and what the record says of it.
 
     Raises:
-        InputError: for a set that was asked for and marks nothing in the forget rows. The run's own is then left out.
+        InputError: for a set from the options that marks nothing in the forget rows. The run's own is then left out.
     """
-    ref = request.masks
-    if ref is None and run_info is not None:
-        named = run_info.get("masks")
-        if isinstance(named, dict) and "path" in named:
-            head = store.resolve(named["path"])[0]
-            if not head.exists():
-                warn(f"{head}, which this run was trained on, is not here: no UW and GW numbers (--masks)")
-                return None, None
-            ref = f"{head}@{named['digest'][:12]}"
+    ref = options.masks
+    if ref is None and run is not None:
+        head = store.resolve(run.masks.path)[0]
+        if not head.exists():
+            warn(f"{head}, the run's annotation set, does not exist: no UW and GW numbers. Give it as --masks")
+            return None, None
+        ref = f"{head}@{run.masks.digest[:12]}"
     if ref is None:
         return None, None
-    found = join.load(ref, data_dir=request.data_dir)
-    if not any(of_labels(row.spans, labels) for row in rows.annotate(asked, found)):
+    annotations = spans_only.load(ref, data_dir=options.data_dir)
+    if not any(of_labels(row.spans, labels) for row in questions.annotate(rows, annotations)):
         which = f" labelled {' or '.join(labels)}" if labels else ""
         what = f"no question of the forget split has a span{which} in this set"
         hint = "Was it made from another split, or under other --labels?"
-        if request.masks is not None:
+        if options.masks is not None:
             raise InputError(what, where=ref, hint=hint)
-        warn(f"{ref}, which this run was trained on: {what}; no UW and GW numbers. {hint}")
+        warn(f"{ref}, the run's annotation set: {what}; no UW and GW numbers. {hint}")
         return None, None
-    assert found.version is not None
-    version = found.version
-    return found, {
-        "ref": ref,
-        "version": version.number,
-        "digest": version.digest,
-        "author": version.author,
-        "message": version.message,
-    }
+    assert annotations.version is not None
+    version = annotations.version
+    used = MasksUsed(
+        ref=ref, version=version.number, digest=version.digest, author=version.author, message=version.message
+    )
+    return annotations, used
 
 
-def _splits(request: Request) -> dict[str, Sequence[rows.Row]]:
-    if request.benchmark == "tofu":
-        if is_file(request.forget):
+def _splits(options: EvaluateOptions) -> dict[str, Sequence[Row]]:
+    if options.benchmark == "tofu":
+        if is_file(options.forget):
             raise UsageError("--benchmark tofu takes a split", hint="Use --benchmark local for files of your own.")
-        return dict(rows.tofu(request.forget, data_dir=request.data_dir, limit=request.limit))
-    found: dict[str, Sequence[rows.Row]] = {"forget": rows.read(request.forget, "forget", limit=request.limit)}
-    if request.retain:
-        found["retain"] = rows.read(request.retain, "retain", limit=request.limit)
-    return found
+        return dict(questions.tofu(options.forget, data_dir=options.data_dir, limit=options.limit))
+    splits: dict[str, Sequence[Row]] = {"forget": questions.read(options.forget, "forget", limit=options.limit)}
+    if options.retain:
+        splits["retain"] = questions.read(options.retain, "retain", limit=options.limit)
+    return splits
 
 
 __all__ = [
-    "HEADLINE",
-    "Request",
+    "Evaluated",
     "default_out",
     "describe",
-    "forget_quality",
-    "headline",
-    "read_run",
-    "run",
-    "trained_labels",
+    "evaluate_model",
+    "scoring",
+    "with_forget_quality",
     "write",
 ]

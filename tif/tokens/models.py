@@ -122,7 +122,7 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     return whole.hexdigest()
 
 
-def manner_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> str:
+def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 over what a model folder holds beside weights and config that changes what is asked and answered: the
     tokenizer, its chat template, and `generation_config.json`.
 
@@ -218,4 +218,4 @@ def _unusable(where: str, what: str, error: BaseException) -> MissingError | Inp
     )
 
 
-__all__ = ["load_model", "load_tokenizer", "manner_digest", "model_digest", "resolve"]
+__all__ = ["load_model", "load_tokenizer", "model_digest", "prompting_digest", "resolve"]

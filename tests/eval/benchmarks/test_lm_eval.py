@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tif.errors import UsageError
+from tif.eval.options import EvaluateOptions
 from tif.eval.report.entry import Entry
 from tif.eval.report.write import markdown, write_report
-from tif.eval.run import Request
 
 QUESTIONS = (
     ("On a clear day the sky is", ("blue", "made of granite"), 0),
@@ -88,7 +88,7 @@ def test_a_local_task_on_a_real_model(cli, smollm2: Path, tasks: Path, forget: P
     assert "plain_sense acc" in markdown([entry])
     assert "as lm-evaluation-harness measures it" in write_report(tmp_path / "r.html", [entry]).read_text()
 
-    # The same task is taken from the shelf, an edited one is measured again.
+    # The same task is taken from the parts cache, an edited one is measured again.
     kept = out / "parts" / "lm_eval.plain_sense.parquet"
     written = kept.stat().st_mtime_ns
     cli(*command, "--lm-eval", "plain_sense")
@@ -108,5 +108,5 @@ def test_a_local_task_on_a_real_model(cli, smollm2: Path, tasks: Path, forget: P
 
 
 def test_a_folder_without_a_task_is_refused() -> None:
-    with pytest.raises(UsageError, match="a folder of tasks, and none named"):
-        Request("model", lm_eval_tasks="tasks")
+    with pytest.raises(UsageError, match=r"--lm-eval-tasks does nothing here \(it needs --lm-eval\)"):
+        EvaluateOptions(model="model", lm_eval_tasks="tasks")

@@ -137,7 +137,7 @@ def test_reference_and_gradient_attacks_by_command(cli, tiny: Tiny, model_folder
     make_llama(len(tiny.tokenizer), 4).save_pretrained(other)
     tiny.tokenizer.save_pretrained(other)
     command = ["eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--out", data / "out", "--json"]
-    done = cli(*command, "--limit", 3, "--reference-model", other, "--gradnorm")
+    done = cli(*command, "--limit", 3, "--base-model", other, "--gradnorm")
     assert done.code == 0, done.err
     rows = pq.read_table(data / "out" / "examples.parquet").to_pylist()
     texts = json.loads((data / "muse_news/privleak/forget.json").read_text())[:3]

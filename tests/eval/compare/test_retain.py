@@ -30,7 +30,7 @@ def test_made_once_and_used(cli, files: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(files)
     shared = ["--benchmark", "local", "--forget", files / "forget.jsonl", "--retain", files / "retain.jsonl",
               "--max-new-tokens", 4, "--json"]  # fmt: skip
-    making = [*shared, "--make-retain-log", "--base", files / "base", "--retain-epochs", 6, "--retain-lr", 3e-3]
+    making = [*shared, "--make-retain-log", "--base-model", files / "base", "--retain-epochs", 6, "--retain-lr", 3e-3]
     before = json.loads(cli("eval", files / "base", *shared).out)
     done = cli("eval", *making, "--out", files / "log")
     assert done.code == 0, done.err
@@ -60,14 +60,17 @@ def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.Monke
     said = cli("eval", "--make-retain-log")
     assert said.code == 2
     assert "all numbers but forget quality" in said.err
-    making = ["eval", "--make-retain-log", "--base", files / "base"]
+    making = ["eval", "--make-retain-log", "--base-model", files / "base"]
     local = ["--benchmark", "local", "--forget", files / "forget.jsonl"]
-    assert "what is to be kept is not known" in cli(*making, *local).err
-    assert "train nothing" in cli(*making, *local, "--retain", files / "retain.jsonl", "--retain-epochs", 0).err
+    assert "the retain samples are not known" in cli(*making, *local).err
+    assert (
+        "--retain-epochs: 0 is below 1"
+        in cli(*making, *local, "--retain", files / "retain.jsonl", "--retain-epochs", 0).err
+    )
     assert "exclude each other" in cli(*making, "--retain-log", files / "x.json").err
-    assert "is for --make-retain-log" in cli("eval", files / "other", "--base", files / "base").err
+    assert "is for --make-retain-log" in cli("eval", files / "other", "--base-model", files / "base").err
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "by one process" in cli(*making, *local, "--retain", files / "retain.jsonl").err
+    assert "one process trains a retain model" in cli(*making, *local, "--retain", files / "retain.jsonl").err
 
 
 def test_a_killed_fine_tuning_goes_on_with_the_same_weights(
@@ -75,7 +78,7 @@ def test_a_killed_fine_tuning_goes_on_with_the_same_weights(
 ) -> None:
     monkeypatch.setattr(finetune, "EXAMPLES", 2)
     monkeypatch.setattr(finetune, "SECONDS", 0.0)
-    making = ["eval", "--make-retain-log", "--base", files / "base", "--benchmark", "local",
+    making = ["eval", "--make-retain-log", "--base-model", files / "base", "--benchmark", "local",
               "--forget", files / "forget.jsonl", "--retain", files / "retain.jsonl", "--no-completions",
               "--retain-epochs", 3, "--retain-lr", 3e-3]  # fmt: skip
     assert cli(*making, "--out", files / "whole").code == 0

@@ -16,19 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.eval.conftest import Tiny, make_llama, make_row
+from tests.eval.report.test_seeds import a_run
 from tif.errors import InputError, UsageError
-from tif.eval.benchmarks.tofu import Settings, evaluate
+from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure.score import score
-from tif.eval.parts import Shelf
+from tif.eval.parts import PartsCache
+from tif.eval.record import EvalRecord
 from tif.eval.report import figures, heatmap
 from tif.eval.report.entry import Entry
 from tif.eval.report.page import chosen
 from tif.eval.report.write import compose, markdown, summarise, write_json, write_report
 from tif.eval.run import describe, write
+from tif.eval.settings import Scoring
+from tif.records import ModelIdentity
 from tif.spans import Example, Span
 from tif.tokens.masks import Kind, Template
 
-QUICK = Settings(max_new_tokens=8)
+QUICK = Scoring(max_new_tokens=8)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +109,10 @@ def test_models_that_were_asked_different_questions_are_not_laid_side_by_side(ti
 
 def test_the_record_knows_what_was_evaluated_not_the_folder_around_it(tiny: Tiny, tmp_path: Path) -> None:
     splits = {"forget": [make_row(0)]}
-    evaluation = evaluate(tiny.model, tiny.tokenizer, splits, settings=QUICK, shelf=Shelf(tmp_path / "eval/parts", "x"))
-    write(describe(evaluation, QUICK) | {"run": None}, evaluation, tmp_path / "eval")
-    (tmp_path / "run.json").write_text('{"config": {"seed": 0}}')
+    cache = PartsCache(tmp_path / "eval/parts", "x")
+    evaluation = evaluate(tiny.model, tiny.tokenizer, splits, settings=QUICK, cache=cache)
+    write(describe(evaluation, QUICK), evaluation.examples, tmp_path / "eval")
+    (tmp_path / "run.json").write_text(json.dumps(a_run(0).to_json()))
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 1.0}\n')
     entry = Entry.load(tmp_path / "eval")
     assert entry.run is None
@@ -115,9 +120,9 @@ def test_the_record_knows_what_was_evaluated_not_the_folder_around_it(tiny: Tiny
 
 
 def test_an_attacked_model_is_not_the_one_before(entries: list[Entry]) -> None:
-    base = replace(entries[0], record=entries[0].record | {"model": {"digest": "d"}})
-    attacked = replace(base, label="nf4", record=base.record | {"attack": "nf4"})
-    trained = replace(entries[1], run={"model": {"digest": "d"}})
+    base = replace(entries[0], record=entries[0].record.but(model=ModelIdentity("m", "cd")))
+    attacked = replace(base, label="nf4", record=base.record.but(attack="nf4"))
+    trained = replace(entries[1], record=entries[1].record.but(run=a_run(0)))
     found = compose([attacked, base, trained])[1]
     assert found is not None
     assert found.label == "target"
@@ -130,7 +135,7 @@ def test_labels_are_drawn_letter_by_letter(label: str) -> None:
 
 
 def test_a_muse_evaluation_is_told(tmp_path: Path) -> None:
-    (tmp_path / "eval.json").write_text('{"muse": {}}')
+    (tmp_path / "eval.json").write_text(json.dumps(EvalRecord.new(muse={}).to_json()))
     with pytest.raises(InputError, match="a MUSE evaluation"):
         Entry.load(tmp_path)
 
@@ -140,7 +145,7 @@ def test_wrong_labels_and_folders_are_one_line(entries: list[Entry], tmp_path: P
         compose(entries, "nobody")
     with pytest.raises(UsageError, match="nothing to report"):
         compose([])
-    with pytest.raises(InputError, match="no whole evaluation here"):
+    with pytest.raises(InputError, match="no complete evaluation here"):
         Entry.load(tmp_path)
     assert [e.label for e in compose([entries[0], entries[0]])[0]] == ["target", "target (2)"]
 

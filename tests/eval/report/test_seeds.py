@@ -11,20 +11,28 @@ from typing import Any
 import pytest
 
 from tests.eval.conftest import Tiny, make_llama, make_row
-from tif.eval.benchmarks.tofu import Settings, evaluate
+from tif.eval.benchmarks.tofu import evaluate
+from tif.eval.record import MasksUsed
 from tif.eval.report.entry import Entry
 from tif.eval.report.write import markdown, write_json, write_report
+from tif.eval.settings import Scoring
+from tif.records import MasksIdentity, ModelIdentity, RunRecord
 
-QUICK = Settings(completions=False)
+QUICK = Scoring(completions=False)
 
 
-def a_run(seed: int, **config: Any) -> dict[str, Any]:
-    """What `run.json` says of a run, as far as it matters here."""
-    return {
-        "config": {"objective": "tpo", "lr": 1e-5, "seed": seed, "out": f"runs/{seed}"} | config,
-        "masks": {"path": "set.parquet", "digest": "ab"},
-        "model": {"path": "m", "digest": "cd"},
-    }
+def a_run(seed: int, *, masks: str = "ab", model: str = "cd", base: str = "m", **config: Any) -> RunRecord:
+    """A run that differs from others in what is given."""
+    return RunRecord(
+        status="finished",
+        steps=1,
+        config={"objective": "tpo", "lr": 1e-5, "seed": seed, "out": f"runs/{seed}", "base_model": base} | config,
+        incidental=("out", "base_model"),
+        masks=MasksIdentity(path="set.parquet", digest=masks),
+        model=ModelIdentity("m", model),
+        base_model=ModelIdentity(base, "base"),
+        sessions=(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +68,26 @@ def test_mean_and_deviation_over_runs(entries: list[Entry]) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"run": a_run(1, lr=2e-5)},
-        {"run": a_run(1) | {"masks": {"digest": "ef"}}},
-        {"run": a_run(1) | {"model": {"digest": "ef"}}},
-        {"run": a_run(0)},
-        {"run": None},
+        a_run(1, lr=2e-5),
+        a_run(1, masks="ef"),
+        a_run(1, model="ef"),
+        a_run(0),
+        None,
     ],
 )
-def test_another_run_is_not_another_seed(entries: list[Entry], other: dict[str, Any]) -> None:
-    assert seeds_of([entries[0], replace(entries[1], **other)]) == []
+def test_another_run_is_not_another_seed(entries: list[Entry], other: RunRecord | None) -> None:
+    assert seeds_of([entries[0], replace(entries[1], record=entries[1].record.but(run=other))]) == []
+
+
+def test_the_same_base_model_at_another_path_is_the_same_group(entries: list[Entry]) -> None:
+    moved = replace(entries[1], record=entries[1].record.but(run=a_run(1, base="elsewhere/m")))
+    assert [group["seeds"] for group in seeds_of([entries[0], moved])] == [[0, 1]]
 
 
 def test_an_evaluation_after_an_attack_is_another_group(entries: list[Entry]) -> None:
-    for other in ({"attack": "nf4"}, {"masks": {"digest": "other"}}, {"dtype": "bfloat16"}):
-        assert seeds_of([entries[0], replace(entries[1], record={**entries[1].record, **other})]) == []
+    masks = MasksUsed(ref="set.parquet@1", version=1, digest="other")
+    for other in ({"attack": "nf4"}, {"masks": masks}, {"dtype": "bfloat16"}):
+        assert seeds_of([entries[0], replace(entries[1], record=entries[1].record.but(**other))]) == []
 
 
 def test_shown_on_the_page_and_in_markdown(entries: list[Entry], tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Utility beyond the benchmark: any task of lm-evaluation-harness, on the model that is evaluated, attacks included.
 
 Prompts, few-shot examples, metrics and standard errors are lm-eval's own, without a chat template, so that numbers can
-be held against published ones. Each task is kept on the shelf once it is done.
+be held against published ones. Each task is kept in the parts cache once it is done.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tif.errors import InputError, MissingError, UsageError
 from tif.eval import processes
-from tif.eval.parts import Shelf
+from tif.eval.parts import PartsCache
 from tif.packages import install_hint
 
 BATCH: Final = 16
@@ -27,17 +27,17 @@ def harness(
     tokenizer: Any,
     tasks: Sequence[str],
     *,
-    shelf: Shelf,
+    cache: PartsCache,
     folder: str | None = None,
     limit: int | None = None,
 ) -> dict[str, dict[str, float]]:
     """What lm-eval says of each task: `{"arc_easy": {"acc": 0.61, "acc_stderr": 0.01, ...}, ...}`.
 
     Args:
-        load: returns the model; called for the first task that is not on the shelf.
+        load: returns the model; called for the first task that is not in the parts cache.
         tokenizer: its tokenizer.
         tasks: names of tasks or groups; a group gives its members besides.
-        shelf: where finished tasks are kept.
+        cache: where finished tasks are kept.
         folder: of further tasks, as YAML files.
         limit: at most so many questions of a task.
 
@@ -73,7 +73,7 @@ def harness(
                 raise MissingError("lm-eval cannot run the task", where=task, why=str(error)[:160]) from None
             return _columns(said["results"])
 
-        for name, values in shelf.values(f"lm_eval.{task}", [task, *key], measure).items():
+        for name, values in cache.values(f"lm_eval.{task}", [task, *key], measure).items():
             of, metric = name.rsplit(" ", 1)
             found.setdefault(of, {})[metric] = values[0]
     if not found:

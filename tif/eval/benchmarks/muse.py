@@ -22,7 +22,7 @@ from tif.eval.benchmarks.tofu import mean_of
 from tif.eval.measure import privacy
 from tif.eval.measure.complete import complete, rouge
 from tif.eval.measure.score import Scored, score
-from tif.eval.parts import Shelf
+from tif.eval.parts import PartsCache
 from tif.sources import find_local, read_records
 from tif.spans import Example
 from tif.tokens.masks import Template
@@ -55,17 +55,17 @@ def evaluate(
     tokenizer: PreTrainedTokenizerBase,
     data_dir: str | Path | None,
     *,
-    shelf: Shelf | None = None,
+    cache: PartsCache | None = None,
     limit: int | None = None,
     inference: Inference | None = None,
 ) -> tuple[dict[str, Any], dict[str, Rows]]:
     """All of MUSE.
 
     Args:
-        load: gives the model; asked only for what is not on the shelf.
+        load: gives the model; asked only for what is not in the parts cache.
         tokenizer: its tokenizer.
         data_dir: folder with MUSE's `verbmem`, `knowmem` and `privleak`, or with `muse_news` of them.
-        shelf: where finished parts are kept.
+        cache: where finished parts are kept.
         limit: at most so many rows of each file.
         inference: membership inference that costs more than scores.
 
@@ -76,12 +76,12 @@ def evaluate(
         MissingError: if a file is not there.
         InputError: for a record without the fields it needs.
     """
-    shelf, inference = shelf or Shelf(None, ""), inference or Inference()
-    frames: dict[str, Rows] = {"verbmem_forget": _verbatim(load, tokenizer, data_dir, shelf, limit)}
+    cache, inference = cache or PartsCache(None, ""), inference or Inference()
+    frames: dict[str, Rows] = {"verbmem_forget": _verbatim(load, tokenizer, data_dir, cache, limit)}
     for part in ("forget", "retain"):
-        frames[f"knowmem_{part}"] = _knowledge(load, tokenizer, data_dir, shelf, limit, part)
+        frames[f"knowmem_{part}"] = _knowledge(load, tokenizer, data_dir, cache, limit, part)
     for part in ("forget", "holdout", "retain"):
-        frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, shelf, limit, part, inference)
+        frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, cache, limit, part, inference)
     names = [name for name in frames["privleak_forget"][0] if name != "id"]
     found: dict[str, Any] = {}
     for part in ("verbmem_forget", "knowmem_forget", "knowmem_retain"):
@@ -136,11 +136,11 @@ def _verbatim(
     load: Callable[[], PreTrainedModel],
     tokenizer: PreTrainedTokenizerBase,
     data_dir: str | Path | None,
-    shelf: Shelf,
+    cache: PartsCache,
     limit: int | None,
 ) -> Rows:
     rows = _read("forget", "verbmem", ("prompt", "gt"), data_dir, limit)
-    said = _say(load, tokenizer, shelf, "verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
+    said = _say(load, tokenizer, cache, "verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
     truths = []
     for row in rows:
         ids = tokenizer(row["gt"], add_special_tokens=False)["input_ids"][:VERBATIM_TOKENS]
@@ -152,7 +152,7 @@ def _knowledge(
     load: Callable[[], PreTrainedModel],
     tokenizer: PreTrainedTokenizerBase,
     data_dir: str | Path | None,
-    shelf: Shelf,
+    cache: PartsCache,
     limit: int | None,
     part: str,
 ) -> Rows:
@@ -161,7 +161,7 @@ def _knowledge(
         (r["question"], r["answer"]) for r in _read(f"{part}_qa_icl", "knowmem", ("question", "answer"), data_dir, None)
     ]
     prompts = [few_shot(solved, r["question"]) for r in rows]
-    said = _say(load, tokenizer, shelf, f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
+    said = _say(load, tokenizer, cache, f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
     return [_compared(row["question"], row["answer"], text) for row, text in zip(rows, said, strict=True)]
 
 
@@ -169,7 +169,7 @@ def _membership(
     load: Callable[[], PreTrainedModel],
     tokenizer: PreTrainedTokenizerBase,
     data_dir: str | Path | None,
-    shelf: Shelf,
+    cache: PartsCache,
     limit: int | None,
     part: str,
     inference: Inference,
@@ -186,7 +186,7 @@ def _membership(
         def make() -> list[Scored]:
             return processes.split(examples, lambda some: work(model(), some))
 
-        found = shelf.scores(f"{name}.scores", key, make)
+        found = cache.scores(f"{name}.scores", key, make)
         return [found[e.id] for e in examples]
 
     def norms() -> dict[str, list[float]]:
@@ -207,14 +207,14 @@ def _membership(
         base = scores(model, f"privleak_{part}.reference", [options, texts, digest])
         columns["reference"] = [privacy.reference(a, b) for a, b in zip(mine, base, strict=True)]
     if inference.gradnorm:
-        columns |= shelf.values(f"privleak_{part}.gradnorm", [options, texts], norms)
+        columns |= cache.values(f"privleak_{part}.gradnorm", [options, texts], norms)
     return [{"id": e.id} | {name: values[i] for name, values in columns.items()} for i, e in enumerate(examples)]
 
 
 def _say(
     load: Callable[[], PreTrainedModel],
     tokenizer: PreTrainedTokenizerBase,
-    shelf: Shelf,
+    cache: PartsCache,
     name: str,
     prompts: Sequence[str],
     tokens: int,
@@ -227,7 +227,7 @@ def _say(
 
         return processes.split([tokenizer(prompt)["input_ids"] for prompt in prompts], work)
 
-    return shelf.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
+    return cache.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
 
 
 def _compared(question: str, truth: str, said: str) -> dict[str, Any]:

@@ -20,10 +20,12 @@ import numpy as np
 from tif.eval import processes
 from tif.eval.benchmarks.questions import UTILITY_PARTS, Row, annotate
 from tif.eval.measure import leakage, measures, memorization
-from tif.eval.measure.complete import MAX_NEW_TOKENS, complete, prompt_ids, rouge
+from tif.eval.measure.complete import complete, prompt_ids, rouge
 from tif.eval.measure.leakage import Leakage
-from tif.eval.measure.score import BUDGET, Scored, score
-from tif.eval.parts import Shelf
+from tif.eval.measure.score import Scored, score
+from tif.eval.parts import PartsCache
+from tif.eval.record import Means
+from tif.eval.settings import Scoring
 from tif.spans import AnnotationSet, Example, canonical, of_labels, united
 from tif.tokens.masks import Kind, Template
 
@@ -53,32 +55,17 @@ MEANS: Final = (
 """Columns of the per-example frames whose mean stands in `parts`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to evaluate: everything that changes a number and is neither the model nor the data."""
-
-    template: str = "auto"
-    labels: tuple[str, ...] | None = None
-    """Labels of the spans that are unwanted words; every label where None."""
-    punctuation: str = "gw"
-    supervise_eos: bool = True
-    """Score the end token, as TOFU does."""
-    average: measures.Wrong = "loss"
-    """How wrong answers are averaged in the truth ratio."""
-    max_new_tokens: int = MAX_NEW_TOKENS
-    completions: bool = True
-    """False leaves out what needs generation: ROUGE, and with it model utility."""
-    budget: int = BUDGET
-    """Positions a batch; changes speed alone."""
+ExampleRow = dict[str, Any]
+"""One example's columns: id, question, answer, completion and every number; None where there is no number."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What an evaluation found."""
+    """The numbers of one model."""
 
-    examples: Mapping[str, list[dict[str, Any]]]
-    """Per part, one object an example: id, question, answer, completion and every number; None where there is none."""
-    parts: Mapping[str, dict[str, Any]]
+    examples: Mapping[str, list[ExampleRow]]
+    """Rows by part."""
+    parts: Mapping[str, Means]
     """Per part, the number of examples `n` and the mean of each number."""
     model_utility: float | None
     utility_parts: Mapping[str, float]
@@ -98,8 +85,8 @@ def evaluate(
     splits: Mapping[str, Sequence[Row]],
     *,
     annotations: AnnotationSet | None = None,
-    settings: Settings | None = None,
-    shelf: Shelf | None = None,
+    settings: Scoring | None = None,
+    cache: PartsCache | None = None,
 ) -> Evaluation:
     """Score and complete all rows, and compute every number.
 
@@ -109,10 +96,10 @@ def evaluate(
         splits: rows by part. `forget`, `retain`, `real_authors` and `world_facts` have a meaning; others are measured
             all the same.
         annotations: spans of rows, matched by question and answer. Rows that carry spans need none.
-        settings: see `Settings`.
-        shelf: where finished parts are kept; None keeps nothing.
+        settings: see `Scoring`.
+        cache: where finished parts are kept; None keeps nothing.
     """
-    return evaluate_lazily(lambda: model, tokenizer, splits, annotations=annotations, settings=settings, shelf=shelf)
+    return evaluate_lazily(lambda: model, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
 
 
 def evaluate_lazily(
@@ -121,15 +108,15 @@ def evaluate_lazily(
     splits: Mapping[str, Sequence[Row]],
     *,
     annotations: AnnotationSet | None = None,
-    settings: Settings | None = None,
-    shelf: Shelf | None = None,
+    settings: Scoring | None = None,
+    cache: PartsCache | None = None,
 ) -> Evaluation:
-    """`evaluate`, with a model that is loaded only if some part is not on the shelf."""
-    settings, shelf = settings or Settings(), shelf or Shelf(None, "")
+    """`evaluate`, with a model that is loaded only if some part is not on the cache."""
+    settings, cache = settings or Scoring(), cache or PartsCache(None, "")
     template = Template.of(tokenizer, settings.template)
     if annotations is not None:
         splits = {part: annotate(rows, annotations) for part, rows in splits.items()}
-    examples: dict[str, list[dict[str, Any]]] = {}
+    examples: dict[str, list[ExampleRow]] = {}
     scores: dict[str, Scored] = {}
     for part, rows in splits.items():
         groups = [row.texts() for row in rows]
@@ -164,23 +151,23 @@ def evaluate_lazily(
         def all_completed(rows: Any = rows, completed: Any = completed) -> list[str]:
             return processes.split(rows, completed)
 
-        found = shelf.scores(f"{part}.scores", key, all_scored)
+        found = cache.scores(f"{part}.scores", key, all_scored)
         scores |= found
         said: Sequence[str | None] = [None] * len(rows)
         if settings.completions:
             asked = [template.spec, settings.max_new_tokens, [[row.question, row.answer] for row in rows]]
-            said = shelf.texts(f"{part}.completions", asked, all_completed)
+            said = cache.texts(f"{part}.completions", asked, all_completed)
         examples[part] = [_example(row, found, text, part, settings) for row, text in zip(rows, said, strict=True)]
     return replace(_put_together(examples, scores, settings), template=template.spec)
 
 
-def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str, settings: Settings) -> dict[str, Any]:
+def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str, settings: Scoring) -> ExampleRow:
     answer = scores[row.id]
     wrong = [scores[f"{row.id}#w{i}"].loss for i in range(len(row.perturbed))]
     right = [scores[f"{row.id}#p{i}"].loss for i in range(len(row.paraphrased))]
     if not right and part in OPTIONS:
         right = [answer.loss]
-    found: dict[str, Any] = {
+    found: ExampleRow = {
         "id": row.id,
         "question": row.question,
         "answer": row.answer,
@@ -223,10 +210,8 @@ def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str
     return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in found.items()}
 
 
-def _put_together(
-    examples: dict[str, list[dict[str, Any]]], scores: Mapping[str, Scored], settings: Settings
-) -> Evaluation:
-    parts: dict[str, dict[str, Any]] = {}
+def _put_together(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scored], settings: Scoring) -> Evaluation:
+    parts: dict[str, dict[str, float | int | None]] = {}
     reasons: dict[str, str] = {}
     leaks: dict[str, Leakage] = {}
     for part, rows in examples.items():
@@ -260,10 +245,18 @@ def _put_together(
         why = "needs completions; " if not settings.completions else ""
         reasons["model_utility"] = f"{why}without {', '.join(absent)}"
     whole = None if absent else measures.model_utility(list(utility.values()))
-    return Evaluation(examples, parts, whole, utility, scores, reasons, leakage=leaks)
+    return Evaluation(
+        examples=examples,
+        parts=parts,
+        model_utility=whole,
+        utility_parts=utility,
+        scores=scores,
+        reasons=reasons,
+        leakage=leaks,
+    )
 
 
-def _leakage(rows: Sequence[Mapping[str, Any]]) -> Leakage | None:
+def _leakage(rows: Sequence[ExampleRow]) -> Leakage | None:
     return Leakage.of(
         leakage.Answer(phrases=row["phrases"], written=row["phrases_written"], subject=row["subject"])
         for row in rows
@@ -271,10 +264,10 @@ def _leakage(rows: Sequence[Mapping[str, Any]]) -> Leakage | None:
     )
 
 
-def mean_of(rows: Sequence[Mapping[str, Any]], column: str) -> float | None:
+def mean_of(rows: Sequence[ExampleRow], column: str) -> float | None:
     """Mean over the examples that have this number; None if none has."""
     values = [row[column] for row in rows if row[column] is not None]
     return float(np.mean(values)) if values else None
 
 
-__all__ = ["MEANS", "OPTIONS", "Evaluation", "Settings", "evaluate", "evaluate_lazily", "mean_of"]
+__all__ = ["MEANS", "OPTIONS", "Evaluation", "ExampleRow", "evaluate", "evaluate_lazily", "mean_of"]

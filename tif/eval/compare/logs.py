@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import JsonValue
 
 from tif.console import warn
 from tif.errors import InputError
 from tif.eval.measure import measures
 from tif.eval.measure.leakage import Leakage
+from tif.eval.record import EvalRecord
+from tif.eval.settings import Scoring
 from tif.sources import read_json
 
 SPLIT_SIZES: Final = {"forget01": 40, "forget05": 200, "forget10": 400}
@@ -49,10 +52,16 @@ _OPEN: Final = (
     "wf_Q_A_ROUGE",
     "wf_Truth_Ratio",
 )
+_COMPARED: Final = (
+    ("template", "template"),
+    ("supervise_eos", "supervised end token"),
+    ("average", "truth ratio by"),
+)
+"""Settings under which the same questions are scored in the same way."""
 _WRAPPING: Final = re.compile(r"\[/?INST\]|<\|[^|]*\|>|<s>|</s>|\bQuestion:|\bAnswer:")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """What an evaluation log says.
 
@@ -70,8 +79,8 @@ class Log:
     utility_parts: Mapping[str, float]
     missing: str | None = None
     """Why `model_utility` is None."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """How tif evaluated; empty for the logs of others."""
+    settings: Scoring | None = None
+    """How tif scored; None for the logs of other projects."""
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """Per part, the unwanted phrases that the model writes when asked; empty for the logs of others."""
 
@@ -102,11 +111,13 @@ def read(path: str | Path) -> Log:
     found = read_json(path)
     try:
         if isinstance(found, dict) and "tif" in found:
-            return _ours(found, str(path))
+            return _ours(EvalRecord.from_json(found), str(path))
         if isinstance(found, dict) and _OFFICIAL["forget"] in found:
             return _official(found, str(path))
         if isinstance(found, dict) and "forget_truth_ratio" in found:
             return _open_unlearning(found, str(path))
+    except InputError as error:
+        raise error.within(str(path)) from None
     except KeyError as error:
         raise InputError(f"lacks {error}", where=str(path)) from None
     except (TypeError, ValueError, AttributeError) as error:
@@ -146,14 +157,11 @@ def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
 
 def mismatch(a: Log, b: Log) -> str | None:
     """Why the truth ratios of two logs are not of the same questions, asked in the same way; None if they are."""
-    for name, what in (
-        ("template", "template"),
-        ("supervise_eos", "supervised end token"),
-        ("average", "truth ratio by"),
-    ):
-        mine, theirs = a.settings.get(name), b.settings.get(name)
-        if mine is not None and theirs is not None and mine != theirs and "auto" not in (mine, theirs):
-            return f"{what} {mine!r} against {theirs!r}"
+    if a.settings is not None and b.settings is not None:
+        for name, what in _COMPARED:
+            mine, theirs = getattr(a.settings, name), getattr(b.settings, name)
+            if mine != theirs and "auto" not in (mine, theirs):
+                return f"{what} {mine!r} against {theirs!r}"
     if not a.truth_ratios or not b.truth_ratios:
         return f"{(a if not a.truth_ratios else b).path} holds no truth ratios of a forget set"
     if len(a.truth_ratios) != len(b.truth_ratios):
@@ -169,40 +177,34 @@ def mismatch(a: Log, b: Log) -> str | None:
     return "one of them names neither questions nor answers, so nothing shows that they are the same"
 
 
-def current(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a log under today's names: older logs call the supervised end token `eos`."""
-    renamed = dict(settings)
-    if "eos" in renamed:
-        renamed["supervise_eos"] = renamed.pop("eos") == "gw"
-    return renamed
-
-
 def bare(text: str) -> str:
     """A question without what a template puts around it, in single spaces."""
     return " ".join(_WRAPPING.sub(" ", text).split())
 
 
-def _ours(found: Mapping[str, Any], path: str) -> Log:
-    forget = found["per_example"].get("forget", {})
-    kept = [
-        (r, q, a)
-        for r, q, a in zip(
-            forget.get("truth_ratio", ()), forget.get("question", ()), forget.get("answer", ()), strict=True
-        )
-        if r is not None
-    ]
-    ratios, questions, answers = zip(*kept, strict=True) if kept else ((), (), ())
+def of_record(record: EvalRecord, name: str) -> Log | None:
+    """An evaluation as a log to compare; None if a forget question has no truth ratio."""
+    asked = record.per_example.get("forget")
+    if asked is None or None in asked.truth_ratio:
+        return None
+    return _ours(record, name)
+
+
+def _ours(record: EvalRecord, path: str) -> Log:
+    asked = record.per_example.get("forget")
+    rows = zip(asked.truth_ratio, asked.question, asked.answer, strict=True) if asked else ()
+    kept = [(ratio, question, answer) for ratio, question, answer in rows if ratio is not None]
     return Log(
-        path,
-        "tif",
-        tuple(map(float, ratios)),
-        questions,
-        answers,
-        found["model_utility"],
-        found["model_utility_parts"],
-        found.get("model_utility_reason"),
-        current(found.get("settings") or {}),
-        {part: Leakage(**counts) for part, counts in (found.get("leakage") or {}).items()},
+        path=path,
+        format="tif",
+        truth_ratios=tuple(ratio for ratio, _, _ in kept),
+        questions=tuple(question for _, question, _ in kept),
+        answers=tuple(answer for _, _, answer in kept),
+        model_utility=record.model_utility,
+        utility_parts=record.model_utility_parts,
+        missing=record.model_utility_reason,
+        settings=record.settings,
+        leakage=record.leakage,
     )
 
 
@@ -222,14 +224,14 @@ def _official(found: Mapping[str, Any], path: str) -> Log:
     ratios = measures.truth_ratio(_listed(forget["avg_paraphrased_loss"]), _listed(forget["average_perturb_loss"]))
     texts: list[Sequence[str]] = list(_values(forget.get("generated_text", ())))
     return Log(
-        path,
-        "tofu",
-        tuple(map(float, ratios)),
-        tuple(t[0] for t in texts) or ("",) * len(ratios),
-        tuple(t[2] if len(t) > 2 else "" for t in texts) or ("",) * len(ratios),
-        None if missing else measures.model_utility(list(parts.values())),
-        parts,
-        f"the log lacks {', '.join(missing)}" if missing else None,
+        path=path,
+        format="tofu",
+        truth_ratios=tuple(map(float, ratios)),
+        questions=tuple(t[0] for t in texts) or ("",) * len(ratios),
+        answers=tuple(t[2] if len(t) > 2 else "" for t in texts) or ("",) * len(ratios),
+        model_utility=None if missing else measures.model_utility(list(parts.values())),
+        utility_parts=parts,
+        missing=f"the log lacks {', '.join(missing)}" if missing else None,
     )
 
 
@@ -241,14 +243,14 @@ def _open_unlearning(found: Mapping[str, Any], path: str) -> Log:
     parts = {name: float(found[name]["agg_value"]) for name in _OPEN if name in found}
     absent = [name for name in _OPEN if name not in found]
     return Log(
-        path,
-        "open-unlearning",
-        tuple(map(float, scores)),
-        tuple(row["input"] for row in spoken) or ("",) * len(scores),
-        tuple(row["ground_truth"] for row in spoken) or ("",) * len(scores),
-        None if absent else measures.model_utility(list(parts.values())),
-        parts,
-        f"the log lacks {', '.join(absent)}" if absent else None,
+        path=path,
+        format="open-unlearning",
+        truth_ratios=tuple(map(float, scores)),
+        questions=tuple(row["input"] for row in spoken) or ("",) * len(scores),
+        answers=tuple(row["ground_truth"] for row in spoken) or ("",) * len(scores),
+        model_utility=None if absent else measures.model_utility(list(parts.values())),
+        utility_parts=parts,
+        missing=f"the log lacks {', '.join(absent)}" if absent else None,
     )
 
 
@@ -260,51 +262,85 @@ def _listed(column: Any) -> measures.Floats:
     return np.asarray(_values(column), dtype=np.float64)
 
 
-def muse_areas(path: str | Path) -> dict[str, Any]:
+def muse_areas(path: str | Path) -> Mapping[str, JsonValue]:
     """A retain model's MUSE numbers, for PrivLeak: of an `eval.json`, or of its folder.
 
     Raises:
         InputError: for anything but a MUSE evaluation of tif.
     """
     path = Path(path)
-    found = read_json(path / "eval.json" if path.is_dir() else path)
+    hint = "Give the eval.json of `tif eval RETAIN_MODEL --benchmark muse`."
     try:
-        numbers: dict[str, Any] = found["muse"]
-        if not isinstance(numbers["attacks"]["min_k"], float | None):
-            raise TypeError("attacks.min_k is no number")
-    except (KeyError, TypeError) as error:
-        hint = "Give the eval.json of `tif eval RETAIN_MODEL --benchmark muse`."
-        raise InputError("is no MUSE evaluation of tif", where=str(path), why=str(error)[:120], hint=hint) from None
+        numbers = EvalRecord.read(path).muse
+    except InputError as error:
+        raise InputError("is no MUSE evaluation of tif", where=str(path), why=error.what, hint=hint) from None
+    attacks = (numbers or {}).get("attacks")
+    if numbers is None or not isinstance(attacks, Mapping) or not isinstance(attacks.get("min_k"), float | None):
+        why = "no MUSE numbers" if numbers is None else "attacks.min_k is no number"
+        raise InputError("is no MUSE evaluation of tif", where=str(path), why=why, hint=hint)
     return numbers
 
 
-def import_log(path: str, retain: str | None, *, force: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogNumbers:
+    """Model utility and forget quality from logs alone."""
+
+    log: str
+    format: str
+    questions: int
+    model_utility: float | None
+    model_utility_reason: str | None
+    forget_quality: float | None
+    forget_quality_reason: str | None
+    forget_quality_forced: str | None
+    retain_log: str | None
+    parts: Mapping[str, float]
+    """The nine numbers that model utility is made of."""
+    warnings: tuple[str, ...]
+
+    def headline(self) -> dict[str, JsonValue]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def import_log(path: str, retain: str | None, *, force: bool = False) -> LogNumbers:
     """Model utility and forget quality from logs alone.
 
     Raises:
-        InputError: for a file that is no log, or a retain log of other questions, unless forced.
+        InputError: for a file that is no log, or a retain log of other questions, unless `force` is given.
     """
     log = read(path)
-    reference = read(retain) if retain else None
-    warnings = log.warnings() + (reference.warnings() if reference else [])
+    retain_log = read(retain) if retain else None
+    warnings = log.warnings() + (retain_log.warnings() if retain_log else [])
     for warning in warnings:
         warn(warning)
-    result = compare(log, reference, force=force) if reference else None
+    result = compare(log, retain_log, force=force) if retain_log else None
     if result is not None and result.forced:
         warn(f"forced: {result.forced}; this forget quality compares different questions and means nothing")
-    return {
-        "log": log.path,
-        "format": log.format,
-        "questions": len(log.truth_ratios),
-        "model_utility": log.model_utility,
-        "model_utility_reason": log.missing,
-        "forget_quality": result.forget_quality if result else None,
-        "forget_quality_reason": None if result else "no retain log was given (--retain-log)",
-        "forget_quality_forced": result.forced if result else None,
-        "retain_log": reference.path if reference else None,
-        "parts": dict(log.utility_parts),
-        "warnings": warnings,
-    }
+    return LogNumbers(
+        log=log.path,
+        format=log.format,
+        questions=len(log.truth_ratios),
+        model_utility=log.model_utility,
+        model_utility_reason=log.missing,
+        forget_quality=result.forget_quality if result else None,
+        forget_quality_reason=None if result else "no retain log was given (--retain-log)",
+        forget_quality_forced=result.forced if result else None,
+        retain_log=retain_log.path if retain_log else None,
+        parts=dict(log.utility_parts),
+        warnings=tuple(warnings),
+    )
 
 
-__all__ = ["Comparison", "Log", "bare", "compare", "current", "import_log", "mismatch", "muse_areas", "read"]
+__all__ = [
+    "Comparison",
+    "Log",
+    "LogNumbers",
+    "bare",
+    "compare",
+    "import_log",
+    "mismatch",
+    "muse_areas",
+    "of_record",
+    "read",
+]

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,88 +22,99 @@ from tif import files
 from tif.console import say
 from tif.errors import UsageError
 from tif.eval import processes
-from tif.eval.benchmarks import questions as rows
-from tif.eval.benchmarks.tofu import Settings
-from tif.eval.run import Request, run
+from tif.eval.benchmarks import questions
+from tif.eval.options import EvaluateOptions
+from tif.eval.run import Evaluated, evaluate_model
 from tif.sources import read_json
 from tif.tokens.finetune import fine_tune
 from tif.tokens.masks import Template
-from tif.tokens.models import load_model, load_tokenizer, manner_digest, model_digest
+from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 
 COMPLEMENT: Final = {"forget01": "tofu:retain99", "forget05": "tofu:retain95", "forget10": "tofu:retain90"}
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How the retain model is fine-tuned. It has to be what the target was fine-tuned by.
-
-    Raises:
-        UsageError: for a value that trains nothing.
-    """
-
-    epochs: int = 5
-    lr: float = 1e-5
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
-            raise UsageError(f"{self.epochs} epochs at learning rate {self.lr} train nothing")
+WEIGHT_DECAY: Final = 0.01
 
 
-def make(base: str, request: Request, settings: Settings, recipe: Recipe | None = None) -> dict[str, Any]:
-    """Fine-tune and evaluate a retain model; `out` of what is returned is its folder.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """`retain.json`: from which model, on which samples and how a retain model was trained."""
+
+    key: str
+    """SHA-256 over everything that decides the model."""
+    base: str
+    retain: str
+    questions: int
+    epochs: int
+    lr: float
+    weight_decay: float = WEIGHT_DECAY
+
+
+def make(options: EvaluateOptions) -> Evaluated:
+    """Fine-tune the base model on the retain samples, and evaluate it.
 
     Args:
-        base: the model that the target was fine-tuned from.
-        request: what the unlearned model is to be evaluated with. `retain` names the samples to keep; of TOFU's splits
-            it is the complement by default. `limit` limits the evaluation alone.
-        settings: as for the unlearned model.
-        recipe: as the target was fine-tuned by.
+        options: those of the unlearned model's evaluation. `retain` names the retain samples, by default a TOFU split's
+            complement. `limit` limits the evaluation alone. With a `model`, `out` is that model's.
+
+    Returns:
+        The retain model's evaluation; its `eval.json` is the retain log.
 
     Raises:
-        UsageError: without samples to keep, or in several processes.
+        UsageError: without retain samples, or in several processes.
         TifError: for a model or data that cannot be used.
     """
-    recipe = recipe or Recipe()
     if processes.count() > 1:
-        raise UsageError("a retain model is trained by one process", hint="Make the log first, then evaluate with it.")
-    source = request.retain or COMPLEMENT.get(request.forget)
-    if request.benchmark == "muse" or source is None:
-        raise UsageError("what is to be kept is not known", hint="Give the samples: --retain SOURCE (tofu, local).")
-    kept = rows.read(source, "retain", data_dir=request.data_dir)
+        raise UsageError("one process trains a retain model", hint="Make the log first, then evaluate with it.")
+    source = options.retain or COMPLEMENT.get(options.forget)
+    base = options.base_model
+    if options.benchmark == "muse" or source is None or base is None:
+        raise UsageError("the retain samples are not known", hint="Give them: --retain SOURCE (tofu, local).")
+    kept = questions.read(source, "retain", data_dir=options.data_dir)
     tokenizer = load_tokenizer(base)
-    template = Template.of(tokenizer, settings.template)
-    key = _key(base, kept, tokenizer, template, recipe)
-    folder = Path(request.out) if request.out else Path("runs", "retain", f"{Path(base).name}-{key[:8]}")
-    made = folder / "retain.json"
-    if not made.is_file() or read_json(made).get("key") != key:
-        say(f"fine-tuning {base} on {len(kept)} questions of {source}: {recipe.epochs} epochs")
+    template = Template.of(tokenizer, options.template)
+    key = _key(options, base, kept, tokenizer, template)
+    out = options.out if options.model is None else None
+    folder = Path(out) if out else Path("runs", "retain", f"{Path(base).name}-{key[:8]}")
+    record = folder / "retain.json"
+    if not record.is_file() or read_json(record).get("key") != key:
+        say(f"fine-tuning {base} on {len(kept)} questions of {source}: {options.retain_epochs} epochs")
         checkpoint = folder / f"checkpoint-{key[:16]}.safetensors"
-        model = load_model(base).to(request.device or processes.device())
+        model = load_model(base).to(options.device or processes.device())
         fine_tune(
-            model, tokenizer, [row.texts()[0] for row in kept], template, epochs=recipe.epochs, rate=recipe.lr,
-            weight_decay=recipe.weight_decay, warm=True, what="fine-tuning", checkpoint=checkpoint,
+            model, tokenizer, [row.texts()[0] for row in kept], template, epochs=options.retain_epochs,
+            rate=options.retain_lr, weight_decay=WEIGHT_DECAY, warm=True, what="fine-tuning", checkpoint=checkpoint,
         )  # fmt: skip
-        about = {"key": key, "base": base, "retain": source, "questions": len(kept), "recipe": asdict(recipe)}
-        _save(model, tokenizer, folder, about)
+        made = Made(
+            key=key,
+            base=base,
+            retain=source,
+            questions=len(kept),
+            epochs=options.retain_epochs,
+            lr=options.retain_lr,
+        )
+        _save(model, tokenizer, folder, made)
         with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
-    # Of TOFU's own parts the evaluation knows `retain_perturbed`; a local file is both trained on and evaluated.
-    return run(replace(request, model=str(folder / "model"), out=str(folder), retain_log=None, attack=None), settings)
+    # TOFU evaluates `retain_perturbed`; a local file of retain samples is both trained on and evaluated.
+    alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
+    lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
+    return evaluate_model(alone.but(attack=None, **lm_eval))
 
 
-def _key(base: str, kept: Sequence[rows.Row], tokenizer: Any, template: Template, recipe: Recipe) -> str:
+def _key(options: EvaluateOptions, base: str, kept: Sequence[questions.Row], tokenizer: Any, template: Template) -> str:
+    recipe = {"epochs": options.retain_epochs, "lr": options.retain_lr, "weight_decay": WEIGHT_DECAY}
     asked = [[row.question, row.answer] for row in kept]
-    said = [model_digest(base), manner_digest(base, tokenizer), template.spec, asdict(recipe), asked]
-    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
+    parts = [model_digest(base), prompting_digest(base, tokenizer), template.spec, recipe, asked]
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
-def _save(model: Any, tokenizer: Any, folder: Path, about: dict[str, Any]) -> None:
-    """The model, whole or not at all, and last the record that says it is there."""
+def _save(model: Any, tokenizer: Any, folder: Path, made: Made) -> None:
+    """Write the model completely or not at all, and last the record that says it is complete."""
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
-    files.write(folder / "retain.json", json.dumps(about, ensure_ascii=False, indent=1))
+    files.write(folder / "retain.json", json.dumps(asdict(made), ensure_ascii=False, indent=1))
 
 
-__all__ = ["COMPLEMENT", "Recipe", "make"]
+__all__ = ["COMPLEMENT", "Made", "make"]

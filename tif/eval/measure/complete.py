@@ -16,6 +16,7 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 from transformers import DynamicCache
 
+from tif.eval.settings import MAX_NEW_TOKENS
 from tif.spans import Example
 from tif.tokens.masks import Kind, Template, encode
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from tif.console import Advance
 
-MAX_NEW_TOKENS: Final = 200
-"""The field's limit for TOFU."""
 ROWS: Final = 64
 """Prompts a batch: decoding costs about the same for one row as for some dozens."""
 STEP: Final = 16
@@ -200,4 +199,4 @@ def _scorer(stemmer: bool) -> RougeScorer:
     return RougeScorer(["rouge1", "rougeL"], use_stemmer=stemmer)
 
 
-__all__ = ["MAX_NEW_TOKENS", "complete", "prompt_ids", "rouge"]
+__all__ = ["complete", "prompt_ids", "rouge"]

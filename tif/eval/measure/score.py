@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from tif.console import warn
+from tif.eval.settings import BUDGET
 from tif.spans import Example
 from tif.tokens.masks import Encoded, Kind, Template, encode
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from tif.console import Advance
 
-BUDGET: Final = 4096
-"""Positions a batch, on CPU: more would only make the logits outgrow the cache."""
 _LONGEST_TREE: Final = 1024
 """A tree's mask is square in its length, so longer ones are taken apart."""
 _CHUNK: Final = 512
@@ -347,4 +346,4 @@ def _trees_agree(model: PreTrainedModel, tree: _Row, encoded: Sequence[Encoded],
     return worst < (1e-3 if model.dtype == torch.float32 else 0.25)
 
 
-__all__ = ["BUDGET", "Scored", "from_table", "score", "table"]
+__all__ = ["Scored", "from_table", "score", "table"]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from tif.eval.compare import logs
+from tif.eval.record import EvalRecord
 from tif.eval.report import figures, heatmap
-
-if TYPE_CHECKING:
-    from tif.eval.report.entry import Entry
+from tif.eval.report.entry import Entry
 
 SHOWN: Final = 3
 """Examples of each kind (most forgotten, least forgotten, most damaged)."""
@@ -143,19 +141,24 @@ def _plots(entries: Sequence[Entry], before: Entry | None) -> str:
 
 
 def _pareto(entries: Sequence[Entry]) -> tuple[str, str]:
-    known = [e for e in entries if e.record["forget_quality"] is not None]
-    order = [e.label for e in entries]
-    by_utility = [e for e in known if e.record["model_utility"] is not None]
+    order = [entry.label for entry in entries]
+    by_utility: dict[str, tuple[float, float]] = {}
+    by_retain: dict[str, tuple[float, float]] = {}
+    for entry in entries:
+        quality, utility, kept = (
+            entry.record.forget_quality, entry.record.model_utility, entry.mean("retain", "probability"),
+        )  # fmt: skip
+        if quality is not None and utility is not None:
+            by_utility[entry.label] = (utility, quality)
+        if quality is not None and kept is not None:
+            by_retain[entry.label] = (kept[0], quality)
     if by_utility:
-        points = {e.label: (e.record["model_utility"], e.record["forget_quality"]) for e in by_utility}
-        return figures.pareto(points, "model utility", "forget quality (p)", log=True, order=order), (
+        return figures.pareto(by_utility, "model utility", "forget quality (p)", log=True, order=order), (
             "Forget quality against model utility. Up and to the right is better; dashed: no run beats these on both."
         )
-    kept = {e.label: e.mean("retain", "probability") for e in known}
-    points = {e.label: (kept_[0], e.record["forget_quality"]) for e in known if (kept_ := kept[e.label])}
-    if not points:
+    if not by_retain:
         return "", ""
-    return figures.pareto(points, "retain probability", "forget quality (p)", log=True, order=order), (
+    return figures.pareto(by_retain, "retain probability", "forget quality (p)", log=True, order=order), (
         "Forget quality against retain probability (this data gives no model utility). Up and to the right is better."
     )
 
@@ -182,7 +185,7 @@ def _truth(entries: Sequence[Entry]) -> tuple[str, str]:
         if values:
             samples[entry.label] = values
     for entry in entries:
-        log = list(entry.record.get("retain_truth_ratio") or ())
+        log = list(entry.record.retain_truth_ratio)
         if log and log not in samples.values():  # the retain model may be among what is reported
             samples["retain model (log)"] = log
     if not samples:
@@ -280,42 +283,48 @@ def _said(entries: Sequence[Entry], before: Entry | None) -> str:
 
 
 def _audit(entry: Entry) -> str:
-    record, run = entry.record, entry.run or {}
-    masks, model = record.get("masks") or run.get("masks") or {}, record.get("model", {})
-    config, provenance = run.get("config", {}), run.get("provenance", {})
-    method, dataset = provenance.get("method", {}), provenance.get("dataset", {})
-    counts, settings = run.get("counts", {}), logs.current(record["settings"])
+    record, run = entry.record, entry.run
     facts = {
-        "model": f"{model.get('spec', 'in memory')}  {model.get('digest', '')}",
-        "started from": f"{run['model'].get('path', '')}  {run['model'].get('digest', '')}" if "model" in run else "",
-        "objective": ", ".join(
-            f"{k} {config[k]}"
-            for k in ("objective", "scope", "space", "beta", "lr", "epochs", "max_steps", "seed")
-            if config.get(k) is not None
-        ),
-        "annotation set": f"{masks.get('ref') or masks.get('path')}, version {masks.get('version')}, "
-        f"digest {masks.get('digest')}{_saved(masks)}"
-        if masks
-        else "",
-        "annotated by": " ".join(f"{k}: {v}" for k, v in method.items() if isinstance(v, str | int | float)),
-        "data": " ".join(f"{k}: {v}" for k, v in dataset.items()),
-        "samples": ", ".join(f"{k} {v}" for k, v in counts.items() if isinstance(v, int)),
-        "benchmark": f"{record['benchmark']}, {record['forget']}" if "benchmark" in record else "",
-        "retain log": str(record.get("retain_log") or ""),
-        "forced": str(record.get("forget_quality_forced") or ""),
-        "not known": "; ".join(f"{k}: {v}" for k, v in record.get("reasons", {}).items()),
-        "evaluated": f"{record['created']} by tif {record['tif']}, template {settings['template']}, "
-        f"end token {'scored' if settings['supervise_eos'] else 'left out'}, truth ratio by {settings['average']}",
-        "trained with": ", ".join(f"{k} {v}" for k, v in run.get("libraries", {}).items()),
-        "code": (run.get("sessions") or [{}])[-1].get("code_sha256", ""),
+        "model": f"{record.model.path}  {record.model.digest}" if record.model else "in memory",
+        "started from": f"{run.model.path or ''}  {run.model.digest or ''}" if run else "",
+        "objective": ", ".join(f"{name} {value}" for name, value in run.main_options().items()) if run else "",
+        "annotation set": _annotation_set(record),
+        "annotated by": _values(run.provenance.method) if run else "",
+        "data": _values(run.provenance.dataset) if run else "",
+        "samples": ", ".join(f"{name} {count}" for name, count in run.counts.items()) if run else "",
+        "benchmark": f"{record.benchmark}, {record.forget}" if record.benchmark else "",
+        "retain log": record.retain_log or "",
+        "forced": record.forget_quality_forced or "",
+        "not known": "; ".join(f"{name}: {reason}" for name, reason in record.reasons.items()),
+        "evaluated": _evaluated(record),
+        "trained with": ", ".join(f"{name} {version}" for name, version in run.libraries.items()) if run else "",
+        "code": (run.code_sha256 or "") if run else "",
     }
-    lines = "".join(f"<dt>{k}</dt><dd>{escape(v)}</dd>" for k, v in facts.items() if v.strip())
+    lines = "".join(f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items() if fact.strip())
     return f'<div class="card"><h3>{escape(entry.label)}</h3><dl>{lines}</dl></div>'
 
 
-def _saved(masks: Mapping[str, Any]) -> str:
-    author, message = masks.get("author"), masks.get("message")
-    return (f", saved by {author}" if author else "") + (f": {message}" if message else "")
+def _annotation_set(record: EvalRecord) -> str:
+    if record.masks is not None:
+        masks = record.masks
+        saved = (f", saved by {masks.author}" if masks.author else "") + (f": {masks.message}" if masks.message else "")
+        return f"{masks.ref}, version {masks.version}, digest {masks.digest}{saved}"
+    if record.run is not None:
+        trained = record.run.masks
+        return f"{trained.path}, version {trained.version}, digest {trained.digest}"
+    return ""
+
+
+def _evaluated(record: EvalRecord) -> str:
+    shown = f"{record.created} by tif {record.tif}"
+    if (settings := record.settings) is None:
+        return shown
+    end = "scored" if settings.supervise_eos else "left out"
+    return f"{shown}, template {settings.template}, end token {end}, truth ratio by {settings.average}"
+
+
+def _values(facts: Mapping[str, object]) -> str:
+    return " ".join(f"{name}: {value}" for name, value in facts.items() if isinstance(value, str | int | float))
 
 
 __all__ = ["chosen", "page"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from tif.eval.report.entry import Entry
+from tif.eval.report.entry import Entry
+from tif.records import RunRecord
 
-_FREE: Final = ("seed", "out", "masks", "model", "save_steps", "keep_checkpoints", "log_steps", "report_to", "data_dir")
-"""Settings that may differ: they change no number, or stand in digests."""
+_EVALUATED: Final = ("benchmark", "forget", "limit", "attack", "settings", "dtype", "retain_truth_ratio")
+"""Fields of the evaluations that runs of one group share."""
 
 
 def over_seeds(entries: Sequence[Entry], headline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -27,9 +27,9 @@ def over_seeds(entries: Sequence[Entry], headline: Sequence[Mapping[str, Any]]) 
     """
     groups: dict[str, dict[int, tuple[str, Mapping[str, Any]]]] = {}
     for entry, row in zip(entries, headline, strict=True):
-        if entry.run is not None and "config" in entry.run:
+        if entry.run is not None:
             # The same run reported twice is one seed.
-            groups.setdefault(_same(entry), {}).setdefault(entry.run["config"]["seed"], (entry.label, row))
+            groups.setdefault(_group(entry, entry.run), {}).setdefault(entry.run.seed, (entry.label, row))
     found = []
     for group in groups.values():
         if len(group) > 1:
@@ -42,14 +42,11 @@ def over_seeds(entries: Sequence[Entry], headline: Sequence[Mapping[str, Any]]) 
     return found
 
 
-def _same(entry: Entry) -> str:
-    """What runs of one group have in common: how they were trained, on what, from what, and how they were evaluated."""
-    assert entry.run is not None
-    config = {name: value for name, value in entry.run["config"].items() if name not in _FREE}
-    trained = [config, entry.run["masks"].get("digest"), entry.run["model"].get("digest")]
-    said = ("benchmark", "forget", "limit", "attack", "settings", "dtype", "retain_truth_ratio")
-    evaluated = [entry.record.get(name) for name in said] + [(entry.record.get("masks") or {}).get("digest")]
-    return json.dumps([trained, evaluated], sort_keys=True)
+def _group(entry: Entry, run: RunRecord) -> str:
+    """A key that runs share if they were trained alike but for the seed, and evaluated alike."""
+    record = entry.record.to_json()
+    masks = entry.record.masks.digest if entry.record.masks else None
+    return json.dumps([run.same_but_seed(), [record[name] for name in _EVALUATED], masks], sort_keys=True)
 
 
 def _spread(values: Sequence[Any]) -> dict[str, float] | None:

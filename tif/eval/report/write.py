@@ -57,10 +57,10 @@ def compose(entries: Sequence[Entry], before: str | None = None) -> tuple[list[E
         if found is None:
             raise UsageError(f"no evaluation is called {before!r}", hint=f"Here: {', '.join(e.label for e in named)}.")
         return named, found
-    started = {e.run["model"]["digest"] for e in named if e.run and "model" in e.run}
+    started = {e.run.model.digest for e in named if e.run}
     # A model that was attacked before it was evaluated is no longer what a run started from.
-    whole = [e for e in named if not e.record.get("attack")]
-    return named, next((e for e in whole if e.record.get("model", {}).get("digest") in started), None)
+    whole = [e for e in named if not e.record.attack]
+    return named, next((e for e in whole if e.record.model and e.record.model.digest in started), None)
 
 
 def _same_questions(entries: Sequence[Entry]) -> None:
@@ -89,8 +89,8 @@ def summarise(entries: Sequence[Entry], before: Entry | None) -> list[dict[str, 
         for name, part, column in COLUMNS:
             mean = entry.mean(part, column)
             row[name] = None if mean is None else dict(zip(("mean", "low", "high"), mean, strict=True))
-        row["model utility"] = entry.record["model_utility"]
-        row["forget quality"] = entry.record["forget_quality"]
+        row["model utility"] = entry.record.model_utility
+        row["forget quality"] = entry.record.forget_quality
         row["over-forgetting"] = None
         if before is not None and entry is not before:
             pairs = [e.mean("forget", f"{kind}_probability") for kind in ("uw", "gw") for e in (before, entry)]
@@ -103,7 +103,7 @@ def summarise(entries: Sequence[Entry], before: Entry | None) -> list[dict[str, 
 
 def _beyond(entry: Entry) -> dict[str, dict[str, float] | float]:
     found: dict[str, dict[str, float] | float] = {}
-    for task, values in entry.record.get("lm_eval", {}).items():
+    for task, values in entry.record.lm_eval.items():
         for metric, value in values.items():
             metric_, comma, filtered = metric.partition(",")
             error = values.get(f"{metric_}_stderr{comma}{filtered}")
@@ -152,7 +152,7 @@ def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str 
         "before": base.label if base else None,
         "headline": rows,
         "seeds": over_seeds(named, rows),
-        "evaluations": [{k: v for k, v in e.record.items() if k not in left_out} for e in named],
+        "evaluations": [{k: v for k, v in e.record.to_json().items() if k not in left_out} for e in named],
     }
     if out is not None:
         _save(out, json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False))

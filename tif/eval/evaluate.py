@@ -1,0 +1,36 @@
+"""`tif eval`: evaluate a model, read another project's log, or make a retain model first."""
+
+from __future__ import annotations
+
+from tif.console import say
+from tif.eval.compare import logs, retain
+from tif.eval.compare.logs import LogNumbers
+from tif.eval.options import EvaluateOptions
+from tif.eval.record import EVAL_FILE
+from tif.eval.run import Evaluated, evaluate_model
+
+
+def evaluate(options: EvaluateOptions) -> Evaluated | LogNumbers:
+    """Do what the options say.
+
+    Returns:
+        The evaluation of the model; of the retain model, if the options name no other; with `import_log`, the numbers
+        of the log.
+
+    Raises:
+        TifError: for a model, data, annotations or a log that cannot be used.
+    """
+    if options.import_log is not None:
+        return logs.import_log(options.import_log, options.retain_log, force=options.force)
+    log = options.retain_log
+    if options.make_retain_log:
+        made = retain.make(options)
+        log = str(made.out / EVAL_FILE)
+        say(f"wrote {log}")
+        if options.model is None:
+            return made
+        options = options.plain(options.model, out=options.out, retain_log=log)
+    return evaluate_model(options)
+
+
+__all__ = ["evaluate"]

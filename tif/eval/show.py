@@ -1,0 +1,61 @@
+"""An evaluation as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
+
+from tif.eval.compare.logs import LogNumbers
+from tif.eval.record import EvalRecord
+
+_SHOWN = ("probability", "rougeL_recall", "truth_ratio")
+"""Numbers of a part that have room on a line."""
+
+
+def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
+    """The headline numbers, one a line, then the benchmark's own."""
+    if isinstance(result, LogNumbers):
+        yield _number("model_utility", result.model_utility, result.model_utility_reason)
+        yield from _forget_quality(result)
+        for name, value in result.parts.items():
+            yield f"  {name:28} {value:.4f}"
+        return
+    if result.muse is None:
+        yield _number("model_utility", result.model_utility, result.model_utility_reason)
+        yield from _forget_quality(result)
+        yield _number("uw_probability", result.uw_probability, result.uw_probability_reason)
+        yield _number("gw_probability", result.gw_probability, None)
+    else:
+        yield from _muse(result.muse)
+    for task, metrics in result.lm_eval.items():
+        yield f"{task:20} " + "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    for part, means in result.parts.items():
+        numbers = "  ".join(f"{name} {_mean(means.get(name))}" for name in _SHOWN)
+        yield f"  {part:14} n={means['n']:<4} {numbers}"
+
+
+def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
+    yield _number("forget_quality", result.forget_quality, result.forget_quality_reason)
+    if result.forget_quality_forced:
+        yield f"forget quality was forced: {result.forget_quality_forced}"
+
+
+def _number(name: str, value: float | None, reason: str | None) -> str:
+    return f"{name:16} {'-' if value is None else f'{value:.4g}'}{f'  ({reason})' if reason else ''}"
+
+
+def _mean(value: float | int | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _muse(numbers: Mapping[str, JsonValue]) -> Iterator[str]:
+    for name, value in numbers.items():
+        pairs = value.items() if isinstance(value, dict) else [("", value)]
+        if shown := [f"{key} {number:.4g}".strip() for key, number in pairs if isinstance(number, int | float)]:
+            yield f"{name:20} " + "  ".join(shown)
+    if reason := numbers.get("privleak_reason"):
+        yield f"{'privleak':20} -  ({reason})"
+
+
+__all__ = ["lines"]
