@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tif.errors import InputError, UsageError
+from tif.text import trimmed
 
 UW: Final = "UW"
 """The label of unwanted words, the default everywhere."""
@@ -154,6 +155,11 @@ class Example:
         return replace(self, spans=tidy(self.text, spans), status=status or self.status, error=error)
 
     @property
+    def edges(self) -> frozenset[int]:
+        """Where a span begins or ends."""
+        return frozenset(edge for span in self.spans for edge in (span.start, span.end))
+
+    @property
     def text_sha256(self) -> str:
         """SHA-256 of the text's UTF-8: what the offsets are true of."""
         return sha256(self.text)
@@ -264,17 +270,13 @@ def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
     A span with nothing but white space is dropped. A union keeps the source of the span that starts first and the
     highest score.
     """
-    trimmed: list[Span] = []
+    kept: list[Span] = []
     for span in spans:
-        start, end = span.start, min(span.end, len(text))
-        while start < end and text[start].isspace():
-            start += 1
-        while end > start and text[end - 1].isspace():
-            end -= 1
+        start, end = trimmed(text, span.start, min(span.end, len(text)))
         if start < end:
-            trimmed.append(replace(span, start=start, end=end))
+            kept.append(replace(span, start=start, end=end))
     by_label: dict[str, list[Span]] = {}
-    for span in sorted(trimmed, key=_order):
+    for span in sorted(kept, key=_order):
         by_label.setdefault(span.label, []).append(span)
     return tuple(sorted((s for same in by_label.values() for s in united(same)), key=_order))
 

@@ -1,64 +1,228 @@
-"""What belongs to a word, in any script: marks on a letter and joiners are inside it. Offsets are code points."""
+"""Every rule about characters: clusters that readers see as one character, words, and ends of sentences.
+
+All other code asks here where a text may be cut, so that it is cut alike everywhere. Offsets are code points. No text
+is normalised.
+
+A **cluster** is an extended grapheme cluster of Unicode (UAX 29), as the `regex` package's `\\X` matches it: a letter
+with its marks, a conjunct such as `क्ष`, an emoji with its modifiers, a flag, a line end of two characters.
+
+A **word** is a run of letters and digits. An underscore or an invisible format character, such as a soft hyphen,
+belongs to it between two of them. Where a script has no spaces between words, each cluster is a word: no dictionary is
+needed, and no word is cut through a character.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any, Final
 
-JOINERS: Final = "\u200c\u200d"
-"""ZWNJ and ZWJ: inside words of Persian and of Indian scripts."""
+import regex
+
+Range = tuple[int, int]
+"""First code point, and one past the last."""
+
+UNSPACED: Final = (
+    "Han",
+    "Hiragana",
+    "Katakana",
+    "Bopomofo",
+    "Yi",
+    "Hangul",
+    "Thai",
+    "Lao",
+    "Khmer",
+    "Myanmar",
+    "Tibetan",
+    "Tai_Le",
+    "New_Tai_Lue",
+    "Tai_Tham",
+    "Tai_Viet",
+)
+"""Scripts that write words, or in Korean a noun and its particles, without a space between them."""
+
+_KANA: Final = "\u3006\u3031-\u3035\u303c\u30fc\uff70\uff9e\uff9f"
+"""Letters that both Japanese syllabaries use, such as the long-vowel mark. Unicode gives them no script."""
+
+_PREPENDED: Final = r"\p{GCB=Prepend}"
+"""Signs that belong to the character after them, such as the Arabic number sign."""
+_LETTER: Final = rf"(?={_PREPENDED}*[\p{{L}}\p{{N}}])"
+_SCRIPTS: Final = "".join(rf"\p{{Script={script}}}" for script in UNSPACED)
+_UNSPACED: Final = rf"(?={_PREPENDED}*(?!\p{{Nd}})[{_SCRIPTS}{_KANA}])"
+# Some vowel signs of Myanmar are clusters of their own. They still belong to the word before.
+_MARKS: Final = r"(?:(?=\p{M})\X)*+"
+_SPACED_LETTER: Final = rf"(?:{_LETTER}(?!{_UNSPACED})\X{_MARKS})"
+_UNSPACED_LETTER: Final = rf"(?:{_LETTER}{_UNSPACED}\X{_MARKS})"
+_UNDERSCORE: Final = r"(?:(?=_)\X)"
+# A zero-width space is a format character too, but stands between words.
+_FORMAT: Final = r"(?:(?!\u200b)(?=\p{Cf})\p{GCB=Control})"
+# `str.isspace` counts four separators of ASCII as white space, `regex` does not.
+_SPACE: Final = r"[\s\x1c-\x1f]"
+# \X takes a space after a prepended sign. Nothing but white space may hold white space here.
+_CLUSTER: Final = rf"(?:{_PREPENDED}++(?={_SPACE})|(?!{_SPACE})\X)"
+
+_CLOSING: Final = r"[\"'\p{Pe}\p{Pf}]*+"
+_SENTENCE_END: Final = (
+    rf"[.!?…]++{_CLOSING}{_SPACE}++"
+    # Full stops of other scripts end a sentence without a space: they stand in no number and no abbreviation.
+    rf"|(?![!?])\p{{Sentence_Break=STerm}}{_CLOSING}{_SPACE}*+"
+    rf"|\n{_SPACE}*+"
+)
 
 
-def continues(char: str) -> bool:
-    """Whether a character belongs to the one before it: combining marks, vowel signs, joiners."""
-    return unicodedata.category(char)[0] == "M" or char in JOINERS
+@lru_cache(maxsize=16)
+def clusters(text: str) -> tuple[Range, ...]:
+    """Characters as a reader sees them, white space left out."""
+    return tuple(match.span() for match in _compiled(_CLUSTER).finditer(text))
 
 
-def starts(char: str) -> bool:
-    """Whether a character is a letter, a digit or an underscore."""
-    return char.isalnum() or char == "_"
-
-
-def divides(text: str, at: int) -> bool:
-    """Whether a cut at `at` goes through a word, or through a character and its marks."""
-    if not 0 < at < len(text):
-        return False
-    if continues(text[at]):
-        return not text[at - 1].isspace()
-    return text[at].isalnum() and _base(text, at - 1)
-
-
-def words(text: str, joiners: str = "") -> Iterator[tuple[int, int]]:
-    """(start, end) of every run of letters and digits with their marks.
+def words(text: str, *, inside_words: str = "", inside_numbers: str = "") -> Iterator[Range]:
+    """Every word, in order.
 
     Args:
         text: any text.
-        joiners: characters that belong to a word between two letters or digits, e.g. `"'’-"`.
+        inside_words: characters that belong to a word between two letters or digits, e.g. `"'’-"`.
+        inside_numbers: characters that belong to a number between two digits, e.g. `".,"`.
     """
-    at, n = 0, len(text)
-    while at < n:
-        if not starts(text[at]):
+    return (match.span() for match in _pieces(inside_words, inside_numbers).finditer(text) if match["word"])
+
+
+def pieces(
+    text: str, cuts: Iterable[int] = (), *, inside_words: str = "", inside_numbers: str = ""
+) -> tuple[Range, ...]:
+    """The text without its white space: every word, and every other cluster by itself.
+
+    Args:
+        text: any text.
+        cuts: places to cut at besides. With the edges of all spans, every span is a run of complete pieces.
+        inside_words: as in `words`.
+        inside_numbers: as in `words`.
+    """
+    uncut = _uncut(text, inside_words, inside_numbers)
+    inner = sorted(set(cuts))
+    if not inner:
+        return uncut
+    parts: list[Range] = []
+    at = 0
+    for start, end in uncut:
+        while at < len(inner) and inner[at] <= start:
             at += 1
-            continue
-        start = at
-        while at < n:
+        bounds = [start]
+        while at < len(inner) and inner[at] < end:
+            bounds.append(inner[at])
             at += 1
-            while at < n and continues(text[at]):
-                at += 1
-            if at < n and starts(text[at]):
-                continue
-            if at + 1 < n and text[at] in joiners and starts(text[at + 1]):
-                continue
-            break
-        yield start, at
+        parts += pairwise([*bounds, end])
+    return tuple(parts)
 
 
-def _base(text: str, at: int) -> bool:
-    """Whether the character at `at`, or the one that its marks stand on, is a letter or a digit."""
-    while at > 0 and continues(text[at]):
-        at -= 1
-    return text[at].isalnum()
+def divides(text: str, at: int) -> bool:
+    """Whether a cut at `at` goes through a word or a cluster."""
+    if not 0 < at < len(text):
+        return False
+    pair = text[at - 1 : at + 1]
+    if pair.isascii() and "_" not in pair:  # most cuts: no need to read all of the text
+        return pair.isalnum() or pair == "\r\n"
+    return _inside(text)[at] > 0
 
 
-__all__ = ["continues", "divides", "starts", "words"]
+def divides_cluster(text: str, at: int) -> bool:
+    """Whether a cut at `at` goes through what a reader sees as one character."""
+    return 0 < at < len(text) and _inside(text)[at] == _IN_CLUSTER
+
+
+def mentions(text: str, quote: str) -> Iterator[int]:
+    """Where a quote stands in the text between two words or clusters, not as a part of longer ones."""
+    at = text.find(quote) if quote else -1
+    while at >= 0:
+        end = at + len(quote)
+        if divides(text, at) or divides(text, end):
+            at = text.find(quote, at + 1)
+        else:
+            yield at
+            at = text.find(quote, end)
+
+
+def sentence_ends(text: str, start: int, end: int) -> list[int]:
+    """Where sentences end between two places, both excluded. White space after a sentence belongs to it."""
+    return _ends(_SENTENCE_END, text, start, end)
+
+
+def space_ends(text: str, start: int, end: int) -> list[int]:
+    """Where white space ends between two places, both excluded."""
+    return _ends(rf"{_SPACE}+", text, start, end)
+
+
+def is_punctuation(character: str) -> bool:
+    """Whether a character is punctuation or a symbol."""
+    return unicodedata.category(character)[0] in "PS"
+
+
+def trimmed(text: str, start: int, end: int) -> Range:
+    """A range without the white space at its edges. It is empty where there is nothing else."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _ends(pattern: str, text: str, start: int, end: int) -> list[int]:
+    ends = (match.end() for match in _compiled(pattern).finditer(text, start, end))
+    return [at for at in ends if at < end and not divides(text, at)]
+
+
+@lru_cache(maxsize=16)
+def _uncut(text: str, inside_words: str, inside_numbers: str) -> tuple[Range, ...]:
+    return tuple(match.span() for match in _pieces(inside_words, inside_numbers).finditer(text))
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    return regex.compile(pattern)
+
+
+@cache
+def _pieces(inside_words: str, inside_numbers: str) -> Any:
+    """The pattern of pieces; group `word` takes part where the piece is a word."""
+    inside = [f"(?:{_UNDERSCORE}|{_FORMAT})++"]
+    if inside_words:
+        inside.append(f"[{regex.escape(inside_words, special_only=False)}]")
+    if inside_numbers:
+        inside.append(rf"(?<=\p{{Nd}})[{regex.escape(inside_numbers, special_only=False)}](?=\p{{Nd}})")
+    run = rf"{_SPACED_LETTER}++(?:(?:{'|'.join(inside)}){_SPACED_LETTER}++)*+"
+    return regex.compile(rf"(?P<word>{run}|{_UNSPACED_LETTER}|{_UNDERSCORE}++)|{_CLUSTER}")
+
+
+_IN_WORD: Final = 1
+_IN_CLUSTER: Final = 2
+
+
+@lru_cache(maxsize=16)
+def _inside(text: str) -> bytes:
+    """For each place in the text, whether it lies inside a word, inside a cluster, or (0) between two of them."""
+    inside = bytearray(len(text) + 1)
+    for start, end in pieces(text):
+        inside[start + 1 : end] = bytes([_IN_WORD]) * (end - start - 1)
+    for match in _compiled(rf"\r\n|{_CLUSTER}").finditer(text):
+        start, end = match.span()
+        if end - start > 1:
+            inside[start + 1 : end] = bytes([_IN_CLUSTER]) * (end - start - 1)
+    return bytes(inside)
+
+
+__all__ = [
+    "UNSPACED",
+    "Range",
+    "clusters",
+    "divides",
+    "divides_cluster",
+    "is_punctuation",
+    "mentions",
+    "pieces",
+    "sentence_ends",
+    "space_ends",
+    "trimmed",
+    "words",
+]

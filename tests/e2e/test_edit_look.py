@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.page import go_to, marked, open_page, plain, span, stop, until_marked
 from tests.edit.test_style import contrast
 from tests.tokens.tiny import byte_level, llama, save
-from tif.edit.tokens import words
+from tif.edit.edits import word_pieces
 from tif.sets import store
 from tif.spans import AnnotationSet, Example
 
@@ -251,7 +251,7 @@ def test_a_large_set_and_a_long_text_are_little_slower_than_small_ones(tmp_path,
         for name, text in (("long", long), ("short", short)):
             go_to(page, name)
             page.keyboard.press("End")
-            last = text[slice(*words(text)[-1])]
+            last = text[slice(*word_pieces(text)[-1])]
             found[path.stem, name] = pace(toggler(page, last))
             found[path.stem, name, "move"] = pace(partial(page.keyboard.press, "ArrowLeft"))
             page.keyboard.press("n")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.page import go_to, marked, open_page, plain, span, stop, until_marked
-from tif.edit.edits import bounds
-from tif.edit.tokens import words
+from tif.edit.edits import bounds, word_pieces
 from tif.sets import store
 from tif.sets.formats import inline
 from tif.spans import AnnotationSet, Example, Span, tidy
@@ -32,7 +31,9 @@ def rough_demo(every=1):
         gold.append(Example(row["id"], row["prompt"], row["text"], spans))
     for example in gold:
         found = [
-            Span(*w, "UW", "capitals") for w in words(example.text)[1:] if re.match(r"[^\Wa-z_]", example.text[w[0]])
+            Span(*w, "UW", "capitals")
+            for w in word_pieces(example.text)[1:]
+            if re.match(r"[^\Wa-z_]", example.text[w[0]])
         ]
         rough.append(replace(example, spans=tidy(example.text, found)))
     return gold, rough
@@ -48,7 +49,7 @@ def demo(tmp_path):
 
 def ranges(example):
     """Spans as first and last word."""
-    cut = words(example.text)
+    cut = word_pieces(example.text)
     return [
         (next(i for i, w in enumerate(cut) if w[0] == s.start), next(i for i, w in enumerate(cut) if w[1] == s.end))
         for s in example.spans
@@ -172,7 +173,7 @@ def test_twenty_examples_with_the_mouse_alone(demo, serve, context):
                 page.mouse.down()
                 page.mouse.move(*centre(last), steps=3)
                 page.mouse.up()
-        cut = words(wanted.text)
+        cut = word_pieces(wanted.text)
         until_marked(page, [wanted.text[slice(*cut[i])] for a, b in ranges(wanted) for i in range(a, b + 1)])
         page.click("[data-do=accept]")
         page.wait_for_function(
@@ -380,7 +381,7 @@ def test_a_long_text_is_windowed_and_a_large_set_opens(tmp_path, serve, context)
     cursor, dock = page.locator("#text .cursor").bounding_box(), page.locator(".dock").bounding_box()
     assert cursor["y"] + cursor["height"] <= dock["y"], "and do not hide the cursor"
     page.keyboard.press("Enter")
-    until_marked(page, [long[slice(*words(long)[-1])]])
+    until_marked(page, [long[slice(*word_pieces(long)[-1])]])
     assert page.locator("#text .word").count() == 2000
     assert page.inner_text("#place") == "1 of 5001"
     page.keyboard.press("n")

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import examples, texts
-from tif.edit.edits import SPAN_OPS, Op, apply, pieces_of
-from tif.edit.tokens import clusters, pieces, words
+from tif.edit.edits import SPAN_OPS, Op, apply, pieces_of, word_pieces
 from tif.errors import InputError
 from tif.spans import Example, Span
+from tif.text import clusters
 
 
-def cut(text, how=words):
+def cut(text, how=word_pieces):
     return [text[start:end] for start, end in how(text)]
 
 
@@ -28,13 +28,13 @@ def test_words_keep_together_what_a_reader_takes_as_one():
 
 @given(texts)
 def test_cutting_loses_nothing_but_white_space(text):
-    for how in (clusters, words):
+    for how in (clusters, word_pieces):
         found = how(text)
         assert all(a[1] <= b[0] for a, b in pairwise(found))
         covered = {i for start, end in found for i in range(start, end)}
         assert covered == {i for i, char in enumerate(text) if not char.isspace()}
     edges = {edge for unit in clusters(text) for edge in unit}
-    assert all(start in edges and end in edges for start, end in words(text))
+    assert all(start in edges and end in edges for start, end in word_pieces(text))
 
 
 @given(examples(labels=("UW", "NAME")))
@@ -42,8 +42,8 @@ def test_every_span_is_a_run_of_whole_pieces(example):
     found = pieces_of(example)
     starts, ends = {p[0] for p in found}, {p[1] for p in found}
     assert all(s.start in starts and s.end in ends for s in example.spans)
-    assert {i for p in found for i in range(*p)} == {i for p in words(example.text) for i in range(*p)}
-    assert pieces(example.text) == words(example.text)
+    assert {i for p in found for i in range(*p)} == {i for p in word_pieces(example.text) for i in range(*p)}
+    assert pieces_of(example.with_spans(())) == word_pieces(example.text)
 
 
 def example(text, *quotes, label="UW"):

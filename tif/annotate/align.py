@@ -10,7 +10,6 @@ What is not found is reported, never guessed.
 from __future__ import annotations
 
 import difflib
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from tif.spans import UW, Span, tidy
+from tif.text import Range, divides, mentions, words
 
 Mentions = Literal["first", "all"]
 
@@ -25,7 +25,6 @@ FUZZY: Final = "~fuzzy"
 """Ends the source of a span that only looks like what was quoted."""
 
 _FUZZY_FROM = 0.85
-_ZWJ = "\u200d"
 _INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff")
 """Soft hyphen, zero-width space, word joiner, byte-order mark: no judge repeats them."""
 
@@ -35,13 +34,8 @@ _ALIKE: Final = {
     **dict.fromkeys("‐‑‒–—―−", "-"),
 }
 
-_UNSPACED = re.compile(
-    "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u30ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Scripts that write words, or a noun and its particle, without a space between."""
-
-Place = tuple[int, int]
+_INSIDE_WORDS: Final = "'’-."
+"""A quote that only resembles the text is compared with runs of words such as `O'Neill-Brandt`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +90,13 @@ def align(
         Tidy spans, and the quotes without a place: not in the text, an occurrence that does not exist, empty.
     """
     haystack = _Haystack(text)
-    known: dict[str, list[Place]] = {}
+    known: dict[str, list[Range]] = {}
     taken = bytearray(len(text))
-    used: set[Place] = set()
+    used: set[Range] = set()
     spans: list[Span] = []
     missing: list[tuple[int, Unplaced]] = []
 
-    def put(quote: Quote, place: Place, *, score: float | None, origin: str) -> None:
+    def put(quote: Quote, place: Range, *, score: float | None, origin: str) -> None:
         used.add(place)
         taken[place[0] : place[1]] = b"\1" * (place[1] - place[0])
         spans.append(Span(*place, quote.label, origin, score))
@@ -154,11 +148,11 @@ class _Haystack:
     def caseless(self) -> tuple[str, list[int]]:
         return _folded(self.text, _alike_caseless)
 
-    def find(self, quote: str, *, widest: bool) -> list[Place]:
+    def find(self, quote: str, *, widest: bool) -> list[Range]:
         """Every mention, left to right, by the strictest search that finds one (or, if `widest`, by the tolerant)."""
         bare = quote.strip("\"'`.,;:!?…‘’“”«»()[]").strip()
         for wanted in (quote, bare) if bare not in ("", quote) else (quote,):
-            if not widest and (places := self._exact(wanted)):
+            if not widest and (places := [(at, at + len(wanted)) for at in mentions(self.text, wanted)]):
                 return places
             for fold, copy in ((_alike, "tolerant"), (_alike_caseless, "caseless")):
                 haystack, origin = self.tolerant if copy == "tolerant" else self.caseless
@@ -166,42 +160,32 @@ class _Haystack:
                     return places
         return []
 
-    def _exact(self, wanted: str) -> list[Place]:
-        places: list[Place] = []
-        at = self.text.find(wanted)
-        while at >= 0:
-            whole = not _cut(self.text, at) and not _cut(self.text, at + len(wanted))
-            if whole:
-                places.append((at, at + len(wanted)))
-            at = self.text.find(wanted, at + (len(wanted) if whole else 1))
-        return places
-
-    def _in(self, haystack: str, origin: list[int], wanted: str) -> list[Place]:
-        places: list[Place] = []
+    def _in(self, haystack: str, origin: list[int], wanted: str) -> list[Range]:
+        places: list[Range] = []
         at = haystack.find(wanted) if wanted else -1
         while at >= 0:
             end = at + len(wanted)
             # A match must not begin or end inside what one character was folded to.
             split = (at and origin[at - 1] == origin[at]) or (end < len(origin) and origin[end] == origin[end - 1])
             start, stop = origin[at], origin[end - 1] + 1
-            whole = not split and not _cut(self.text, start) and not _cut(self.text, stop)
-            if whole:
+            fits = not split and not divides(self.text, start) and not divides(self.text, stop)
+            if fits:
                 places.append((start, stop))
-            at = haystack.find(wanted, end if whole else at + 1)
+            at = haystack.find(wanted, end if fits else at + 1)
         return places
 
-    def resembling(self, quote: str) -> tuple[Place, float] | None:
+    def resembling(self, quote: str) -> tuple[Range, float] | None:
         """The run of words that is most like the quote, and how like; None when none is, or two are equally."""
-        words = [match.span() for match in re.finditer(r"\w+(?:['’\-.]\w+)*", self.text)]
+        bounds = list(words(self.text, inside_words=_INSIDE_WORDS))
         wanted = _folded(quote, _alike_caseless)[0]
-        size = max(1, len(re.findall(r"\w+(?:['’\-.]\w+)*", quote)))
+        size = max(1, len(list(words(quote, inside_words=_INSIDE_WORDS))))
         matcher = difflib.SequenceMatcher(b=wanted, autojunk=False)
-        best: list[tuple[float, Place]] = []
-        for first in range(len(words)):
+        best: list[tuple[float, Range]] = []
+        for first in range(len(bounds)):
             for n in {max(1, size - 1), size, size + 1}:
-                if first + n > len(words):
+                if first + n > len(bounds):
                     continue
-                place = (words[first][0], words[first + n - 1][1])
+                place = (bounds[first][0], bounds[first + n - 1][1])
                 matcher.set_seq1(_folded(self.text[place[0] : place[1]], _alike_caseless)[0])
                 if matcher.real_quick_ratio() >= _FUZZY_FROM and (ratio := matcher.ratio()) >= _FUZZY_FROM:
                     best.append((ratio, place))
@@ -234,25 +218,6 @@ def _alike(char: str) -> str:
 def _alike_caseless(char: str) -> str:
     # The Turkish capital alone case-folds to two characters, the second of which no judge writes after an i.
     return "i" if char == "İ" else _alike(char).casefold()
-
-
-def _cut(text: str, at: int) -> bool:
-    """Whether a bound at `at` would go through a word, or through what readers see as one character."""
-    if not 0 < at < len(text):
-        return False
-    before, after = text[at - 1], text[at]
-    if before == _ZWJ or after == _ZWJ or _mark(after) or "\U0001f3fb" <= after <= "\U0001f3ff":
-        return True
-    base = at - 1
-    while base and _mark(text[base]):
-        base -= 1
-    if not (text[base].isalnum() and after.isalnum()):
-        return False
-    return not (_UNSPACED.match(text[base]) or _UNSPACED.match(after))
-
-
-def _mark(char: str) -> bool:
-    return unicodedata.category(char).startswith("M")
 
 
 def _times(n: int) -> str:

@@ -1,7 +1,7 @@
 """What a hand can do to one example, as pure functions of the example: `apply(example, op)`.
 
-An op names pieces (`tokens.pieces` of the text, cut at the example's own span edges) by index. A browser counts UTF-16
-units and Python counts code points; with indices neither has to know.
+An op names pieces by index: the example's words, cut at the edges of its spans. A browser counts UTF-16 units and
+Python counts code points; with indices neither has to know.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tif.edit.tokens import Range, clusters, pieces, words
 from tif.errors import InputError
 from tif.spans import UW, Example, Span, tidy
-from tif.text import divides
+from tif.text import Range, clusters, mentions, pieces
 
 SPAN_OPS: Final = ("toggle", "mark", "unmark", "remove", "label", "edge", "mentions")
 """Ops that name pieces."""
@@ -72,7 +71,12 @@ class Op:
 
 def pieces_of(example: Example) -> tuple[Range, ...]:
     """The pieces that ops on this example name."""
-    return pieces(example.text, (edge for span in example.spans for edge in (span.start, span.end)))
+    return word_pieces(example.text, example.edges)
+
+
+def word_pieces(text: str, cuts: Iterable[int] = ()) -> tuple[Range, ...]:
+    """The text cut for a hand: one click takes all of `O'Neill` or `3,000.5`."""
+    return pieces(text, cuts, inside_words="'’", inside_numbers=".,")
 
 
 def bounds(example: Example) -> frozenset[tuple[int, int, str]]:
@@ -121,7 +125,7 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
         case "mentions":
             inside = _at(spans, start, end, op.label) if op.first == op.last else None
             quote, label = (example.quote(inside), inside.label) if inside else (example.text[start:end], op.label)
-            for at in _mentions(example.text, quote):
+            for at in mentions(example.text, quote):
                 if not any(s.label == label and _touches(s, at, at + len(quote)) for s in spans):
                     spans = _added(spans, at, at + len(quote), label, author)
         case _:
@@ -187,7 +191,7 @@ def _moved(text: str, spans: list[Span], start: int, end: int, op: Op, author: s
     span = _at(spans, start, end, op.label)
     if span is None:
         return spans
-    units = words(text) if op.unit == "word" else clusters(text)
+    units = word_pieces(text) if op.unit == "word" else clusters(text)
     edge = span.start if op.side == "start" else span.end
     places = [unit[0 if op.side == "start" else 1] for unit in units]
     if op.by > 0:
@@ -200,16 +204,4 @@ def _moved(text: str, spans: list[Span], start: int, end: int, op: Op, author: s
     return _added([s for s in spans if s != span], *new, span.label, author)
 
 
-def _mentions(text: str, quote: str) -> Iterator[int]:
-    """Where the words stand by themselves, not as a part of longer words."""
-    at = text.find(quote)
-    while at >= 0:
-        end = at + len(quote)
-        if divides(text, at) or divides(text, end):
-            at = text.find(quote, at + 1)
-        else:
-            yield at
-            at = text.find(quote, end)
-
-
-__all__ = ["OPS", "SPAN_OPS", "Op", "apply", "bounds", "pieces_of"]
+__all__ = ["OPS", "SPAN_OPS", "Op", "apply", "bounds", "pieces_of", "word_pieces"]

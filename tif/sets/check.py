@@ -10,7 +10,7 @@ from typing import Literal
 from tif.errors import InputError, TifError
 from tif.sets import rows, store
 from tif.spans import Example, Span
-from tif.text import divides
+from tif.text import divides, mentions
 
 LONG_SHARE = 0.8
 """A single span over more than this share of a text leaves hardly any general words: worth a look."""
@@ -66,7 +66,7 @@ def _look_at(example: Example) -> Iterator[Finding]:
     text = example.text
     for span in example.spans:
         words = example.quote(span)
-        if _cuts_word(text, span):
+        if divides(text, span.start) or divides(text, span.end):
             yield Finding(
                 "warning", "cuts-word", where, f"{words!r} ({span.start}-{span.end}) begins or ends in a word"
             )
@@ -78,10 +78,6 @@ def _look_at(example: Example) -> Iterator[Finding]:
             yield Finding("warning", "unmarked-mention", where, f"{words!r} stands unmarked at {at}")
 
 
-def _cuts_word(text: str, span: Span) -> bool:
-    return divides(text, span.start) or divides(text, span.end)
-
-
 def _unmarked(example: Example, span: Span, words: str) -> Iterator[int]:
     """Where a span's words occur again, as whole words, outside every span of its label: often a miss.
 
@@ -90,12 +86,10 @@ def _unmarked(example: Example, span: Span, words: str) -> Iterator[int]:
     same = [s for s in example.spans if s.label == span.label]
     if len(words) < 3 or next(s for s in same if example.quote(s) == words) != span:
         return
-    at = example.text.find(words)
-    while at != -1:
+    for at in mentions(example.text, words):
         here = Span(at, at + len(words), span.label)
-        if not _cuts_word(example.text, here) and not any(s.overlaps(here) for s in same):
+        if not any(s.overlaps(here) for s in same):
             yield at
-        at = example.text.find(words, at + 1)
 
 
 def _told(error: TifError) -> str:

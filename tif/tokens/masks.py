@@ -6,7 +6,6 @@ with it that is not white space. Nothing is ever found by searching for the answ
 
 from __future__ import annotations
 
-import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from tif.errors import MaskError, UsageError
 from tif.spans import Example, Span, united
+from tif.text import is_punctuation, trimmed
 from tif.tokens.templates import Rendered, Template
 
 if TYPE_CHECKING:
@@ -228,22 +228,14 @@ def _touched(spans: Sequence[Span], start: int, end: int) -> range:
 def _kind(text: str, offset: tuple[int, int], marked: Sequence[Span], punctuation: str) -> Kind:
     if offset == NOWHERE:
         return Kind.PROMPT
-    start, end = offset
     # White space glued to a word belongs to neither neighbour: " Anna" touches a span that ends before the blank only
     # by that blank.
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
+    start, end = trimmed(text, *offset)
     if start < end and _touched(marked, start, end):
         return Kind.UW
-    if punctuation == "uw" and start < end and all(_is_punctuation(c) for c in text[start:end]):
+    if punctuation == "uw" and start < end and all(is_punctuation(c) for c in text[start:end]):
         return Kind.UW
     return Kind.GW
-
-
-def _is_punctuation(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PS"
 
 
 def _reach(inside: Sequence[tuple[int, int]], low: int, high: int, side: str) -> tuple[int, int]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tif.spans import UW, Span, tidy
-from tif.text import words
+from tif.text import Range, words
 
 
-def word_bounds(text: str) -> list[tuple[int, int]]:
+def word_bounds(text: str) -> list[Range]:
     """(start, end) of every word: letters and digits, inner hyphens and apostrophes with them, no other punctuation."""
-    return list(words(text, "'’-"))
+    return list(words(text, inside_words="'’-"))
 
 
-def joined(text: str, found: Iterable[tuple[tuple[int, int], float]], *, source: str) -> tuple[Span, ...]:
+def joined(text: str, found: Iterable[tuple[Range, float]], *, source: str) -> tuple[Span, ...]:
     """Spans out of words with scores; those with only white space between them become one, with their mean score."""
     runs: list[tuple[int, int, list[float]]] = []
     for (start, end), score in found:

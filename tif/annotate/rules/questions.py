@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from tif.text import words as bounds
 
 Asks = Literal["name", "place", "time", "value", "account"]
 """`name`: of a person. `place`, `time`: where, when. `value`: another short fact, such as a profession or a title.
 `account`: how and why, which only a description answers."""
-
-_PIECE: Final = re.compile(r"\w+")
-"""A tokenizer may split `Al-Rashid` and keep `05/30/1952` whole, or the reverse: pieces are the same in both."""
 
 _ORDINAL: Final = re.compile(r"(\d+)(?:st|nd|rd|th)")
 
@@ -61,12 +60,17 @@ class Question:
     @classmethod
     def of(cls, prompt: str) -> Question:
         """Read a prompt; "" asks nothing and gives nothing away."""
-        stems = frozenset(stem(piece) for piece in _PIECE.findall(prompt))
+        stems = frozenset(_stems(prompt))
         return cls(stems, next((kind for kind, pattern in _ASKED if pattern.search(prompt)), None))
 
     def gives(self, words: Iterable[str]) -> bool:
         """Whether every one of these words is in the prompt, in this or another form."""
-        return all(stem(piece) in self.stems for word in words for piece in _PIECE.findall(word))
+        return all(self.stems.issuperset(_stems(word)) for word in words)
+
+
+def _stems(text: str) -> Iterator[str]:
+    # A tokenizer may split `Al-Rashid` and keep `05/30/1952` in one token, or the reverse: these words are the same.
+    return (stem(text[start:end]) for start, end in bounds(text))
 
 
 def stem(word: str) -> str:

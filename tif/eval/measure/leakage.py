@@ -28,20 +28,25 @@ def normalise(text: str) -> str:
     """The words of a text in lower case, without accents and possessive 's, one space apart."""
     plain = unicodedata.normalize("NFKC", _ACCENTS.sub("", unicodedata.normalize("NFKD", text))).casefold()
     plain = _POSSESSIVE.sub("", plain)
-    return " ".join(plain[start:end] for start, end in characters.words(plain))
+    normal, last = "", 0
+    for start, end in characters.words(plain):
+        # Words of a script without spaces stay together.
+        normal += " " * bool(normal and start > last) + plain[start:end]
+        last = end
+    return normal
 
 
 def phrases(question: str, quotes: Iterable[str]) -> tuple[str, ...]:
     """The phrases that count for this question: normalised, each once, without those that the question gives."""
     asked = normalise(question)
     distinct = dict.fromkeys(normalise(quote) for quote in quotes)
-    return tuple(phrase for phrase in distinct if phrase and not _stands_in(phrase, asked))
+    return tuple(phrase for phrase in distinct if phrase and not _contains(asked, phrase))
 
 
 def written(completion: str, phrases: Sequence[str]) -> tuple[bool, ...]:
     """For each normalised phrase, whether it stands in the completion as whole words."""
     text = normalise(completion)
-    return tuple(_stands_in(phrase, text) for phrase in phrases)
+    return tuple(_contains(text, phrase) for phrase in phrases)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +111,9 @@ class Leakage:
         return asdict(self)
 
 
-def _stands_in(phrase: str, text: str) -> bool:
-    """Whether a normalised phrase stands in a normalised text, cut through no word at either end."""
-    at = text.find(phrase)
-    while at >= 0:
-        if not characters.divides(text, at) and not characters.divides(text, at + len(phrase)):
-            return True
-        at = text.find(phrase, at + 1)
-    return False
+def _contains(text: str, phrase: str) -> bool:
+    """Whether a normalised text contains a normalised phrase as complete words."""
+    return next(characters.mentions(text, phrase), None) is not None
 
 
 __all__ = ["Answer", "Leakage", "normalise", "phrases", "written"]

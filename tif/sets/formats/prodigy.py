@@ -25,9 +25,9 @@ from tif.sets.formats.records import (
     status_field,
     text_field,
 )
-from tif.sets.formats.words import words
 from tif.sources import read_records
 from tif.spans import AnnotationSet, Example, Span
+from tif.text import pieces
 
 OPTIONS: Final[tuple[str, ...]] = ()
 
@@ -42,7 +42,7 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
 
 
 def _task(example: Example, base: str | None) -> dict[str, Any]:
-    tokens = words(example.text, example.spans)
+    tokens = pieces(example.text, example.edges)
     first = {start: i for i, (start, _) in enumerate(tokens)}
     last = {end: i for i, (_, end) in enumerate(tokens)}
     task: dict[str, Any] = {

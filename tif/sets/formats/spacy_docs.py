@@ -28,9 +28,9 @@ from tif.sets.formats.records import (
     text_field,
     trimmed,
 )
-from tif.sets.formats.words import words
 from tif.sources import parse_json, read_text
 from tif.spans import AnnotationSet, Example, Span
+from tif.text import pieces
 
 OPTIONS: Final[tuple[str, ...]] = ()
 KEY: Final = "sc"
@@ -67,7 +67,7 @@ def _document(example: Example, base: str | None) -> dict[str, Any]:
 def _tokens(example: Example) -> Iterator[tuple[int, int]]:
     """Words, and the white space between them beyond the one blank that spaCy does not count as a token."""
     at, text = 0, example.text
-    for start, end in words(text, example.spans):
+    for start, end in pieces(text, example.edges):
         gap = at + (1 if at and text[at : at + 1] == " " and at < start else 0)
         if gap < start:
             yield gap, start

@@ -28,9 +28,9 @@ from tif.sets.formats.records import (
     text_field,
     trimmed,
 )
-from tif.sets.formats.words import words
 from tif.sources import parse_json, read_records
 from tif.spans import AnnotationSet, Example, Span, tidy
+from tif.text import pieces
 
 OPTIONS: Final = ("uw",)
 
@@ -90,7 +90,7 @@ def _rows(annotations: AnnotationSet) -> Iterator[dict[str, Any]]:
 def _common(example: Example) -> list[dict[str, Any]]:
     return [
         _word(example.text, start, end)
-        for start, end in words(example.text, example.spans)
+        for start, end in pieces(example.text, example.edges)
         if not any(s.start < end and start < s.end for s in example.spans)
     ]
 
