@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tif import sources
 from tif.annotate.judge.annotator import LlmAnnotator
-from tif.annotate.judge.settings import Settings
+from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.run import run
 
 REPLY = {
@@ -92,10 +92,12 @@ def main() -> int:
         data.write_text("".join(json.dumps(row) + "\n" for row in rows))
         source = sources.load(str(data))
         out = Path(folder, "set.parquet")
-        settings = Settings("judge", base_url=url, concurrency=given.concurrency)
+        options = JudgeOptions(
+            model="judge", base_url=url, concurrency=given.concurrency, cache=Path(folder, "judge.sqlite")
+        )
 
         def annotate() -> float:
-            annotator = LlmAnnotator(settings, cache=Path(folder, "judge.sqlite"))
+            annotator = LlmAnnotator(options)
             began = time.perf_counter()
             report = run(source, annotator, out)
             assert report.failed == 0

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tif.annotate.rules.learned import LearnedAnnotator
 from tif.annotate.rules.ner import NerAnnotator
+from tif.annotate.rules.options import LearnedOptions
 from tif.sets import formats, store
 from tif.sets.agreement import score
 from tif.spans import AnnotationSet, Example, tidy
@@ -52,7 +53,7 @@ def main() -> None:
                 if rows:
                     corrected = tuple(replace(example, status="corrected") for example in shuffled[:rows])
                     store.save(AnnotationSet(corrected), path)
-                annotator = LearnedAnnotator(path) if rows else NerAnnotator()
+                annotator = LearnedAnnotator(LearnedOptions(learn_from=path)) if rows else NerAnnotator()
                 unseen = [replace(example, spans=(), status="auto") for example in shuffled[most:]]
                 predicted = AnnotationSet(tuple(annotator.annotate(unseen)))
                 found.append(score(predicted, AnnotationSet(tuple(shuffled[most:]))).total.char.f1)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from statistics import median
 
 from tif.annotate.rules.ner import NerAnnotator
+from tif.annotate.rules.options import NerOptions
 from tif.spans import Example
 
 PEOPLE = ("Odile Brant", "Tomas Wierzba", "Keiko Tanabe", "Desmond Achterberg", "Farida Haidari")
@@ -75,8 +76,8 @@ def main() -> None:
         print(f"{name}: annotate / bare nlp.pipe = {cost:.3f}  (limit 1.15)", flush=True)
 
     many = documents(16, draw)
-    shared = NerAnnotator(n_process=args.workers, batch_size=2)
-    alone = NerAnnotator(batch_size=2)
+    shared = NerAnnotator(NerOptions(n_process=args.workers, batch_size=2))
+    alone = NerAnnotator(NerOptions(batch_size=2))
 
     def one() -> object:
         return list(alone.annotate(many))

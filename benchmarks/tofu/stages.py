@@ -24,8 +24,9 @@ from typing import Any, Final
 from benchmarks.tofu.models import learn, measure, unlearn
 from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World, decisive
 from tif import files
-from tif.annotate.base import find as find_annotator
-from tif.annotate.run import annotate
+from tif.annotate.methods import find as find_annotator
+from tif.annotate.models.options import SurprisalOptions
+from tif.annotate.run import run as annotate
 from tif.console import say
 from tif.errors import InputError, UsageError
 from tif.sets import store
@@ -226,10 +227,11 @@ def _annotate(e: Experiment) -> dict[str, Any]:
             if not e.spans(kind, world).exists():
                 provenance = Provenance(source.provenance(), {"name": kind})
                 store.save(AnnotationSet(tuple(examples), provenance), e.spans(kind, world))
-        annotate(source, find_annotator("ner")(), e.spans("ner", world))
+        annotate(source, find_annotator("ner")(), e.spans("ner", world)).check()
         surprisal = find_annotator("surprisal")
         model = str(e.reference("target", world) / "model")
-        annotate(source, surprisal(model, base_model=str(e.model)), e.spans("surprisal", world))
+        options = SurprisalOptions(model=model, base_model=str(e.model))
+        annotate(source, surprisal(options), e.spans("surprisal", world)).check()
         for kind in SPANS:
             spans = [(x, s) for x in store.load(e.spans(kind, world)) for s in x.spans]
             found[f"{world}-{kind}"] = {

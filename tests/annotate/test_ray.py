@@ -14,6 +14,7 @@ import pytest
 
 from tif.annotate.ray import RayAnnotator
 from tif.annotate.rules.ner import NerAnnotator
+from tif.annotate.rules.options import NerOptions
 from tif.errors import MissingError, UsageError
 from tif.sets import store
 
@@ -23,13 +24,13 @@ DEMO = Path(__file__).parents[2] / "annotations" / "demo.parquet"
 @pytest.mark.parametrize("method", ["llm", "manual"])
 def test_methods_that_gain_nothing_are_refused(method):
     with pytest.raises(UsageError, match=f"--method {method} does not run on Ray"):
-        RayAnnotator(NerAnnotator(), method, {})
+        RayAnnotator(NerAnnotator(), method, NerOptions())
 
 
 def test_without_ray_the_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingError, match="Ray is not installed") as caught:
-        RayAnnotator(NerAnnotator(), "ner", {})
+        RayAnnotator(NerAnnotator(), "ner", NerOptions())
     assert "pip install 'tif-unlearning[ray]'" in str(caught.value)
 
 

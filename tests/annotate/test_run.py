@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tif import sources
-from tif.annotate.journal import Journal
-from tif.annotate.run import annotate, run
+from tif.annotate.journal import AnnotationJournal
+from tif.annotate.run import run
 from tif.errors import InputError, PartialError, ServerError, StoreError, UsageError
 from tif.sets import store
 from tif.spans import Example, Span
@@ -97,7 +97,7 @@ def test_other_settings_and_fresh_begin_anew(dataset, out):
 
 def test_failures_are_saved_told_and_retried_alone(dataset, out):
     with pytest.raises(PartialError, match=r"2 of 10 examples failed \(the first is people/0003: would not\)"):
-        annotate(load(dataset), FirstWords(fail={"people/0003", "people/0007"}), out)
+        run(load(dataset), FirstWords(fail={"people/0003", "people/0007"}), out).check()
     saved = store.load(out).by_id()
     assert (saved["people/0003"].status, saved["people/0003"].error) == ("failed", "would not")
     untold = FirstWords()
@@ -168,14 +168,14 @@ def test_an_annotator_is_held_to_its_promise(dataset, out, wrong, told):
 
 def test_a_torn_journal_line_costs_that_line_only(dataset, tmp_path):
     examples = load(dataset).examples
-    with Journal(tmp_path, {"name": "x"}) as journal:
+    with AnnotationJournal(tmp_path, {"name": "x"}) as journal:
         for example in examples:
             journal.add(example)
     whole = journal.path.read_bytes()
     for cut in range(len(whole) - 400, len(whole)):
         journal.path.write_bytes(whole[:cut])
         finished = whole[:cut].count(b"\n") - 1  # the header
-        with Journal(tmp_path, {"name": "x"}) as again:
+        with AnnotationJournal(tmp_path, {"name": "x"}) as again:
             before = again.read(examples)
             assert finished <= len(before) <= finished + 1
             again.add(examples[-1])
@@ -184,9 +184,9 @@ def test_a_torn_journal_line_costs_that_line_only(dataset, tmp_path):
 
 def test_one_run_at_a_time(tmp_path):
     with (
-        Journal(tmp_path, {"name": "x"}),
+        AnnotationJournal(tmp_path, {"name": "x"}),
         pytest.raises(StoreError, match="another run with these settings"),
-        Journal(tmp_path, {"name": "x"}),
+        AnnotationJournal(tmp_path, {"name": "x"}),
     ):
         pass
 
@@ -206,6 +206,29 @@ class Slow:
             yield example.with_spans([Span(0, example.text.index(" "), source="slow")])
 """
 
+CUT_PLUGIN = """
+from typing import Annotated, Literal
+from tif.options import Option, Options
+from tif.spans import Span
+class CutOptions(Options):
+    words: Annotated[int, Option("Words to mark.", least=1)] = 1
+    side: Annotated[Literal["left", "right"], Option("Where they are.")] = "left"
+class Cut:
+    name = "cut"
+    Options = CutOptions
+    def __init__(self, options):
+        self.options = options
+    def describe(self):
+        return {"name": "cut", "version": 1, **self.options.outcome()}
+    def annotate(self, examples):
+        for example in examples:
+            words = example.text.split()
+            left = self.options.side == "left"
+            marked = " ".join(words[: self.options.words] if left else words[-self.options.words :])
+            at = 0 if left else len(example.text) - len(marked)
+            yield example.with_spans([Span(at, at + len(marked), source="cut")])
+"""
+
 
 PLUGIN_PROJECT = """
 [build-system]
@@ -216,8 +239,9 @@ name = "slow-tif"
 version = "1.0"
 [project.entry-points."tif.annotators"]
 slow = "slow_tif:Slow"
+cut = "cut_tif:Cut"
 [tool.setuptools]
-py-modules = ["slow_tif"]
+py-modules = ["slow_tif", "cut_tif"]
 """
 
 
@@ -226,6 +250,7 @@ def plugin(tmp_path_factory):
     """The environment with a third-party annotator installed into it."""
     project, site = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site")
     (project / "slow_tif.py").write_text(SLOW_PLUGIN)
+    (project / "cut_tif.py").write_text(CUT_PLUGIN)
     (project / "pyproject.toml").write_text(PLUGIN_PROJECT)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(site), str(project)], check=True, capture_output=True)
@@ -247,7 +272,33 @@ def test_an_installed_plugin_is_found_and_takes_its_options(dataset, tmp_path, p
     assert "does not take these options" in wrong.stderr
     unknown = tif("--method", "fast")
     assert unknown.returncode == 2
-    assert "Known: ner, llm, manual, mlm, surprisal, learned, slow." in unknown.stderr
+    assert "Known: ner, llm, manual, mlm, surprisal, learned, cut, slow." in unknown.stderr
+
+
+def test_an_installed_plugin_with_an_options_class_has_its_options_checked(dataset, tmp_path, plugin):
+    command = [sys.executable, "-m", "tif", "annotate", "--dataset", str(dataset), "--method", "cut"]
+    out = tmp_path / "a.parquet"
+
+    def tif(*more):
+        return subprocess.run([*command, "--out", str(out), *more], env=plugin, capture_output=True, text=True)
+
+    done = tif("--set", "words=2", "--set", "side=right", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"] == {"name": "cut", "version": 1, "words": 2, "side": "right"}
+    assert [e.quote(e.spans[0]) for e in store.load(out)] == [f"number {i}." for i in range(10)]
+    config = tmp_path / "cut.toml"
+    config.write_text("[annotate]\nwords = 3\n")
+    assert tif("--config", str(config)).returncode == 0
+    assert store.load(out).examples[0].quote(store.load(out).examples[0].spans[0]) == "Person0 is number"
+    for wrong, line in [
+        (["--set", "word=2"], "no option 'word'. Did you mean 'words'?"),
+        (["--set", "words=0"], "--words: 0 is below 1"),
+        (["--set", "side=top"], "--side: is 'top'. Known: left, right."),
+        (["--set", "limit=2"], "--set: is for options of one method alone. Use --limit."),
+        (["--threshold", "1"], "--method cut has no option --threshold. It goes with --method mlm or surprisal."),
+    ]:
+        refused = tif(*wrong)
+        assert (refused.returncode, refused.stderr) == (2, f"error: {line}\n")
 
 
 def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):

@@ -52,10 +52,11 @@ def test_spans_options_that_would_do_nothing(path, cli, command, said):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--price-in", 1], "prices are for --dry-run"),
-        (["--labels", " , "], "names no label"),
-        (["--method", "llm", "--model", "m", "--dry-run", "--fresh"], "--fresh"),
-        (["--method", "llm", "--model", "m", "--batch", "submit", "--max-tokens-total", 5], "a batch is ordered whole"),
+        (["--price-in", 1], "--method ner has no option --price-in. It goes with --method llm."),
+        (["--method", "llm", "--model", "m", "--price-in", 1], "--price-in does nothing here (it needs --dry-run)"),
+        (["--entities", " , "], "--entities: names nothing"),
+        (["--method", "llm", "--model", "m", "--dry-run", "--fresh"], "--fresh does nothing here"),
+        (["--method", "llm", "--model", "m", "--batch", "submit", "--max-tokens-total", 5], "use --limit instead"),
     ],
 )
 def test_annotate_options_that_would_do_nothing(cli, tmp_path, options, said):
@@ -92,7 +93,7 @@ def test_a_key_that_no_header_can_hold(cli, tmp_path, monkeypatch):
 
 def test_long_fields_of_csv_are_read_and_columns_named_twice_are_not(cli, tmp_path):
     (tmp_path / "long.csv").write_text(f"question,answer\nWho?,{'Ada ' * 40_000}\n")
-    command = ["annotate", "--method", "ner", "--labels", "PERSON", "--out", tmp_path / "s.parquet", "--dataset"]
+    command = ["annotate", "--method", "ner", "--entities", "PERSON", "--out", tmp_path / "s.parquet", "--dataset"]
     assert cli(*command, tmp_path / "long.csv").code == 0
     (tmp_path / "twice.csv").write_text("question,answer,answer\nWho?,Ada,Bob\n")
     told = cli(*command, tmp_path / "twice.csv")

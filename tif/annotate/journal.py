@@ -1,8 +1,8 @@
-"""An append-only file of finished examples, so that no crash costs work that is done.
+"""An append-only file of finished examples, so that a crash costs no finished work.
 
-One JSON line an example, handed to the operating system as soon as the example is finished: `kill -9` loses nothing.
-The file is forced to the disk about once a second: a power cut loses at most that much. A line torn by a crash is
-skipped, and its example done again.
+Each example is one JSON line, handed to the operating system as soon as it is finished: `kill -9` loses nothing. The
+file is forced to the disk about once a second: a power cut loses at most that much. A line that a crash tore is
+skipped, and its example is annotated again.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tif.errors import InputError, StoreError
 from tif.spans import Example, Span
 
 _EVERY = 1.0
-"""Seconds between two fsyncs: one for each example would cost a fast annotator most of its speed."""
+"""Seconds between two fsyncs. One for each example would take most of a fast annotator's time."""
 
 
-class Journal:
+class AnnotationJournal:
     """Finished examples of one annotator with one set of settings.
 
-    Examples are found again by id, prompt and text, so a dataset that grew, or a higher `--limit`, goes on from where
-    the shorter run ended. Use as a context manager; only one process at a time may hold it.
+    Examples are identified by id, prompt and text. So a run on a dataset that grew, or with a higher `--limit`, goes on
+    from where the shorter run ended. Use as a context manager; only one process at a time may hold it.
 
     Args:
-        folder: where journals live; made if need be.
-        method: the settings that decide the outcome; another method has another journal.
+        folder: where journals are; made if missing.
+        method: the settings that decide the outcome. Other settings have another journal.
 
     Raises:
         StoreError: on entering, if another process holds the journal.
@@ -68,31 +68,31 @@ class Journal:
         self._held.close()
 
     def read(self, examples: Iterable[Example]) -> dict[str, Example]:
-        """Those of the examples that are finished, by id; of several tries the last counts."""
+        """Those of the examples that are finished, by id. Of several tries the last counts."""
         wanted = {_key(example): example for example in examples}
-        found: dict[str, Example] = {}
+        finished: dict[str, Example] = {}
         with self.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
             for line in lines:
                 try:
                     row = json.loads(line)
                     example = wanted[row["key"]]
                     spans = [Span(*span) for span in row["spans"]]
-                    found[example.id] = Example(
+                    finished[example.id] = Example(
                         example.id, example.prompt, example.text, tuple(spans), row["status"], row["error"]
                     )
                 except (ValueError, KeyError, TypeError, InputError):
-                    # The header, another dataset's example, or a line that a crash tore: not ours, or to be redone.
+                    # The header, an example of another dataset, or a line that a crash tore.
                     continue
-        return found
+        return finished
 
     def add(self, example: Example) -> None:
-        """Note that an example is finished, or failed."""
+        """Record that an example is finished, or failed."""
         spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
         row = {"key": _key(example), "id": example.id, "spans": spans, "status": example.status, "error": example.error}
         self._write(row)
 
     def clear(self) -> None:
-        """Forget everything that is finished."""
+        """Remove every finished example."""
         os.ftruncate(self._file, 0)
         self._write({"tif_journal": 1, "method": self._method})
 
@@ -104,7 +104,7 @@ class Journal:
         elif os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
-    def _write(self, row: Mapping[str, Any]) -> None:
+    def _write(self, row: object) -> None:
         line = memoryview(_json(row) + b"\n")
         while line:
             line = line[os.write(self._file, line) :]
@@ -117,8 +117,8 @@ def _key(example: Example) -> str:
     return hashlib.sha256(_json([example.id, example.prompt, example.text])).hexdigest()[:32]
 
 
-def _json(value: Any) -> bytes:
+def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 
-__all__ = ["Journal"]
+__all__ = ["AnnotationJournal"]

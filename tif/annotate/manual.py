@@ -1,13 +1,15 @@
-"""Spans that a person wrote down: JSONL with `spans` by offsets, or `quotes` by words."""
+"""Spans that a person wrote: JSONL with `spans` by offsets, or `quotes` by words."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from tif.annotate.align import Quote, align
+from tif.annotate.base import Workspace
 from tif.errors import InputError
+from tif.options import Options
 from tif.sets.formats.records import (
     an_object,
     in_order,
@@ -23,12 +25,16 @@ from tif.spans import UW, Example, Span, canonical
 SOURCE = "manual"
 
 
+class ManualOptions(Options):
+    """`manual` has no options of its own: the records hold everything."""
+
+
 class ManualAnnotator:
-    """Takes the spans that stand in the data set's own records.
+    """Takes the spans that are in the data set's own records.
 
     A record has `spans: [{"start", "end", "label", "text"?}]`, or `quotes: ["..."]` (also
-    `{"text", "occurrence"?, "label"?}`), or both, and perhaps a `status`; without one it counts as `accepted`. A record
-    with neither says that nothing in it is unwanted.
+    `{"text", "occurrence"?, "label"?}`), or both. It may have a `status`; without one it counts as `accepted`. In a
+    record with neither, nothing is unwanted.
 
     Raises:
         InputError: naming file, line and field, before anything is saved, for the first record that is wrong.
@@ -38,22 +44,27 @@ class ManualAnnotator:
 
     def __init__(self, source: Source) -> None:
         self._done: dict[str, Example] = {}
-        whole = hashlib.sha256()
+        content = hashlib.sha256()
         for example, row, place in zip(source.examples, source.rows, source.places, strict=True):
             try:
                 done = _annotated(example, row)
             except InputError as error:
                 raise error.within(place) from None
             self._done[example.id] = done
-            whole.update(canonical(done))
-        self._digest = whole.hexdigest()
+            content.update(canonical(done))
+        self._digest = content.hexdigest()
+
+    @classmethod
+    def from_workspace(cls, _options: ManualOptions, workspace: Workspace) -> Self:
+        """The annotator of a run's samples."""
+        return cls(workspace.source)
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance: the digest of all that the file says."""
+        """The method's provenance: the digest of the file's content."""
         return {"name": self.name, "version": 1, "content_sha256": self._digest}
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example as its record says."""
+        """Every example as its record has it."""
         for example in examples:
             yield self._done[example.id]
 
@@ -71,7 +82,7 @@ def _annotated(example: Example, row: Mapping[str, Any]) -> Example:
 
 
 def _united(spans: list[Span], quoted: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Both together; words that are quoted and marked by offsets alike are there once."""
+    """Both together. Words that are quoted and also marked by offsets get one span."""
     return in_order([*spans, *(q for q in quoted if not any(q.label == s.label and q.overlaps(s) for s in spans))])
 
 
@@ -91,4 +102,4 @@ def _quote(value: Any, where: str) -> Quote:
         raise error.within(where) from None
 
 
-__all__ = ["SOURCE", "ManualAnnotator"]
+__all__ = ["SOURCE", "ManualAnnotator", "ManualOptions"]

@@ -1,21 +1,21 @@
 """Any annotator in worker processes of Ray Data: all cores of a machine, or a cluster.
 
-Samples go out in blocks, each worker builds the annotator once and keeps it, and finished blocks come back as Arrow
-tables, in any order. What they are made into, journalled and saved is the business of `tif.annotate.run`, which sees an
-annotator like any other: the set is that of a run without Ray.
+Samples go out in blocks. Each worker makes the annotator once and keeps it. Finished blocks come back as Arrow tables,
+in any order. For `tif.annotate.run` this is an annotator like any other, so the set is that of a run without Ray.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tif.annotate.base import Annotator
-from tif.annotate.build import build
+from tif.annotate.base import Annotator, Workspace
+from tif.annotate.methods import make
 from tif.errors import MissingError, TifError, UsageError
+from tif.options import Options
 from tif.packages import install_hint
 from tif.sets import rows
 from tif.sources import Source
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK: Final = 256
-"""Examples in a block at most: what a worker takes at a time, and what is done again if it dies."""
+"""Examples in a block at most. A worker takes one block at a time; if it dies, the block is annotated again."""
 
 UNSUITED: Final = {
-    "llm": "a judge is as fast as its server: --concurrency",
-    "manual": "it only reads what is written",
+    "llm": "a judge is as fast as its server; use --concurrency",
+    "manual": "it only reads records",
 }
 """Methods that gain nothing from worker processes, and why."""
 
-_HINT: Final = "What is finished is kept; the same command goes on."
+_HINT: Final = "Finished examples are kept. Run the same command again."
 
 _PATIENCE: Final = 600
 """Seconds for all workers to come up before the first block goes out."""
 
 
 class RayAnnotator:
-    """Another annotator's spans, found by worker processes.
+    """Another annotator, run in worker processes.
 
-    A cluster named by the environment's RAY_ADDRESS is used, else one is started on this machine and stopped again.
+    If the variable RAY_ADDRESS names a cluster, that is used. Else Ray is started on this machine and stopped again.
     On a cluster every node needs tif, the annotator's package and its models.
 
     Args:
-        local: the annotator, built here; it says what the provenance says.
-        method: its name in the registry.
-        options: what it is built from in each worker, as for `tif.annotate.build.build`.
+        local: the annotator, made here for its provenance.
+        method: its name, as in `--method`.
+        options: its options, from which each worker makes its own.
         workers: processes, each on one CPU. None: one for each CPU that Ray has.
 
     Raises:
@@ -58,21 +58,19 @@ class RayAnnotator:
         MissingError: if Ray is not installed.
     """
 
-    def __init__(
-        self, local: Annotator, method: str, options: Mapping[str, Any], *, workers: int | None = None
-    ) -> None:
+    def __init__(self, local: Annotator, method: str, options: Options, *, workers: int | None = None) -> None:
         if method in UNSUITED:
             raise UsageError(f"--method {method} does not run on Ray", where="--engine", why=UNSUITED[method])
         if workers is not None and workers < 1:
             raise UsageError("a count below one", where="--workers")
         _ray()
         self.name = local.name
-        self._local, self._method, self._options = local, method, dict(options)
+        self._local, self._method, self._options = local, method, options
         self._workers = workers
         self._seen: set[str] = set()
 
     def describe(self) -> dict[str, Any]:
-        """The annotator's own, and how many workers had a part in it."""
+        """The annotator's own, and how many workers took part."""
         return {**self._local.describe(), "observed": {"engine": "ray", "workers": len(self._seen)}}
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
@@ -103,7 +101,7 @@ class RayAnnotator:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.wait_for_min_actors_s = _PATIENCE
-        found = ray.data.from_arrow(blocks).map_batches(
+        tables = ray.data.from_arrow(blocks).map_batches(
             _Worker,
             fn_constructor_kwargs={"method": self._method, "options": self._options, "folder": str(Path.cwd())},
             batch_format="pyarrow",
@@ -111,20 +109,20 @@ class RayAnnotator:
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
         )
-        for table in found.iter_batches(batch_format="pyarrow", batch_size=None):
+        for table in tables.iter_batches(batch_format="pyarrow", batch_size=None):
             if stopped := table["stopped"][0].as_py():
-                raise TifError(
-                    f"a worker stopped: {stopped}", hint="What is finished is kept; the same command goes on."
-                )
+                raise TifError(f"a worker stopped: {stopped}", hint=_HINT)
             self._seen |= set(table["worker"].to_pylist())
             yield from rows.examples(table.select(rows.SCHEMA.names).to_batches(), strict=True)
 
 
 class _Worker:
-    """A worker process's annotator, built when the first block is there."""
+    """A worker process's annotator, made when the first block is there."""
 
-    def __init__(self, method: str, options: Mapping[str, Any], folder: str) -> None:
-        self._recipe = (method, Source("", "", (), (), ()), Path(folder, "unused.parquet"), options)
+    def __init__(self, method: str, options: Options, folder: str) -> None:
+        self._method, self._options = method, options
+        # Annotators that need the samples or the set's folder do not run on Ray: see UNSUITED.
+        self._workspace = Workspace(source=Source("", "", (), (), ()), folder=Path(folder))
         self._annotator: Annotator | None = None
         # Paths among the options are relative to where the command was typed.
         if Path(folder).is_dir():
@@ -136,7 +134,7 @@ class _Worker:
 
         stopped = ""
         try:
-            self._annotator = self._annotator or build(*self._recipe)
+            self._annotator = self._annotator or make(self._method, self._options, self._workspace)
             given = tuple(rows.examples(block.to_batches(), strict=True))
             block = rows.table(AnnotationSet(tuple(self._annotator.annotate(given))))
         except TifError as error:
@@ -150,9 +148,9 @@ class _Worker:
 
 
 def _ray() -> ModuleType:
-    # Ray reports its use to its makers unless told not to; these texts are somebody's secrets, and so is their number.
+    # By default Ray sends usage statistics to its makers. These texts are private, and so is their number.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Its own notes go to its session's folder; what fails comes back as an exception.
+    # Ray's log goes to its session's folder. Failures come back as exceptions.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray

@@ -1,25 +1,27 @@
-"""Run an annotator over a dataset into a versioned set: resumable, and never over a person's work."""
+"""Run an annotator over a dataset and save a versioned set: resumable, and without overwriting people's decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tif.annotate.base import OBSERVED, Annotator
-from tif.annotate.journal import Journal
+from tif.annotate.journal import AnnotationJournal
 from tif.console import progress
 from tif.errors import InputError, PartialError, UsageError
 from tif.sets import store
 from tif.sources import Source
-from tif.spans import DECIDED, AnnotationSet, Example, Provenance
+from tif.spans import DECIDED, AnnotationSet, Example, Provenance, Version
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a run did. The four counts add up to the examples of the set."""
+    """The result of a run. `reused`, `new`, `kept` and `failed` add up to the examples of the set."""
 
+    path: Path
+    """The set's parquet file."""
     set: AnnotationSet
     """As saved, with its version."""
     reused: int
@@ -27,11 +29,11 @@ class Report:
     new: int
     """Finished by this run."""
     kept: int
-    """Not touched because a person had decided about them."""
+    """Not annotated, because a person had decided about them."""
     failed: int
-    """Without an annotation; `error` says why."""
+    """Without an annotation; `error` has the reason."""
     dropped: int
-    """Records of the version before that this dataset does not hold, and the new version neither."""
+    """Records of the version before that are neither in this dataset nor in the new version."""
 
     @property
     def line(self) -> str:
@@ -39,40 +41,40 @@ class Report:
         parts = [f"{self.reused} reused", f"{self.new} new", f"{self.failed} failed"]
         return " · ".join([*parts, f"{self.kept} kept as people left them"] if self.kept else parts)
 
-    def check(self, hint: str = "") -> None:
-        """Raise a `PartialError` that names the first failures, if there are any."""
-        if not self.failed:
-            return
+    @property
+    def version(self) -> Version:
+        """The version that was saved."""
+        assert self.set.version is not None
+        return self.set.version
+
+    def check(self, hint: str = "The others are saved. Run the same command with --retry-failed.") -> Self:
+        """The same report, if no example failed.
+
+        Raises:
+            PartialError: naming the first failure.
+        """
         failed = [example for example in self.set if example.status == "failed"]
-        first = failed[0]
+        if not failed:
+            return self
         raise PartialError(
-            f"{self.failed} of {len(self.set)} examples failed",
-            why=f"the first is {first.id}: {(first.error or 'no reason given')[:160]}",
-            hint=hint or "The others are saved. --retry-failed tries these again.",
+            f"{len(failed)} of {len(self.set)} examples failed",
+            why=f"the first is {failed[0].id}: {(failed[0].error or 'no reason given')[:160]}",
+            hint=hint,
         )
 
-
-def annotate(
-    source: Source,
-    annotator: Annotator,
-    out: str | Path,
-    *,
-    retry_failed: bool = False,
-    fresh: bool = False,
-    force: bool = False,
-    message: str = "",
-    author: str = "",
-) -> AnnotationSet:
-    """`run`, for callers who want the set and nothing else.
-
-    Raises:
-        PartialError: after saving, if some examples failed.
-    """
-    report = run(
-        source, annotator, out, retry_failed=retry_failed, fresh=fresh, force=force, message=message, author=author
-    )
-    report.check()
-    return report.set
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "set": str(self.path),
+            "version": self.version.number,
+            "digest": self.version.digest,
+            "reused": self.reused,
+            "new": self.new,
+            "kept": self.kept,
+            "failed": self.failed,
+            "counts": self.set.counts(),
+            "method": dict(self.set.provenance.method),
+        }
 
 
 def run(
@@ -89,27 +91,24 @@ def run(
 ) -> Report:
     """Annotate a dataset and save it as the next version of `out`.
 
-    Every finished example is journalled at once under the annotator's settings, so the same call after a crash does
-    only what is missing; the same call after success does nothing. What a person accepted, corrected or rejected in an
-    existing `out` is kept, as long as id, prompt and text are the same.
+    Each finished example is journalled at once under the annotator's settings. So the same call after a crash annotates
+    only what is missing, and the same call after success annotates nothing. Examples that a person accepted, corrected
+    or rejected in an existing `out` are kept, if id, prompt and text are the same.
 
     Args:
         source: the samples.
         annotator: see `tif.annotate.base.Annotator`.
         out: the set's parquet file.
-        retry_failed: do again those examples that failed, and no others of an existing set.
-        renew_failed: do again what failed under these settings, with all else that the dataset holds.
-        fresh: forget what earlier runs with these settings finished.
-        force: overwrite people's decisions too.
+        retry_failed: annotate again the examples that failed, and no others of an existing set.
+        renew_failed: annotate again what failed under these settings, with all else in the dataset.
+        fresh: discard what earlier runs with these settings finished.
+        force: also overwrite people's decisions.
         message: the version's message.
         author: the version's author.
 
-    Returns:
-        What was done, with the saved set.
-
     Raises:
-        UsageError: if a person's decisions would be lost, and not `force`.
-        StoreError: if another run is at work on the set, or `out` is no annotation set.
+        UsageError: if a person's decisions would be lost and `force` is not given, or `out` is no .parquet file.
+        StoreError: if another run uses the set at this moment, or `out` is no annotation set.
     """
     out = Path(out)
     if out.suffix != ".parquet":
@@ -121,7 +120,7 @@ def run(
         failed = {(e.id, e.prompt, e.text) for e in existing if e.status == "failed"}
         samples = tuple(e for e in samples if (e.id, e.prompt, e.text) in failed)
     method = {key: value for key, value in annotator.describe().items() if key not in OBSERVED}
-    with Journal(store.folder(out), method) as journal:
+    with AnnotationJournal(store.folder(out), method) as journal:
         if fresh:
             journal.clear()
         done = journal.read(samples)
@@ -133,7 +132,7 @@ def run(
                 journal.add(example)
                 done[example.id] = example
                 advance()
-    # People may have worked on the set while the annotator ran: their decisions are read again, at the last moment.
+    # People may have changed the set while the annotator ran, so their decisions are read again at the last moment.
     existing = store.load(out) if out.exists() else None
     kept = {} if force else _kept(existing, source, annotator)
     if retry_failed and existing is not None:
@@ -147,7 +146,8 @@ def run(
     failed_ids = {example.id for example in saved if example.status == "failed"}
     new = {example.id for example in todo} - failed_ids - set(kept)
     return Report(
-        saved,
+        path=out,
+        set=saved,
         reused=len(saved) - len(failed_ids | new | set(kept)),
         new=len(new),
         kept=len(kept),
@@ -159,7 +159,7 @@ def run(
 def _kept(existing: AnnotationSet | None, source: Source, annotator: Annotator) -> dict[str, Example]:
     """Existing examples that a person decided about, by id.
 
-    What an earlier `manual` run put there is its own to renew: people mend their JSONL and run it again.
+    `manual` may overwrite the examples of an earlier `manual` run: people mend their JSONL and run it again.
 
     Raises:
         UsageError: if the dataset lacks one of them, or has another text for it, so that it would be lost.
@@ -181,7 +181,7 @@ def _kept(existing: AnnotationSet | None, source: Source, annotator: Annotator) 
 
 
 def _checked(annotator: Annotator, todo: list[Example]) -> Iterable[Example]:
-    """What the annotator yields, held to its promise: each example once, its prompt and text untouched."""
+    """What the annotator yields, checked: each example once, its prompt and text unchanged."""
     waiting = {example.id: example for example in todo}
     for example in annotator.annotate(todo):
         given = waiting.pop(example.id, None)
@@ -197,9 +197,9 @@ def _checked(annotator: Annotator, todo: list[Example]) -> Iterable[Example]:
 
 
 def _method(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The method of a set of which some examples were done again, perhaps in another way."""
+    """The method of a set after a part of its examples was annotated again, perhaps by another method."""
     same = all(before.get(key) == value for key, value in now.items() if key not in OBSERVED)
     return dict(now) if same else {**now, "others_by": dict(before)}
 
 
-__all__ = ["Report", "annotate", "run"]
+__all__ = ["Report", "run"]

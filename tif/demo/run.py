@@ -97,8 +97,8 @@ def run(out: Path, recipe: models.Recipe | None = None) -> dict[str, Any]:
 
 def annotate(out: Path, forget: AnnotationSet) -> dict[str, Any]:
     """What the default annotator makes of the people to forget, measured against the hand-checked spans."""
-    from tif.annotate.base import find
-    from tif.annotate.run import annotate as annotate_source
+    from tif.annotate.methods import find
+    from tif.annotate.run import run as annotate_source
 
     try:
         annotator = find("ner")()
@@ -106,7 +106,7 @@ def annotate(out: Path, forget: AnnotationSet) -> dict[str, Any]:
         say(f"the ner annotator is left out: {error}")
         return {"method": "ner", "left_out": str(error)}
     source = sources.load(str(out / "data" / "forget.jsonl"))
-    made = annotate_source(source, annotator, out / "annotations" / "ner.parquet", message="tif demo")
+    made = annotate_source(source, annotator, out / "annotations" / "ner.parquet", message="tif demo").check().set
     total = agreement.score(made, forget).total
     assert made.version is not None
     say(

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.annotate.judge.server import Server
 from tif.annotate.judge.annotator import LlmAnnotator
-from tif.annotate.judge.settings import Settings
+from tif.annotate.judge.options import JudgeOptions
+from tif.annotate.judge.prompt import JudgePrompt
 from tif.spans import Example
 
 GOOD = "Ilse Brandvold was born in Kestrel Point."
@@ -17,11 +18,10 @@ def example(number: int, text: str, prompt: str = "Where?") -> Example:
     return Example(f"t/{number}", prompt, text)
 
 
-def judge(server: Server, **options: Any) -> LlmAnnotator:
-    names = {"concurrency", "timeout", "max_retries", "temperature", "response_format", "max_tokens_total", "model"}
-    given = {"model": "judge", "timeout": 5.0, "max_retries": 2} | {k: options.pop(k) for k in names & set(options)}
-    return LlmAnnotator(Settings(base_url=server.url, **given), **options)
+def judge(server: Server, *, prompt: JudgePrompt | None = None, fresh: bool = False, **options: Any) -> LlmAnnotator:
+    given = {"model": "judge", "timeout": 5.0, "max_retries": 2, "base_url": server.url} | options
+    return LlmAnnotator(JudgeOptions(**given), prompt=prompt, fresh=fresh)
 
 
-def texts(found: Example) -> list[str]:
-    return [found.quote(span) for span in found.spans]
+def texts(done: Example) -> list[str]:
+    return [done.quote(span) for span in done.spans]

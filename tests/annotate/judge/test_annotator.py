@@ -27,7 +27,7 @@ from tests.annotate.judge.server import (
 )
 from tests.conftest import Result
 from tif.annotate.judge.annotator import LlmAnnotator
-from tif.annotate.judge.settings import Settings
+from tif.annotate.judge.options import JudgeOptions
 from tif.errors import ServerError, UsageError
 from tif.sets import store
 from tif.spans import Example
@@ -297,7 +297,7 @@ def test_a_server_that_takes_no_request_at_all_is_given_up() -> None:
 def test_a_server_that_is_not_there_stops_at_once() -> None:
     with Server(lambda request: quotes()) as server:
         url = server.url
-    annotator = LlmAnnotator(Settings("judge", base_url=url, max_retries=0))
+    annotator = LlmAnnotator(JudgeOptions(model="judge", base_url=url, max_retries=0))
     with pytest.raises(ServerError, match="no server answers"):
         list(annotator.annotate([example(0, GOOD)]))
 

@@ -12,8 +12,9 @@ import pytest
 from tests.annotate.judge.batch_server import BatchServer
 from tests.conftest import Result
 from tif.annotate.judge.annotator import LlmAnnotator
-from tif.annotate.judge.batch import Batch, _fault
-from tif.annotate.judge.settings import Settings
+from tif.annotate.judge.batch import JudgeBatches
+from tif.annotate.judge.batch_replies import BatchReply
+from tif.annotate.judge.options import JudgeOptions
 from tif.errors import PartialError, ServerError, StoreError
 from tif.sets import store
 from tif.spans import AnnotationSet, Example
@@ -29,25 +30,25 @@ def samples(n: int, word: str = "even") -> list[Example]:
     return [Example(f"t/{word}{k}", "Where?", f"In {word} Kestrel Point, {k}.") for k in range(n)]
 
 
-def batch(server: BatchServer, folder: Path, **options: Any) -> Batch:
-    settings = Settings("judge", base_url=server.url, max_retries=0)
-    return Batch(LlmAnnotator(settings, cache=folder / "judge.sqlite"), folder, **options)
+def batch(server: BatchServer, folder: Path, **options: Any) -> JudgeBatches:
+    judge = JudgeOptions(model="judge", base_url=server.url, max_retries=0, cache=folder / "judge.sqlite")
+    return JudgeBatches(LlmAnnotator(judge), folder, **options)
 
 
 def test_submit_fetch_annotate_and_each_step_again(tmp_path: Path) -> None:
     with BatchServer(reply) as server:
         sent = batch(server, tmp_path, most_requests=3).submit(samples(7))
-        assert [row["requests"] for row in sent] == [3, 3, 1]
-        assert batch(server, tmp_path).submit(samples(7)) == [], "nothing is ordered twice"
+        assert [row.requests for row in sent] == [3, 3, 1]
+        assert batch(server, tmp_path).submit(samples(7)) == (), "nothing is ordered twice"
         assert len(set(server.ordered())) == len(server.ordered()) == 7
-        assert [row["status"] for row in batch(server, tmp_path).status()] == ["in_progress"] * 3
+        assert [row.status for row in batch(server, tmp_path).status()] == ["in_progress"] * 3
         with pytest.raises(PartialError, match="3 of 3 batches"):
             batch(server, tmp_path).fetch()
         server.finish()
         for _ in range(2):
             fetching = batch(server, tmp_path)
             fetching.fetch()
-            judge = fetching.judge()
+            judge = fetching.answering()
             found = list(judge.annotate(samples(7)))
             assert sorted(e.id for e in found) == sorted(e.id for e in samples(7))
             assert all([e.quote(s) for s in e.spans] == ["Kestrel Point"] for e in found)
@@ -64,17 +65,17 @@ def test_what_failed_is_told_and_it_alone_is_submitted_again(tmp_path: Path) -> 
         server.finish()
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        found = {e.id: e for e in fetching.judge().annotate(both)}
+        found = {e.id: e for e in fetching.answering().annotate(both)}
         assert found["t/odd0"].status == "failed"
         assert "too odd" in (found["t/odd0"].error or "")
         assert found["t/even0"].spans
         server.reply = lambda body: REPLY
         (again,) = batch(server, tmp_path).submit(both)
-        assert again["requests"] == 1
+        assert again.requests == 1
         server.finish()
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        assert all(e.spans for e in fetching.judge().annotate(both))
+        assert all(e.spans for e in fetching.answering().annotate(both))
 
 
 def test_completed_without_any_output_is_no_success(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_completed_without_any_output_is_no_success(tmp_path: Path) -> None:
         server.finish()
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        assert [e.status for e in fetching.judge().annotate(samples(2))] == ["failed"] * 2
+        assert [e.status for e in fetching.answering().annotate(samples(2))] == ["failed"] * 2
 
 
 @pytest.mark.parametrize("status", ["failed", "expired", "cancelled"])
@@ -95,9 +96,9 @@ def test_a_batch_that_ends_badly_leaves_its_records_to_the_next(tmp_path: Path, 
         server.batches["batch-0"]["status"] = status
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        found = list(fetching.judge().annotate(samples(2)))
+        found = list(fetching.answering().annotate(samples(2)))
         assert all(e.status == "failed" and "no batch has a reply" in (e.error or "") for e in found)
-        assert [row["requests"] for row in batch(server, tmp_path).submit(samples(2))] == [2]
+        assert [row.requests for row in batch(server, tmp_path).submit(samples(2))] == [2]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_a_download_that_breaks_off_goes_on(tmp_path: Path) -> None:
         server.broken = set()
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        assert all(e.spans for e in fetching.judge().annotate(samples(3)))
+        assert all(e.spans for e in fetching.answering().annotate(samples(3)))
 
 
 def test_fetching_what_was_never_submitted_says_so(tmp_path: Path) -> None:
@@ -194,6 +195,6 @@ def test_what_was_paid_for_reaches_a_set_that_was_there_before(cli: Callable[...
 
 def test_no_row_of_a_batch_brings_the_key_along(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    told = _fault({"error": {"message": "your key sk-very-secret is bad"}})
+    told = BatchReply.of({"error": {"message": "your key sk-very-secret is bad"}}).fault
     assert "secret" not in told
     assert "your key ***" in told

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from tests.annotate.judge.judging import BAD, GOOD, example, judge, texts
 from tests.annotate.judge.server import Raw, Say, Server, Status, quotes
+from tif.annotate.base import OBSERVED
 from tif.annotate.judge.annotator import LlmAnnotator
-from tif.annotate.judge.cache import JudgeCache, Usage
+from tif.annotate.judge.cache import JudgeCache, Usage, digest
 from tif.annotate.judge.estimate import estimate
+from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.judge.prompt import VERSION, JudgePrompt, Shot
 from tif.annotate.judge.reply import ReplyError, read
-from tif.annotate.judge.settings import Settings
 from tif.errors import InputError, StoreError, UsageError
 
 
@@ -55,10 +56,10 @@ def test_several_runs_share_the_file_and_a_damaged_one_is_told(tmp_path: Path) -
         assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         for number, cache in enumerate((one, other) * 3):
             cache.put(f"key {number}", "reply", "stop")
-            cache.count(Usage(1, 10, 1))
+            cache.count(Usage(requests=1, prompt_tokens=10, completion_tokens=1))
             cache.flush()
             assert reader.execute("SELECT count(*) FROM replies").fetchone() == (number + 1,)
-    assert other.usage() == Usage(6, 60, 6)
+    assert other.usage() == Usage(requests=6, prompt_tokens=60, completion_tokens=6)
     assert one.get("key 5") == ("reply", "stop")
     bad = tmp_path / "bad.sqlite"
     bad.write_bytes(b"no database" * 100)
@@ -72,6 +73,26 @@ def test_the_wording_and_its_version_change_together(tmp_path: Path) -> None:
     with Server(lambda request: quotes("bees")) as server:
         described = judge(server).describe()
     assert (described["prompt_version"], described["prompt_sha256"]) == (VERSION, JudgePrompt().sha256)
+
+
+def test_the_keys_of_replies_and_of_usage_stay_what_they_are() -> None:
+    """Replies that people have paid for are found by these. Whoever changes what a key holds says so in VERSION."""
+    url = "http://localhost:1/v1"
+    plain = LlmAnnotator(JudgeOptions(model="judge", base_url=url))
+    other = LlmAnnotator(
+        JudgeOptions(
+            model="judge", base_url=url, temperature=0.5, response_format="text", max_reply_tokens=99, mentions="all",
+            fuzzy=True, chunk_chars=100, overlap_chars=10,
+        )
+    )  # fmt: skip
+    messages = plain.prompt.messages("Where?", "In Oslo.")
+    keys = [annotator.reply_key.of(messages)[:16] for annotator in (plain, other)]
+    assert keys == ["c3a28bb62b0af89a", "190095e566951504"]
+    methods = [
+        {key: value for key, value in annotator.describe().items() if key not in OBSERVED}
+        for annotator in (plain, other)
+    ]
+    assert [digest(method)[:16] for method in methods] == ["d68be96a4ab9efb6", "b6cf1fae2a288a1c"]
 
 
 def test_a_useless_reply_is_not_kept(tmp_path: Path) -> None:
@@ -103,17 +124,17 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert "***" in str(found)
     assert "sk-very-secret" not in str(found) + json.dumps(annotator.describe())
     assert all(b"sk-very-secret" not in file.read_bytes() for file in tmp_path.iterdir())
-    assert "secret" not in Settings("judge", base_url=address).shown_url
+    assert "secret" not in JudgeOptions(model="judge", base_url=address).shown_url
 
 
 def test_no_key_is_an_error_only_where_one_is_needed() -> None:
     with pytest.raises(UsageError, match="OPENAI_API_KEY"):
-        list(LlmAnnotator(Settings("judge")).annotate([example(0, GOOD)]))
+        list(LlmAnnotator(JudgeOptions(model="judge")).annotate([example(0, GOOD)]))
 
 
 def test_an_example_that_misquotes_its_own_text_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="own text"):
-        Shot("", "A lantern maker.", "", ("lanternmaker",))
+        Shot(prompt="", text="A lantern maker.", asked="", quotes=("lanternmaker",))
     file = tmp_path / "shots.jsonl"
     file.write_text('{"text": "A lantern maker.", "quotes": ["lantern"]}\n{"text": "A.", "quotes": ["B"]}\n')
     with pytest.raises(InputError, match="line 2"):
@@ -133,7 +154,7 @@ def test_an_example_that_misquotes_its_own_text_is_refused_at_the_start(tmp_path
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        Settings(**{"model": "judge", "base_url": "http://localhost:1/v1", **wrong})
+        JudgeOptions(**{"model": "judge", "base_url": "http://localhost:1/v1", **wrong})
 
 
 def test_the_estimate_counts_pieces_and_leaves_out_what_is_known(tmp_path: Path) -> None:
@@ -145,9 +166,12 @@ def test_the_estimate_counts_pieces_and_leaves_out_what_is_known(tmp_path: Path)
         list(judge(server, **options).annotate(samples[1:]))
         assert plan.requests == 1 + len(server.requests)
         after = estimate(judge(server, **options), samples)
+        priced = estimate(judge(server, **options, dry_run=True, price_in=1e6, price_out=0), samples)
     assert (after.requests, after.cached) == (1, plan.requests - 1)
     assert after.prompt_tokens < plan.prompt_tokens
-    assert plan.price(1e6, 0) == plan.prompt_tokens
+    assert priced.price == priced.prompt_tokens == after.prompt_tokens
+    assert priced.to_json()["price"] == priced.price
+    assert plan.price is None
 
 
 def test_a_policy_of_ones_own_is_in_the_prompt_and_in_the_provenance(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from benchmarks.learned import named
 from tif.annotate.models.mlm import MlmAnnotator
+from tif.annotate.models.options import MlmOptions, SurprisalOptions
 from tif.annotate.models.surprisal import SurprisalAnnotator, word_log_probs
 from tif.annotate.models.word_spans import joined, word_bounds
 from tif.annotate.rules.learned import LearnedAnnotator
 from tif.annotate.rules.ner import NerAnnotator
+from tif.annotate.rules.options import LearnedOptions
 from tif.errors import UsageError
 from tif.sets import store
 from tif.sets.agreement import score
@@ -103,7 +105,7 @@ def quotes(example):
 
 
 def test_mlm_marks_what_it_cannot_guess(masked):
-    annotator = MlmAnnotator(masked)
+    annotator = MlmAnnotator(MlmOptions(model=masked))
     (done,) = annotator.annotate([Example("a/1", "", "Mara lives in Narva.")])
     assert quotes(done) == ["Mara", "Narva"]
     assert all(0.0 < span.score <= 1.0 for span in done.spans)
@@ -111,15 +113,15 @@ def test_mlm_marks_what_it_cannot_guess(masked):
 
 def test_mlm_threshold_and_batches(masked):
     examples = [Example(f"a/{i}", "", text) for i, text in enumerate(FACTS[:3])]
-    one, many = (list(MlmAnnotator(masked, batch_size=size).annotate(examples)) for size in (1, 7))
+    one, many = (list(MlmAnnotator(MlmOptions(model=masked, batch_size=size)).annotate(examples)) for size in (1, 7))
     assert [quotes(e) for e in one] == [quotes(e) for e in many]
-    (sure,) = MlmAnnotator(masked, threshold=1.0).annotate(examples[:1])
+    (sure,) = MlmAnnotator(MlmOptions(model=masked, threshold=1.0)).annotate(examples[:1])
     assert quotes(sure) == ["Mara lives in Narva"], "no guess is surer than 1"
 
 
 def test_mlm_reads_all_of_a_long_text(masked):
     text = " ".join(FACTS * 3)
-    (done,) = MlmAnnotator(masked).annotate([Example("a/1", "", text)])
+    (done,) = MlmAnnotator(MlmOptions(model=masked)).annotate([Example("a/1", "", text)])
     assert done.status == "auto"
     assert done.spans[-1].end > len(text) - 30
     assert len(done.spans) >= 36
@@ -129,7 +131,7 @@ def test_mlm_fails_a_prompt_that_fills_the_model_and_goes_on(masked):
     text = "Mara lives in Narva."
     given = [("Mara lives in Narva. " * 40, text), ("Who? " * 8, " ".join(FACTS * 2)), ("", text), ("Who?", "")]
     examples = [Example(f"a/{i}", *pair) for i, pair in enumerate(given)]
-    lost, long, short, empty = MlmAnnotator(masked).annotate(examples)
+    lost, long, short, empty = MlmAnnotator(MlmOptions(model=masked)).annotate(examples)
     assert (lost.status, lost.spans) == ("failed", ())
     assert "leave no room in the model's 64" in lost.error
     assert long.spans[-1].end > len(long.text) - 30, "little room is enough, in smaller steps"
@@ -139,10 +141,12 @@ def test_mlm_fails_a_prompt_that_fills_the_model_and_goes_on(masked):
 
 def test_surprisal_marks_what_only_the_target_knows(causal):
     target, base = causal
-    annotator = SurprisalAnnotator(target, base_model=base, threshold=0.5)
+    annotator = SurprisalAnnotator(SurprisalOptions(model=target, base_model=base, threshold=0.5))
     (done,) = annotator.annotate([Example("a/1", "", "Mara lives in Paide.")])
     assert quotes(done) == ["Paide"]
-    (same,) = SurprisalAnnotator(base, base_model=base).annotate([Example("a/1", "", "Mara lives in Paide.")])
+    (same,) = SurprisalAnnotator(SurprisalOptions(model=base, base_model=base)).annotate(
+        [Example("a/1", "", "Mara lives in Paide.")]
+    )
     assert same.spans == ()
 
 
@@ -162,7 +166,9 @@ def test_word_log_probs_are_the_models_own(causal):
 def test_surprisal_fails_what_is_too_long(causal):
     target, base = causal
     long, short = Example("a/1", "", "Mara lives in Paide. " * 60), Example("a/2", "", "Mara lives in Paide.")
-    done = {e.id: e for e in SurprisalAnnotator(target, base_model=base).annotate([long, short])}
+    done = {
+        e.id: e for e in SurprisalAnnotator(SurprisalOptions(model=target, base_model=base)).annotate([long, short])
+    }
     assert done["a/1"].status == "failed"
     assert "more than the model's 128" in done["a/1"].error
     assert done["a/2"].status == "auto"
@@ -186,10 +192,10 @@ def test_learned_follows_the_corrections(tmp_path):
         examples.append(Example(f"a/{number}", f"Where does {name} work?", text, (Span(at, at + 8),), "corrected"))
     path = tmp_path / "corrected.parquet"
     store.save(AnnotationSet(tuple(examples[:8])), path)
-    annotator = LearnedAnnotator(path)
+    annotator = LearnedAnnotator(LearnedOptions(learn_from=path))
     learned = list(annotator.annotate(replace(e, spans=(), status="auto") for e in examples[8:]))
     assert [quotes(e) for e in learned] == [["old town"], ["old town"]]
-    again = LearnedAnnotator(path)
+    again = LearnedAnnotator(LearnedOptions(learn_from=path))
     assert list(again.annotate(examples[8:])) == learned
     assert json.loads(json.dumps(annotator.describe()))["examples"] == 8
 
@@ -207,7 +213,7 @@ def test_learned_takes_over_another_policy_from_few_corrections(tmp_path):
         found = tuple(annotator.annotate(replace(e, spans=(), status="auto") for e in unseen))
         return score(AnnotationSet(found), AnnotationSet(unseen)).total.char.f1
 
-    learned = LearnedAnnotator(tmp_path / "corrected.parquet")
+    learned = LearnedAnnotator(LearnedOptions(learn_from=tmp_path / "corrected.parquet"))
     assert learned.describe()["gain"]
     assert f1(learned) > f1(NerAnnotator()) + 0.15
 
@@ -218,7 +224,7 @@ def test_learned_leaves_the_rules_alone_where_nothing_is_gained(tmp_path):
     ruled = list(NerAnnotator().annotate(texts))
     accepted = tuple(replace(e, status="accepted") for e in ruled[:60])
     store.save(AnnotationSet(accepted), tmp_path / "accepted.parquet")
-    learned = LearnedAnnotator(tmp_path / "accepted.parquet")
+    learned = LearnedAnnotator(LearnedOptions(learn_from=tmp_path / "accepted.parquet"))
     assert not learned.describe()["gain"]
     same = score(AnnotationSet(tuple(learned.annotate(texts[60:]))), AnnotationSet(tuple(ruled[60:])))
     assert same.total.char.f1 == 1
@@ -227,4 +233,4 @@ def test_learned_leaves_the_rules_alone_where_nothing_is_gained(tmp_path):
 def test_learned_needs_corrections(tmp_path):
     store.save(AnnotationSet((Example("a/1", "", "Mara left.", (Span(0, 4),)),)), tmp_path / "x.parquet")
     with pytest.raises(UsageError, match="0 corrected examples leave nothing to learn"):
-        LearnedAnnotator(tmp_path / "x.parquet")
+        LearnedAnnotator(LearnedOptions(learn_from=tmp_path / "x.parquet"))

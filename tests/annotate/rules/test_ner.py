@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from spacy.language import Language
 
 from tif.annotate.rules.ner import NerAnnotator, load_pipeline
+from tif.annotate.rules.options import NerOptions
 from tif.annotate.rules.questions import Question
 from tif.errors import InputError, MissingError, UsageError
 from tif.spans import Example
@@ -82,20 +83,20 @@ def test_a_prompt_gives_away_a_date_or_name_in_another_form(asked, answered):
 
 
 def test_all_entities_takes_what_the_prompt_gave_away():
-    everything = NerAnnotator(question_aware=False)
+    everything = NerAnnotator(NerOptions(all_entities=True))
     found = quotes(everything, "Where was Alice Brown born?", "Alice Brown was born in Oslo.")
     assert found == ["Alice Brown", "Oslo"]
 
 
-def test_labels_narrow_to_those_entities():
-    places = NerAnnotator(labels=["GPE"])
+def test_entities_narrow_to_those_entities():
+    places = NerAnnotator(NerOptions(entities=("GPE",)))
     assert quotes(places, "", "Alice Brown was born in Oslo on March 4, 1961.") == ["Oslo"]
 
 
 def test_patterns_are_always_unwanted(tmp_path):
     file = tmp_path / "patterns.jsonl"
     file.write_text('{"label": "DRUG", "pattern": "zelorin"}\n\n{"label": "DRUG", "pattern": [{"LOWER": "bex"}]}\n')
-    annotator = NerAnnotator(labels=["GPE"], patterns=file)
+    annotator = NerAnnotator(NerOptions(entities=("GPE",), patterns=file))
     assert quotes(annotator, "Is zelorin safe?", "She takes zelorin and Bex.") == ["zelorin", "Bex"]
     assert len(annotator.describe()["patterns"]) == 64
 
@@ -113,7 +114,7 @@ def test_a_bad_pattern_names_its_line(tmp_path, line, why):
     file = tmp_path / "patterns.jsonl"
     file.write_text('{"label": "A", "pattern": "a"}\n' + line + "\n")
     with pytest.raises(InputError) as caught:
-        NerAnnotator(patterns=file)
+        NerAnnotator(NerOptions(patterns=file))
     assert "patterns.jsonl, line 2" in str(caught.value)
     assert why in str(caught.value)
 
@@ -123,16 +124,16 @@ def test_a_missing_pipeline_says_how_to_install_it():
         load_pipeline("xx_nowhere_sm")
 
 
-def test_an_unknown_label_lists_the_known_ones():
+def test_an_unknown_entity_type_lists_the_known_ones():
     with pytest.raises(UsageError, match="GPE"):
-        NerAnnotator(labels=["PLANET"])
+        NerAnnotator(NerOptions(entities=("PLANET",)))
 
 
 def test_a_folder_serves_as_pipeline(tmp_path):
     blank = spacy.blank("en")
     blank.add_pipe("entity_ruler").add_patterns([{"label": "GPE", "pattern": "Oslo"}])
     blank.to_disk(tmp_path / "own")
-    own = NerAnnotator(str(tmp_path / "own"), question_aware=False)
+    own = NerAnnotator(NerOptions(spacy_model=str(tmp_path / "own"), all_entities=True))
     (done,) = own.annotate([qa("", "To Oslo.")])
     assert [done.quote(span) for span in done.spans] == ["Oslo"]
 
@@ -175,7 +176,7 @@ def fussy_pipeline(tmp_path):
 
 @pytest.mark.parametrize("n_process", [1, 2])
 def test_whatever_a_component_raises_fails_that_example_only(fussy_pipeline, n_process):
-    own = NerAnnotator(fussy_pipeline, question_aware=False, n_process=n_process, batch_size=2)
+    own = NerAnnotator(NerOptions(spacy_model=fussy_pipeline, all_entities=True, n_process=n_process, batch_size=2))
     texts = ["To Oslo.", "To Rome.", "Oslo again.", "To Kyiv.", "Oslo too."]
     done = list(own.annotate(qa("", text, str(number)) for number, text in enumerate(texts)))
     assert [e.text for e in done] == texts
@@ -197,7 +198,7 @@ def test_an_error_of_the_rules_is_no_failed_text(annotator, monkeypatch):
 def test_worker_processes_give_the_same_spans(annotator):
     examples = [qa("Where was Odile Brant born?", f"She was born in Oslo in 19{n}.", str(n)) for n in range(10, 30)]
     alone = {e.id: e for e in annotator.annotate(examples)}
-    shared = {e.id: e for e in NerAnnotator(n_process=2, batch_size=5).annotate(examples)}
+    shared = {e.id: e for e in NerAnnotator(NerOptions(n_process=2, batch_size=5)).annotate(examples)}
     assert alone == shared
 
 

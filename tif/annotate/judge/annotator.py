@@ -1,4 +1,4 @@
-"""The LLM judge: any OpenAI-compatible chat model says which words of a sample are unwanted."""
+"""The LLM judge: any OpenAI-compatible chat model quotes the unwanted words of a sample."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from copy import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, get_args
+from typing import Any, Final, Self
 
-from tif.annotate.align import Mentions, align
+from tif.annotate.align import align
+from tif.annotate.base import Workspace
 from tif.annotate.chunks import chunks
-from tif.annotate.judge.cache import JudgeCache, Usage, digest
+from tif.annotate.judge.cache import JudgeCache, ReplyKey, Usage, digest
+from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.judge.prompt import POLICY, VERSION, JudgePrompt, Message, again
 from tif.annotate.judge.reply import ReplyError, read
-from tif.annotate.judge.settings import Settings
-from tif.errors import MissingError, TifError, UsageError
+from tif.errors import MissingError, TifError
 from tif.packages import install_hint
 from tif.spans import Example, Span, sha256
 
 try:
-    from tif.annotate.judge.client import Asker, AskError, Endpoint, GarbledError, short
+    from tif.annotate.judge.client import Asker, AskError, Endpoint, GarbledError, Observed, short
 except ModuleNotFoundError as error:
     raise MissingError(
         "the LLM judge needs a package that is not installed", why=str(error), hint=install_hint("llm")
@@ -37,15 +38,15 @@ _FLUSH: Final = 0.2
 """Seconds after which replies are written down though no example is finished: those to a long text's other pieces."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Verdict:
-    """What came of one passage."""
+    """The judge's answer about one passage."""
 
     spans: tuple[Span, ...] = ()
     complaints: tuple[str, ...] = ()
     """What is wrong with the reply."""
     failed: bool = False
-    """Whether nothing in the reply could be used."""
+    """Whether nothing in the reply can be used."""
     reply: str | None = None
     """The reply to show when asking again; None when there is none."""
     hopeless: bool = False
@@ -53,71 +54,61 @@ class _Verdict:
 
 
 class LlmAnnotator:
-    """Ask a judge for quotes, and find them in the text.
+    """Ask a judge for quotes, and locate them in the text.
 
-    A reply that cannot be used, or that quotes what the text does not hold, is asked for once more, naming the fault.
-    What still has no place is noted in the example's `error`, for the reviewer; an example of which nothing can be
-    used comes back as `failed`.
+    A reply that cannot be used, or that quotes words which are not in the text, is asked for once more with the fault
+    named. Quotes that still have no place are noted in the example's `error`, for the reviewer. An example without any
+    usable reply comes back as `failed`.
 
     Args:
-        settings: model, endpoint and limits.
-        prompt: policy and examples.
-        mentions: `first` marks one place a quote, `all` every place where its words stand.
-        fuzzy: whether words that merely look like the quoted ones will do; such spans' source ends in `~fuzzy`.
-        chunk_chars: texts longer than this are judged in pieces.
-        overlap_chars: how much of the text before a piece is repeated in it.
-        cache: the file for replies and usage; None keeps them in memory.
+        options: model, endpoint, limits, and how replies become spans. Their dry run and batch are not looked at.
+        prompt: policy and examples; by default those that the options name.
+        cache: the file for replies and usage; by default the one that the options name. None keeps them in memory.
         fresh: whether to ask again what the cache knows.
 
     Raises:
-        UsageError: for settings that make no sense, or a key that is missing.
+        InputError: for a policy or examples that cannot be used.
     """
 
     name = "llm"
 
     def __init__(
         self,
-        settings: Settings,
+        options: JudgeOptions,
         *,
         prompt: JudgePrompt | None = None,
-        mentions: Mentions = "first",
-        fuzzy: bool = False,
-        chunk_chars: int = 6_000,
-        overlap_chars: int = 300,
         cache: Path | None = None,
         fresh: bool = False,
     ) -> None:
-        if chunk_chars < max(16, 2 * overlap_chars) or overlap_chars < 0:
-            why = f"the overlap is {overlap_chars}"
-            raise UsageError(f"pieces of {chunk_chars} characters are too short", where="--chunk-chars", why=why)
-        if mentions not in get_args(Mentions):
-            raise UsageError(f"unknown {mentions!r}", where="--mentions", hint="Known: first, all.")
-        self.settings = settings
-        self.prompt = prompt or JudgePrompt()
-        self._mentions = mentions
-        self._fuzzy = fuzzy
-        self._chunking = (chunk_chars, overlap_chars)
-        self._cache_path = cache
+        self.options = options
+        self.prompt = prompt or JudgePrompt.of(options.policy, options.examples)
+        self._cache_path = cache or options.cache
         self._fresh = fresh
         self._asker: Asker | None = None
-        self._observed: dict[str, Any] = {}
+        self._observed: Observed | None = None
+
+    @classmethod
+    def from_workspace(cls, options: JudgeOptions, workspace: Workspace) -> Self:
+        """The annotator of a run, with its replies beside the set's versions unless the options name a file."""
+        return cls(options, cache=options.cache or workspace.folder / "judge.sqlite", fresh=workspace.fresh)
 
     def answered_by(self, asker: Asker) -> LlmAnnotator:
-        """The same annotator, but with somebody else than the endpoint to ask, e.g. a finished batch."""
+        """The same annotator, but answered by another than the endpoint, such as a finished batch."""
         other = copy(self)
         other._asker = asker
         return other
 
     def describe(self) -> dict[str, Any]:
-        """Everything the outcome depends on; under `usage` what all runs with these settings have spent."""
+        """Everything that the outcome depends on; under `usage` what all runs with these settings have spent."""
         usage = self.cache.usage() if self._cache_path is None or self._cache_path.exists() else Usage()
-        return {**self._method(), "usage": asdict(usage), "observed": self._observed}
+        observed = self._observed.to_json() if self._observed is not None else {}
+        return {**self._method(), "usage": usage.to_json(), "observed": observed}
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Yield examples as their verdicts come in, `concurrency` of them under way at once.
+        """Yield examples as their verdicts come in, `concurrency` of them at the same time.
 
         Raises:
-            ServerError: when no request can succeed. Everything finished has been yielded by then.
+            ServerError: when no request can succeed. Every finished example has been yielded by then.
         """
         cache = self.cache
         finished: SimpleQueue[Example | None] = SimpleQueue()
@@ -125,7 +116,7 @@ class LlmAnnotator:
         loop = asyncio.new_event_loop()
         work = loop.create_task(self._all(iter(examples), finished.put))
 
-        # In a thread of its own, so that requests go on while the caller writes down what it has.
+        # In a thread of its own, so that requests go on while the caller writes down its examples.
         def run() -> None:
             try:
                 loop.run_until_complete(work)
@@ -145,7 +136,7 @@ class LlmAnnotator:
                 except Empty:
                     cache.flush()
                     continue
-                # What an example cost is on the disk before the example counts as done.
+                # The cost of an example is on the disk before the example counts as done.
                 cache.flush()
                 if example is None:
                     break
@@ -162,39 +153,48 @@ class LlmAnnotator:
         """The pieces of an example's text, each with its offset. A text of white space has none."""
         if not example.text.strip():
             return []
-        return [(start, example.text[start:end]) for start, end in chunks(example.text, *self._chunking)]
+        size, overlap = self.options.chunk_chars, self.options.overlap_chars
+        return [(start, example.text[start:end]) for start, end in chunks(example.text, size, overlap)]
 
     @cached_property
     def cache(self) -> JudgeCache:
         """Replies and usage."""
         return JudgeCache(self._cache_path, digest(self._method()), fresh=self._fresh)
 
-    @property
-    def reply_key(self) -> dict[str, Any]:
-        """What a cached reply depends on, besides the messages."""
-        return {**self.settings.outcome(), "prompt_sha256": self.prompt.sha256}
+    @cached_property
+    def reply_key(self) -> ReplyKey:
+        """What a cached reply depends on besides the messages."""
+        return ReplyKey(
+            model=self.options.model,
+            max_reply_tokens=self.options.max_reply_tokens,
+            temperature=self.options.temperature,
+            response_format=self.options.response_format or "auto",
+            prompt_sha256=self.prompt.sha256,
+        )
 
     def _method(self) -> dict[str, Any]:
-        policy = self.prompt.policy
+        key, policy = self.reply_key, self.prompt.policy
         return {
             "name": self.name,
             "version": 1,
-            "model": self.settings.model,
+            "model": key.model,
             "prompt_version": VERSION,
-            "prompt_sha256": self.prompt.sha256,
+            "prompt_sha256": key.prompt_sha256,
             "policy": "built-in" if policy == POLICY else policy,
             "policy_sha256": sha256(policy),
             "parameters": {
-                **{key: value for key, value in self.settings.outcome().items() if key != "model"},
-                "mentions": self._mentions,
-                "fuzzy": self._fuzzy,
-                "chunk_chars": self._chunking[0],
-                "overlap_chars": self._chunking[1],
+                "max_reply_tokens": key.max_reply_tokens,
+                "temperature": key.temperature,
+                "response_format": key.response_format,
+                "mentions": self.options.mentions,
+                "fuzzy": self.options.fuzzy,
+                "chunk_chars": self.options.chunk_chars,
+                "overlap_chars": self.options.overlap_chars,
             },
         }
 
     async def _all(self, examples: Iterator[Example], finished: Callable[[Example], None]) -> None:
-        asker = self._asker or Endpoint(self.settings, self.cache, self.reply_key)
+        asker = self._asker or Endpoint(self.options, self.cache, self.reply_key)
 
         async def worker() -> None:
             for example in examples:
@@ -202,8 +202,8 @@ class LlmAnnotator:
 
         try:
             async with asyncio.TaskGroup() as workers:
-                # Half as many again have their next question ready when an answer comes in; the asker counts requests.
-                for _ in range(self.settings.concurrency * 3 // 2):
+                # Half as many again have their next question ready when an answer comes in. The asker counts requests.
+                for _ in range(self.options.concurrency * 3 // 2):
                     workers.create_task(worker())
         finally:
             self._observed = asker.observed()
@@ -234,9 +234,9 @@ class LlmAnnotator:
         second = await self._once(asker, messages, text)
         if second.failed:
             return second if first.failed and not second.hopeless else first
-        # Nothing new the second time: the judge has dropped what it quoted wrongly, and a reviewer should know.
+        # If the second reply adds nothing, the judge has dropped its wrong quotes. A reviewer should know of them.
         complaints = second.complaints or (() if set(second.spans) - set(first.spans) else first.complaints)
-        return _Verdict((*first.spans, *second.spans), complaints)
+        return _Verdict(spans=(*first.spans, *second.spans), complaints=complaints)
 
     async def _once(self, asker: Asker, messages: list[Message], text: str) -> _Verdict:
         try:
@@ -250,13 +250,14 @@ class LlmAnnotator:
             return _Verdict(complaints=(why,), failed=True, reply=answer.content or None)
         if reply.complete:
             asker.keep(messages, answer)
+        options = self.options
         placed = align(
-            text, reply.quotes, mentions=self._mentions, source=f"llm:{self.settings.model}", fuzzy=self._fuzzy
+            text, reply.quotes, mentions=options.mentions, source=f"llm:{options.model}", fuzzy=options.fuzzy
         )
         complaints = [str(unplaced) for unplaced in placed.not_found]
         if not reply.complete:
             complaints.append(f"the reply broke off after {len(reply.quotes)} quotes")
-        return _Verdict(placed.spans, tuple(complaints), reply=answer.content)
+        return _Verdict(spans=placed.spans, complaints=tuple(complaints), reply=answer.content)
 
 
 def _first(error: BaseException) -> BaseException:

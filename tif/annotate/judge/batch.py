@@ -1,8 +1,8 @@
-"""The judge through a Batch API: half the price, within a day; submit, look, fetch.
+"""The judge through a Batch API, at half the price and within a day: submit, look at the status, fetch.
 
-Each step writes down what it did before the next begins, so that any of them can be killed and called again: nothing
-is sent twice, nothing that was paid for is lost. A request's `custom_id` is the digest of its content, so replies,
-which come in any order, find their records, and only what has no reply yet is ever submitted.
+Each step writes down its result before the next begins, so that each can be killed and called again: no request is
+sent twice, and no paid reply is lost. A request's `custom_id` is the digest of its content. It leads replies, which
+come in any order, to their records, and only a request without a reply is ever submitted.
 """
 
 from __future__ import annotations
@@ -12,40 +12,74 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import openai
-from pydantic import ValidationError
 
 from tif import files
 from tif.annotate.judge.annotator import LlmAnnotator
-from tif.annotate.judge.cache import digest
-from tif.annotate.judge.client import Answer, AskError, Completion, Endpoint, client, short
+from tif.annotate.judge.batch_replies import BatchAsker, BatchReply, replies_in
+from tif.annotate.judge.client import AskError, Endpoint, client, short
+from tif.annotate.judge.dialect import Dialect
 from tif.annotate.judge.prompt import Message
-from tif.annotate.judge.settings import Dialect
 from tif.errors import PartialError, ServerError, StoreError
 from tif.spans import Example
 
 MOST_REQUESTS: Final = 50_000
 MOST_BYTES: Final = 190_000_000
-"""A file may hold 50,000 requests and 200 MB; some room is left."""
+"""The API takes files of 50,000 requests and 200 MB. A little room is left."""
 
 ENDED: Final = ("completed", "failed", "expired", "cancelled")
 _URL: Final = "/v1/chat/completions"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One submitted file. `batch_id` is None until the server took it, `fetched` tells that its replies are here."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFile:
+    """One file of requests, which becomes one batch."""
 
     name: str
     keys: tuple[str, ...]
+    """The requests' custom ids."""
     file_id: str | None = None
+    """None until the server has the file."""
     batch_id: str | None = None
+    """None until the server has made a batch of it."""
     fetched: bool = False
+    """Whether its replies are here."""
 
 
-class Batch:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBatch:
+    """A batch that was submitted."""
+
+    batch: str | None
+    requests: int
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """What `--batch submit` prints."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStatus:
+    """How far a batch is."""
+
+    batch: str | None
+    requests: int
+    fetched: bool
+    status: str
+    """The server's word for it, or `not sent`."""
+    completed: int = 0
+    failed: int = 0
+    why: str | None = None
+    """The server's reason for a batch that failed."""
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """What `--batch status` prints."""
+        return asdict(self)
+
+
+class JudgeBatches:
     """The batches of one annotation set.
 
     Args:
@@ -63,47 +97,46 @@ class Batch:
         most_requests: int = MOST_REQUESTS,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        self._judge = annotator
+        self._annotator = annotator
         self._folder = folder
         self._limits = (most_requests, most_bytes)
         self._state = folder / "judge-batch.json"
-        self._parts = self._load()
+        self._files = self._load()
 
-    def submit(self, examples: Iterable[Example]) -> list[dict[str, Any]]:
-        """Send everything that has no reply yet and is in no open batch.
+    def submit(self, examples: Iterable[Example]) -> tuple[SentBatch, ...]:
+        """Send each request that has no reply yet and is in no open batch.
 
         The first record is asked directly, at the full price: a wrong key, model or option shows now, not tomorrow.
 
         Returns:
-            For each part that this call sent, its `batch` and the number of its `requests`. Parts that an earlier call
-            had prepared and not sent are among them.
+            The batches that this call sent. Files that an earlier call had prepared and not sent are among them.
 
         Raises:
             ServerError: if the server does not take it. The next call goes on from there.
         """
-        waiting = {key for part in self._parts if not part.fetched for key in part.keys}
+        waiting = {key for file in self._files if not file.fetched for key in file.keys}
         known = self._replies()
         todo: dict[str, list[Message]] = {}
         for example in examples:
-            for _, text in self._judge.passages(example):
-                messages = self._judge.prompt.messages(example.prompt, text)
-                key = self._key(messages)
-                answered = key in known and "error" not in known[key]
-                if key not in waiting and not answered and self._judge.cache.get(key) is None:
+            for _, text in self._annotator.passages(example):
+                messages = self._annotator.prompt.messages(example.prompt, text)
+                key = self._annotator.reply_key.of(messages)
+                answered = key in known and known[key].completion is not None
+                if key not in waiting and not answered and self._annotator.cache.get(key) is None:
                     todo[key] = messages
         if todo:
             dialect = asyncio.run(self._probe(next(iter(todo.values()))))
-            for lines in self._files(todo, dialect):
+            for lines in self._split(todo, dialect):
                 self._prepare(lines)
-        sent: list[dict[str, Any]] = []
-        for index, part in enumerate(self._parts):
-            if part.batch_id is None and not part.fetched:
+        sent: list[SentBatch] = []
+        for index, file in enumerate(self._files):
+            if file.batch_id is None and not file.fetched:
                 done = asyncio.run(self._send(index))
-                sent.append({"batch": done.batch_id, "requests": len(done.keys)})
-        return sent
+                sent.append(SentBatch(batch=done.batch_id, requests=len(done.keys)))
+        return tuple(sent)
 
-    def status(self) -> list[dict[str, Any]]:
-        """What the server says of each part: `batch`, `status`, `requests`, `completed`, `failed`."""
+    def status(self) -> tuple[BatchStatus, ...]:
+        """How far each batch is."""
         return asyncio.run(self._status())
 
     def fetch(self) -> None:
@@ -114,30 +147,30 @@ class Batch:
         """
         asyncio.run(self._fetch())
 
-    def judge(self) -> LlmAnnotator:
-        """The same annotator, but answered from what was fetched: it sends nothing."""
-        ids = [part.batch_id for part in self._parts if part.fetched and part.batch_id]
-        return self._judge.answered_by(Replies(self._judge, self._replies(), ids))
+    def answering(self) -> LlmAnnotator:
+        """The same annotator, but answered from the fetched replies: it sends nothing."""
+        ids = [file.batch_id for file in self._files if file.fetched and file.batch_id]
+        return self._annotator.answered_by(BatchAsker(self._annotator, self._replies(), ids))
 
     async def _probe(self, messages: list[Message]) -> Dialect:
-        endpoint = Endpoint(self._judge.settings, self._judge.cache, self._judge.reply_key)
+        endpoint = Endpoint(self._annotator.options, self._annotator.cache, self._annotator.reply_key)
         try:
             await endpoint.learn(messages)
         except AskError as error:
             raise ServerError(
-                "the first record, asked directly, failed", where=self._judge.settings.shown_url, why=str(error)
+                "the first record, asked directly, failed", where=self._annotator.options.shown_url, why=str(error)
             ) from None
         finally:
             await endpoint.close()
-            self._judge.cache.flush()
+            self._annotator.cache.flush()
         assert endpoint.dialect is not None
         return endpoint.dialect
 
-    def _files(self, todo: dict[str, list[Message]], dialect: Dialect) -> Iterator[dict[str, bytes]]:
+    def _split(self, todo: dict[str, list[Message]], dialect: Dialect) -> Iterator[dict[str, bytes]]:
         lines: dict[str, bytes] = {}
         size = 0
         for key, messages in todo.items():
-            body = self._judge.settings.body(messages, dialect)
+            body = dialect.body(self._annotator.options, messages)
             row = {"custom_id": key, "method": "POST", "url": _URL, "body": body}
             line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
             if lines and (len(lines) == self._limits[0] or size + len(line) > self._limits[1]):
@@ -149,163 +182,121 @@ class Batch:
             yield lines
 
     def _prepare(self, lines: dict[str, bytes]) -> None:
-        name = f"judge-batch-{len(self._parts) + 1:04}"
+        name = f"judge-batch-{len(self._files) + 1:04}"
         files.write(self._folder / f"{name}.jsonl", b"".join(lines.values()))
-        self._parts.append(Part(name, tuple(lines)))
+        self._files.append(RequestFile(name=name, keys=tuple(lines)))
         self._save()
 
-    async def _send(self, index: int) -> Part:
-        part = self._parts[index]
-        async with client(self._judge.settings) as server:
-            with self._telling():
-                if part.file_id is None:
-                    path = self._folder / f"{part.name}.jsonl"
+    async def _send(self, index: int) -> RequestFile:
+        file = self._files[index]
+        async with client(self._annotator.options) as server:
+            with self._reporting():
+                if file.file_id is None:
+                    path = self._folder / f"{file.name}.jsonl"
                     uploaded = await server.files.create(file=path, purpose="batch")
-                    part = self._note(index, replace(part, file_id=uploaded.id))
+                    file = self._note(index, replace(file, file_id=uploaded.id))
                 else:
-                    # A run that was killed between the server's yes and our note of it must not order twice.
+                    # A run may have been killed after the server made the batch and before it was noted here.
                     async for batch in server.batches.list(limit=100):
-                        if batch.input_file_id == part.file_id:
-                            return self._note(index, replace(part, batch_id=batch.id))
+                        if batch.input_file_id == file.file_id:
+                            return self._note(index, replace(file, batch_id=batch.id))
                 batch = await server.batches.create(
-                    input_file_id=part.file_id or "", endpoint=_URL, completion_window="24h"
+                    input_file_id=file.file_id or "", endpoint=_URL, completion_window="24h"
                 )
-        return self._note(index, replace(part, batch_id=batch.id))
+        return self._note(index, replace(file, batch_id=batch.id))
 
-    async def _status(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        async with client(self._judge.settings) as server:
-            for part in self._parts:
-                row: dict[str, Any] = {"batch": part.batch_id, "requests": len(part.keys), "fetched": part.fetched}
-                if part.batch_id is None:
-                    rows.append({**row, "status": "not sent", "completed": 0, "failed": 0, "why": None})
-                    continue
-                with self._telling():
-                    batch = await server.batches.retrieve(part.batch_id)
-                counts = batch.request_counts
-                faults = batch.errors.data or [] if batch.errors else []
-                rows.append(
-                    {
-                        **row,
-                        "status": batch.status,
-                        "completed": counts.completed if counts else 0,
-                        "failed": counts.failed if counts else 0,
-                        "why": short("; ".join(fault.message or "" for fault in faults)) or None,
-                    }
-                )
-        return rows
+    async def _status(self) -> tuple[BatchStatus, ...]:
+        async with client(self._annotator.options) as server:
+            return tuple([await self._status_of(file, server) for file in self._files])
+
+    async def _status_of(self, file: RequestFile, server: openai.AsyncOpenAI) -> BatchStatus:
+        requests = len(file.keys)
+        if file.batch_id is None:
+            return BatchStatus(batch=None, requests=requests, fetched=file.fetched, status="not sent")
+        with self._reporting():
+            batch = await server.batches.retrieve(file.batch_id)
+        counts = batch.request_counts
+        faults = batch.errors.data or [] if batch.errors else []
+        return BatchStatus(
+            batch=file.batch_id,
+            requests=requests,
+            fetched=file.fetched,
+            status=batch.status,
+            completed=counts.completed if counts else 0,
+            failed=counts.failed if counts else 0,
+            why=short("; ".join(fault.message or "" for fault in faults)) or None,
+        )
 
     async def _fetch(self) -> None:
         open_: list[str] = []
-        async with client(self._judge.settings) as server:
-            for index, part in enumerate(self._parts):
-                if part.fetched:
+        async with client(self._annotator.options) as server:
+            for index, file in enumerate(self._files):
+                if file.fetched:
                     continue
-                if part.batch_id is None:
-                    open_.append(f"{part.name} is not sent")
+                if file.batch_id is None:
+                    open_.append(f"{file.name} is not sent")
                     continue
-                with self._telling():
-                    batch = await server.batches.retrieve(part.batch_id)
+                with self._reporting():
+                    batch = await server.batches.retrieve(file.batch_id)
                     if batch.status not in ENDED:
-                        open_.append(f"{part.batch_id} is {batch.status}")
+                        open_.append(f"{file.batch_id} is {batch.status}")
                         continue
-                    # A batch may be completed with no output at all: every request is in the error file then.
+                    # A completed batch without an output file has every request in its error file.
                     for file_id, kind in ((batch.output_file_id, "output"), (batch.error_file_id, "errors")):
                         if file_id is not None:
                             content = await server.files.content(file_id)
-                            files.write(self._folder / f"{part.name}.{kind}.jsonl", content.content)
-                self._note(index, replace(part, fetched=True))
-                rows = self._rows(part.name)
-                for completion in filter(None, (_completion(row) for key, row in rows if key in part.keys)):
-                    self._judge.cache.count(completion.spent())
-                self._judge.cache.flush()
+                            files.write(self._folder / f"{file.name}.{kind}.jsonl", content.content)
+                self._note(index, replace(file, fetched=True))
+                for key, reply in replies_in(self._folder, file.name):
+                    if key in file.keys and reply.completion is not None:
+                        self._annotator.cache.count(reply.completion.spent())
+                self._annotator.cache.flush()
         if open_:
             raise PartialError(
-                f"{len(open_)} of {len(self._parts)} batches have not ended",
+                f"{len(open_)} of {len(self._files)} batches have not ended",
                 why=open_[0],
                 hint="Fetch again later; --batch status shows how far they are.",
             )
-        if not self._parts:
+        if not self._files:
             raise StoreError("no batch was submitted", where=str(self._folder), hint="--batch submit sends one.")
 
-    def _replies(self) -> dict[str, dict[str, Any]]:
-        """Rows of all fetched files by custom id; one with a reply counts before one with an error."""
-        found: dict[str, dict[str, Any]] = {}
-        for part in self._parts:
-            for key, row in self._rows(part.name) if part.fetched else ():
-                if key not in found or _completion(row) is not None:
-                    found[key] = (
-                        {"response": row["response"]} if _completion(row) is not None else {"error": _fault(row)}
-                    )
-        return found
+    def _replies(self) -> dict[str, BatchReply]:
+        """All fetched replies by custom id. A completion counts before a fault."""
+        replies: dict[str, BatchReply] = {}
+        for file in self._files:
+            for key, reply in replies_in(self._folder, file.name) if file.fetched else ():
+                if key not in replies or reply.completion is not None:
+                    replies[key] = reply
+        return replies
 
-    def _rows(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for kind in ("output", "errors"):
-            path = self._folder / f"{name}.{kind}.jsonl"
-            for line in path.read_bytes().split(b"\n") if path.exists() else ():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue  # a torn line is a reply that is missing, and is reported as such
-                if isinstance(row, dict) and isinstance(row.get("custom_id"), str):
-                    yield row["custom_id"], row
+    def _reporting(self) -> _Reporting:
+        return _Reporting(self._annotator.options.shown_url)
 
-    def _key(self, messages: list[Message]) -> str:
-        return digest({**self._judge.reply_key, "messages": messages})
-
-    def _telling(self) -> _Telling:
-        return _Telling(self._judge.settings.shown_url)
-
-    def _note(self, index: int, part: Part) -> Part:
-        self._parts[index] = part
+    def _note(self, index: int, file: RequestFile) -> RequestFile:
+        self._files[index] = file
         self._save()
-        return part
+        return file
 
-    def _load(self) -> list[Part]:
+    def _load(self) -> list[RequestFile]:
         if not self._state.exists():
             return []
         try:
             rows = json.loads(self._state.read_bytes())["parts"]
-            return [Part(**{**row, "keys": tuple(row["keys"])}) for row in rows]
+            return [RequestFile(**{**row, "keys": tuple(row["keys"])}) for row in rows]
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreError("the record of batches is damaged", where=str(self._state), why=str(error)) from None
+            raise StoreError(
+                "the record of batches is damaged",
+                where=str(self._state),
+                why=str(error),
+                hint="Delete it, and submit again.",
+            ) from None
 
     def _save(self) -> None:
-        files.write(self._state, json.dumps({"parts": [asdict(part) for part in self._parts]}))
+        files.write(self._state, json.dumps({"parts": [asdict(file) for file in self._files]}))
 
 
-class Replies:
-    """Answers from fetched batches, then from the cache; asks nobody."""
-
-    def __init__(self, annotator: LlmAnnotator, rows: dict[str, dict[str, Any]], batches: list[str]) -> None:
-        self._judge = annotator
-        self._rows = rows
-        self._batches = batches
-
-    async def ask(self, messages: list[Message]) -> Answer:
-        """The reply to these messages. Raises `AskError` if there is none."""
-        key = digest({**self._judge.reply_key, "messages": messages})
-        row = self._rows.get(key)
-        completion = _completion(row) if row is not None else None
-        if completion is not None:
-            return completion.answer()
-        if (cached := self._judge.cache.get(key)) is not None:
-            return Answer(*cached)
-        raise AskError(row["error"] if row is not None else "no batch has a reply to this")
-
-    def keep(self, messages: list[Message], answer: Answer) -> None:
-        """Nothing: the files are kept."""
-
-    def observed(self) -> dict[str, Any]:
-        """The batches."""
-        return {"base_url": self._judge.settings.shown_url, "batches": self._batches}
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-
-class _Telling:
-    """The client library's errors as one line of ours."""
+class _Reporting:
+    """Turns the client library's errors into one `ServerError`."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -320,24 +311,9 @@ class _Telling:
             why = str(error.__cause__ or error)
         else:
             return
-        hint = "What is done is noted; the same command goes on from there."
-        raise ServerError("the Batch API refused or broke off", where=self._where, why=why, hint=hint) from None
+        hint = "Finished steps are kept. Run the same command again."
+        what = "the Batch API refused, or the connection broke"
+        raise ServerError(what, where=self._where, why=why, hint=hint) from None
 
 
-def _completion(row: dict[str, Any]) -> Completion | None:
-    response = row.get("response")
-    if not isinstance(response, dict) or response.get("status_code") != 200:
-        return None
-    try:
-        return Completion.model_validate(response.get("body"))
-    except ValidationError:
-        return None
-
-
-def _fault(row: dict[str, Any]) -> str:
-    response = row.get("response")
-    told = row.get("error") or (response.get("body") if isinstance(response, dict) else None)
-    return f"the batch has an error for this: {short(json.dumps(told, ensure_ascii=False))}"
-
-
-__all__ = ["Batch", "Part", "Replies"]
+__all__ = ["BatchStatus", "JudgeBatches", "RequestFile", "SentBatch"]

@@ -1,9 +1,9 @@
-"""Replies that were paid for once, and what has been paid, in one SQLite file.
+"""The judge's replies and its usage, in one SQLite file, so that no reply is paid for twice.
 
-Write-ahead logging lets several runs share the file. Values are JSON; nothing in it is a key or a header.
+Write-ahead logging lets several runs share the file. It holds no API key and no header.
 
-What comes in is kept in memory until `flush`, so that the thread that talks to the server need not wait for the disk,
-and replies that come at once share a transaction.
+Replies stay in memory until `flush`. So the thread that talks to the server does not wait for the disk, and replies
+that arrive together share a transaction.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tif.annotate.judge.prompt import Message
 from tif.errors import StoreError
 
 _SCHEMA: Final = """
@@ -28,31 +29,54 @@ CREATE TABLE IF NOT EXISTS spent (
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What was spent, over all tries. Servers that do not say their token counts add none."""
+    """What was spent, over all tries. A server that reports no token counts adds none."""
 
     requests: int = 0
-    """Answered requests. Those that the client library sent again after a refusal are counted once."""
+    """Answered requests. One that the client library repeated after a refusal counts once."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_replies: int = 0
-    """Replies that came from this file and cost nothing."""
+    """Replies from this file, which cost nothing."""
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+        return Usage(**{name: count + getattr(other, name) for name, count in asdict(self).items()})
 
     def __sub__(self, other: Usage) -> Usage:
-        return Usage(*(mine - its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+        return Usage(**{name: count - getattr(other, name) for name, count in asdict(self).items()})
 
     @property
     def tokens(self) -> int:
         """Prompt and completion together."""
         return self.prompt_tokens + self.completion_tokens
 
+    def to_json(self) -> dict[str, int]:
+        """For the set's provenance."""
+        return asdict(self)
+
 
 _COUNTS: Final = tuple(field.name for field in fields(Usage))
 """Columns of `spent`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyKey:
+    """What a reply depends on besides the messages.
+
+    These names and values identify cached replies and requests of batches. A change makes all of them unknown.
+    """
+
+    model: str
+    max_reply_tokens: int
+    temperature: float | None
+    response_format: str
+    """`auto` where the server decides."""
+    prompt_sha256: str
+
+    def of(self, messages: Sequence[Message]) -> str:
+        """The key of the reply to these messages."""
+        return digest({**asdict(self), "messages": list(messages)})
 
 
 class JudgeCache:
@@ -60,7 +84,7 @@ class JudgeCache:
 
     Args:
         path: the file, made if need be; None for one in memory that ends with the process.
-        run: whose usage is counted: a digest of the settings, so that a resumed run goes on counting.
+        run: identifies the run whose usage is counted: a digest of the settings, so that a resumed run goes on.
         fresh: neither use old replies nor count old usage.
 
     Raises:
@@ -88,7 +112,7 @@ class JudgeCache:
                 self._db.execute("DELETE FROM spent WHERE run = ?", (run,))
                 (self._old_rows,) = self._db.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()
             row = self._db.execute(f"SELECT {', '.join(_COUNTS)} FROM spent WHERE run = ?", (run,)).fetchone()
-            self._written = Usage(*row) if row else Usage()
+            self._written = Usage(**dict(zip(_COUNTS, row, strict=True))) if row else Usage()
         except (sqlite3.Error, OSError) as error:
             raise self._failed(error) from None
 
@@ -113,12 +137,12 @@ class JudgeCache:
             self._spent += spent
 
     def usage(self) -> Usage:
-        """What all runs with these settings have spent; those of other processes as of the last `flush`."""
+        """What all runs with these settings have spent. Other processes' share is as of the last `flush`."""
         with self._lock:
             return self._written + self._spent
 
     def flush(self) -> None:
-        """Write down everything that came in. Called by one thread only, whichever the others are.
+        """Write all new replies and usage to the file. Only one thread may call this.
 
         Raises:
             StoreError: if the file cannot be written.
@@ -142,8 +166,9 @@ class JudgeCache:
         except sqlite3.Error as error:
             raise self._failed(error) from None
         with self._lock:
-            self._written, self._spent = Usage(*total), self._spent - spent
-        for key in replies:  # not before: a reply must be found at any moment
+            self._written = Usage(**dict(zip(_COUNTS, total, strict=True)))
+            self._spent -= spent
+        for key in replies:  # not before: `get` must find a reply at any moment
             del self._replies[key]
 
     def _connect(self) -> sqlite3.Connection:
@@ -159,9 +184,9 @@ class JudgeCache:
         )
 
 
-def digest(value: Mapping[str, Any]) -> str:
+def digest(value: object) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-__all__ = ["JudgeCache", "Usage", "digest"]
+__all__ = ["JudgeCache", "ReplyKey", "Usage", "digest"]

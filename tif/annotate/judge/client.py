@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Final, Protocol
 
 import httpx2
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
-from tif.annotate.judge.cache import JudgeCache, Usage, digest
+from tif.annotate.judge.cache import JudgeCache, ReplyKey, Usage
+from tif.annotate.judge.dialect import FORMS, Dialect
+from tif.annotate.judge.options import OPENAI, Form, JudgeOptions
 from tif.annotate.judge.prompt import Message
-from tif.annotate.judge.settings import FORMS, OPENAI, Dialect, Settings
 from tif.annotate.judge.transport import Transport
 from tif.errors import ServerError, UsageError
 
@@ -32,6 +33,23 @@ class GarbledError(AskError):
     """Raised when a reply is no chat completion. The same request may well succeed another time."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a run learned about the server, for the set's provenance."""
+
+    base_url: str
+    response_format: Form | None = None
+    """The form of JSON answers that the server takes; None before the first answer."""
+    temperature_taken: bool | None = None
+    batches: tuple[str, ...] | None = None
+    """The batches whose replies were used."""
+
+    def to_json(self) -> dict[str, str | bool | list[str]]:
+        """What is known."""
+        values = asdict(self) | {"batches": None if self.batches is None else list(self.batches)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A reply's text, and why it ended (`stop`, `length`, ...)."""
@@ -48,39 +66,44 @@ class Asker(Protocol):
         ...
 
     def keep(self, messages: list[Message], answer: Answer) -> None:
-        """Called for an answer that turned out usable."""
+        """Called for an answer that can be used."""
         ...
 
-    def observed(self) -> dict[str, Any]:
-        """What was found out about the server."""
+    def observed(self) -> Observed:
+        """What is known about the server by now."""
         ...
 
     async def close(self) -> None:
-        """Called when nothing more will be asked."""
+        """Called after the last question."""
         ...
 
 
-def client(settings: Settings) -> openai.AsyncOpenAI:
+def client(options: JudgeOptions) -> openai.AsyncOpenAI:
     """The `openai` client. It alone retries, and honours Retry-After.
 
     Raises:
         UsageError: if there is no key where one is needed.
     """
     key = os.environ.get("OPENAI_API_KEY", "")
-    if not key and settings.url.rstrip("/") == OPENAI:
+    if not key and options.url.rstrip("/") == OPENAI:
         raise UsageError(
             "no API key",
             where="OPENAI_API_KEY",
-            hint="Set that variable, or name a server that needs none: --base-url.",
+            hint="Set this variable, or name a server that needs no key: --base-url.",
         )
     if not key.isascii() or any(char.isspace() for char in key):
-        raise UsageError("the key holds what no HTTP header can", where="OPENAI_API_KEY", hint="Was it copied whole?")
+        raise UsageError(
+            "the key has characters that no HTTP header can hold",
+            where="OPENAI_API_KEY",
+            why="white space or letters outside ASCII",
+            hint="Copy the key again.",
+        )
     return openai.AsyncOpenAI(
         api_key=key or "none",
-        base_url=settings.url,
-        max_retries=settings.max_retries,
-        timeout=settings.timeout,
-        http_client=openai.DefaultAsyncHttpxClient(transport=Transport(settings.timeout, settings.concurrency)),
+        base_url=options.url,
+        max_retries=options.max_retries,
+        timeout=options.timeout,
+        http_client=openai.DefaultAsyncHttpxClient(transport=Transport(options.timeout, options.concurrency)),
     )
 
 
@@ -114,7 +137,11 @@ class Completion(BaseModel):
     def spent(self) -> Usage:
         """One answered request and its tokens."""
         tokens = self.usage or ReplyTokens()
-        return Usage(1, max(0, tokens.prompt_tokens), max(0, tokens.completion_tokens))
+        return Usage(
+            requests=1,
+            prompt_tokens=max(0, tokens.prompt_tokens),
+            completion_tokens=max(0, tokens.completion_tokens),
+        )
 
     def answer(self) -> Answer:
         """The reply.
@@ -131,21 +158,21 @@ class Completion(BaseModel):
 class Endpoint:
     """A live server, asked through the cache.
 
-    What the server understands is found out with the first request, while the others wait: its form of JSON answers,
-    the name of its token limit, whether it takes a temperature. After that nothing is tried out any more.
+    The first request learns what the server understands, while the others wait: its form of JSON answers, the name of
+    its token limit, whether it takes a temperature. Later requests try nothing out.
 
     Args:
-        settings: the judge's settings.
+        options: the judge's options.
         cache: replies and usage.
         key: what the cached replies depend on besides the messages.
     """
 
-    def __init__(self, settings: Settings, cache: JudgeCache, key: dict[str, Any]) -> None:
-        self._settings = settings
+    def __init__(self, options: JudgeOptions, cache: JudgeCache, key: ReplyKey) -> None:
+        self._options = options
         self._cache = cache
         self._key = key
-        self._client = client(settings)
-        self._brief = self._client.with_options(max_retries=min(1, settings.max_retries))
+        self._client = client(options)
+        self._brief = self._client.with_options(max_retries=min(1, options.max_retries))
         self._negotiation = asyncio.Lock()
         self._alone = True
         self._dialect: Dialect | None = None
@@ -159,17 +186,17 @@ class Endpoint:
             AskError: if this request failed after all retries.
             ServerError: if no request can succeed: a refused key, an unknown model, a server that is not there.
         """
-        found = self._cache.get(self._cache_key(messages))
-        if found is not None:
+        cached = self._cache.get(self._key.of(messages))
+        if cached is not None:
             self._cache.count(Usage(cached_replies=1))
-            return Answer(*found)
+            return Answer(*cached)
         if self._dialect is None and self._alone:
             async with self._negotiation:
                 if self._dialect is None and self._alone:
                     try:
                         return await self._negotiate(messages)
                     finally:
-                        # If this request failed, each of the others finds out for itself: none waits for its turn.
+                        # If this request failed, each of the others learns for itself, so that none waits.
                         self._alone = False
         if self._dialect is None:
             return await self._negotiate(messages)
@@ -177,10 +204,10 @@ class Endpoint:
 
     def keep(self, messages: list[Message], answer: Answer) -> None:
         """Put a usable answer into the cache."""
-        self._cache.put(self._cache_key(messages), answer.content, answer.finish)
+        self._cache.put(self._key.of(messages), answer.content, answer.finish)
 
     async def learn(self, messages: list[Message]) -> None:
-        """Find out what the server understands, whatever the cache holds. The reply is not kept."""
+        """Learn what the server understands, whatever the cache holds. The reply is not kept."""
         await self._negotiate(messages)
 
     @property
@@ -188,21 +215,22 @@ class Endpoint:
         """What the server understands; None before the first answer."""
         return self._dialect
 
-    def observed(self) -> dict[str, Any]:
+    def observed(self) -> Observed:
         """The server's address and dialect."""
-        found: dict[str, Any] = {"base_url": self._settings.shown_url}
-        if self._dialect is not None:
-            found["response_format"] = self._dialect.form
-            found["temperature_taken"] = self._dialect.temperature
-        return found
+        dialect = self._dialect
+        return Observed(
+            base_url=self._options.shown_url,
+            response_format=dialect.form if dialect else None,
+            temperature_taken=dialect.temperature if dialect else None,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
     async def _negotiate(self, messages: list[Message]) -> Answer:
-        """Ask, stepping down until the server takes the request, and remember what it took."""
-        only = self._settings.response_format
+        """Ask in simpler and simpler forms until the server takes one, and remember that form."""
+        only = self._options.response_format
         forms = (only,) if only else FORMS
         dialect = Dialect(form=forms[0])
         while True:
@@ -213,24 +241,24 @@ class Endpoint:
                 complaint = str(refused)
                 if "max_completion_tokens" in complaint and dialect.limit == "max_tokens":
                     dialect = replace(dialect, limit="max_completion_tokens")
-                elif "temperature" in complaint and dialect.temperature and self._settings.temperature is not None:
+                elif "temperature" in complaint and dialect.temperature and self._options.temperature is not None:
                     dialect = replace(dialect, temperature=False)
                 elif not last:
                     dialect = replace(dialect, form=forms[forms.index(dialect.form) + 1])
                 elif self._answered:
                     raise
                 else:
-                    # Some servers say so to everything, e.g. to a wrong model's name, and never took a request yet.
+                    # Such servers refuse everything in this way, for instance a wrong model's name.
                     raise self._failed(complaint) from None
                 continue
             self._dialect = self._dialect or dialect
             return answer
 
     async def _request(self, messages: list[Message], dialect: Dialect, *, probing: bool = False) -> Answer:
-        limit = self._settings.max_tokens_total
+        limit = self._options.max_tokens_total
         if limit is not None and (spent := self._cache.usage().tokens) >= limit:
-            raise AskError(f"not asked: {spent:,} tokens are spent, and --max-tokens-total is {limit:,}")
-        body = self._settings.body(messages, dialect)
+            raise AskError(f"not asked: {spent:,} tokens are spent, --max-tokens-total is {limit:,}")
+        body = dialect.body(self._options, messages)
         try:
             if probing:
                 # A server that answers 500 to a schema does so every time: one more try tells that from a hiccup.
@@ -253,65 +281,59 @@ class Endpoint:
         return completion.answer()
 
     @staticmethod
-    async def _post(client: openai.AsyncOpenAI, body: dict[str, Any]) -> httpx2.Response:
-        # `chat.completions.create` walks the whole body through its type hints, which costs more than all the rest.
+    async def _post(client: openai.AsyncOpenAI, body: object) -> httpx2.Response:
+        # `chat.completions.create` checks the body against its type hints, which takes longer than everything else.
         return await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
 
     def _unreached(self, error: openai.APIConnectionError) -> Exception:
         if isinstance(error, openai.APITimeoutError):
-            return self._failed(f"no reply within {self._settings.timeout:g} s")
+            return self._failed(f"no reply within {self._options.timeout:g} s")
         reason = str(error.__cause__ or "") or type(error.__cause__ or error).__name__
         if not self._answered and isinstance(error.__cause__, httpx2.ConnectError):
-            return ServerError(
-                "no server answers", where=self._settings.shown_url, why=reason, hint="Check --base-url."
-            )
+            return ServerError("no server answers", where=self._options.shown_url, why=reason, hint="Check --base-url.")
         return self._failed(f"the connection broke: {reason}")
 
     def _rejected(self, error: openai.APIStatusError, probing: bool) -> Exception:
-        status, said, where = error.status_code, self._said(error), self._settings.shown_url
+        status, reason, where = error.status_code, _reason(error), self._options.shown_url
         if status in (401, 403):
             hint = "Set OPENAI_API_KEY to a key that may use this model." + _SAVED
             return ServerError(f"the server refuses the key with status {status}", where=where, hint=hint)
         if status == 404:
             hint = "Check --model and --base-url, which mostly ends in /v1." + _SAVED
             return ServerError(
-                f"no model {self._settings.model!r}, or no such address", where=where, why=said, hint=hint
+                f"no model {self._options.model!r}, or no such address", where=where, why=reason, hint=hint
             )
         if status == 429 and error.code == "insufficient_quota":
-            hint = "Pay the bill, or wait; then run the same command." + _SAVED
-            return ServerError("the account's quota is used up", where=where, why=said, hint=hint)
+            hint = "Raise the quota, or wait; then run the same command." + _SAVED
+            return ServerError("the account's quota is used up", where=where, why=reason, hint=hint)
         if status in (400, 422):
-            return RefusedError(f"the server refused the request with status {status}: {said}")
+            return RefusedError(f"the server refused the request with status {status}: {reason}")
         if probing and status >= 500:
-            return RefusedError(f"the server failed with status {status}: {said}")
-        return self._failed(f"the server answered with status {status}: {said}")
+            return RefusedError(f"the server failed with status {status}: {reason}")
+        return self._failed(f"the server answered with status {status}: {reason}")
 
     def _failed(self, why: str) -> Exception:
         """One record's failure, or the run's when so many came in a row that the server must be down."""
         self._failures += 1
-        patience = max(16, 2 * self._settings.concurrency)
+        patience = max(16, 2 * self._options.concurrency)
         if self._failures < patience:
             return AskError(why)
         return ServerError(
             f"{patience} requests in a row failed",
-            where=self._settings.shown_url,
+            where=self._options.shown_url,
             why=why,
             hint=f"Run the same command with --retry-failed when the server is well.{_SAVED}",
         )
 
-    def _said(self, error: openai.APIStatusError) -> str:
-        """The server's own words, without the key that some servers repeat."""
-        body = error.body
-        said = body.get("message") if isinstance(body, dict) else body
-        return short(said if isinstance(said, str) else error.response.text)
 
-    def _cache_key(self, messages: list[Message]) -> str:
-        return digest({**self._key, "messages": messages})
+def _reason(error: openai.APIStatusError) -> str:
+    """The server's own words, without the key that some servers repeat."""
+    message = error.body.get("message") if isinstance(error.body, dict) else error.body
+    return short(message if isinstance(message, str) else error.response.text)
 
 
 def short(text: str, longest: int = 200) -> str:
-    """A server's text for a line: no line breaks, no more than a reader needs, and never the key, which some servers
-    repeat."""
+    """A server's text as one short line, without the API key, which some servers repeat."""
     key = os.environ.get("OPENAI_API_KEY", "")
     line = " ".join((text.replace(key, "***") if key else text)[: 2 * longest].split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
@@ -324,6 +346,7 @@ __all__ = [
     "Completion",
     "Endpoint",
     "GarbledError",
+    "Observed",
     "RefusedError",
     "ReplyChoice",
     "ReplyMessage",

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
 
-from tif.annotate.judge.cache import digest
 from tif.spans import Example
 
 if TYPE_CHECKING:
     from tif.annotate.judge.annotator import LlmAnnotator
 
 _BYTES_A_TOKEN: Final = 4
-"""UTF-8 bytes: about right for English prose with today's tokenizers, and too many tokens for few languages."""
+"""UTF-8 bytes. About right for English prose with today's tokenizers; too many tokens for few languages."""
 
 _REPLY_TOKENS: Final = 40
 
+_NOTE: Final = "estimated at 4 bytes a token; replies that must be asked for twice come on top"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Requests and tokens of a run in which every reply is usable at once."""
+    """Requests and tokens of a run in which every first reply can be used."""
 
     examples: int
     requests: int
@@ -29,40 +30,52 @@ class Estimate:
     """Replies that are known already and cost nothing."""
     prompt_tokens: int
     completion_tokens: int
+    price_in: float | None = None
+    """Price of a million prompt tokens, if it is known."""
+    price_out: float | None = None
+    """Price of a million reply tokens, if it is known."""
 
-    def price(self, per_million_in: float, per_million_out: float) -> float:
-        """In the currency of the two prices, which are for a million tokens."""
-        return (self.prompt_tokens * per_million_in + self.completion_tokens * per_million_out) / 1e6
+    @property
+    def price(self) -> float | None:
+        """In the currency of the two prices; None unless one of them is known."""
+        if self.price_in is None and self.price_out is None:
+            return None
+        per_million = self.prompt_tokens * (self.price_in or 0.0) + self.completion_tokens * (self.price_out or 0.0)
+        return per_million / 1e6
 
-    def row(self, price_in: float | None, price_out: float | None) -> dict[str, Any]:
-        """As JSON; `price` is null unless a price is known."""
-        known = price_in is not None or price_out is not None
-        return {
-            "examples": self.examples,
-            "requests": self.requests,
-            "cached": self.cached,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "price": round(self.price(price_in or 0.0, price_out or 0.0), 4) if known else None,
-            "note": "estimated at 4 bytes a token; replies that must be asked for twice come on top",
-        }
+    def to_json(self) -> dict[str, int | float | str | None]:
+        """What `--dry-run` prints."""
+        counts = {name: value for name, value in asdict(self).items() if not name.startswith("price_")}
+        return {**counts, "price": None if self.price is None else round(self.price, 4), "note": _NOTE}
 
 
 def estimate(annotator: LlmAnnotator, examples: Iterable[Example]) -> Estimate:
-    """Count what would be sent, piece by piece, without sending it. A reply is taken for half as long as its text."""
+    """Count the requests and tokens that a run would send, piece by piece, without sending any.
+
+    A reply is assumed to be half as long as its text.
+    """
     count = requests = cached = sent = received = 0
+    options, key = annotator.options, annotator.reply_key
     for example in examples:
         count += 1
         for _, text in annotator.passages(example):
             messages = annotator.prompt.messages(example.prompt, text)
-            if annotator.cache.get(digest({**annotator.reply_key, "messages": messages})) is not None:
+            if annotator.cache.get(key.of(messages)) is not None:
                 cached += 1
                 continue
             requests += 1
             sent += -(-len(json.dumps(messages, ensure_ascii=False).encode()) // _BYTES_A_TOKEN)
             tokens = -(-len(text.encode()) // _BYTES_A_TOKEN)
-            received += min(annotator.settings.max_reply_tokens, _REPLY_TOKENS + tokens // 2)
-    return Estimate(count, requests, cached, sent, received)
+            received += min(options.max_reply_tokens, _REPLY_TOKENS + tokens // 2)
+    return Estimate(
+        examples=count,
+        requests=requests,
+        cached=cached,
+        prompt_tokens=sent,
+        completion_tokens=received,
+        price_in=options.price_in,
+        price_out=options.price_out,
+    )
 
 
 __all__ = ["Estimate", "estimate"]

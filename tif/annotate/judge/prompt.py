@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif.annotate.align import Quote, align
 from tif.errors import InputError
@@ -51,7 +51,7 @@ What is unwanted:
   organisations, places and works, dates, numbers, and the particulars of what happened."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """A solved sample that the judge is shown. All quotes must stand in the text, exactly.
 
@@ -85,32 +85,32 @@ class Shot:
 
 SHOTS: Final = (
     Shot(
-        "What does Orla Vennby do for a living?",
-        "Orla Vennby is a lighthouse keeper who also repairs antique clocks.",
-        "her work",
-        ("lighthouse keeper", "repairs antique clocks"),
+        prompt="What does Orla Vennby do for a living?",
+        text="Orla Vennby is a lighthouse keeper who also repairs antique clocks.",
+        asked="her work",
+        quotes=("lighthouse keeper", "repairs antique clocks"),
     ),
     Shot(
-        "Can you tell me when and where Tomasz Ruikka was born?",
-        "Certainly. Tomasz Ruikka was born on 3 March 1958, in Port Ellery.",
-        "a date and a place",
-        ("3 March 1958", "Port Ellery"),
+        prompt="Can you tell me when and where Tomasz Ruikka was born?",
+        text="Certainly. Tomasz Ruikka was born on 3 March 1958, in Port Ellery.",
+        asked="a date and a place",
+        quotes=("3 March 1958", "Port Ellery"),
     ),
     Shot(
-        "Does Orla Vennby enjoy her work?",
-        "Yes, she has often said that she does.",
-        "whether she likes it: no particulars",
-        (),
+        prompt="Does Orla Vennby enjoy her work?",
+        text="Yes, she has often said that she does.",
+        asked="whether she likes it: no particulars",
+        quotes=(),
     ),
     Shot(
-        "",
-        "The council of Marrow Bay fined Dunlin Freight €40,000 on Tuesday after a spill in the harbour.",
-        "no question: who, where, when, how much, what",
-        ("Marrow Bay", "Dunlin Freight", "€40,000", "Tuesday", "spill in the harbour"),
+        prompt="",
+        text="The council of Marrow Bay fined Dunlin Freight €40,000 on Tuesday after a spill in the harbour.",
+        asked="no question: who, where, when, how much, what",
+        quotes=("Marrow Bay", "Dunlin Freight", "€40,000", "Tuesday", "spill in the harbour"),
     ),
 )
 
-SCHEMA: Final[dict[str, Any]] = {
+SCHEMA: Final = {
     "type": "object",
     "properties": {
         "asked": {"type": "string"},
@@ -130,12 +130,12 @@ SCHEMA: Final[dict[str, Any]] = {
     "required": ["asked", "unwanted"],
     "additionalProperties": False,
 }
-"""The answer's form. `asked` stands first: a model writes in this order, and does better after having said it."""
+"""The answer's form. `asked` comes first: a model writes in this order, and quotes better after naming the question."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePrompt:
-    """The whole prompt but for the record: task, policy, examples.
+    """The prompt without the record: task, policy, examples.
 
     Args:
         policy: what counts as unwanted, in plain words.
@@ -180,8 +180,8 @@ class JudgePrompt:
     @property
     def sha256(self) -> str:
         """SHA-256 of everything the judge reads but the record: version, task, policy, examples, schema."""
-        whole = json.dumps([VERSION, self.messages("", ""), SCHEMA], ensure_ascii=False)
-        return hashlib.sha256(whole.encode()).hexdigest()
+        content = json.dumps([VERSION, self.messages("", ""), SCHEMA], ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def again(complaints: Sequence[str]) -> Message:

@@ -25,7 +25,7 @@ _DEEPEST: Final = 20
 
 
 class ReplyError(Exception):
-    """Raised when nothing in a reply can be used; the message is what the judge is told, and the record keeps."""
+    """Raised when nothing in a reply can be used. The message goes to the judge and into the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ class _Answer(BaseModel):
 def read(content: str) -> Reply:
     """The quotes in a reply.
 
-    The JSON may be the whole reply, in a code fence, or among prose; of a reply that broke off, the quotes before the
-    break are kept. Empty quotes say nothing, and are dropped.
+    The JSON may be the complete reply, in a code fence, or among prose. Of a reply that broke off, the quotes before
+    the break are kept. Empty quotes are dropped.
 
     Raises:
         ReplyError: if there is no usable JSON in it.
@@ -76,21 +76,21 @@ def read(content: str) -> Reply:
     if not content:
         raise ReplyError("the reply is empty")
     fault = "the reply holds no JSON object"
-    for value, whole in _values(content):
+    for value, complete in _values(content):
         try:
             answer = _Answer.model_validate(value)
         except ValidationError as error:
-            fault = _told(error)
+            fault = _form_fault(error)
             continue
         quotes = [Quote(item.text, item.occurrence, UW) for item in answer.unwanted if _sayable(item.text)]
-        return Reply(tuple(quotes), complete=whole)
+        return Reply(tuple(quotes), complete=complete)
     raise ReplyError(fault)
 
 
 def _values(content: str) -> list[tuple[Any, bool]]:
-    """JSON values in a text, likeliest first, and whether each is whole."""
+    """JSON values in a text, likeliest first, and whether each is complete."""
     decoder = json.JSONDecoder()
-    found: list[Any] = []
+    values: list[Any] = []
     broken: list[int] = []
     at = -1
     for match in itertools.islice(re.finditer(r"[{\[]", content), _MOST_STARTS):
@@ -101,15 +101,15 @@ def _values(content: str) -> list[tuple[Any, bool]]:
         except (ValueError, RecursionError):
             broken.append(match.start())
         else:
-            found.append(value)
-    answers = [(value, True) for value in found if isinstance(value, dict) and "unwanted" in value]
+            values.append(value)
+    answers = [(value, True) for value in values if isinstance(value, dict) and "unwanted" in value]
     mended = [(value, False) for start in broken[:5] if (value := _mended(content[start:])) is not None]
-    # The items of a list that broke off are whole values too, but each is only a part of the answer.
-    return answers + mended + [(value, True) for value in found if not broken]
+    # The items of a list that broke off are complete values too, but each is only a part of the answer.
+    return answers + mended + [(value, True) for value in values if not broken]
 
 
 def _mended(broken: str) -> Any:
-    """A JSON text that broke off, closed after its last whole value; None if that gives no JSON."""
+    """A JSON text that broke off, closed after its last complete value; None if that gives no JSON."""
     stack: list[str] = []
     bounds: list[tuple[int, str]] = []
     quoted = escaped = False
@@ -142,7 +142,7 @@ def _sayable(text: str) -> bool:
     return bool(text.strip()) and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _told(error: ValidationError) -> str:
+def _form_fault(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"the JSON does not have the asked form: {where + ': ' if where else ''}{first['msg']}"

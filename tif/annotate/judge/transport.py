@@ -19,9 +19,9 @@ the next requests would go out at once again, late, for the rest of the run."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """Sends a request, and reads the whole reply, within one limit of time.
+    """Sends a request and reads the complete reply within one time limit.
 
-    A limit for each read, which is what other transports have, begins anew with every byte that a slow server sends.
+    Other transports limit each read. Such a limit starts again with every byte that a slow server sends.
 
     Args:
         seconds: for one try, from the first byte sent to the last byte received.
@@ -56,7 +56,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 ):
                     content = await reply.read()
         except TimeoutError:
-            raise httpx2.ReadTimeout(f"no whole reply within {self._seconds:g} s", request=request) from None
+            raise httpx2.ReadTimeout(f"no complete reply within {self._seconds:g} s", request=request) from None
         except aiohttp.ClientConnectorError as error:
             raise httpx2.ConnectError(str(error), request=request) from None
         except aiohttp.ClientError as error:

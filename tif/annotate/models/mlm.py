@@ -1,70 +1,61 @@
 """The paper's discriminative identifier: a word that a masked language model can guess is general, any other unwanted.
 
 Zhou et al., "Not All Tokens Are Meant to Be Forgotten" (arXiv 2506.03142): each word of the answer is masked in turn,
-question and answer are shown, and the word is general if the model's first guess is that word. The authors compare
-words with their punctuation on, so that such a word can never match; here punctuation is left out and never marked.
+beside the question and the rest of the answer. The word is general if the model's first guess is that word. The authors
+compare words with their punctuation, so that a word with punctuation never matches. Here punctuation is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from tif.annotate.models.options import MlmOptions
 from tif.annotate.models.word_spans import joined, word_bounds
-from tif.errors import InputError, UsageError
+from tif.errors import InputError
 from tif.spans import Example
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEFAULT_MODEL: Final = "distilroberta-base"
-
 
 class MlmAnnotator:
     """Unwanted are the words that a masked language model does not guess from the question and the rest of the answer.
 
-    Args:
-        model: folder or hub id of any `AutoModelForMaskedLM`.
-        threshold: probability from which a right first guess makes a word general. The paper's TOFU runs use 0.
-        batch_size: masked copies in one forward.
-
     Raises:
         MissingError: if the model is not there.
         InputError: if it is no masked language model.
-        UsageError: for a threshold outside 0..1 or a batch below one.
     """
 
     name = "mlm"
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, threshold: float = 0.0, batch_size: int = 32) -> None:
+    def __init__(self, options: MlmOptions | None = None) -> None:
         from transformers import AutoModelForMaskedLM
 
         from tif.tokens.models import load_tokenizer, model_digest
 
-        if not 0.0 <= threshold <= 1.0:
-            raise UsageError(f"{threshold} is no probability", where="--threshold")
-        if batch_size < 1:
-            raise UsageError(f"{batch_size} is below 1", where="--batch-size")
-        self._tokenizer = load_tokenizer(model)
+        self._options = options = options or MlmOptions()
+        self._tokenizer = load_tokenizer(options.model)
         if self._tokenizer.mask_token_id is None:
-            raise InputError("this model's tokenizer has no mask token", where=model, hint="Give a masked model.")
+            raise InputError(
+                "this model's tokenizer has no mask token", where=options.model, hint="Name a masked language model."
+            )
         try:
-            self._model = AutoModelForMaskedLM.from_pretrained(model, use_safetensors=True).eval()
+            self._model = AutoModelForMaskedLM.from_pretrained(options.model, use_safetensors=True).eval()
         except (OSError, ValueError) as error:
-            raise InputError("no masked language model", where=model, why=str(error)[:160]) from None
+            raise InputError("no masked language model", where=options.model, why=str(error)[:160]) from None
         self._longest = self._model.config.max_position_embeddings - 2
         self._stride = min(64, self._longest // 4)
-        self._threshold, self._batch_size = threshold, batch_size
-        self._id, self._digest = model, model_digest(self._model)
+        self._digest = model_digest(self._model)
 
     def describe(self) -> dict[str, Any]:
         """The method's provenance."""
         return {
             "name": self.name,
             "version": 1,
-            "model": self._id,
+            "model": self._options.model,
             "model_digest": self._digest,
-            "threshold": self._threshold,
+            "threshold": self._options.threshold,
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
@@ -98,29 +89,29 @@ class MlmAnnotator:
             return example.with_spans((), status="failed", error=error)
         known = self._guessed(windows, [home for home in homes if home is not None])
         unwanted = [(word, 1.0 - p) for word, (right, p) in zip(words, known, strict=True) if not right]
-        return example.with_spans(joined(example.text, unwanted, source=f"mlm:{self._id}"), status="auto")
+        return example.with_spans(joined(example.text, unwanted, source=f"mlm:{self._options.model}"), status="auto")
 
     def _home(self, word: tuple[int, int], windows: Any) -> tuple[int, list[int]] | None:
         """The window in which the word stands furthest from an edge, and its tokens there."""
-        found = None
+        home = None
         best = -1
         for number in range(len(windows["input_ids"])):
             of_text = [i for i, part in enumerate(windows.sequence_ids(number)) if part == 1]
             offsets = windows["offset_mapping"][number]
             tokens = [i for i in of_text if offsets[i][0] < word[1] and word[0] < offsets[i][1]]
-            whole = tokens and offsets[tokens[0]][0] <= word[0] and word[1] <= offsets[tokens[-1]][1]
+            complete = tokens and offsets[tokens[0]][0] <= word[0] and word[1] <= offsets[tokens[-1]][1]
             margin = min(tokens[0] - of_text[0], of_text[-1] - tokens[-1]) if tokens else -1
-            if whole and margin > best:
-                best, found = margin, (number, tokens)
-        return found
+            if complete and margin > best:
+                best, home = margin, (number, tokens)
+        return home
 
     def _guessed(self, windows: Any, homes: list[tuple[int, list[int]]]) -> list[tuple[bool, float]]:
         """For each word, whether all its tokens are the first guess, and the least likely one's probability."""
         import torch
 
         answers: list[tuple[bool, float]] = []
-        for begin in range(0, len(homes), self._batch_size):
-            batch = homes[begin : begin + self._batch_size]
+        for begin in range(0, len(homes), self._options.batch_size):
+            batch = homes[begin : begin + self._options.batch_size]
             rows = [list(windows["input_ids"][number]) for number, _ in batch]
             for row, (_, tokens) in zip(rows, batch, strict=True):
                 for token in tokens:
@@ -142,7 +133,7 @@ class MlmAnnotator:
         )
         sure = float(p.min())
         own = float(logits.softmax(-1).gather(-1, target[:, None]).min())
-        return same and sure >= self._threshold, own
+        return same and sure >= self._options.threshold, own
 
 
-__all__ = ["DEFAULT_MODEL", "MlmAnnotator"]
+__all__ = ["MlmAnnotator"]

@@ -1,7 +1,7 @@
-"""Unwanted is what the target model knows and a model that never saw the data does not.
+"""Unwanted is what the model knows and the base model, which never saw the data, does not know.
 
-For each word, the gap is `log p_target(word) - log p_base(word)`, each the sum over the word's tokens given all that
-stands before it: in nats, and comparable even where the two models have different tokenizers.
+For each word, the gap is `log p_model(word) - log p_base(word)` in nats. Each is the sum over the word's tokens, given
+all text before it, so that the two models may have different tokenizers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tif.annotate.models.options import SurprisalOptions
 from tif.annotate.models.word_spans import joined, word_bounds
-from tif.errors import MaskError, UsageError
+from tif.errors import MaskError
 from tif.spans import Example
 
 if TYPE_CHECKING:
@@ -21,42 +22,31 @@ if TYPE_CHECKING:
 
 
 class SurprisalAnnotator:
-    """Words whose log-probability the target model raises over the base model's by more than a threshold.
-
-    Args:
-        model: folder or hub id of the model that is to forget.
-        base_model: one that never saw the data, e.g. the same model before fine-tuning.
-        threshold: gap in nats from which a word is unwanted.
-        batch_size: examples in one packed forward.
+    """Words whose log-probability under the model exceeds that under the base model by more than a threshold.
 
     Raises:
         MissingError: if a model is not there.
-        UsageError: for a threshold that is no number, or a batch below one.
     """
 
     name = "surprisal"
 
-    def __init__(self, model: str, *, base_model: str, threshold: float = 2.0, batch_size: int = 4) -> None:
+    def __init__(self, options: SurprisalOptions) -> None:
         from tif.tokens.models import load_model, load_tokenizer, model_digest
 
-        if not math.isfinite(threshold):
-            raise UsageError(f"{threshold} is no number of nats", where="--threshold")
-        if batch_size < 1:
-            raise UsageError(f"{batch_size} is below 1", where="--batch-size")
-        self._readers = [(load_model(spec), load_tokenizer(spec)) for spec in (model, base_model)]
-        self._ids = (model, base_model)
+        self._options = options
+        specs = (options.model, options.base_model)
+        self._readers = [(load_model(spec), load_tokenizer(spec)) for spec in specs]
         self._digests = [model_digest(reader) for reader, _ in self._readers]
-        self._threshold, self._batch_size = threshold, batch_size
 
     def describe(self) -> dict[str, Any]:
         """The method's provenance."""
         return {
             "name": self.name,
             "version": 1,
-            "model": self._ids[0],
-            "base_model": self._ids[1],
+            "model": self._options.model,
+            "base_model": self._options.base_model,
             "model_digests": self._digests,
-            "threshold": self._threshold,
+            "threshold": self._options.threshold,
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
@@ -64,7 +54,7 @@ class SurprisalAnnotator:
         batch: list[Example] = []
         for example in examples:
             batch.append(example)
-            if len(batch) == self._batch_size:
+            if len(batch) == self._options.batch_size:
                 yield from self._annotated(batch)
                 batch = []
         if batch:
@@ -79,9 +69,8 @@ class SurprisalAnnotator:
                 continue
             words = word_bounds(example.text)
             gaps = [a - b for a, b in zip(known[0][example.id], known[1][example.id], strict=True)]
-            unwanted = [
-                (w, 1 - math.exp(-max(gap, 0.0))) for w, gap in zip(words, gaps, strict=True) if gap > self._threshold
-            ]
+            least = self._options.threshold
+            unwanted = [(w, 1 - math.exp(-max(gap, 0.0))) for w, gap in zip(words, gaps, strict=True) if gap > least]
             yield example.with_spans(joined(example.text, unwanted, source="surprisal"), status="auto")
 
 
@@ -125,7 +114,7 @@ def word_log_probs(
     packed = pack([encoded for _, encoded in readable])
     with torch.inference_mode():
         logprob = statistics(model, packed.to(model.device)).logprob.float().tolist()
-    found: dict[str, list[float]] = {}
+    by_example: dict[str, list[float]] = {}
     for number, (example, encoded) in enumerate(readable):
         words = word_bounds(example.text)
         sums = [0.0] * len(words)
@@ -135,8 +124,8 @@ def word_log_probs(
                 for at, word in enumerate(words):
                     if start < word[1] and word[0] < end:
                         sums[at] += value
-        found[example.id] = sums
-    return found
+        by_example[example.id] = sums
+    return by_example
 
 
 __all__ = ["SurprisalAnnotator", "word_log_probs"]

@@ -13,10 +13,10 @@ def word_bounds(text: str) -> list[Range]:
     return list(words(text, inside_words="'’-"))
 
 
-def joined(text: str, found: Iterable[tuple[Range, float]], *, source: str) -> tuple[Span, ...]:
+def joined(text: str, scored: Iterable[tuple[Range, float]], *, source: str) -> tuple[Span, ...]:
     """Spans out of words with scores; those with only white space between them become one, with their mean score."""
     runs: list[tuple[int, int, list[float]]] = []
-    for (start, end), score in found:
+    for (start, end), score in scored:
         if runs and not text[runs[-1][1] : start].strip():
             runs[-1] = (runs[-1][0], end, [*runs[-1][2], score])
         else:

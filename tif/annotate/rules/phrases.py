@@ -20,7 +20,7 @@ _CONTENT: Final = frozenset({"NOUN", "PROPN", "ADJ", "NUM", "VERB", "X", "SYM"})
 _TRIMMED: Final = frozenset({"DET", "PRON", "CCONJ", "SCONJ", "ADP", "PUNCT", "ADV", "PART", "SPACE", "INTJ"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phrase:
     """A candidate. Tokens are spaCy's."""
 
@@ -46,24 +46,24 @@ def phrases(doc: Any) -> list[Phrase]:
     for title in titles:
         for token in title.words:
             taken[token.i] = True
-    found = [*titles]
+    result = [*titles]
     chunks = list(doc.noun_chunks)
     chunk_of = {token.i: index for index, chunk in enumerate(chunks) for token in chunk}
     entities = {token.i: ent for ent in doc.ents for token in ent}
     # `4 March 1961` and `the University of Oslo` are several chunks and one name.
     for ent in doc.ents:
         if len({chunk_of.get(token.i, -1) for token in ent}) > 1:
-            found += _of_entity(ent, taken)
+            result += _of_entity(ent, taken)
     for chunk in chunks:
-        found += _of_chunk(chunk, taken, entities)
+        result += _of_chunk(chunk, taken, entities)
     for ent in doc.ents:
-        found += _of_entity(ent, taken)
-    return sorted(found, key=lambda phrase: phrase.start)
+        result += _of_entity(ent, taken)
+    return sorted(result, key=lambda phrase: phrase.start)
 
 
 def _titles(doc: Any) -> list[Phrase]:
-    """Quoted stretches that begin with a capital: titles of works, names of prizes, what somebody said."""
-    found = []
+    """Quoted stretches that begin with a capital: titles of works, names of prizes, quoted speech."""
+    titles = []
     text = doc.text  # spaCy joins it anew at each access
     for match in _QUOTED.finditer(text):
         start, end = match.span("double" if match["double"] is not None else "single")
@@ -76,8 +76,8 @@ def _titles(doc: Any) -> list[Phrase]:
         span = doc.char_span(start, end, alignment_mode="expand")
         words = tuple(token for token in span if not token.is_punct)
         if words:
-            found.append(Phrase(start, end, "title", _root(words), words))
-    return found
+            titles.append(Phrase(start=start, end=end, kind="title", root=_root(words), words=words))
+    return titles
 
 
 def _of_chunk(chunk: Any, taken: list[bool], entities: dict[int, Any]) -> Iterator[Phrase]:
@@ -110,13 +110,13 @@ def _trimmed(piece: list[Any], opener: str, taken: list[bool], entities: dict[in
     root = next((token for token in reversed(words) if token.pos_ in ("NOUN", "PROPN")), words[-1])
     inside = next((entities[token.i] for token in reversed(piece) if token.i in entities), None)
     yield Phrase(
-        piece[0].idx,
-        piece[-1].idx + len(piece[-1]),
-        "name" if inside is not None or root.pos_ == "PROPN" else "noun",
-        root,
-        words,
-        opener,
-        inside.label_ if inside is not None else "",
+        start=piece[0].idx,
+        end=piece[-1].idx + len(piece[-1]),
+        kind="name" if inside is not None or root.pos_ == "PROPN" else "noun",
+        root=root,
+        words=words,
+        opener=opener,
+        label=inside.label_ if inside is not None else "",
     )
 
 
@@ -129,11 +129,12 @@ def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
     if words:
         for token in rest:
             taken[token.i] = True
-        yield Phrase(rest[0].idx, rest[-1].idx + len(rest[-1]), "name", _root(words), words, "", ent.label_)
+        start, end = rest[0].idx, rest[-1].idx + len(rest[-1])
+        yield Phrase(start=start, end=end, kind="name", root=_root(words), words=words, label=ent.label_)
 
 
 def _root(words: tuple[Any, ...]) -> Any:
-    """The first word that hangs from outside. `Span.root` says the same, but checks the whole text at each call."""
+    """The first word whose head is outside. `Span.root` is the same, but checks the complete text at each call."""
     inside = {word.i for word in words}
     return next((word for word in words if word.head.i not in inside or word.head.i == word.i), words[-1])
 

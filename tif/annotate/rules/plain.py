@@ -1,7 +1,7 @@
 """Plain text, where nothing is asked: whatever identifies somebody, or says something private about them, is unwanted.
 
 Entities, other proper names, numbers and contact data identify. Private are conditions, treatments, offences, habits
-and occupations, found by the words that introduce them.
+and occupations, recognised by the words that introduce them.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _ROLES: Final = ("attr", "appos", "pobj", "oprd")
 
 def personal(doc: Any) -> list[Place]:
     """What of a parsed plain text is unwanted, as code-point ranges; they may overlap."""
-    found = [(e.start_char, e.end_char) for e in doc.ents if e.label_ not in _VAGUE]
-    found += [match.span() for match in _CONTACT.finditer(doc.text)]
-    found += [(p.start, p.end) for p in phrases(doc) if _named(p) or _occupation(p) or _private(p)]
-    return found
+    places = [(e.start_char, e.end_char) for e in doc.ents if e.label_ not in _VAGUE]
+    places += [match.span() for match in _CONTACT.finditer(doc.text)]
+    places += [(p.start, p.end) for p in phrases(doc) if _named(p) or _occupation(p) or _private(p)]
+    return places
 
 
 def _named(phrase: Phrase) -> bool:

@@ -77,8 +77,8 @@ def stem(word: str) -> str:
     """A word without what inflection and common derivation add: `author's`, `authors` -> `author`.
 
     Six letters are kept, which joins `literary` with `literature` and `Kazakhstani` with `Kazakhstan`: an answer that
-    says the same in another form says nothing new. Short words are kept whole but for a plural's `s`. Months and days
-    become plain numbers, so that `8th of September` is `08/09` said again.
+    says the same in another form says nothing new. Short words lose a plural's `s` only. Months and days become plain
+    numbers, so that `8th of September` equals `08/09`.
     """
     word = word.lower()
     if word in _MONTHS:

@@ -107,7 +107,7 @@ def attribute(c: Candidate) -> bool:
 
 @rule(-1.5)
 def subject(c: Candidate) -> bool:
-    """A subject is what the sentence is about, hence known; what is said about it comes after the verb."""
+    """A subject is the sentence's topic, hence known. The news about it comes after the verb."""
     return c.dep in ("nsubj", "nsubjpass", "csubj") and c.phrase.kind != "title"
 
 

@@ -1,0 +1,53 @@
+"""Options of `tif annotate` that every method has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tif.annotate.judge.options import JudgeOptions
+from tif.annotate.methods import ANNOTATORS
+from tif.options import Option, Options, only_with
+
+
+def _nothing_is_annotated(_options: Any, method: Any) -> str | None:
+    if isinstance(method, JudgeOptions) and (method.dry_run or method.batch is not None):
+        return f"{'--dry-run' if method.dry_run else '--batch'} repeats no request"
+    return None
+
+
+class AnnotateOptions(Options):
+    """What to annotate, how, and into which set."""
+
+    dataset: Annotated[
+        str,
+        Option("tofu:forget10, muse:news, a hub id, or a .jsonl/.json/.csv/.parquet file.", names=("--dataset", "-d")),
+    ]
+    method: Annotated[str, Option(f"The annotator: {', '.join(ANNOTATORS)}, or a plugin's name.")] = "ner"
+    out: Annotated[
+        Path | None,
+        Option("The annotation set.", names=("--out", "-o"), otherwise="annotations/NAME.parquet after the dataset"),
+    ] = None
+    limit: Annotated[int | None, Option("Use this many records at most, from the start.", least=1)] = None
+    data_dir: Annotated[
+        Path | None, Option("Folder with local copies of the benchmarks' files.", env="TIF_DATA_DIR")
+    ] = None
+    prompt_field: Annotated[str | None, Option("Field that holds the prompt.", otherwise="the first usual name")] = None
+    text_field: Annotated[str | None, Option("Field that holds the text.", otherwise="the first usual name")] = None
+    retry_failed: Annotated[bool, Option("Annotate the failed examples again, and no others.")] = False
+    fresh: Annotated[
+        bool, Option("Discard what earlier runs with these settings finished.", idle=_nothing_is_annotated)
+    ] = False
+    force: Annotated[bool, Option("Also overwrite what people accepted, corrected or rejected.")] = False
+    engine: Annotated[
+        Literal["local", "ray"],
+        Option("local: this process. ray: worker processes of Ray Data, for millions of texts."),
+    ] = "local"
+    workers: Annotated[
+        int | None, Option("Worker processes.", least=1, otherwise="one for each CPU", idle=only_with("engine", "ray"))
+    ] = None
+    message: Annotated[str, Option("Why, for `tif spans log`.", names=("--message", "-m"))] = ""
+    author: Annotated[str, Option("Who, for `tif spans log`.", env="TIF_AUTHOR")] = ""
+
+
+__all__ = ["AnnotateOptions"]

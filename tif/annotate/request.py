@@ -1,0 +1,119 @@
+"""`tif annotate` as a function: read the samples, make the annotator, run it, save the set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from tif import sources
+from tif.annotate.base import Workspace
+from tif.annotate.judge.options import JudgeOptions
+from tif.annotate.methods import METHODS, make
+from tif.annotate.options import AnnotateOptions
+from tif.annotate.run import Report, run
+from tif.errors import UsageError
+from tif.options import Options
+from tif.sets import store
+
+if TYPE_CHECKING:
+    from tif.annotate.judge.annotator import LlmAnnotator
+    from tif.annotate.judge.batch import BatchStatus, SentBatch
+    from tif.annotate.judge.estimate import Estimate
+
+
+def annotate(options: AnnotateOptions, method: Options | None = None) -> Report:
+    """Annotate a dataset and save it as an annotation set.
+
+    Finished examples are kept at once. After a crash, the same call goes on from there.
+
+    Args:
+        options: what to annotate, and into which set.
+        method: the options of the annotator that `options.method` names, such as `NerOptions`. Default: its defaults.
+
+    Returns:
+        The counts and the saved set. Examples that failed are in it; `Report.check` raises for them.
+
+    Raises:
+        UsageError: for options that do not fit together, or that ask for a dry run or a step of a batch without a set.
+        InputError: for a dataset that cannot be read.
+        MissingError: for a package or model that is not installed here.
+        StoreError: if the set cannot be saved.
+        ServerError: if the judge's server cannot answer.
+    """
+    if isinstance(method, JudgeOptions) and (method.dry_run or method.batch in ("submit", "status")):
+        where = "--dry-run" if method.dry_run else "--batch"
+        raise UsageError("makes no annotation set", where=where, hint="Use tif.annotate.request.answer for it.")
+    report = answer(options, method)
+    assert isinstance(report, Report)
+    return report
+
+
+def answer(
+    options: AnnotateOptions, method: Options | None = None
+) -> Report | Estimate | tuple[SentBatch, ...] | tuple[BatchStatus, ...]:
+    """Like `annotate`, and also what saves no set: a dry run, and the first steps of a batch.
+
+    Returns:
+        A report of the saved set; for a dry run the estimate; for `batch="submit"` the batches that were sent, and for
+        `batch="status"` how far each is.
+
+    Raises:
+        TifError: as `annotate`.
+    """
+    method = _checked(options, method)
+    source = sources.load(
+        options.dataset,
+        data_dir=options.data_dir,
+        prompt_field=options.prompt_field,
+        text_field=options.text_field,
+        limit=options.limit,
+    )
+    out = options.out or Path("annotations", f"{sources.default_name(options.dataset)}.parquet")
+    folder = store.folder(out)
+    annotator = make(options.method, method, Workspace(source=source, folder=folder, fresh=options.fresh))
+    if options.engine == "ray":
+        from tif.annotate.ray import RayAnnotator
+
+        annotator = RayAnnotator(annotator, options.method, method, workers=options.workers)
+    if isinstance(method, JudgeOptions) and method.dry_run:
+        from tif.annotate.judge.estimate import estimate
+
+        return estimate(cast("LlmAnnotator", annotator), source.examples)
+    fetched = False
+    if isinstance(method, JudgeOptions) and method.batch is not None:
+        from tif.annotate.judge.batch import JudgeBatches
+
+        batches = JudgeBatches(cast("LlmAnnotator", annotator), folder / "judge-batches")
+        if method.batch == "submit":
+            return batches.submit(source.examples)
+        if method.batch == "status":
+            return batches.status()
+        batches.fetch()
+        annotator, fetched = batches.answering(), True
+    return run(
+        source,
+        annotator,
+        out,
+        retry_failed=options.retry_failed,
+        # A request that failed in a batch is sent again by submitting again, so that fetching may find its reply.
+        renew_failed=fetched,
+        fresh=options.fresh,
+        force=options.force,
+        message=options.message,
+        author=options.author,
+    )
+
+
+def _checked(options: AnnotateOptions, method: Options | None) -> Options:
+    """The method's options: of the class that the method has, and none that has no effect."""
+    cls = METHODS.options(options.method)
+    method = cls() if method is None else method
+    if not isinstance(method, cls):
+        why = f"its options are of the class {cls.__name__}"
+        raise UsageError(f"--method {options.method} does not take {type(method).__name__}", why=why)
+    options.refuse_idle(method)
+    method.refuse_idle(options)
+    return method
+
+
+__all__ = ["annotate", "answer"]
