@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "masks": ("masks", "Show which tokens are prompt (dim), general words, and unwanted words (red), and count them."),
     "train": ("train", "Make a model forget what an annotation set marks as unwanted, and keep the rest."),
     "eval": ("evaluate", "Measure what a model has forgotten and what it has kept."),
-    "report": ("evaluate", "Show evaluations side by side on one self-contained HTML page."),
+    "report": ("evaluate", "Show evaluations together on one self-contained HTML page."),
     "demo": (
         "demo",
         "Teach a tiny model 64 invented people, make it forget eight, and see what else it forgot. Minutes on a CPU.",
