@@ -8,7 +8,7 @@ import pytest
 from tests.sets.formats.test_malformed import damaged_bytes, damaged_value
 from tif.errors import TifError
 from tif.eval.compare import logs
-from tif.eval.run import read_run
+from tif.records import RunRecord
 from tif.tokens.models import load_model, load_tokenizer, model_digest
 from tif.train import record
 
@@ -58,7 +58,7 @@ def test_damaged_run_records_are_refused_in_one_line_or_read(tmp_path, block):
     dice, told = random.Random(block), 0
     for _ in range(50):
         (tmp_path / "run.json").write_bytes(damaged(RUN, dice))
-        told += one_line(read_run, str(tmp_path)) is not None
+        told += one_line(RunRecord.of_folder, tmp_path) is not None
         told += one_line(record.read, tmp_path) is not None
     assert told > 10
 

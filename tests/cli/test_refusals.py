@@ -106,3 +106,27 @@ def test_a_demo_goes_into_a_folder(cli, tmp_path):
     told = cli("demo", "--out", tmp_path / "file")
     assert (told.code, told.err.count("\n")) == (1, 1)
     assert "cannot be written to" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["train", "--lr", "much"], "error: Invalid value for '--lr'"),
+        (["eval", "--nonsense"], "error: No such option: --nonsense"),
+        (["nonsense"], "error: No such command 'nonsense'"),
+        (["spans", "show"], "error: Missing argument 'SET[@N]'"),
+    ],
+)
+def test_an_error_of_the_command_line_is_one_line_that_names_the_help(cli, arguments, line):
+    done = cli(*arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith(line)
+    assert done.err.count("\n") == 1
+    assert "--help`." in done.err
+
+
+def test_no_arguments_show_the_help_and_are_wrong_usage(cli):
+    done = cli()
+    assert done.code == 2
+    assert "Usage: tif" in done.out + done.err

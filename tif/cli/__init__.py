@@ -66,9 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     app = _app(next((word for word in words if not word.startswith("-")), None))
     debug = bool(os.environ.get("TIF_DEBUG"))
     try:
-        app(args=argv, prog_name="tif")
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        # Not standalone: the command line's own errors arrive here, and become one line as all others do.
+        code = app(args=argv, prog_name="tif", standalone_mode=False)
     except TifError as error:
         if debug:
             raise
@@ -82,12 +81,31 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
+        if (usage := _usage(error)) is not None:
+            return usage
         if debug:
             raise
         _complain("error", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
         _complain("hint", "this is not a failure tif knows. TIF_DEBUG=1 shows where it arose; please report it")
         return 1
-    return 0
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Exception) -> int | None:
+    """Show an error of the command line itself as one line, and return its exit code; None for any other error.
+
+    Typer has a click of its own in some versions, so the error is known by what it can do and not by its class.
+    """
+    if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+        return None
+    context = getattr(error, "ctx", None)
+    message = " ".join(error.format_message().split())
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()  # type: ignore[attr-defined]  # the help itself
+    else:
+        command = context.command_path if context is not None else "tif"
+        _complain("error", f"{message.removesuffix('.')}. Run `{command} --help`.")
+    return int(error.exit_code)
 
 
 def _complain(kind: str, line: str) -> None:
