@@ -142,7 +142,7 @@ def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: 
     from tif.eval.compare import attack, logs
     from tif.eval.parts import PartsCache
     from tif.eval.settings import Scoring
-    from tif.tokens.masks import Template
+    from tif.tokens.encoding import Encoder
     from tif.tokens.models import load_model, load_tokenizer, model_digest
 
     whole = world == "eval" and not relearned
@@ -157,7 +157,7 @@ def measure(e: Experiment, folder: Path, world: World, out: Path, *, relearned: 
         if not loaded:
             found = load_model(spec, dtype="float32").to(e.device)
             if relearned:
-                attack.relearn(found, tokenizer, splits["forget"], Template.of(tokenizer))
+                attack.relearn(found, Encoder.of(tokenizer), splits["forget"])
             loaded.append(found)
         return loaded[0]
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tif import files
-from tif.console import progress
 from tif.spans import Example, canonical
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ class Recipe:
     batch: int = 16
     lr: float = 3e-3
     warmup: int = 20
-    """Steps over which the learning rate rises; it then falls along a cosine."""
+    """Steps over which the learning rate rises. It then falls along a cosine."""
     seed: int = 0
 
     def key(self, examples: Sequence[Example], vocabulary: Sequence[Example]) -> str:
@@ -99,12 +97,9 @@ def _train(
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from tif.tokens.forward import statistics
-    from tif.tokens.masks import Template, encode
-    from tif.tokens.packing import pack
+    from tif.tokens.encoding import Encoder
+    from tif.tokens.finetune import FineTuning, fine_tune
 
-    template = Template.of(tokenizer)
-    items = [encode(example, tokenizer, template) for example in examples]
     torch.manual_seed(recipe.seed)
     model = LlamaForCausalLM(
         LlamaConfig(
@@ -121,26 +116,19 @@ def _train(
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
-    steps = recipe.epochs * math.ceil(len(items) / recipe.batch)
-    order = torch.Generator().manual_seed(recipe.seed)
-    step = 0
-    with progress(what, steps) as advance:
-        for _ in range(recipe.epochs):
-            shuffled = torch.randperm(len(items), generator=order).tolist()
-            for begin in range(0, len(items), recipe.batch):
-                packed = pack([items[i] for i in shuffled[begin : begin + recipe.batch]])
-                loss = -statistics(model, packed).logprob.mean()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                rate = recipe.lr * min(1.0, (step + 1) / recipe.warmup)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
-                optimizer.step()
-                optimizer.zero_grad()
-                step += 1
-                advance(note=f"loss {loss.item():.3f}")
-    return model.eval()
+    how = FineTuning(
+        epochs=recipe.epochs,
+        lr=recipe.lr,
+        batch_size=recipe.batch,
+        packed=True,
+        betas=(0.9, 0.98),
+        schedule="cosine",
+        warmup_steps=recipe.warmup,
+        max_grad_norm=1.0,
+        seed=recipe.seed,
+    )
+    fine_tune(model, Encoder.of(tokenizer), examples, how, title=what)
+    return model
 
 
 __all__ = ["Recipe", "pretrain", "train_tokenizer"]

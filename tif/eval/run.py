@@ -33,6 +33,7 @@ from tif.records import ModelIdentity, RunRecord
 from tif.sets import spans_only, store
 from tif.sources import is_file
 from tif.spans import AnnotationSet, of_labels
+from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 
@@ -79,7 +80,9 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     # The result of relearning depends on the rows it trains on, and on their template.
     relearned = [[row.question, row.answer] for row in splits["forget"]] + [template.spec] if options.attack else []
     cache = _parts_cache(options, out, digest, tokenizer, relearned)
-    load = _loader(options, model, lambda loaded: attack.relearn(loaded, tokenizer, splits["forget"], template))
+    load = _loader(
+        options, model, lambda loaded: attack.relearn(loaded, Encoder(tokenizer, template), splits["forget"])
+    )
     evaluation = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
     record = describe(evaluation, settings).but(
         benchmark=options.benchmark,

@@ -1,14 +1,16 @@
-"""Plain fine-tuning on questions and answers: what an attack relearns by, and what a retain model is made by.
+"""Plain fine-tuning on questions and answers: the loop for relearning, for a retain model and for the demo's models.
 
-A long one writes where it is every ten minutes, and goes on from there with the same numbers.
+A long run saves its state every ten minutes, and goes on from there to the same weights.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,99 +18,136 @@ from safetensors.torch import save_file
 
 from tif import files
 from tif.console import progress, say
-from tif.errors import InputError
+from tif.errors import InputError, UsageError
 from tif.spans import Example
-from tif.tokens.masks import Encoded, Kind, Template, encode
+from tif.tokens.encoding import Encoder
+from tif.tokens.forward import statistics
+from tif.tokens.masks import Encoded
+from tif.tokens.packing import pack
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-EXAMPLES: Final = 32
-"""Of a step."""
 SECONDS = 600.0
-"""Between two checkpoints."""
+"""Seconds between two checkpoints."""
 _MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuning:
+    """How a model is fine-tuned: AdamW on the mean loss over a step's answer tokens.
+
+    Raises:
+        UsageError: for a value that trains nothing.
+    """
+
+    epochs: int
+    """Passes over the examples, each in a new order."""
+    lr: float
+    """Peak learning rate."""
+    batch_size: int = 32
+    """Examples a step."""
+    packed: bool = False
+    """Put a step's examples into one row. Otherwise they go through the model one by one, which takes less memory."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """`linear` falls to 0 and `cosine` to 5% of `lr`, both after a warm-up."""
+    warmup_steps: int | None = None
+    """Steps of the warm-up; an epoch where None."""
+    max_grad_norm: float | None = None
+    """Gradients are clipped to this norm; None clips nothing."""
+    seed: int = 0
+    """Seed of the order."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not 0 < self.lr < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"{self.epochs} epochs at learning rate {self.lr} train nothing")
+
+    def rate(self, step: int, epoch: int) -> float:
+        """The learning rate of a step, counted from 0.
+
+        Args:
+            step: number of the step.
+            epoch: steps an epoch.
+        """
+        steps, warmup = self.epochs * epoch, epoch if self.warmup_steps is None else self.warmup_steps
+        if self.schedule == "constant":
+            return self.lr
+        if self.schedule == "linear":
+            return self.lr * min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+        return self.lr * min(1.0, (step + 1) / warmup) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
 
 
 def fine_tune(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    encoder: Encoder,
     examples: Sequence[Example],
-    template: Template,
+    how: FineTuning,
     *,
-    epochs: int,
-    rate: float,
-    weight_decay: float = 0.0,
-    warm: bool = False,
-    what: str,
+    title: str,
     checkpoint: Path | None = None,
 ) -> None:
-    """Plain language modelling on answers: AdamW, 32 examples a step, in the order of a fixed seed.
+    """Train a model on answers.
 
     Args:
-        model: changed in place, and in float32 afterwards.
-        tokenizer: its tokenizer.
+        model: changed in place. Its weights are float32 afterwards.
+        encoder: how the examples become token sequences.
         examples: questions and answers.
-        template: how they become token sequences.
-        epochs: passes over the rows.
-        rate: learning rate.
-        weight_decay: AdamW's.
-        warm: let the rate rise over the first epoch and fall to 0 over the others, as TOFU's fine-tuning does.
-        what: shown beside the progress.
-        checkpoint: file to keep the state in, and to go on from if it is there. Whoever gives it sees to it that it is
-            of the same work, and deletes it afterwards.
+        how: steps and learning rate.
+        title: shown beside the progress.
+        checkpoint: file to save the state in. If it exists, training goes on from it. The caller makes sure that it
+            belongs to the same work, and deletes it afterwards.
 
     Raises:
         InputError: for a checkpoint that cannot be read.
     """
     model.float().train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=weight_decay)
-    each = -(-len(examples) // EXAMPLES)
-    steps = epochs * each
-
-    def factor(step: int) -> float:
-        return min((step + 1) / each, (steps - step) / max(1, steps - each)) if warm else 1.0
-
+    optimizer = torch.optim.AdamW(model.parameters(), lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
+    batches = _batches(len(examples), how)
     done = 0
     if checkpoint is not None and checkpoint.is_file():
         done = _take_up(model, optimizer, checkpoint)
-        say(f"{what} goes on after step {done} of {steps}")
-    generator = torch.Generator().manual_seed(0)
-    encoded = [encode(example, tokenizer, template) for example in examples]
-    orders = [torch.randperm(len(examples), generator=generator).tolist() for _ in range(epochs)]
-    batches = [order[at : at + EXAMPLES] for order in orders for at in range(0, len(order), EXAMPLES)]
+        say(f"{title} goes on after step {done} of {len(batches)}")
+    items = [encoder.encode(example) for example in examples]
     written = time.monotonic()
-    with progress(what, epochs * len(examples)) as advance:
+    with progress(title, how.epochs * len(examples)) as advance:
         advance(sum(map(len, batches[:done])))
-        for step in range(done, steps):
-            batch = [encoded[i] for i in batches[step]]
+        for step in range(done, len(batches)):
             for group in optimizer.param_groups:
-                group["lr"] = rate * factor(step)
-            _accumulate(model, batch)
+                group["lr"] = how.rate(step, len(batches) // how.epochs)
+            loss = _accumulate(model, [items[i] for i in batches[step]], packed=how.packed)
+            if how.max_grad_norm is not None:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), how.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            advance(len(batch))
-            if checkpoint is not None and step + 1 < steps and time.monotonic() - written >= SECONDS:
+            advance(len(batches[step]), note=f"loss {loss:.3f}")
+            if checkpoint is not None and step + 1 < len(batches) and time.monotonic() - written >= SECONDS:
                 _write(model, optimizer, step + 1, checkpoint)
                 written = time.monotonic()
     model.eval()
 
 
-def _accumulate(model: PreTrainedModel, batch: Sequence[Encoded]) -> None:
-    """Gradients of the mean loss over the batch's answer tokens, one example at a time."""
-    total = sum(sum(k != Kind.PROMPT for k in item.kinds) for item in batch)
-    for item in batch:
-        ids = torch.tensor([item.input_ids], device=model.device)
-        kept = [k != Kind.PROMPT for k in item.kinds][1:] + [False]
-        keep = torch.tensor([kept], device=model.device)
-        logits = model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
-        target = ids[0, 1:][keep[0, :-1]]
-        loss = torch.nn.functional.cross_entropy(logits.float(), target, reduction="sum") / total
-        loss.backward()  # type: ignore[no-untyped-call]
+def _batches(examples: int, how: FineTuning) -> list[list[int]]:
+    """The examples of each step. They depend on the seed alone, so that a resumed run sees the same ones."""
+    generator = torch.Generator().manual_seed(how.seed)
+    orders = [torch.randperm(examples, generator=generator).tolist() for _ in range(how.epochs)]
+    return [order[at : at + how.batch_size] for order in orders for at in range(0, examples, how.batch_size)]
+
+
+def _accumulate(model: PreTrainedModel, batch: Sequence[Encoded], *, packed: bool) -> float:
+    """Add the gradients of the mean loss over the batch's answer tokens, and return that loss."""
+    total = sum(item.supervised for item in batch)
+    loss = torch.zeros((), device=model.device)
+    for row in [batch] if packed else [[item] for item in batch]:
+        share = -statistics(model, pack(row).to(model.device)).logprob.sum() / total
+        share.backward()  # type: ignore[no-untyped-call]
+        loss += share.detach()
+    return loss.item()
 
 
 def _write(model: PreTrainedModel, optimizer: torch.optim.Optimizer, step: int, path: Path) -> None:
-    """Weights and AdamW's moments in one file, so that it is whole or not there."""
+    """Save weights and AdamW's moments in one file."""
     held = {}
     for name, parameter in model.named_parameters():
         held[f"weight {name}"] = parameter.detach()
@@ -119,7 +158,7 @@ def _write(model: PreTrainedModel, optimizer: torch.optim.Optimizer, step: int, 
 
 
 def _take_up(model: PreTrainedModel, optimizer: torch.optim.Optimizer, path: Path) -> int:
-    """Put weights and moments back; returns the steps done."""
+    """Load weights and moments, and return how many steps are done."""
     try:
         with safe_open(path, framework="pt") as held, torch.no_grad():
             step = int(held.metadata()["step"])
@@ -133,4 +172,4 @@ def _take_up(model: PreTrainedModel, optimizer: torch.optim.Optimizer, path: Pat
     return step
 
 
-__all__ = ["EXAMPLES", "fine_tune"]
+__all__ = ["FineTuning", "fine_tune"]

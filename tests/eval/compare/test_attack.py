@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForC
 
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tif.errors import InputError
-from tif.eval.compare.attack import NF4, nf4, quantize, relearn
+from tif.eval.compare.attack import NF4, RELEARNING, nf4, quantize, relearn
 from tif.eval.measure.score import score
+from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Template
 
 
@@ -66,7 +69,7 @@ def test_relearning_lowers_the_loss(tiny: Tiny) -> None:
     rows = [make_row(i) for i in range(4)]
     texts = [row.texts()[0] for row in rows]
     before = np.mean([s.loss for s in score(model, tiny.tokenizer, texts, template)])
-    relearn(model, tiny.tokenizer, rows, template, epochs=8)
+    relearn(model, Encoder(tiny.tokenizer, template), rows, replace(RELEARNING, epochs=8))
     after = np.mean([s.loss for s in score(model, tiny.tokenizer, texts, template)])
     assert after < before - 0.01
     assert not model.training

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.Monke
 def test_a_killed_fine_tuning_goes_on_with_the_same_weights(
     cli, files: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finetune, "EXAMPLES", 2)
+    monkeypatch.setattr(retain, "TOFU", replace(retain.TOFU, batch_size=2))
     monkeypatch.setattr(finetune, "SECONDS", 0.0)
     making = ["eval", "--make-retain-log", "--base-model", files / "base", "--benchmark", "local",
               "--forget", files / "forget.jsonl", "--retain", files / "retain.jsonl", "--no-completions",
@@ -84,11 +85,11 @@ def test_a_killed_fine_tuning_goes_on_with_the_same_weights(
     assert cli(*making, "--out", files / "whole").code == 0
     plain, seen = finetune._accumulate, []
 
-    def dying(model, batch) -> None:
+    def dying(model, batch, **options) -> float:
         if len(seen) == 4:
             raise KeyboardInterrupt
         seen.append(len(batch))
-        plain(model, batch)
+        return plain(model, batch, **options)
 
     with monkeypatch.context() as killed:
         killed.setattr(finetune, "_accumulate", dying)

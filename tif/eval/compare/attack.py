@@ -17,15 +17,16 @@ import torch
 
 from tif.errors import InputError
 from tif.eval.benchmarks.questions import Row
-from tif.tokens.finetune import fine_tune
-from tif.tokens.masks import Template
+from tif.tokens.encoding import Encoder
+from tif.tokens.finetune import FineTuning, fine_tune
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 Attack = Literal["relearn", "nf4"]
 ATTACKS: Final = ("relearn", "nf4")
-RATE: Final = 2e-5
+RELEARNING: Final = FineTuning(epochs=1, lr=2e-5)
+"""OpenUnlearning's relearning (arXiv 2506.12618, section 4.2)."""
 BLOCK: Final = 64
 
 NF4: Final = (
@@ -36,16 +37,9 @@ NF4: Final = (
 """The sixteen values of NormalFloat (QLoRA, appendix E)."""
 
 
-def relearn(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Row],
-    template: Template,
-    *,
-    epochs: int = 1,
-) -> None:
-    """Train on questions and answers, with AdamW without weight decay, in the order of a fixed seed."""
-    fine_tune(model, tokenizer, [row.texts()[0] for row in rows], template, epochs=epochs, rate=RATE, what="relearning")
+def relearn(model: PreTrainedModel, encoder: Encoder, rows: Sequence[Row], how: FineTuning = RELEARNING) -> None:
+    """Train the model on questions and answers again."""
+    fine_tune(model, encoder, [row.texts()[0] for row in rows], how, title="relearning")
 
 
 @torch.no_grad()
@@ -93,4 +87,4 @@ def nf4(weight: torch.Tensor) -> torch.Tensor:
     return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
 
 
-__all__ = ["ATTACKS", "NF4", "Attack", "nf4", "quantize", "relearn"]
+__all__ = ["ATTACKS", "NF4", "RELEARNING", "Attack", "nf4", "quantize", "relearn"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,14 +26,15 @@ from tif.eval.benchmarks import questions
 from tif.eval.options import EvaluateOptions
 from tif.eval.run import Evaluated, evaluate_model
 from tif.sources import read_json
-from tif.tokens.finetune import fine_tune
+from tif.tokens.encoding import Encoder
+from tif.tokens.finetune import FineTuning, fine_tune
 from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 
 COMPLEMENT: Final = {"forget01": "tofu:retain99", "forget05": "tofu:retain95", "forget10": "tofu:retain90"}
 
-
-WEIGHT_DECAY: Final = 0.01
+TOFU: Final = FineTuning(epochs=5, lr=1e-5, weight_decay=0.01, schedule="linear")
+"""TOFU's fine-tuning. A retain model has to be fine-tuned as the target was: the options give epochs and rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +46,7 @@ class Made:
     base: str
     retain: str
     questions: int
-    epochs: int
-    lr: float
-    weight_decay: float = WEIGHT_DECAY
+    fine_tuning: FineTuning
 
 
 def make(options: EvaluateOptions) -> Evaluated:
@@ -72,27 +71,19 @@ def make(options: EvaluateOptions) -> Evaluated:
         raise UsageError("the retain samples are not known", hint="Give them: --retain SOURCE (tofu, local).")
     kept = questions.read(source, "retain", data_dir=options.data_dir)
     tokenizer = load_tokenizer(base)
-    template = Template.of(tokenizer, options.template)
-    key = _key(options, base, kept, tokenizer, template)
+    encoder = Encoder(tokenizer, Template.of(tokenizer, options.template))
+    how = replace(TOFU, epochs=options.retain_epochs, lr=options.retain_lr)
+    key = _key(base, kept, encoder, how)
     out = options.out if options.model is None else None
     folder = Path(out) if out else Path("runs", "retain", f"{Path(base).name}-{key[:8]}")
     record = folder / "retain.json"
     if not record.is_file() or read_json(record).get("key") != key:
-        say(f"fine-tuning {base} on {len(kept)} questions of {source}: {options.retain_epochs} epochs")
+        say(f"fine-tuning {base} on {len(kept)} questions of {source}: {how.epochs} epochs")
         checkpoint = folder / f"checkpoint-{key[:16]}.safetensors"
         model = load_model(base).to(options.device or processes.device())
-        fine_tune(
-            model, tokenizer, [row.texts()[0] for row in kept], template, epochs=options.retain_epochs,
-            rate=options.retain_lr, weight_decay=WEIGHT_DECAY, warm=True, what="fine-tuning", checkpoint=checkpoint,
-        )  # fmt: skip
-        made = Made(
-            key=key,
-            base=base,
-            retain=source,
-            questions=len(kept),
-            epochs=options.retain_epochs,
-            lr=options.retain_lr,
-        )
+        examples = [row.texts()[0] for row in kept]
+        fine_tune(model, encoder, examples, how, title="fine-tuning", checkpoint=checkpoint)
+        made = Made(key=key, base=base, retain=source, questions=len(kept), fine_tuning=how)
         _save(model, tokenizer, folder, made)
         with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
@@ -102,10 +93,10 @@ def make(options: EvaluateOptions) -> Evaluated:
     return evaluate_model(alone.but(attack=None, **lm_eval))
 
 
-def _key(options: EvaluateOptions, base: str, kept: Sequence[questions.Row], tokenizer: Any, template: Template) -> str:
-    recipe = {"epochs": options.retain_epochs, "lr": options.retain_lr, "weight_decay": WEIGHT_DECAY}
+def _key(base: str, kept: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
     asked = [[row.question, row.answer] for row in kept]
-    parts = [model_digest(base), prompting_digest(base, tokenizer), template.spec, recipe, asked]
+    prompting = prompting_digest(base, encoder.tokenizer)
+    parts = [model_digest(base), prompting, encoder.template.spec, asdict(how), asked]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -117,4 +108,4 @@ def _save(model: Any, tokenizer: Any, folder: Path, made: Made) -> None:
     files.write(folder / "retain.json", json.dumps(asdict(made), ensure_ascii=False, indent=1))
 
 
-__all__ = ["COMPLEMENT", "Made", "make"]
+__all__ = ["COMPLEMENT", "TOFU", "Made", "make"]
