@@ -39,6 +39,23 @@ def test_warnings_for_what_a_reviewer_would_want_to_see(tmp_path):
     ]
 
 
+def test_unspaced_texts_are_looked_at_like_others(tmp_path):
+    path = tmp_path / "a.parquet"
+    chinese, short = "我住在北京市中心，北京市很大。", "北京。"
+    examples = (
+        Example("mention", "", chinese, (Span(3, 6),)),
+        Example("all", "", chinese, (Span(0, len(chinese)),)),
+        Example("cut", "", "यह क्षत्रिय है।", (Span(3, 5),)),
+        Example("short", "", short, (Span(0, len(short)),)),
+    )
+    store.save(AnnotationSet(examples), path)
+    assert [(f.kind, f.where) for f in check(path)] == [
+        ("unmarked-mention", "record 'mention'"),
+        ("nearly-all", "record 'all'"),
+        ("cuts-word", "record 'cut'"),
+    ]
+
+
 def test_every_error_is_listed_not_the_first_only(tmp_path):
     path = tmp_path / "a.parquet"
     store.save(AnnotationSet((Example("a", "", TEXT, (Span(0, 3),)), Example("b", "", TEXT))), path)

@@ -1,10 +1,14 @@
-"""Quotes to offsets: where in a text the words stand that a judge, or a person, has quoted.
+"""Quotes to offsets: the place in a text of the words that a judge or a person quotes.
 
-A quote is searched for exactly; failing that, with white space, quotation marks, dashes and composed characters taken
-as equal; failing that, with upper and lower case taken as equal; and failing all that, without the punctuation around
-it. Tolerant searches run over a folded copy that knows, for every character, which character of the text it comes
-from: a folded copy may be longer than the text (`"İ".casefold()` has two characters), so its own offsets mean nothing.
-What is not found is reported, never guessed.
+Each search is more tolerant than the one before, and the first one that finds a place wins:
+
+1. the exact quote;
+2. any white space, quotation marks, dashes and composed characters count as equal;
+3. upper and lower case count as equal too;
+4. the same three without the punctuation around the quote.
+
+Tolerant searches run over a folded copy of the text. The copy may be longer: `"İ".casefold()` has two characters. So it
+keeps, for each of its characters, the offset in the text. A quote without a place is reported, never guessed.
 """
 
 from __future__ import annotations
@@ -22,11 +26,11 @@ from tif.text import Range, divides, mentions, words
 Mentions = Literal["first", "all"]
 
 FUZZY: Final = "~fuzzy"
-"""Ends the source of a span that only looks like what was quoted."""
+"""Ends the source of a span whose words only resemble the quote."""
 
 _FUZZY_FROM = 0.85
 _INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff")
-"""Soft hyphen, zero-width space, word joiner, byte-order mark: no judge repeats them."""
+"""Soft hyphen, zero-width space, word joiner, byte-order mark: judges leave them out of quotes."""
 
 _ALIKE: Final = {
     **dict.fromkeys("‘’‚‛′ʼ`´", "'"),
@@ -35,16 +39,16 @@ _ALIKE: Final = {
 }
 
 _INSIDE_WORDS: Final = "'’-."
-"""A quote that only resembles the text is compared with runs of words such as `O'Neill-Brandt`."""
+"""The fuzzy search counts `O'Neill-Brandt` as one word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Words that somebody says stand in a text."""
+    """Words that a judge or a person quotes from a text."""
 
     text: str
     occurrence: int | None = None
-    """Which of several mentions is meant, 0 for the first. None: the first that no other quote has taken."""
+    """Number of the mention, 0 for the first. None: the first mention that no other quote has."""
     label: str = UW
     score: float | None = None
 
@@ -63,7 +67,7 @@ class Unplaced:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """Tidy spans, and what could not be placed, in the order of the quotes."""
+    """Tidy spans, and the quotes without a place, in the order of the quotes."""
 
     spans: tuple[Span, ...]
     not_found: tuple[Unplaced, ...]
@@ -74,9 +78,9 @@ def align(
 ) -> Aligned:
     """Find quotes in a text.
 
-    The same words quoted several times stand for successive mentions; quoted more often than they occur, they say
-    nothing new. A quote prefers a mention that no longer quote covers ("Rome" after "Rome, Italy" is the other Rome).
-    A quote that begins or ends in a letter or digit is found at word bounds only.
+    Equal quotes stand for successive mentions; those beyond the last mention add nothing. A quote prefers a mention
+    that no longer quote covers: "Rome" after "Rome, Italy" is the other Rome. A place never cuts through a word or a
+    cluster, see `tif.text`.
 
     Args:
         text: what the offsets index, in code points.
@@ -101,7 +105,7 @@ def align(
         taken[place[0] : place[1]] = b"\1" * (place[1] - place[0])
         spans.append(Span(*place, quote.label, origin, score))
 
-    # Whoever names its mention comes first; then the longer quote, which leaves a shorter one inside it the others.
+    # Place quotes with an explicit occurrence first, then longer quotes before shorter ones.
     order = sorted(range(len(quotes)), key=lambda i: (quotes[i].occurrence is None, -len(quotes[i].text)))
     for index in order:
         quote = quotes[index]

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a stored set, or worth a second look, told at once."""
+"""All findings in a stored set: errors that make it unusable, and warnings that deserve a second look."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Literal
 from tif.errors import InputError, TifError
 from tif.sets import rows, store
 from tif.spans import Example, Span
-from tif.text import divides, mentions
+from tif.text import divides, mentions, words
 
 LONG_SHARE = 0.8
-"""A single span over more than this share of a text leaves hardly any general words: worth a look."""
+"""A span over more than this share of a text leaves hardly any general words, and is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +65,27 @@ def _look_at(example: Example) -> Iterator[Finding]:
         yield Finding("warning", "noted", where, example.error)
     text = example.text
     for span in example.spans:
-        words = example.quote(span)
+        quote = example.quote(span)
         if divides(text, span.start) or divides(text, span.end):
-            yield Finding(
-                "warning", "cuts-word", where, f"{words!r} ({span.start}-{span.end}) begins or ends in a word"
-            )
-        if not any(c.isalnum() for c in words):
-            yield Finding("warning", "no-word", where, f"{words!r} ({span.start}-{span.end}) holds no letter or digit")
-        if span.end - span.start > LONG_SHARE * len(text.strip()) and len(text.split()) > 3:
-            yield Finding("warning", "nearly-all", where, f"{span.start}-{span.end} marks nearly the whole text")
-        for at in _unmarked(example, span, words):
-            yield Finding("warning", "unmarked-mention", where, f"{words!r} stands unmarked at {at}")
+            yield Finding("warning", "cuts-word", where, f"{quote!r} ({span.start}-{span.end}) cuts a word")
+        if not any(c.isalnum() for c in quote):
+            yield Finding("warning", "no-word", where, f"{quote!r} ({span.start}-{span.end}) has no letter or digit")
+        if span.end - span.start > LONG_SHARE * len(text.strip()) and len(list(words(text))) > 3:
+            yield Finding("warning", "nearly-all", where, f"{span.start}-{span.end} marks nearly all of the text")
+        for at in _unmarked(example, span, quote):
+            yield Finding("warning", "unmarked-mention", where, f"{quote!r} is not marked at {at}")
 
 
-def _unmarked(example: Example, span: Span, words: str) -> Iterator[int]:
-    """Where a span's words occur again, as whole words, outside every span of its label: often a miss.
+def _unmarked(example: Example, span: Span, quote: str) -> Iterator[int]:
+    """Where a span's words occur again outside every span of its label: often a miss.
 
-    Told once per phrase, from its first span.
+    Each phrase is reported once, for its first span.
     """
     same = [s for s in example.spans if s.label == span.label]
-    if len(words) < 3 or next(s for s in same if example.quote(s) == words) != span:
+    if len(quote) < 3 or next(s for s in same if example.quote(s) == quote) != span:
         return
-    for at in mentions(example.text, words):
-        here = Span(at, at + len(words), span.label)
+    for at in mentions(example.text, quote):
+        here = Span(at, at + len(quote), span.label)
         if not any(s.overlaps(here) for s in same):
             yield at
 

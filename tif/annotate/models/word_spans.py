@@ -1,4 +1,4 @@
-"""Words judged one by one, made into spans."""
+"""Words that a model judges one by one, and the spans made of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tif.text import Range, words
 
 
 def word_bounds(text: str) -> list[Range]:
-    """(start, end) of every word: letters and digits, inner hyphens and apostrophes with them, no other punctuation."""
+    """The words that a model judges: hyphens and apostrophes inside a word belong to it, no other punctuation does."""
     return list(words(text, inside_words="'’-"))
 
 
 def joined(text: str, scored: Iterable[tuple[Range, float]], *, source: str) -> tuple[Span, ...]:
-    """Spans out of words with scores; those with only white space between them become one, with their mean score."""
+    """Spans of scored words. Words with only white space between them become one span, with their mean score."""
     runs: list[tuple[int, int, list[float]]] = []
     for (start, end), score in scored:
         if runs and not text[runs[-1][1] : start].strip():
