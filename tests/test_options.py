@@ -1,6 +1,7 @@
 """Options are declared once: the command line, config files, records and the API follow."""
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tif.errors import InputError, UsageError
-from tif.options import Components, Keywords, Option, Options, command, declared, needs, only_with
+from tif.options import Components, Keywords, Option, Options, Written, command, declared, needs, only_with, shortest
 
 
 class Baking(Options):
@@ -30,6 +31,29 @@ class Baking(Options):
         """Nobody bakes with neither sugar nor nuts for ten hours."""
         if self.minutes == 600 and self.sugar is None:
             raise UsageError("needs sugar", where="--minutes")
+
+
+@dataclass(frozen=True)
+class Heat(Written):
+    """Degrees, written as `180C`."""
+
+    degrees: float
+
+    @classmethod
+    def of(cls, text):
+        if not text.endswith("C"):
+            raise UsageError(f"heat {text!r} cannot be read", hint="Write 180C.")
+        return cls(float(text[:-1]))
+
+    def __str__(self):
+        return f"{shortest(self.degrees)}C"
+
+
+class Roasting(Options):
+    """Options with a text form of their own."""
+
+    heat: Annotated[Heat | None, Option("How hot.")] = None
+    steps: Annotated[tuple[Heat, ...], Option("One after the other.", names=("--step",))] = ()
 
 
 class Cold(Options):
@@ -330,3 +354,31 @@ def test_a_field_without_a_declaration_is_a_mistake_of_the_class():
 
     with pytest.raises(TypeError, match="x"):
         declared(Bad)
+
+
+def test_a_value_with_a_text_form_is_read_where_it_enters(app, run, tmp_path):
+    @command(app, "roast")
+    def roast(options: Roasting) -> None:
+        """Roast it."""
+        degrees = options.heat and options.heat.degrees
+        print(json.dumps({"degrees": degrees} | options.to_json()))
+
+    done = run("roast", "--heat", "180C", "--step", "90C", "--step", "120.5C")
+    assert done == {"degrees": 180.0, "steps": ["90C", "120.5C"], "heat": "180C"}
+    assert Roasting(heat=Heat(180.0), steps=["90C"]) == Roasting(heat="180C", steps=(Heat(90.0),))
+    file = tmp_path / "roast.json"
+    file.write_text(json.dumps(Roasting(heat="180C", steps=["90C"]).to_json()))
+    assert run("roast", "--config", file)["steps"] == ["90C"]
+    with pytest.raises(UsageError, match=r"^--heat: heat '180' cannot be read\. Write 180C\."):
+        run("roast", "--heat", "180")
+    file.write_text('{"steps": ["1"]}')
+    with pytest.raises(UsageError, match=r"roast\.json, --step: heat '1' cannot be read"):
+        run("roast", "--config", file)
+    with pytest.raises(UsageError, match="--heat: is True"):
+        Roasting(heat=True)
+
+
+@pytest.mark.parametrize(("number", "text"), [(8.0, "8"), (-8.5, "-8.5"), (0.05, "0.05"), (1e-9, "1e-09"), (7, "7")])
+def test_numbers_are_written_so_that_they_come_back(number, text):
+    assert shortest(number) == text
+    assert float(text) == number

@@ -13,6 +13,7 @@ from tif.options.commandline import command
 from tif.options.components import Components, Keywords
 from tif.options.config import merge, read_config
 from tif.options.declare import Declared, Idle, Option, Options, declared, needs, only_with
+from tif.options.written import Written, shortest
 
 __all__ = [
     "Components",
@@ -21,10 +22,12 @@ __all__ = [
     "Keywords",
     "Option",
     "Options",
+    "Written",
     "command",
     "declared",
     "merge",
     "needs",
     "only_with",
     "read_config",
+    "shortest",
 ]

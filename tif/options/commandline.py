@@ -12,6 +12,7 @@ import typer
 from tif.options.components import Components
 from tif.options.config import merge, naming, read_config, without_defaults
 from tif.options.declare import Declared, Options, declared, members
+from tif.options.written import Written
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -108,7 +109,8 @@ def _typer(each: Declared) -> Any:
     inner: Any = [part for part in members(each.type) if part is not NoneType]
     kind = Union[tuple(inner)] if len(inner) > 1 else inner[0]  # noqa: UP007  # built at run time
     if get_origin(kind) is tuple:
-        kind = list[get_args(kind)[0]]  # type: ignore[misc]
+        kind = list[_typed(get_args(kind)[0])]  # type: ignore[misc]
+    kind = _typed(kind)
     text = option.help if not each.required else f"{option.help} Required."
     settings: dict[str, Any] = {"help": text, "rich_help_panel": option.panel, "metavar": option.metavar}
     if option.env:
@@ -121,6 +123,11 @@ def _typer(each: Declared) -> Any:
         long = next(n for n in names if n.startswith("--"))
         names = (*(n for n in names if n != long), f"{long}/--no-{long.removeprefix('--')}")
     return Annotated[kind | None, typer.Option(*names, **settings)]
+
+
+def _typed(kind: Any) -> Any:
+    """What people type for a value: text, where the type has a text form."""
+    return str if inspect.isclass(kind) and issubclass(kind, Written) else kind
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from tif.errors import UsageError
+from tif.options.written import FAULT, shortest
 
 Idle = Callable[[Any, Any], str | None]
 """Says why an option has no effect, or None if it has one. Takes the options and a context, which may be None."""
@@ -53,13 +54,13 @@ class Option:
         if not math.isfinite(value):
             return f"{value} is not a finite number"
         if self.above is not None and value <= self.above:
-            return f"{value} is not above {self.above:g}"
+            return f"{value} is not above {shortest(self.above)}"
         if self.least is not None and value < self.least:
-            return f"{value} is below {self.least:g}"
+            return f"{value} is below {shortest(self.least)}"
         if self.below is not None and value >= self.below:
-            return f"{value} is not below {self.below:g}"
+            return f"{value} is not below {shortest(self.below)}"
         if self.most is not None and value > self.most:
-            return f"{value} is above {self.most:g}"
+            return f"{value} is above {shortest(self.most)}"
         return None
 
 
@@ -242,6 +243,8 @@ def _refusal(options: type[Options], error: ValidationError) -> UsageError:
         return unknown(name, [known.name for known in declared(options)])
     if first["type"] == "missing":
         return UsageError("must be given", where=each.flag, hint=each.option.help)
+    if first["type"] == FAULT:
+        return UsageError(first["ctx"]["what"], where=each.flag, hint=first["ctx"]["hint"] or None)
     shown = repr(first.get("input"))
     value = shown if len(shown) <= 60 else shown[:57] + "..."
     hint = f"Known: {', '.join(each.choices)}." if each.choices else None
