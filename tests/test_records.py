@@ -47,7 +47,7 @@ def stored(record):
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):
-    (tmp_path / "run.json").write_text(json.dumps(RUN.to_json()))
+    RUN.write(tmp_path)
     assert RunRecord.of_folder(tmp_path) == RUN
     assert RunRecord.of_folder(tmp_path / "model") is None
 

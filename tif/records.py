@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from tif import files
 from tif.errors import InputError
 from tif.sources import read_json
 from tif.spans import Provenance
@@ -185,6 +186,14 @@ class RunRecord:
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
+
+    def write(self, folder: Path) -> None:
+        """Write `run.json` in the run folder.
+
+        Raises:
+            WriteError: if it cannot be written.
+        """
+        files.write(folder / RUN_FILE, json.dumps(self.to_json(), indent=2, ensure_ascii=False))
 
     @property
     def seed(self) -> int:

@@ -78,13 +78,13 @@ def _autocast(e: Experiment) -> bool:
 
 
 def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate: float | None) -> dict[str, Any]:
-    from tif.train.config import TrainConfig
+    from tif.train.options import TrainOptions
     from tif.train.run import train
 
     lr = chosen_rate(e, row) if rate is None else rate
     micro = min(e.plan.micro, e.plan.batch)
-    bounded: dict[str, Any] = {"floor": "base", "floor_model": str(e.model)} if row.floor else {}
-    config = TrainConfig(
+    bounded: dict[str, Any] = {"floor": "base", "base_model": str(e.model)} if row.floor else {}
+    options = TrainOptions(
         masks=str(e.spans(row.spans, world)),
         model=str(e.reference("target", world) / "model"),
         out=str(folder),
@@ -101,7 +101,7 @@ def unlearn(e: Experiment, row: Row, world: World, folder: Path, seed: int, rate
         save_steps=e.plan.save_steps,
         **{"epochs": e.plan.epochs, **bounded, **row.options},
     )
-    result = train(config)
+    result = train(options)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return {"lr": lr, "steps": result.steps}
 

@@ -24,7 +24,7 @@ class Row:
     """Whose spans it is trained on, of `SPANS`."""
     retain: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of `TrainConfig` beside those of the plan."""
+    """Fields of `TrainOptions` beside those of the plan."""
     floor: bool = False
     """Bounded at the base model's level."""
     rate_of: str = ""

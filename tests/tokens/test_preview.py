@@ -6,7 +6,7 @@ from dataclasses import replace
 from tests.tokens import tiny
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
-from tif.train.config import TrainConfig
+from tif.train.options import TrainOptions
 from tif.train.prepare import prepare
 
 
@@ -36,7 +36,7 @@ def test_it_shows_what_training_sees(cli, tmp_path) -> None:
     path = tmp_path / "set.parquet"
     store.save(AnnotationSet((*people, novel)), path)
     found = json.loads(cli("masks", path, "--tokenizer", model, "--max-length", 24, "--json").out)["coverage"]
-    config = TrainConfig(masks=str(path), model=str(model), out="x", max_length=24)
+    config = TrainOptions(masks=str(path), model=str(model), out="x", max_length=24)
     seen = prepare(config, "uw").counts
     assert (found["examples"], found["left_out"], found["lost_spans"]) == (1, 2, seen["lost_spans"])
     assert (found["uw_tokens"], found["gw_tokens"]) == (seen["uw_tokens"], seen["gw_tokens"])
@@ -55,7 +55,7 @@ def test_its_rows_are_those_of_the_trainer(cli, tmp_path) -> None:
         options = ["--max-length", 64, "--unmarked", "skip", "--no-supervise-eos", "--limit", 99, "--json"]
         options += ["--labels", ",".join(labels)] if labels else []
         shown = json.loads(cli("masks", path, "--tokenizer", model, *options).out)
-        config = TrainConfig(
+        config = TrainOptions(
             masks=str(path), model=str(model), out="x", max_length=64, labels=labels, unmarked="skip",
             supervise_eos=False,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 from tests.tokens import tiny
 from tif.sets import store
 from tif.spans import AnnotationSet
-from tif.train.config import TrainConfig
+from tif.train.options import TrainOptions
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Workshop:
     masks: Path
     retain: Path
 
-    def config(self, out: str, **changes: Any) -> TrainConfig:
+    def config(self, out: str, **changes: Any) -> TrainOptions:
         """Four steps with samples to keep, unless changed."""
         usual = {"masks": self.masks, "model": self.model, "out": self.root / out, "retain": self.retain}
         given = {k: str(v) for k, v in usual.items()} | {
@@ -34,7 +34,7 @@ class Workshop:
             "cpu": True,
             "beta": 0.3,
         }
-        return TrainConfig(**(given | changes))
+        return TrainOptions(**(given | changes))
 
 
 @pytest.fixture

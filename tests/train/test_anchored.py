@@ -93,7 +93,7 @@ def test_it_asks_for_the_base_model(workshop: Workshop):
     ("objective", "given", "weight"), [("anchored", None, 8), ("anchored", 2.0, 2), ("tpo", None, 1)]
 )
 def test_the_retain_term_has_the_objectives_own_weight(workshop: Workshop, objective, given, weight):
-    bounded = {"floor": "base", "floor_model": str(workshop.model), "max_steps": 1}
+    bounded = {"floor": "base", "base_model": str(workshop.model), "max_steps": 1}
     heavy, unit = (
         train(workshop.config(f"run-{w}", objective=objective, retain_weight=w, **bounded)).history[0]["retain"]
         for w in (given, 1.0)
@@ -108,7 +108,7 @@ def test_a_run_drawn_to_the_base_model_ends_nearer_to_it_than_it_began(workshop:
     for weight in other.parameters():
         weight.data += 0.05 * torch.randn_like(weight)
     other.save_pretrained(base)
-    changes = {"floor": "base", "floor_model": str(base), "max_steps": 60, "lr": 3e-3, "batch_size": 6, "retain": None}
+    changes = {"floor": "base", "base_model": str(base), "max_steps": 60, "lr": 3e-3, "batch_size": 6, "retain": None}
     run = train(workshop.config("run", objective="anchored", gamma=0.0, **changes))
     divergence = [record["pl"] for record in run.history if "pl" in record]
     assert divergence[-1] < 0.5 * divergence[0]

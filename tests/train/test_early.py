@@ -22,10 +22,10 @@ from tif.spans import AnnotationSet
 from tif.tokens.masks import Encoded, Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer
 from tif.train import checkpoint
-from tif.train.config import StopRule
 from tif.train.early import Validation, means, sums
 from tif.train.reference import score
 from tif.train.run import RunResult, train
+from tif.train.stop_rule import StopRule
 
 HASTE = {"max_steps": 40, "lr": 3e-3, "retain": None, "pl": "mean", "scheduler": "constant"}
 

@@ -74,11 +74,11 @@ def test_a_run_forgets_the_frames_too_and_says_so(workshop):
     found = prepare(config, "uw")
     annotations = store.load(workshop.masks)
     asked = [example for example in annotations if example.prompt and example.spans]
-    assert len(found.forget) == len(annotations) + len(asked)
-    assert found.validation == found.forget[: len(annotations)]
+    assert (len(found.forget), len(found.framed)) == (len(annotations), len(asked))
+    assert found.forgotten == found.forget + found.framed
     tokenizer = found.tokenizer
     expected = [encode(x, tokenizer, Template.of(tokenizer)) for x in framed(asked, [Frame.of("It is {words}.")])]
-    assert list(found.forget[len(annotations) :]) == expected
+    assert list(found.framed) == expected
     assert all(item.count(Kind.UW) and item.count(Kind.GW) for item in expected)
     train(config)
     run = json.loads((workshop.root / "run" / "run.json").read_text())

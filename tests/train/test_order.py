@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tif.errors import UsageError
-from tif.train.config import TrainConfig
 from tif.train.data import PairSampler
+from tif.train.options import TrainOptions
 from tif.train.run import train
 
 
@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_order():
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_no_generator_takes_is_refused(seed):
     with pytest.raises(UsageError, match="seed"):
-        TrainConfig(masks="m", model="m", out="o", seed=seed)
+        TrainOptions(masks="m", model="m", out="o", seed=seed)
 
 
 def test_another_seed_is_another_run_and_the_same_one_is_the_same(workshop):

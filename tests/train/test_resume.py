@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tests.train.conftest import Workshop
 from tif.train import checkpoint
 from tif.train import run as run_module
-from tif.train.config import TrainConfig
+from tif.train.options import TrainOptions
 from tif.train.run import train
 
 RUN = """
@@ -62,7 +62,7 @@ def test_a_killed_run_ends_with_the_same_bits(workshop: Workshop, extra: tuple[s
 def test_a_run_killed_behind_its_last_step_takes_no_other(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]
 ) -> None:
-    def config(out: str) -> TrainConfig:
+    def config(out: str) -> TrainOptions:
         # Behind the end of linear decay another step would change nothing.
         return workshop.config(out, scheduler="constant", **extra)
 

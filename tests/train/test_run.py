@@ -18,7 +18,6 @@ from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.tokens.masks import Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer, model_digest
-from tif.train import run as run_module
 from tif.train.objectives import OBJECTIVES
 from tif.train.reference import score
 from tif.train.run import train
@@ -76,7 +75,7 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused(workshop: Works
     store.save(changed.replaced([replace(changed.examples[0], spans=changed.examples[0].spans[:1])]), workshop.masks)
     with pytest.raises(UsageError, match="mask set was"):
         train(workshop.config("run"))
-    assert train(replace(workshop.config("run"), masks=f"{workshop.masks}@1")).resumed_from == 4
+    assert train(workshop.config("run").but(masks=f"{workshop.masks}@1")).resumed_from == 4
 
 
 def test_a_record_older_than_a_setting_is_the_run_with_its_default(workshop: Workshop) -> None:
@@ -92,13 +91,13 @@ def test_a_record_older_than_a_setting_is_the_run_with_its_default(workshop: Wor
 def test_what_decides_a_run_is_part_of_it(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     base = workshop.root / "base"
     shutil.copytree(workshop.model, base)
-    config = workshop.config("run", retain=None, floor="base", floor_model=str(base))
+    config = workshop.config("run", retain=None, floor="base", base_model=str(base))
     train(config)
     # The same weights elsewhere are the same floor, other weights in the same place are not.
     shutil.copytree(base, workshop.root / "moved")
-    assert train(replace(config, floor_model=str(workshop.root / "moved"))).resumed_from == 4
+    assert train(config.but(base_model=str(workshop.root / "moved"))).resumed_from == 4
     tiny.save(base, tiny.llama(400, seed=5), tiny.chatty())
-    with pytest.raises(UsageError, match="floor model was"):
+    with pytest.raises(UsageError, match="base model was"):
         train(config)
     shutil.rmtree(base)
     shutil.copytree(workshop.root / "moved", base)
@@ -130,7 +129,7 @@ def test_the_reference_is_computed_once(workshop: Workshop) -> None:
 @pytest.mark.parametrize("scope", ["all", "uw"])
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains(workshop: Workshop, name: str, scope: str) -> None:
-    base = {"floor": "base", "floor_model": str(workshop.model)} if "base" in OBJECTIVES[name].needs else {}
+    base = {"base_model": str(workshop.model)} if "base" in OBJECTIVES[name].needs else {}
     base |= {"rmu_layer": 1} if name == "rmu" else {"retain": None} if name == "ga" else {}
     result = train(workshop.config("run", objective=name, scope=scope, beta=None, max_steps=3, **base))
     assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
@@ -180,7 +179,7 @@ def test_memory_savers_see_the_same_loss(workshop: Workshop, changes: dict) -> N
 @pytest.mark.parametrize("floor", ["base", "2", "-7"])
 def test_what_has_fallen_to_its_floor_is_pushed_no_further(workshop: Workshop, floor: str) -> None:
     base = tiny.save(workshop.root / "base", tiny.llama(400, seed=5), tiny.chatty())
-    how = {"floor": floor, "floor_model": str(base) if floor == "base" else None}
+    how = {"floor": floor, "base_model": str(base) if floor == "base" else None}
     common = {"max_steps": 150, "retain": None, "lr": 3e-3, "pl": "mean", "scheduler": "constant"}
     bounded, free = train(workshop.config("bounded", **common, **how)), train(workshop.config("free", **common))
     people, tokenizer = tiny.examples(), load_tokenizer(workshop.model)
@@ -204,10 +203,10 @@ def test_examples_that_must_not_be_trained_on(workshop: Workshop) -> None:
     people = tiny.examples()
     marked = [replace(people[0], status="rejected"), replace(people[1], status="failed", error="no"), *people[2:]]
     store.save(AnnotationSet(tuple(marked)), workshop.root / "some.parquet")
-    config = replace(workshop.config("run"), masks=str(workshop.root / "some.parquet"))
+    config = workshop.config("run").but(masks=str(workshop.root / "some.parquet"))
     with pytest.raises(UsageError, match="people/1"):
         train(config)
-    counts = json.loads((train(replace(config, skip_failed=True)).folder / "run.json").read_text())["counts"]
+    counts = json.loads((train(config.but(skip_failed=True)).folder / "run.json").read_text())["counts"]
     assert (counts["rejected"], counts["undecided"], counts["examples"]) == (1, 1, 4)
 
 
@@ -215,10 +214,10 @@ def test_examples_without_unwanted_words_are_refused_or_left_out(workshop: Works
     people = tiny.examples()
     some = AnnotationSet((replace(people[0], spans=()), *people[1:]))
     store.save(some, workshop.root / "some.parquet")
-    config = replace(workshop.config("run"), masks=str(workshop.root / "some.parquet"))
+    config = workshop.config("run").but(masks=str(workshop.root / "some.parquet"))
     with pytest.raises(MaskError, match="people/0"):
         train(config)
-    result = train(replace(config, unmarked="skip"))
+    result = train(config.but(unmarked="skip"))
     assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
 
 
@@ -226,7 +225,7 @@ def test_long_text_is_cut_into_windows(workshop: Workshop) -> None:
     text = " ".join(e.text for e in tiny.examples())
     spans = [s.move(text.index(e.text)) for e in tiny.examples() for s in e.spans]
     store.save(AnnotationSet((Example("novel", "", text, tuple(spans)),)), workshop.root / "novel.parquet")
-    config = replace(workshop.config("run"), masks=str(workshop.root / "novel.parquet"), max_length=24)
+    config = workshop.config("run").but(masks=str(workshop.root / "novel.parquet"), max_length=24)
     run = json.loads((train(config).folder / "run.json").read_text())
     whole = encode(Example("novel", "", text, tuple(spans)), tiny.chatty(), Template.of(tiny.chatty()))
     assert run["counts"]["uw_tokens"] == whole.count(Kind.UW)
@@ -325,19 +324,17 @@ def test_an_objective_reads_what_it_says(workshop: Workshop, name: str) -> None:
     objective = OBJECTIVES[name]
     other = {"beta": 0.9, "beta2": 3.0, "gamma": 0.3, "alpha": 7.0, "reduction": "batch", "space": "logprob"}
     other |= {"pl": "mean", "pl_weight": 0.5}
-    base = {"floor": "base", "floor_model": str(workshop.model)} if "base" in objective.needs else {}
+    base = {"base_model": str(workshop.model)} if "base" in objective.needs else {}
     base |= {"rmu_layer": 1} if name == "rmu" else {"retain": None} if name == "ga" else {}
-    config = workshop.config("run", objective=name, beta=None, **base)
-    _, retain = run_module._settings(config, objective)
+    options = workshop.config("run", objective=name, beta=None, **base)
     for setting in every_setting():
-        changed = workshop.config("run", objective=name, **{"beta": None, **base, setting: other[setting]})
         if setting in objective.reads:
-            settings, _ = run_module._settings(changed, objective)
-            assert getattr(settings, setting) == other[setting]
+            changed = options.but(**{setting: other[setting]})
+            assert getattr(changed.settings_of(objective), setting) == other[setting]
         else:
             with pytest.raises(UsageError, match=f"{name} has no {setting}"):
-                run_module._settings(changed, objective)
-    assert retain == ("none" if name in ("ga", "rmu") else "ce")
+                options.but(**{setting: other[setting]})
+    assert options.retain_term(objective) == ("none" if name in ("ga", "rmu") else "ce")
 
 
 def test_tensorboard_is_told_what_the_log_says(workshop: Workshop) -> None:

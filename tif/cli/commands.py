@@ -12,7 +12,7 @@ COMMANDS: Final = {
     "annotate": ("annotate", "Find the unwanted words of every sample, and save them as an annotation set."),
     "spans": ("spans", "Look at, compare and correct annotation sets."),
     "masks": ("masks", "Show which tokens are prompt (dim), general words, and unwanted words (red), and count them."),
-    "train": ("train", "Make a model forget what an annotation set marks as unwanted, and keep the rest."),
+    "train": ("train", "Make a model forget the words that an annotation set marks as unwanted, and keep the rest."),
     "eval": ("evaluate", "Measure what a model has forgotten and what it has kept."),
     "report": ("evaluate", "Show evaluations together on one self-contained HTML page."),
     "demo": (

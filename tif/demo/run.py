@@ -167,13 +167,13 @@ def _pretrain(job: tuple[str, str, models.Recipe]) -> None:
 
 def _unlearn(job: tuple[str, str]) -> None:
     _quiet()
-    from tif.train.config import TrainConfig
+    from tif.train.options import TrainOptions
     from tif.train.run import train
 
     out, name = job
     masks, target = Path(out, "annotations", "forget.parquet"), Path(out, "models", "target")
     options: dict[str, Any] = {**SHARED, **METHODS[name], "save_steps": 20, "cpu": True}
-    train(TrainConfig(masks=str(masks), model=str(target), out=str(Path(out, name)), objective=name, **options))
+    train(TrainOptions(masks=str(masks), model=str(target), out=str(Path(out, name)), objective=name, **options))
 
 
 def _evaluate(job: tuple[str, str, str | None]) -> None:

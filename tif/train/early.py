@@ -1,7 +1,7 @@
-"""Early stop by what the masks themselves say; never by a benchmark's metric.
+"""Early stop by the probability of marked words, never by a benchmark's metric.
 
-After every so many steps the model scores the validation examples: those that are being forgotten, or held-out ones
-with spans of their own. One forward without gradient, the numbers go to the log, and a rule on them ends the run.
+Every N steps the model scores the validation examples: those of the forget set, or of a held-out set with marks of its
+own. This is one forward without gradient. The numbers go to the log, and a rule on them ends the run.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from tif.console import say
+from tif.records import Stopped
 from tif.tokens.masks import Encoded, Kind
-from tif.train.config import StopRule
 from tif.train.data import ScoredExample
 from tif.train.reference import score
+from tif.train.stop_rule import StopRule
 
 if TYPE_CHECKING:
     from tif.train.trainer import Unlearner
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What the model says of the validation examples, each a mean over tokens."""
+    """How probable the validation examples are. Each number is a mean over tokens."""
 
     uw_probability: float
     gw_probability: float
@@ -55,7 +56,7 @@ def sums(items: Sequence[Encoded], logprobs: Sequence[Tensor], floors: Sequence[
 
 
 def means(total: Tensor) -> Validation:
-    """What `sums` adds up to."""
+    """The means of which `sums` gives the parts."""
     uw, gw, low, uws, gws = total.tolist()
     return Validation(uw / max(uws, 1), gw / max(gws, 1), low / max(uws, 1))
 
@@ -77,29 +78,29 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
         self.start = means(
             sums([s.item for s in samples], [s.reference[:, 1] for s in samples], [s.floor for s in samples])
         )
-        self.stopped: dict[str, Any] | None = None
-        """Step and numbers at which the rule was met."""
+        self.stopped: Stopped | None = None
+        """Where the rule was met, if it was."""
 
     def on_step_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> TrainerControl:
-        """Check where it is time to."""
+        """Check every N steps."""
         if state.global_step % self.every:
             return control
-        found = self._measure()
+        measured = self._measure()
         numbers = {
-            "validation_uw_probability": found.uw_probability,
-            "validation_gw_probability": found.gw_probability,
-            "validation_at_floor": found.at_floor,
+            "validation_uw_probability": measured.uw_probability,
+            "validation_gw_probability": measured.gw_probability,
+            "validation_at_floor": measured.at_floor,
         }
-        # A record of its own clears the flag, and the step's loss would go unsaid.
+        # Logging clears the flag, and the loss of this step would not be logged.
         due = control.should_log
         self.trainer.log(dict(numbers))
         control.should_log = due
-        if found.meets(self.rule, self.start):
+        if measured.meets(self.rule, self.start):
             if state.is_world_process_zero:
                 say(f"early stop at step {state.global_step}: {self.rule}")
-            self.stopped = {"rule": str(self.rule), "step": state.global_step, **numbers}
+            self.stopped = Stopped(rule=str(self.rule), step=state.global_step, **numbers)
             control.should_training_stop = True
-            # No checkpoint of this step: a run resumed from it would not know that it was to stop.
+            # No checkpoint of this step: a run that continued from it would not know that it was to stop.
             control.should_save = False
         return control
 
@@ -109,9 +110,9 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
         training = model.training
         model.eval()
         items = [sample.item for sample in self.mine]
-        said = [told[:, 1] for told in score(model, items, title=None)]
+        logprobs = [scores[:, 1] for scores in score(model, items, title=None)]
         model.train(training)
-        total = sums(items, said, [sample.floor for sample in self.mine])
+        total = sums(items, logprobs, [sample.floor for sample in self.mine])
         return means(accelerator.reduce(total.to(self.trainer.args.device), "sum"))
 
 

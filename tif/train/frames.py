@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.errors import UsageError
+from tif.options import Written
 from tif.spans import Example, Span, united
 
 WORDS: Final = "{words}"
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Written):
     """What stands around a sample's unwanted words in an answer made of them. `Frame.of` reads one."""
 
     before: str
@@ -35,6 +36,9 @@ class Frame:
         before, _, after = text.partition(WORDS)
         return cls(before, after)
 
+    def __str__(self) -> str:
+        return f"{self.before}{WORDS}{self.after}"
+
     def around(self, example: Example, *, labels: Collection[str] | None = None) -> Example:
         """The same question with another answer: the frame, and in it the spans' words in their order, each once.
 
@@ -53,8 +57,9 @@ class Frame:
             text += ", " if n else ""
             marked.append(Span(len(text), len(text) + len(word), label=label, source="frame"))
             text += word
-        framed = f"{self.before}{WORDS}{self.after}"
-        return replace(example, id=f"{example.id} in {framed!r}", text=text + self.after, spans=()).with_spans(marked)
+        return replace(example, id=f"{example.id} in {str(self)!r}", text=text + self.after, spans=()).with_spans(
+            marked
+        )
 
 
 def framed(

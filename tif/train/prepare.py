@@ -12,11 +12,12 @@ from tif.console import say, warn
 from tif.errors import MaskError, UsageError
 from tif.sets import spans_only as join
 from tif.spans import UNTRAINED, AnnotationSet, Example
-from tif.tokens.encoding import Encoder, Encoding, TrainingView, see
+from tif.tokens.encoding import Encoder, TrainingView, see
 from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
-from tif.train.config import TrainConfig
-from tif.train.frames import Frame, framed
+from tif.train.frames import framed
+from tif.train.options import TrainOptions
+from tif.train.settings import Scope
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,6 +40,15 @@ IDK: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationSet:
+    """A set for the early stop, in tokens. It is never trained on."""
+
+    where: str
+    rows: tuple[Encoded, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """What a run trains on, in tokens."""
 
@@ -46,18 +56,24 @@ class Prepared:
     tokenizer: PreTrainedTokenizerBase
     template: Template
     forget: tuple[Encoded, ...]
+    """The forget set as it was annotated."""
+    framed: tuple[Encoded, ...]
+    """The same examples once more, in frames; empty without frames."""
     retain: tuple[Encoded, ...]
     idk: tuple[Encoded, ...]
-    """One for each of `forget`, or empty."""
-    validation: tuple[Encoded, ...]
-    """What the early stop looks at: `forget` without its frames, unless a set was given."""
-    validation_digest: str | None
-    """Digest of that set."""
+    """One for each of `forget` and `framed`, or empty."""
+    validation: ValidationSet | None
+    """None where the early stop looks at `forget`."""
     counts: dict[str, int]
     """Examples trained on and left out, tokens of each kind, spans lost to truncation."""
 
+    @property
+    def forgotten(self) -> tuple[Encoded, ...]:
+        """Everything that the forget term is about."""
+        return (*self.forget, *self.framed)
 
-def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prepared:
+
+def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> Prepared:
     """Read, select, encode and check.
 
     Raises:
@@ -67,60 +83,45 @@ def prepare(config: TrainConfig, scope: str, *, needs_idk: bool = False) -> Prep
             marks nothing or is trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
-    annotations = join.load(config.masks, data_dir=config.data_dir)
-    encoder = Encoder.of(load_tokenizer(config.model), _encoding(config))
-    chosen, counts = _select(annotations.examples[: config.limit], config.masks, config)
-    view = _forget(chosen, encoder, config, scope, counts)
-    examples, items = _with_frames(view, encoder, config, counts)
-    forget = (*view.rows, *(row for item in items[len(view.items) :] for row in encoder.windows(item)))
-    counts["lost_spans"] = sum(len(item.lost_spans) for item in items)
+    annotations = join.load(options.masks, data_dir=options.data_dir)
+    encoder = Encoder.of(load_tokenizer(options.model), options)
+    chosen, counts = _select(annotations.examples[: options.limit], options.masks, options)
+    view = _forget(chosen, encoder, options, scope, counts)
+    frames = _framed(view, encoder, options, counts)
+    views = [view] if frames is None else [view, frames]
+    counts["lost_spans"] = sum(each.lost_spans for each in views)
     if counts["lost_spans"]:
         warn(f"{counts['lost_spans']} spans are cut off by --max-length or lie on a first token, in part or completely")
-    idk = _idk(examples, encoder) if needs_idk else ()
-    held_out = _validation(encoder, config)
-    retain = _retain(encoder, config, counts)
-    if held_out is not None:
-        _refuse_trained(held_out.rows, (*forget, *retain), held_out.where)
-    counts |= {f"{kind.word}_tokens": sum(item.count(kind) for item in forget) for kind in Kind}
-    say(
-        f"{counts['examples']} examples"
-        + (f" and {counts['framed']} in frames" if config.frames else "")
-        + f", {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
-        + (f", {len(retain)} samples to keep" if retain else "")
-    )
-    return Prepared(
+    prepared = Prepared(
         annotations=annotations,
         tokenizer=encoder.tokenizer,
         template=encoder.template,
-        forget=forget,
-        retain=retain,
-        idk=idk,
-        # The early stop judges by what people wrote, not by the frames.
-        validation=view.rows if held_out is None else held_out.rows,
-        validation_digest=None if held_out is None else held_out.digest,
+        forget=view.rows,
+        framed=() if frames is None else frames.rows,
+        retain=_retain(encoder, options, counts),
+        idk=_idk([example for each in views for example in each.examples], encoder) if needs_idk else (),
+        validation=_validation(encoder, options),
         counts=counts,
     )
-
-
-def _encoding(config: TrainConfig) -> Encoding:
-    return Encoding(
-        template=config.template,
-        max_length=config.max_length,
-        punctuation=config.punctuation,
-        supervise_eos=config.supervise_eos,
-        labels=config.labels,
-        unmarked=config.unmarked,
+    _refuse_trained(prepared)
+    counts |= {f"{kind.word}_tokens": sum(item.count(kind) for item in prepared.forgotten) for kind in Kind}
+    say(
+        f"{counts['examples']} examples"
+        + (f" and {counts['framed']} in frames" if options.frames else "")
+        + f", {counts['uw_tokens']} unwanted and {counts['gw_tokens']} general tokens"
+        + (f", {len(prepared.retain)} samples to keep" if prepared.retain else "")
     )
+    return prepared
 
 
 def _forget(
-    chosen: Sequence[Example], encoder: Encoder, config: TrainConfig, scope: str, counts: dict[str, int]
+    chosen: Sequence[Example], encoder: Encoder, options: TrainOptions, scope: Scope, counts: dict[str, int]
 ) -> TrainingView:
     """The forget set in tokens. An objective of scope `uw` learns nothing from a sample without an unwanted word."""
-    skip = scope == "uw" and config.unmarked == "skip"
+    skip = scope == "uw" and options.unmarked == "skip"
     view = see(chosen, encoder, skip_unmarked=skip)
     if scope == "uw":
-        _refuse_unmarked(view.unmarked, len(chosen), "examples", config)
+        _refuse_unmarked(view.unmarked, len(chosen), "examples", options)
         counts["without_uw"] = len(view.unmarked)
     else:
         _warn_emptied(view.emptied, len(chosen), "examples")
@@ -131,58 +132,42 @@ def _forget(
         bare = counts["windows_without_uw"] = len(view.unmarked_windows)
         windows = f"{bare} of {len(view.rows) + skip * bare} windows have no unwanted word"
         if skip:
-            warn(f"{windows}, and are left out: {_some(view.unmarked_windows)}")
+            warn(f"{windows}, and are left out: {_first(view.unmarked_windows)}")
         else:
             warn(f"{windows}. Their general words are kept, and nothing is forgotten. --unmarked skip leaves them out")
     return view
 
 
-def _with_frames(
-    view: TrainingView, encoder: Encoder, config: TrainConfig, counts: dict[str, int]
-) -> tuple[list[Example], list[Encoded]]:
-    """The forget set, and behind it the same examples once more, in frames."""
-    examples, items = list(view.examples), list(view.items)
-    if config.frames:
-        more = framed(examples, [Frame.of(text) for text in config.frames], labels=config.labels)
-        if not more:
-            raise UsageError(
-                "nothing to put into a frame: no example has a question and marked words", where=config.masks
-            )
-        # A frame can lose all its words to max_length.
-        skip = config.unmarked == "skip"
-        frames = see(more, encoder, skip_unmarked=skip)
-        _refuse_unmarked(frames.unmarked, len(more), "frames", config)
-        counts["framed"] = len(frames.items)
-        examples += frames.examples
-        items += frames.items
-    return examples, items
-
-
-@dataclass(frozen=True, slots=True)
-class _HeldOut:
-    """A validation set in tokens."""
-
-    where: str
-    rows: tuple[Encoded, ...]
-    digest: str
-
-
-def _validation(encoder: Encoder, config: TrainConfig) -> _HeldOut | None:
-    if config.validation is None:
+def _framed(view: TrainingView, encoder: Encoder, options: TrainOptions, counts: dict[str, int]) -> TrainingView | None:
+    """The forget set once more, in frames; None without frames."""
+    if not options.frames:
         return None
-    held_out = join.load(config.validation, data_dir=config.data_dir)
-    chosen, _ = _select(held_out.examples, config.validation, config)
+    examples = framed(view.examples, options.frames, labels=options.labels)
+    if not examples:
+        raise UsageError("nothing to put into a frame: no example has a question and marked words", where=options.masks)
+    # A frame can lose all its words to max_length.
+    frames = see(examples, encoder, skip_unmarked=options.unmarked == "skip")
+    _refuse_unmarked(frames.unmarked, len(examples), "frames", options)
+    counts["framed"] = len(frames.items)
+    return frames
+
+
+def _validation(encoder: Encoder, options: TrainOptions) -> ValidationSet | None:
+    if options.validation is None:
+        return None
+    annotations = join.load(options.validation, data_dir=options.data_dir)
+    chosen, _ = _select(annotations.examples, options.validation, options)
     view = see(chosen, encoder, skip_unmarked=False)
     _warn_emptied(view.emptied, len(chosen), "validation examples")
     if not any(row.count(Kind.UW) for row in view.rows):
-        raise UsageError("the validation set marks nothing as unwanted", where=config.validation)
-    return _HeldOut(config.validation, view.rows, held_out.digest)
+        raise UsageError("the validation set marks nothing as unwanted", where=options.validation)
+    return ValidationSet(where=options.validation, rows=view.rows, digest=annotations.digest)
 
 
-def _retain(encoder: Encoder, config: TrainConfig, counts: dict[str, int]) -> tuple[Encoded, ...]:
-    if config.retain is None:
+def _retain(encoder: Encoder, options: TrainOptions, counts: dict[str, int]) -> tuple[Encoded, ...]:
+    if options.retain is None:
         return ()
-    source = sources.load(config.retain, data_dir=config.data_dir, limit=config.limit_retain)
+    source = sources.load(options.retain, data_dir=options.data_dir, limit=options.limit_retain)
     items = [encoder.encode_for_training(example) for example in source.examples]
     _warn_emptied([item.id for item in items if not item.supervised], len(items), "retain samples")
     kept = [item for item in items if item.supervised]
@@ -190,22 +175,24 @@ def _retain(encoder: Encoder, config: TrainConfig, counts: dict[str, int]) -> tu
     return tuple(row for item in kept for row in encoder.windows(item))
 
 
-def _refuse_trained(held_out: Sequence[Encoded], trained: Sequence[Encoded], where: str) -> None:
-    known = {item.input_ids for item in trained}
-    if seen := [item.id for item in held_out if item.input_ids in known]:
+def _refuse_trained(prepared: Prepared) -> None:
+    if prepared.validation is None:
+        return
+    trained = {item.input_ids for item in (*prepared.forgotten, *prepared.retain)}
+    if both := [item.id for item in prepared.validation.rows if item.input_ids in trained]:
         raise UsageError(
-            f"{len(seen)} validation examples are trained on too: {_some(seen)}",
-            where=where,
-            hint="Leave --validation out to look at what is forgotten.",
+            f"{len(both)} validation examples are trained on too: {_first(both)}",
+            where=prepared.validation.where,
+            hint="Leave out --validation to check the examples that are forgotten.",
         )
 
 
-def _refuse_unmarked(unmarked: Sequence[str], total: int, what: str, config: TrainConfig) -> None:
+def _refuse_unmarked(unmarked: Sequence[str], total: int, what: str, options: TrainOptions) -> None:
     """Raise a `MaskError` for items without an unwanted word, unless these are to be left out."""
-    if unmarked and config.unmarked == "refuse":
+    if unmarked and options.unmarked == "refuse":
         raise MaskError(
-            f"{len(unmarked)} of {total} {what} have no unwanted word: {_some(unmarked)}",
-            where=config.masks,
+            f"{len(unmarked)} of {total} {what} have no unwanted word: {_first(unmarked)}",
+            where=options.masks,
             hint="Mark some, give more --max-length, or leave these out with --unmarked skip.",
         )
 
@@ -213,21 +200,21 @@ def _refuse_unmarked(unmarked: Sequence[str], total: int, what: str, config: Tra
 def _warn_emptied(emptied: Sequence[str], total: int, what: str) -> None:
     """Warn of items that are left out because --max-length cuts their complete answer off."""
     if emptied:
-        warn(f"{len(emptied)} of {total} {what} lose their complete answer to --max-length: {_some(emptied)}")
+        warn(f"{len(emptied)} of {total} {what} lose their complete answer to --max-length: {_first(emptied)}")
 
 
-def _select(examples: Sequence[Example], where: str, config: TrainConfig) -> tuple[list[Example], dict[str, int]]:
+def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> tuple[list[Example], dict[str, int]]:
     """The examples to train on, and how many are left out: rejected, or undecided.
 
     Raises:
         UsageError: for undecided examples, unless `skip_failed` is set.
     """
     undecided = [e for e in examples if e.status in ("failed", "conflict")]
-    if undecided and not config.skip_failed:
+    if undecided and not options.skip_failed:
         raise UsageError(
-            f"{len(undecided)} examples are failed or in conflict: {_some([e.id for e in undecided])}",
+            f"{len(undecided)} examples are failed or in conflict: {_first([e.id for e in undecided])}",
             where=where,
-            hint="Mend them, or leave them out with --skip-failed.",
+            hint="Correct them, or leave them out with --skip-failed.",
         )
     chosen = [e for e in examples if e.status not in UNTRAINED]
     rejected = len(examples) - len(undecided) - len(chosen)
@@ -242,18 +229,18 @@ def _idk(examples: Sequence[Example], encoder: Encoder) -> tuple[Encoded, ...]:
     """
     if silent := [example.id for example in examples if not example.prompt]:
         raise UsageError(
-            f"dpo prefers an answer to a question, but {_some(silent)} has no prompt", hint="Use --objective npo."
+            f"dpo prefers an answer to a question, but {_first(silent)} has no prompt", hint="Use --objective npo."
         )
-    return tuple(encoder.encode_for_training(_refused(example)) for example in examples)
+    return tuple(encoder.encode_for_training(_refusing(example)) for example in examples)
 
 
-def _refused(example: Example) -> Example:
+def _refusing(example: Example) -> Example:
     number = int.from_bytes(hashlib.sha256(example.id.encode()).digest()[:4], "big")
     return replace(example, text=IDK[number % len(IDK)], spans=())
 
 
-def _some(ids: Sequence[str]) -> str:
+def _first(ids: Sequence[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
-__all__ = ["IDK", "Prepared", "prepare"]
+__all__ = ["IDK", "Prepared", "ValidationSet", "prepare"]

@@ -1,0 +1,325 @@
+"""The options of `tif train`, each declared once: name, type, default, help, and when it has no effect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from tif.errors import UsageError
+from tif.options import Idle, Option, Options, needs
+from tif.tokens.encoding import Encoding
+from tif.train.floor import Floor
+from tif.train.frames import Frame
+from tif.train.objectives import OBJECTIVES, Objective, RetainLoss
+from tif.train.settings import ObjectiveSettings, Preservation, Reduction, Scope, Space
+from tif.train.stop_rule import StopRule
+
+_DATA: Final = "Data"
+_LOSS: Final = "Objective"
+_STEPS: Final = "Training"
+_COMPUTE: Final = "Compute"
+
+_OWN: Final = "the objective's own"
+_ADD_RETAIN: Final = "without samples to keep: add --retain SOURCE"
+_MASKED: Final = frozenset({"distributions", "activations"})
+"""What an objective needs whose forget term is not a function of the token's own log-probability."""
+
+
+def _objective(options: TrainOptions, objective: Objective | None) -> Objective | None:
+    """The objective: the caller's, else a built-in one. A plugin's is not known before training loads it."""
+    return objective or OBJECTIVES.get(options.objective)
+
+
+def _read_by_formula(name: str) -> Idle:
+    def reason(options: TrainOptions, context: Objective | None) -> str | None:
+        objective = _objective(options, context)
+        if objective is None or objective.reads is None or name in objective.reads:
+            return None
+        return f"{objective.name} has no {name}; it reads {', '.join(sorted(objective.reads)) or 'only the scope'}"
+
+    return reason
+
+
+def _for_activations(name: str) -> Idle:
+    def reason(options: TrainOptions, context: Objective | None) -> str | None:
+        objective = _objective(options, context)
+        if objective is None or "activations" in objective.needs:
+            return None
+        return f"{objective.name} has no {name}; it is for rmu"
+
+    return reason
+
+
+def _floor_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    objective = _objective(options, context)
+    if objective is None or not objective.needs & _MASKED:
+        return None
+    return f"{objective.name} pushes no log-probability, so a floor would not hold it"
+
+
+def _base_model_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    objective = _objective(options, context)
+    floor = options.floor is not None and options.floor.kind == "base"
+    if objective is None or "base" in objective.needs or floor:
+        return None
+    users = ", ".join(name for name, each in OBJECTIVES.items() if "base" in each.needs)
+    return f"{objective.name} reads it with --floor base only; it is also for --objective {users}"
+
+
+def _retain_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    objective = _objective(options, context)
+    if objective is None or options.retain_term(objective) != "none" or "activations" in objective.needs:
+        return None
+    hint = "use graddiff, which is ga with one" if objective.name == "ga" else "give --retain-loss ce or kl"
+    return f"{objective.name} has no retain term here; {hint}"
+
+
+def _retain_loss_idle(options: TrainOptions, _: Objective | None) -> str | None:
+    return _ADD_RETAIN if options.retain is None and options.retain_loss != "none" else None
+
+
+def _early_stop_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    objective = _objective(options, context)
+    rule = options.early_stop
+    if objective is None or rule is None or rule.what != "floor" or options.floor_of(objective) is not None:
+        return None
+    return "no token has a floor; add --floor"
+
+
+class DataOptions(Options):
+    """What is forgotten and kept, from which model, and where the run goes."""
+
+    masks: Annotated[
+        str,
+        Option("Annotation set whose marks are forgotten.", _DATA, metavar="FILE[@N]", outcome=False),
+    ]
+    model: Annotated[
+        str,
+        Option("Starting model: a model folder, a run folder or a hub id.", _DATA, metavar="MODEL", outcome=False),
+    ]
+    out: Annotated[
+        str,
+        Option(
+            "Run folder to write. The same command continues from the last checkpoint in it.",
+            _DATA,
+            metavar="FOLDER",
+            outcome=False,
+        ),
+    ]
+    retain: Annotated[
+        str | None,
+        Option("Samples to keep: tofu:retain95, a file or a hub id.", _DATA, metavar="SOURCE", idle=_retain_idle),
+    ] = None
+    data_dir: Annotated[
+        str | None,
+        Option("Folder with local copies of benchmark files.", _DATA, metavar="FOLDER",
+               otherwise="TIF_DATA_DIR, else the hub", outcome=False),
+    ] = None  # fmt: skip
+    limit: Annotated[int | None, Option("Forget the first N examples only.", _DATA, metavar="N", least=1)] = None
+    limit_retain: Annotated[
+        int | None,
+        Option("Keep the first N samples only.", _DATA, metavar="N", least=1, idle=needs("retain", _ADD_RETAIN)),
+    ] = None
+    skip_failed: Annotated[bool, Option("Leave out examples that failed or are in conflict.", _DATA)] = False
+    frames: Annotated[
+        tuple[Frame, ...],
+        Option("Forget each question a second time, with this answer: 'The answer is {words}.' {words} stands for the "
+               "unwanted words. Repeat the option for several frames, which are used in turn.", _DATA,
+               names=("--frame",), metavar="TEXT"),
+    ] = ()  # fmt: skip
+
+
+class TrainOptions(Encoding, DataOptions):
+    """What a training run forgets, from which model, and how.
+
+    Raises:
+        UsageError: for a value outside its range, options that contradict each other, or one without an effect.
+    """
+
+    objective: Annotated[str, Option(f"{', '.join(OBJECTIVES)}, or the name of a plugin's objective.", _LOSS)] = "tpo"
+    base_model: Annotated[
+        str | None,
+        Option("Base model, which never saw the forget set: usually the model before fine-tuning. Required by anchored "
+               "and by --floor base.", _LOSS, metavar="MODEL", idle=_base_model_idle, outcome=False),
+    ] = None  # fmt: skip
+    beta: Annotated[
+        float | None,
+        Option("The beta of the objective's formula.", _LOSS, above=0, otherwise=_OWN, idle=_read_by_formula("beta")),
+    ] = None
+    beta2: Annotated[
+        float | None,
+        Option("satimp: the second exponent.", _LOSS, otherwise=_OWN, idle=_read_by_formula("beta2")),
+    ] = None
+    gamma: Annotated[
+        float | None,
+        Option("simnpo: the margin. anchored: hold general words at the base model's level (0), at the starting "
+               "model's (1) or between them.", _LOSS, otherwise=_OWN, idle=_read_by_formula("gamma")),
+    ] = None  # fmt: skip
+    alpha: Annotated[
+        float | None,
+        Option("rmu: weight of keeping activations.", _LOSS, otherwise=_OWN, idle=_read_by_formula("alpha")),
+    ] = None
+    scope: Annotated[
+        Scope | None,
+        Option("Push all tokens of the answer, or unwanted words only (uw).", _LOSS, otherwise="as published"),
+    ] = None
+    reduction: Annotated[
+        Reduction,
+        Option("tpo: apply the sigmoid to each sample, or once to the batch as the released code does.", _LOSS,
+               idle=_read_by_formula("reduction")),
+    ] = "sample"  # fmt: skip
+    space: Annotated[
+        Space,
+        Option("tpo: compare logits (paper) or log-probabilities.", _LOSS, idle=_read_by_formula("space")),
+    ] = "logit"
+    pl: Annotated[
+        Preservation,
+        Option("tpo: sum the preservation loss over an example (released code), or take its mean.", _LOSS,
+               idle=_read_by_formula("pl")),
+    ] = "sum"  # fmt: skip
+    pl_weight: Annotated[
+        float,
+        Option("Weight of the preservation loss.", _LOSS, least=0, idle=_read_by_formula("pl_weight")),
+    ] = 1.0
+    retain_loss: Annotated[
+        RetainLoss | None,
+        Option("Loss on the samples to keep.", _LOSS, otherwise=_OWN, idle=_retain_loss_idle),
+    ] = None
+    retain_weight: Annotated[
+        float | None,
+        Option("Weight of the retain term.", _LOSS, least=0, idle=needs("retain", _ADD_RETAIN),
+               otherwise=f"{_OWN}: anchored {OBJECTIVES['anchored'].retain_weight:g}, others 1"),
+    ] = None  # fmt: skip
+    floor: Annotated[
+        Floor | None,
+        Option("Push an unwanted token no further than this: base (the base model's level), a log-probability (-8), or "
+               "a drop in nats (5).", _LOSS, metavar="base|NATS", otherwise="base for anchored, else none",
+               idle=_floor_idle),
+    ] = None  # fmt: skip
+    rmu_layer: Annotated[
+        int,
+        Option("rmu: the layer whose activations are steered.", _LOSS, least=1, idle=_for_activations("rmu_layer")),
+    ] = 7
+    rmu_scale: Annotated[
+        float, Option("rmu: the steering coefficient c.", _LOSS, idle=_for_activations("rmu_scale"))
+    ] = 20.0
+
+    epochs: Annotated[float, Option("Passes over the forget set.", _STEPS, above=0)] = 5.0
+    max_steps: Annotated[int | None, Option("Optimizer steps, instead of --epochs.", _STEPS, metavar="N", least=1)] = (
+        None
+    )
+    early_stop: Annotated[
+        StopRule | None,
+        Option("End when this fraction of unwanted tokens is at its floor (floor:0.95), when their mean probability is "
+               "this low (uw:0.05), or when general tokens have this fraction left of what they had (gw:0.8).", _STEPS,
+               metavar="RULE", idle=_early_stop_idle),
+    ] = None  # fmt: skip
+    early_stop_every: Annotated[
+        int | None,
+        Option("Steps between two checks of the early stop.", _STEPS, metavar="N", least=1, otherwise="an epoch",
+               idle=needs("early_stop")),
+    ] = None  # fmt: skip
+    validation: Annotated[
+        str | None,
+        Option("Annotation set for the early stop. It is never trained on.", _STEPS, metavar="FILE[@N]",
+               otherwise="the forget set", idle=needs("early_stop"), outcome=False),
+    ] = None  # fmt: skip
+    batch_size: Annotated[
+        int, Option("Forget examples in one step of one process. They are packed into one row.", _STEPS, least=1)
+    ] = 4
+    accumulate: Annotated[int, Option("Batches in one optimizer step.", _STEPS, least=1)] = 1
+    lr: Annotated[float, Option("Highest learning rate.", _STEPS, above=0)] = 1e-5
+    scheduler: Annotated[str, Option("Learning rate schedule, by its name in transformers.", _STEPS)] = "linear"
+    warmup: Annotated[
+        float, Option("Fraction of the steps in which the learning rate rises.", _STEPS, least=0, below=1)
+    ] = 0.0
+    weight_decay: Annotated[float, Option("Weight decay of AdamW.", _STEPS, least=0)] = 0.01
+    max_grad_norm: Annotated[float, Option("Clip gradients at this norm; 0 for no clipping.", _STEPS, least=0)] = 1.0
+    optimizer: Annotated[str, Option("Optimizer, by its name in transformers.", _STEPS)] = "adamw_torch_fused"
+    seed: Annotated[int, Option("Seed of the order, of the pairs and of adapters.", _STEPS, least=0, below=2**32)] = 0
+
+    lora: Annotated[
+        int, Option("Rank of LoRA adapters on all linear layers; 0 trains every weight.", _COMPUTE, least=0)
+    ] = 0
+    lora_alpha: Annotated[
+        int | None,
+        Option("Alpha of the adapters.", _COMPUTE, least=1, otherwise="twice the rank",
+               idle=needs("lora", "without adapters: add --lora RANK")),
+    ] = None  # fmt: skip
+    dtype: Annotated[Literal["float32", "bfloat16"], Option("Type of weights and optimizer.", _COMPUTE)] = "float32"
+    autocast: Annotated[bool, Option("Compute in bfloat16, and keep weights in float32.", _COMPUTE)] = False
+    gradient_checkpointing: Annotated[bool, Option("Use less memory and more time.", _COMPUTE)] = False
+    attention: Annotated[
+        str | None,
+        Option("Attention implementation, by its name in transformers.", _COMPUTE, otherwise="that of transformers"),
+    ] = None
+    cpu: Annotated[bool, Option("Train on the CPU, even beside an accelerator.", _COMPUTE)] = False
+    save_steps: Annotated[int, Option("Steps between two checkpoints.", _COMPUTE, least=1, outcome=False)] = 50
+    keep_checkpoints: Annotated[int, Option("Checkpoints kept on disk.", _COMPUTE, least=1, outcome=False)] = 1
+    log_steps: Annotated[int, Option("Steps between two log records.", _COMPUTE, least=1, outcome=False)] = 1
+    report_to: Annotated[
+        tuple[str, ...],
+        Option("Also log to tensorboard, wandb, or another integration of transformers. Repeat it for several.",
+               _COMPUTE, metavar="NAME", outcome=False),
+    ] = ()  # fmt: skip
+
+    def check(self) -> None:
+        """Refuse options that contradict each other."""
+        if self.scheduler == "reduce_lr_on_plateau":
+            raise UsageError(
+                "reduce_lr_on_plateau cannot be used", where="--scheduler", why="training runs no evaluation"
+            )
+        if self.floor is not None and self.floor.kind == "base" and self.base_model is None:
+            raise UsageError("base needs a base model", where="--floor", hint="Add --base-model MODEL.")
+        if self.objective in OBJECTIVES:
+            self._give(OBJECTIVES[self.objective])
+
+    def check_for(self, objective: Objective) -> None:
+        """Refuse what an objective cannot use, and a lack of what it needs.
+
+        Raises:
+            UsageError: naming the first such option.
+        """
+        self._give(objective)
+        self.refuse_idle(objective)
+
+    def retain_term(self, objective: Objective) -> RetainLoss:
+        """The loss on the samples to keep: the chosen one, or the objective's own; none without samples."""
+        return self.retain_loss or (objective.retain if self.retain is not None else "none")
+
+    def weight_of_retain(self, objective: Objective) -> float:
+        """The weight of the retain term."""
+        return objective.retain_weight if self.retain_weight is None else self.retain_weight
+
+    def floor_of(self, objective: Objective) -> Floor | None:
+        """The floor of unwanted tokens. An objective that needs a base model has that model's level as its floor."""
+        return self.floor or (Floor("base") if "base" in objective.needs else None)
+
+    def settings_of(self, objective: Objective) -> ObjectiveSettings:
+        """The numbers of the formula, with the objective's own where these options have none."""
+        given = {"beta": self.beta, "beta2": self.beta2, "gamma": self.gamma, "alpha": self.alpha}
+        numbers = {**objective.defaults, **{name: value for name, value in given.items() if value is not None}}
+        return ObjectiveSettings(
+            **numbers,
+            scope=self.scope or objective.scope,
+            reduction=self.reduction,
+            space=self.space,
+            pl=self.pl,
+            pl_weight=self.pl_weight,
+        )
+
+    def _give(self, objective: Objective) -> None:
+        if "base" in objective.needs and self.base_model is None:
+            raise UsageError(
+                f"{objective.name} needs a base model, which never saw the forget set",
+                where="--objective",
+                hint="Add --base-model MODEL: usually the model before fine-tuning.",
+            )
+        if objective.needs_retain and self.retain_term(objective) == "none":
+            raise UsageError(
+                f"{objective.name} needs samples to keep",
+                where="--objective",
+                hint="Add --retain SOURCE, or use --objective ga.",
+            )
+
+
+__all__ = ["TrainOptions"]
