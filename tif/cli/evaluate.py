@@ -59,12 +59,14 @@ def report(
     if md and json_:
         raise UsageError("--md and --json exclude each other")
     from tif.eval.report.entry import Entry
-    from tif.eval.report.write import markdown, write_json, write_report
+    from tif.eval.report.write import markdown, write_json
+    from tif.eval.report.write import report as write
 
+    if not (md or json_):
+        say(f"wrote {write(options)}")
+        return
     entries = Entry.load_all(options.evaluations, options.names)
     if md:
         emit(markdown(entries, before=options.before).rstrip())
-    elif json_:
-        emit_json(write_json(None, entries, before=options.before))
     else:
-        say(f"wrote {write_report(options.out, entries, before=options.before, title=options.title)}")
+        emit_json(write_json(None, entries, before=options.before))

@@ -18,6 +18,7 @@ from typing import Any, Final
 from tif import files
 from tif.errors import InputError, UsageError
 from tif.eval.measure import measures
+from tif.eval.options import ReportOptions
 from tif.eval.report.entry import Entry
 from tif.eval.report.page import page
 from tif.eval.report.seeds import over_seeds
@@ -143,6 +144,18 @@ def write_report(
     return _save(out, page(named, base, rows, seeds, title=title, intro=intro, extra=extra))
 
 
+def report(options: ReportOptions) -> Path:
+    """Write the page that the options describe, and return its path.
+
+    Raises:
+        UsageError: for names that do not fit the evaluations.
+        InputError: for an evaluation that cannot be read.
+        WriteError: if the file cannot be written.
+    """
+    entries = Entry.load_all(options.evaluations, options.names)
+    return write_report(options.out, entries, before=options.before, title=options.title)
+
+
 def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str | None = None) -> dict[str, Any]:
     """The headline table, parts and provenance as one object, written to `out` if given."""
     named, base = compose(entries, before)
@@ -195,4 +208,4 @@ def _save(out: str | Path, text: str) -> Path:
     return path
 
 
-__all__ = ["COLUMNS", "compose", "markdown", "shown", "summarise", "write_json", "write_report"]
+__all__ = ["COLUMNS", "compose", "markdown", "report", "shown", "summarise", "write_json", "write_report"]
