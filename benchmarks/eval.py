@@ -28,6 +28,7 @@ from tif.eval.benchmarks import questions as benchmark_rows
 from tif.eval.measure.complete import complete, prompt_ids
 from tif.eval.measure.score import score
 from tif.spans import Example
+from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Kind, Template, encode
 
 WIDTH, BATCH = 200, 32
@@ -116,7 +117,7 @@ def main() -> int:
     for _ in range(options.repeats):
         spent, theirs = timed(lambda: field_likelihood(model, tokenizer, texts, template))
         seconds["field_score"].append(spent)
-        spent, scored = timed(lambda: score(model, tokenizer, texts, template, light=light))
+        spent, scored = timed(lambda: score(model, Encoder(tokenizer, template), texts, light=light))
         seconds["ours_score"].append(spent)
         spent, they_say = timed(lambda: field_completions(model, tokenizer, prompts, options.tokens))
         seconds["field_say"].append(spent)

@@ -215,3 +215,14 @@ def test_an_accent_without_its_letter_is_told_where_accents_are_composed(end: in
     example = Example("x", "", "aaaaae\u0301a", (Span(6, end),))
     with pytest.raises(MaskError, match=r"record 'x'.*spans\[0\]"):
         check([example], [encode(example, tokenizer, Template.of(tokenizer, "qa"))], tokenizer)
+
+
+@given(example=marked())
+def test_a_position_predicts_the_token_after_it(example: Example) -> None:
+    tokenizer = tokenizer_of("byte-level")
+    item = encode(example, tokenizer, Template.of(tokenizer, "qa"))
+    supervised = [kind != Kind.PROMPT for kind in item.kinds]
+    assert item.predicting == tuple(supervised[t + 1] if t + 1 < len(item) else False for t in range(len(item)))
+    text = item.text_only()
+    kept = [kind for kind, offset in zip(item.kinds, item.offsets, strict=True) if offset != NOWHERE]
+    assert [kind for kind in text.kinds if kind != Kind.PROMPT] == [kind for kind in kept if kind != Kind.PROMPT]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tif.tokens.encoding import Encoding
+
 MAX_NEW_TOKENS: Final = 200
 """The field's limit for TOFU."""
 BUDGET: Final = 4096
@@ -29,6 +31,16 @@ class Scoring:
     """False leaves out what needs generation: ROUGE, leakage, and with them model utility."""
     budget: int = BUDGET
     """Positions in a batch. It changes the speed alone."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """How questions and answers become tokens."""
+        return Encoding(
+            template=self.template,
+            punctuation=self.punctuation,
+            supervise_eos=self.supervise_eos,
+            labels=self.labels,
+        )
 
 
 __all__ = ["BUDGET", "MAX_NEW_TOKENS", "Scoring"]

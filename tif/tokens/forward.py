@@ -38,17 +38,24 @@ class Statistics:
     """The target token's log-probability in nats. Differentiable."""
 
 
-def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
-    """[n, V] float32 logits at the supervised positions, through the model's own head.
+def outputs(model: Any, input_ids: Tensor, position_ids: Tensor, keep: Tensor, **more: Any) -> Any:
+    """One forward with logits only where `keep` is true: at the positions that predict a supervised token.
 
     The cache is switched off: with it transformers builds no packed mask, and examples silently see each other.
+
+    Args:
+        model: a causal language model, or what wraps one.
+        input_ids: [B, T].
+        position_ids: [B, T], restarting at 0 where an example begins.
+        keep: [B, T] bool. The n logits come out in its order.
+        more: further arguments of the model's forward.
     """
-    output = model(
-        input_ids=packed.input_ids,
-        position_ids=packed.position_ids,
-        logits_to_keep=packed.keep,
-        use_cache=False,
-    )
+    return model(input_ids=input_ids, position_ids=position_ids, logits_to_keep=keep, use_cache=False, **more)
+
+
+def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
+    """[n, V] float32 logits at the positions that predict a supervised token, through the model's own head."""
+    output = outputs(model, packed.input_ids, packed.position_ids, packed.keep)
     return output.logits.float()  # type: ignore[no-any-return]
 
 
@@ -73,12 +80,7 @@ def statistics(model: PreTrainedModel, packed: Packed, *, whole: bool = False) -
     # The head stands aside, so that the model's own forward, with whatever wraps it, ends in hidden states.
     inner.set_output_embeddings(nn.Identity())
     try:
-        hidden = model(
-            input_ids=packed.input_ids,
-            position_ids=packed.position_ids,
-            logits_to_keep=packed.keep,
-            use_cache=False,
-        ).logits
+        hidden = outputs(model, packed.input_ids, packed.position_ids, packed.keep).logits
     finally:
         inner.set_output_embeddings(head)
     rows = max(1, PIECE // vocabulary)
@@ -144,4 +146,4 @@ def statistics_of(z: Tensor, target: Tensor) -> Statistics:
     return Statistics(*_Target.apply(z, target))  # type: ignore[no-untyped-call]
 
 
-__all__ = ["Statistics", "logits", "statistics", "statistics_of"]
+__all__ = ["Statistics", "logits", "outputs", "statistics", "statistics_of"]

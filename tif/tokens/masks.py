@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Literal
@@ -75,6 +75,16 @@ class Encoded:
     def count(self, kind: Kind) -> int:
         """How many tokens are of this kind."""
         return self.kinds.count(kind)
+
+    @property
+    def predicting(self) -> tuple[bool, ...]:
+        """For each token, whether the next one is supervised: a model's logits at a position predict the next token."""
+        return (*(kind != Kind.PROMPT for kind in self.kinds[1:]), False) if self.kinds else ()
+
+    def text_only(self) -> Encoded:
+        """The same, without supervision of the end token and of other tokens that are not part of the text."""
+        kinds = [Kind.PROMPT if at == NOWHERE else kind for kind, at in zip(self.kinds, self.offsets, strict=True)]
+        return replace(self, kinds=tuple(kinds))
 
     @property
     def supervised(self) -> int:

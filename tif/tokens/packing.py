@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from tif.tokens.masks import Encoded, Kind
+from tif.tokens.masks import Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ def pack(items: Sequence[Encoded], *, whole: bool = False) -> Packed:
     row: list[int] = []
     position: list[int] = []
     for b, item in enumerate(items):
-        supervised = [k != Kind.PROMPT for k in item.kinds]
+        predicting = item.predicting
+        supervised = (False, *predicting[:-1])
         # The index of the last supervised token is the number of those before it.
         length = len(item) if whole else max((t for t, yes in enumerate(supervised) if yes), default=0)
         ids += item.input_ids[:length]
         positions += range(length)
-        # Logits at t speak of token t + 1, so the mask is the kinds moved left by one; the last position keeps nothing.
-        keep += [*supervised[1:], False][:length]
+        keep += predicting[:length]
         for t, yes in enumerate(supervised):
             if yes:
                 target.append(item.input_ids[t])

@@ -18,7 +18,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from tif.errors import TifError
-from tif.tokens.forward import Statistics, statistics, statistics_of
+from tif.tokens.forward import Statistics, outputs, statistics, statistics_of
 from tif.tokens.masks import Kind
 from tif.tokens.packing import Packed
 from tif.train import checkpoint
@@ -283,13 +283,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
 
 
 def _full(model: Any, packed: Packed, hidden: bool) -> Any:
-    return model(
-        input_ids=packed.input_ids,
-        position_ids=packed.position_ids,
-        logits_to_keep=packed.keep,
-        use_cache=False,
-        output_hidden_states=hidden,
-    )
+    return outputs(model, packed.input_ids, packed.position_ids, packed.keep, output_hidden_states=hidden)
 
 
 __all__ = ["LossPlan", "Unlearner"]

@@ -17,7 +17,7 @@ from tif.eval.benchmarks import muse
 from tif.eval.measure import privacy
 from tif.eval.measure.score import score
 from tif.spans import Example
-from tif.tokens.masks import Template
+from tif.tokens.encoding import Encoder, Encoding
 
 
 @pytest.fixture
@@ -142,15 +142,12 @@ def test_reference_and_gradient_attacks_by_command(cli, tiny: Tiny, model_folder
     rows = pq.read_table(data / "out" / "examples.parquet").to_pylist()
     texts = json.loads((data / "muse_news/privleak/forget.json").read_text())[:3]
     mine = [row for row in rows if row["part"] == "privleak_forget"]
-    template = Template.of(tiny.tokenizer)
+    encoder = Encoder.of(tiny.tokenizer, Encoding(supervise_eos=False, max_length=muse.WINDOW))
     for row, text in zip(mine, texts, strict=True):
-        example, options = Example("x", "", text), {"supervise_eos": False, "max_length": muse.WINDOW}
-        a, b = (
-            score(model, tiny.tokenizer, [example], template, options=options)[0]
-            for model in (tiny.model, make_llama(len(tiny.tokenizer), 4))
-        )
+        example = Example("x", "", text)
+        a, b = (score(model, encoder, [example])[0] for model in (tiny.model, make_llama(len(tiny.tokenizer), 4)))
         assert row["reference"] == pytest.approx(a.loss - b.loss, rel=1e-3, abs=1e-5)
-        norm = privacy.gradnorm(tiny.model, tiny.tokenizer, example, template, options=options)
+        norm = privacy.gradnorm(tiny.model, encoder, example)
         assert row["gradnorm"] == pytest.approx(norm, rel=1e-3)
     attacks = json.loads(done.out)["muse"]["attacks"]
     for name in ("loss", "zlib", "min_k", "min_k_plus_plus", "reference", "gradnorm"):

@@ -68,8 +68,8 @@ def test_relearning_lowers_the_loss(tiny: Tiny) -> None:
     model, template = make_llama(len(tiny.tokenizer), 3), Template.of(tiny.tokenizer)
     rows = [make_row(i) for i in range(4)]
     texts = [row.texts()[0] for row in rows]
-    before = np.mean([s.loss for s in score(model, tiny.tokenizer, texts, template)])
+    before = np.mean([s.loss for s in score(model, Encoder(tiny.tokenizer, template), texts)])
     relearn(model, Encoder(tiny.tokenizer, template), rows, replace(RELEARNING, epochs=8))
-    after = np.mean([s.loss for s in score(model, tiny.tokenizer, texts, template)])
+    after = np.mean([s.loss for s in score(model, Encoder(tiny.tokenizer, template), texts)])
     assert after < before - 0.01
     assert not model.training

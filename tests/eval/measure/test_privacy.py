@@ -15,6 +15,7 @@ from tests.eval.conftest import Tiny, make_llama, make_row
 from tif.eval.measure import memorization, privacy
 from tif.eval.measure.score import Scored, score
 from tif.spans import Example
+from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Template, encode
 
 
@@ -47,7 +48,7 @@ def test_nothing_to_memorize_is_not_a_number() -> None:
 def test_attacks_are_their_definitions(tiny: Tiny, plain: bool) -> None:
     template, row = Template.of(tiny.tokenizer), make_row(1)
     example = Example("x", "" if plain else row.question, row.answer)
-    (scored,) = score(tiny.model, tiny.tokenizer, [example], template)
+    (scored,) = score(tiny.model, Encoder(tiny.tokenizer, template), [example])
     encoded = encode(example, tiny.tokenizer, template)
     with torch.no_grad():
         lp = tiny.model(torch.tensor([encoded.input_ids])).logits[0].double().log_softmax(-1)
@@ -73,7 +74,7 @@ def test_attacks_are_their_definitions(tiny: Tiny, plain: bool) -> None:
 def test_reference_attack(tiny: Tiny) -> None:
     template, texts = Template.of(tiny.tokenizer), make_row(1).texts()[:1]
     other = make_llama(len(tiny.tokenizer), 9)
-    (a,), (b,) = (score(m, tiny.tokenizer, texts, template) for m in (tiny.model, other))
+    (a,), (b,) = (score(m, Encoder(tiny.tokenizer, template), texts) for m in (tiny.model, other))
     assert privacy.reference(a, b) == pytest.approx(privacy.loss(a) - privacy.loss(b))
     assert privacy.reference(a, a) == 0
 
@@ -82,7 +83,7 @@ def test_gradnorm_is_that_of_the_mean_loss(tiny: Tiny) -> None:
     template, example = Template.of(tiny.tokenizer), make_row(1).texts()[0]
     encoded = encode(example, tiny.tokenizer, template)
     model = make_llama(len(tiny.tokenizer), 4)
-    found = privacy.gradnorm(model, tiny.tokenizer, example, template)
+    found = privacy.gradnorm(model, Encoder(tiny.tokenizer, template), example)
     assert all(p.grad is None for p in model.parameters())
     labels = [
         i if k and o[0] >= 0 else -100

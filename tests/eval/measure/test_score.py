@@ -9,6 +9,7 @@ import torch
 from tests.eval.conftest import Tiny, make_gemma, make_row
 from tif.eval.measure.score import _batches, _Row, from_table, score, table
 from tif.spans import Example
+from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Kind, Template, encode
 
 
@@ -41,7 +42,7 @@ def test_scores_are_those_of_each_text_alone(tiny: Tiny, architecture: str, shar
     template = Template.of(tiny.tokenizer)
     texts = [text for i in range(5) for text in make_row(i).texts()]
     texts.insert(3, Example("plain/0", "", "Nothing is asked here, yet it is scored all the same."))
-    found = score(model, tiny.tokenizer, texts, template, share=share, budget=budget)
+    found = score(model, Encoder(tiny.tokenizer, template), texts, share=share, budget=budget)
     assert [s.id for s in found] == [t.id for t in texts]
     for text, scored in zip(texts, found, strict=True):
         expected = brute_force(model, tiny.tokenizer, text, template)
@@ -62,7 +63,7 @@ def test_answers_to_one_question_share_it(tiny: Tiny) -> None:
 
 def test_unwanted_tokens_spell_the_span(tiny: Tiny) -> None:
     row = make_row(2)
-    scored = score(tiny.model, tiny.tokenizer, row.texts()[:1], Template.of(tiny.tokenizer))[0]
+    scored = score(tiny.model, Encoder.of(tiny.tokenizer), row.texts()[:1])[0]
     said = tiny.tokenizer.decode(scored.of(Kind.UW).token)
     assert said.strip() == row.answer[row.spans[0].start : row.spans[0].end]
     assert len(scored.of(Kind.UW)) + len(scored.of(Kind.GW)) == len(scored)
@@ -71,8 +72,8 @@ def test_unwanted_tokens_spell_the_span(tiny: Tiny) -> None:
 
 def test_light_texts_have_the_same_log_probabilities_and_nothing_else(tiny: Tiny) -> None:
     texts, template = make_row(1).texts(), Template.of(tiny.tokenizer)
-    whole = score(tiny.model, tiny.tokenizer, texts, template)
-    some = score(tiny.model, tiny.tokenizer, texts, template, light={t.id for t in texts[1:]})
+    whole = score(tiny.model, Encoder(tiny.tokenizer, template), texts)
+    some = score(tiny.model, Encoder(tiny.tokenizer, template), texts, light={t.id for t in texts[1:]})
     for a, b in zip(whole, some, strict=True):
         np.testing.assert_array_equal(a.logprob, b.logprob)
     np.testing.assert_array_equal(whole[0].rank, some[0].rank)
@@ -81,7 +82,7 @@ def test_light_texts_have_the_same_log_probabilities_and_nothing_else(tiny: Tiny
 
 
 def test_scores_survive_the_disk(tiny: Tiny) -> None:
-    found = score(tiny.model, tiny.tokenizer, make_row(1).texts(), Template.of(tiny.tokenizer))
+    found = score(tiny.model, Encoder.of(tiny.tokenizer), make_row(1).texts())
     back = from_table(table(found))
     assert list(back) == [s.id for s in found]
     for scored in found:

@@ -30,7 +30,8 @@ from tif.eval.run import describe, write
 from tif.eval.settings import Scoring
 from tif.records import ModelIdentity
 from tif.spans import Example, Span
-from tif.tokens.masks import Kind, Template
+from tif.tokens.encoding import Encoder
+from tif.tokens.masks import Kind
 
 QUICK = Scoring(max_new_tokens=8)
 
@@ -154,7 +155,7 @@ def test_wrong_labels_and_folders_are_one_line(entries: list[Entry], tmp_path: P
 def test_pieces_are_the_text(tiny: Tiny, words: Sequence[str]) -> None:
     text = "a" + " ".join(words).replace("\ud800", "")
     example = Example("x", "Who?", text, (Span(0, 1),))
-    scored = score(tiny.model, tiny.tokenizer, [example], Template.of(tiny.tokenizer))[0]
+    scored = score(tiny.model, Encoder.of(tiny.tokenizer), [example])[0]
     found = heatmap.pieces(text, scored)
     assert "".join(words for words, _, _ in found) == text
     assert found[0][2]

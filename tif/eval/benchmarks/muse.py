@@ -25,7 +25,7 @@ from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
 from tif.sources import find_local, read_records
 from tif.spans import Example
-from tif.tokens.masks import Template
+from tif.tokens.encoding import Encoder, Encoding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -176,11 +176,12 @@ def _membership(
 ) -> Rows:
     texts = [r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)]
     examples = [Example(f"privleak/{part}/{i:04d}", "", text) for i, text in enumerate(texts)]
-    options = {"supervise_eos": False, "max_length": WINDOW}
+    encoder = Encoder.of(tokenizer, Encoding(supervise_eos=False, max_length=WINDOW))
+    options = encoder.encoding.to_json()
 
     def work(model: PreTrainedModel, some: Sequence[Example]) -> list[Scored]:
         with processes.shown(f"scoring privleak {part}", len(some)) as advance:
-            return score(model, tokenizer, some, Template.of(tokenizer), options=options, advance=advance)
+            return score(model, encoder, some, advance=advance)
 
     def scores(model: Callable[[], PreTrainedModel], name: str, key: Any) -> list[Scored]:
         def make() -> list[Scored]:
@@ -191,10 +192,10 @@ def _membership(
 
     def norms() -> dict[str, list[float]]:
         def work(some: Sequence[Example]) -> list[float]:
-            template, found = Template.of(tokenizer), []
+            found = []
             with processes.shown(f"gradients of privleak {part}", len(some)) as advance:
                 for example in some:
-                    found.append(privacy.gradnorm(load(), tokenizer, example, template, options=options))
+                    found.append(privacy.gradnorm(load(), encoder, example))
                     advance()
             return found
 

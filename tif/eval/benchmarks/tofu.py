@@ -27,7 +27,8 @@ from tif.eval.parts import PartsCache
 from tif.eval.record import Means
 from tif.eval.settings import Scoring
 from tif.spans import AnnotationSet, Example, canonical, of_labels, united
-from tif.tokens.masks import Kind, Template
+from tif.tokens.encoding import Encoder
+from tif.tokens.masks import Kind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -113,7 +114,8 @@ def evaluate_lazily(
 ) -> Evaluation:
     """`evaluate`, with a model that is loaded only if some part is not on the cache."""
     settings, cache = settings or Scoring(), cache or PartsCache(None, "")
-    template = Template.of(tokenizer, settings.template)
+    encoder = Encoder.of(tokenizer, settings.encoding)
+    template = encoder.template
     if annotations is not None:
         splits = {part: annotate(rows, annotations) for part, rows in splits.items()}
     examples: dict[str, list[ExampleRow]] = {}
@@ -121,23 +123,13 @@ def evaluate_lazily(
     for part, rows in splits.items():
         groups = [row.texts() for row in rows]
         texts = [text for group in groups for text in group]
-        options = {
-            "punctuation": settings.punctuation,
-            "supervise_eos": settings.supervise_eos,
-            "labels": settings.labels,
-        }
-        key = [template.spec, options, [canonical(text).decode() for text in texts]]
+        key = [template.spec, settings.encoding.to_json(), [canonical(text).decode() for text in texts]]
 
-        def scored(groups: Sequence[Sequence[Example]], part: str = part, options: Any = options) -> list[list[Scored]]:
+        def scored(groups: Sequence[Sequence[Example]], part: str = part) -> list[list[Scored]]:
             some = [text for group in groups for text in group]
             light = {text.id for text in some if "#" in text.id}
             with processes.shown(f"scoring {part}", len(some)) as advance:
-                done = iter(
-                    score(
-                        load(), tokenizer, some, template, light=light, options=options, budget=settings.budget,
-                        advance=advance,
-                    )
-                )  # fmt: skip
+                done = iter(score(load(), encoder, some, light=light, budget=settings.budget, advance=advance))
             return [[next(done) for _ in group] for group in groups]
 
         def completed(rows: Sequence[Row], part: str = part) -> list[str]:

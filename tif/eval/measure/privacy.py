@@ -10,18 +10,18 @@ Sources: loss, Yeom et al. (arXiv 1709.01604); zlib and reference, Carlini et al
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tif.eval.measure.score import Scored
 from tif.spans import Example
-from tif.tokens.masks import Kind, Template, encode
+from tif.tokens.encoding import Encoder
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 FRACTION: Final = 0.4
 """Share of the least likely tokens that min-k looks at."""
@@ -54,33 +54,20 @@ def reference(scored: Scored, base: Scored) -> float:
     return loss(scored) - loss(base)
 
 
-def gradnorm(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    example: Example,
-    template: Template,
-    *,
-    options: Mapping[str, Any] | None = None,
-) -> float:
+def gradnorm(model: PreTrainedModel, encoder: Encoder, example: Example) -> float:
     """Mean over parameters of the 2-norm of the loss's gradient on this one text (open-unlearning's `gradnorm.py`).
 
     Args:
         model: a causal language model.
-        tokenizer: its tokenizer.
+        encoder: how the text becomes a token sequence.
         example: the text.
-        template: how it becomes a token sequence.
-        options: further arguments of `encode`, e.g. `max_length`.
     """
-    import torch
+    from tif.tokens.forward import statistics
+    from tif.tokens.packing import pack
 
-    encoded = encode(example, tokenizer, template, **(options or {}))
-    supervised = [k != Kind.PROMPT and offset[0] >= 0 for k, offset in zip(encoded.kinds, encoded.offsets, strict=True)]
-    ids = torch.tensor([encoded.input_ids], device=model.device)
-    keep = torch.tensor([supervised[1:] + [False]], device=model.device)
+    packed = pack([encoder.encode(example).text_only()]).to(model.device)
     model.zero_grad(set_to_none=True)
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=keep).logits
-    target = ids[0, 1:][keep[0, :-1]]
-    torch.nn.functional.cross_entropy(logits.float(), target).backward()  # type: ignore[no-untyped-call]
+    (-statistics(model, packed).logprob.mean()).backward()  # type: ignore[no-untyped-call]
     norms = [float(p.grad.float().norm()) for p in model.parameters() if p.grad is not None]
     model.zero_grad(set_to_none=True)
     return float(np.mean(norms))

@@ -11,7 +11,7 @@ Everything that evaluation says of likelihoods is numpy on what comes out of her
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 from tif.console import warn
 from tif.eval.settings import BUDGET
 from tif.spans import Example
-from tif.tokens.masks import Encoded, Kind, Template, encode
+from tif.tokens.encoding import Encoder
+from tif.tokens.forward import outputs
+from tif.tokens.masks import Encoded, Kind
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from tif.console import Advance
 
@@ -93,12 +95,10 @@ _COLUMNS: Final = {
 
 def score(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    encoder: Encoder,
     examples: Sequence[Example],
-    template: Template,
     *,
     light: Collection[str] = (),
-    options: Mapping[str, Any] | None = None,
     budget: int = BUDGET,
     share: bool = True,
     advance: Advance | None = None,
@@ -107,11 +107,9 @@ def score(
 
     Args:
         model: a causal language model; it is put into evaluation mode.
-        tokenizer: its tokenizer.
+        encoder: how prompt and text become one token sequence.
         examples: prompts and texts; those with the same prompt share its keys and values.
-        template: how prompt and text become one token sequence.
         light: ids of texts for which the log-probability is enough.
-        options: further arguments of `encode`, e.g. `punctuation`.
         budget: positions a batch.
         share: False to score each text on its own.
         advance: called with the number of texts done.
@@ -123,7 +121,7 @@ def score(
         MaskError: for a text that the tokenizer cannot carry.
     """
     model.eval()
-    encoded = [encode(example, tokenizer, template, **(options or {})) for example in examples]
+    encoded = [encoder.encode(example) for example in examples]
     full = [example.id not in light for example in examples]
     groups: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
@@ -206,7 +204,7 @@ class _Row:
         keep = [np.zeros(shared, dtype=np.bool_)]
         wanted = []
         for member in members:
-            kept = np.append(_supervised(encoded[member])[1:], False)
+            kept = np.asarray(encoded[member].predicting)
             keep.append(kept[shared:])
             wanted.append(np.full(int(kept.sum()), full[member]))
         return cls(
@@ -220,9 +218,7 @@ class _Row:
 
 
 def _supervised(encoded: Encoded) -> NDArray[np.bool_]:
-    mask = np.asarray(encoded.kinds) != int(Kind.PROMPT)
-    mask[0] = False  # nothing predicts the first token
-    return np.asarray(mask, dtype=np.bool_)
+    return np.asarray(np.asarray(encoded.kinds) != int(Kind.PROMPT), dtype=np.bool_)
 
 
 def _limit(model: PreTrainedModel) -> int:
@@ -258,12 +254,10 @@ def _forward(
             target[number, : len(row)] = source
     targets = [np.asarray(encoded[m].input_ids)[_supervised(encoded[m])] for row in batch for m in row.members]
     device = model.device
-    output = model(
-        input_ids=torch.from_numpy(ids).to(device),
-        position_ids=torch.from_numpy(position).to(device),
+    output = outputs(
+        model,
+        *(torch.from_numpy(array).to(device) for array in (ids, position, keep)),
         attention_mask=_mask(torch.from_numpy(branch).to(device), model.dtype, any(len(r.members) > 1 for r in batch)),
-        use_cache=False,
-        logits_to_keep=torch.from_numpy(keep).to(device),
     )
     answers = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device)
     columns = _statistics(output.logits, answers, torch.from_numpy(np.concatenate([r.full for r in batch])).to(device))
