@@ -50,19 +50,19 @@ def command(out, *more):
 @pytest.mark.slow
 def test_two_workers_make_the_same_set(tmp_path):
     ray = ["--engine", "ray", "--workers", "2", "--json"]
-    some = subprocess.run(command(tmp_path / "ray.parquet", "--limit", "50"), capture_output=True, text=True)
-    assert some.returncode == 0, some.stderr
+    first = subprocess.run(command(tmp_path / "ray.parquet", "--limit", "50"), capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
     done = subprocess.run(command(tmp_path / "ray.parquet", *ray), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["reused"], told["new"], told["failed"]) == (50, 270, 0)
-    assert told["method"]["observed"] == {"engine": "ray", "workers": 2}
+    report = json.loads(done.stdout)
+    assert (report["reused"], report["new"], report["failed"]) == (50, 270, 0)
+    assert report["method"]["observed"] == {"engine": "ray", "workers": 2}
     assert "Traceback" not in done.stderr
     assert "WARNING" not in done.stderr
     assert subprocess.run(command(tmp_path / "local.parquet"), capture_output=True).returncode == 0
-    found, expected = store.load(tmp_path / "ray.parquet"), store.load(tmp_path / "local.parquet")
-    assert found.examples == expected.examples
-    assert len(found) == 320
+    saved, expected = store.load(tmp_path / "ray.parquet"), store.load(tmp_path / "local.parquet")
+    assert saved.examples == expected.examples
+    assert len(saved) == 320
     again = subprocess.run(command(tmp_path / "ray.parquet", *ray), capture_output=True, text=True)
     assert json.loads(again.stdout)["reused"] == 320
 
@@ -79,11 +79,11 @@ def test_what_stops_a_worker_is_one_line_and_ray_is_gone_after(tmp_path):
             assert process.poll() is None
             time.sleep(0.02)
         patterns.unlink()
-        _, said = process.communicate(timeout=180)
+        _, message = process.communicate(timeout=180)
     assert process.returncode == 1
-    assert said.count("error: a worker stopped: ") == 1
-    assert "patterns.jsonl: cannot be read" in said
-    assert "Traceback" not in said
+    assert message.count("error: a worker stopped: ") == 1
+    assert "patterns.jsonl: cannot be read" in message
+    assert "Traceback" not in message
     assert not (tmp_path / "a.parquet").exists()
 
 
@@ -97,6 +97,6 @@ def test_a_killed_run_leaves_its_work(tmp_path):
             time.sleep(0.002)
         os.kill(process.pid, signal.SIGKILL)
     done = subprocess.run(command(tmp_path / "a.parquet", *ray), capture_output=True, text=True)
-    told = json.loads(done.stdout)
-    assert told["reused"] > 0
-    assert told["reused"] + told["new"] == 320
+    report = json.loads(done.stdout)
+    assert report["reused"] > 0
+    assert report["reused"] + report["new"] == 320

@@ -22,7 +22,7 @@ from tif.spans import Example, Span
 
 
 class FirstWords:
-    """Marks each text's first word; fails where told to; remembers what it was asked."""
+    """Marks each text's first word; fails on request; remembers the ids that it was asked for."""
 
     name = "first-words"
 
@@ -150,19 +150,19 @@ def test_a_correction_made_while_the_annotator_runs_survives(dataset, out):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         (lambda xs: [*xs, xs[0]], "twice, or unasked"),
         (lambda xs: xs[:-1], "nothing for 1 examples"),
         (lambda xs: [replace(xs[0], text=xs[0].text + "!"), *xs[1:]], "with another text"),
     ],
 )
-def test_an_annotator_is_held_to_its_promise(dataset, out, wrong, told):
+def test_an_annotator_is_held_to_its_promise(dataset, out, wrong, message):
     class Liar(FirstWords):
         def annotate(self, examples):
             yield from wrong(list(super().annotate(examples)))
 
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         run(load(dataset), Liar(), out)
 
 
@@ -171,10 +171,10 @@ def test_a_torn_journal_line_costs_that_line_only(dataset, tmp_path):
     with AnnotationJournal(tmp_path, {"name": "x"}) as journal:
         for example in examples:
             journal.add(example)
-    whole = journal.path.read_bytes()
-    for cut in range(len(whole) - 400, len(whole)):
-        journal.path.write_bytes(whole[:cut])
-        finished = whole[:cut].count(b"\n") - 1  # the header
+    complete = journal.path.read_bytes()
+    for cut in range(len(complete) - 400, len(complete)):
+        journal.path.write_bytes(complete[:cut])
+        finished = complete[:cut].count(b"\n") - 1  # the header
         with AnnotationJournal(tmp_path, {"name": "x"}) as again:
             before = again.read(examples)
             assert finished <= len(before) <= finished + 1
@@ -309,8 +309,8 @@ def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):
     def start(out):
         return subprocess.Popen([*command, str(out)], env=plugin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    whole, killed = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
-    process = start(whole)
+    complete, killed = tmp_path / "complete.parquet", tmp_path / "killed.parquet"
+    process = start(complete)
     assert process.wait() == 0, process.stderr.read().decode()
     dice, kills, counted = random.Random(7), 0, []
     while True:
@@ -335,7 +335,7 @@ def test_kill_9_at_random_moments_loses_nothing_finished(tmp_path, plugin):
     assert set(times.values()) == {1}, "a finished example was done again"
     assert counted == sorted(counted)
     assert 0 < counted[0] < 250, "the kill came too early or too late to prove anything"
-    assert store.load(killed).examples == store.load(whole).examples
+    assert store.load(killed).examples == store.load(complete).examples
 
 
 def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, plugin):
@@ -351,9 +351,9 @@ def test_ctrl_c_exits_130_and_keeps_what_is_finished(tmp_path, plugin):
         time.sleep(0.01)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
-    assert process.returncode == 130, told
-    assert "Traceback" not in told
+    _, message = process.communicate()
+    assert process.returncode == 130, message
+    assert "Traceback" not in message
     again = subprocess.run(command, env=plugin, capture_output=True, text=True, check=True)
     reused = int(again.stderr.split(" reused")[0].split()[-1])
     assert reused > 0

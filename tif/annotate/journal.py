@@ -49,7 +49,7 @@ class AnnotationJournal:
 
     def __enter__(self) -> Self:
         busy = StoreError(
-            "another run with these settings is at work on this set",
+            "another run with these settings is using this set",
             where=str(self.path),
             hint="Wait for it, or give this run another --out.",
         )

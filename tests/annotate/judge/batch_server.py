@@ -72,11 +72,11 @@ class BatchServer:
             self.chats += 1
             return json.dumps(_completion(self.reply(json.loads(body)) or "")).encode()
         if (method, path) == ("POST", "/files"):
-            found = re.search(rb'filename="[^"]+"\r\n(?:[^\r\n]+\r\n)*\r\n(.*?)\r\n--', body, flags=re.DOTALL)
-            assert found is not None
+            match = re.search(rb'filename="[^"]+"\r\n(?:[^\r\n]+\r\n)*\r\n(.*?)\r\n--', body, flags=re.DOTALL)
+            assert match is not None
             assert b'name="purpose"' in body
             name = f"file-{len(self.files)}"
-            self.files[name] = found[1]
+            self.files[name] = match[1]
             return json.dumps({"id": name, "object": "file", "purpose": "batch"}).encode()
         if (method, path) == ("POST", "/batches"):
             asked = json.loads(body)
@@ -85,11 +85,11 @@ class BatchServer:
             return json.dumps(self.batches[name]).encode()
         if path == "/batches":
             return json.dumps({"object": "list", "data": list(self.batches.values()), "has_more": False}).encode()
-        if found := re.fullmatch(r"/batches/(.+)", path):
-            return json.dumps(self.batches[found[1]]).encode()
-        found = re.fullmatch(r"/files/(.+)/content", path)
-        assert found is not None, path
-        return self.files[found[1]]
+        if match := re.fullmatch(r"/batches/(.+)", path):
+            return json.dumps(self.batches[match[1]]).encode()
+        match = re.fullmatch(r"/files/(.+)/content", path)
+        assert match is not None, path
+        return self.files[match[1]]
 
     def finish(self, status: str = "completed") -> None:
         """End all open batches: output in another order than asked, failures in the error file, no file if empty."""
@@ -100,8 +100,9 @@ class BatchServer:
             errors: list[bytes] = []
             for line in reversed(self.files[batch["input_file_id"]].splitlines()):
                 asked = json.loads(line)
-                said = self.reply(asked["body"])
-                code, body = (200, _completion(said)) if said is not None else (400, {"error": {"message": "too odd"}})
+                reply = self.reply(asked["body"])
+                odd = {"error": {"message": "too odd"}}
+                code, body = (200, _completion(reply)) if reply is not None else (400, odd)
                 row = {"id": "r", "custom_id": asked["custom_id"], "response": {"status_code": code, "body": body}}
                 (output if code == 200 else errors).append(json.dumps({**row, "error": None}).encode())
             batch["status"] = status

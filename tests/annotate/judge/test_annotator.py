@@ -33,8 +33,8 @@ from tif.sets import store
 from tif.spans import Example
 
 
-def by_id(found: Iterable[Example]) -> dict[str, Example]:
-    done = list(found)
+def by_id(marked: Iterable[Example]) -> dict[str, Example]:
+    done = list(marked)
     assert len({e.id for e in done}) == len(done)
     return {e.id: e for e in done}
 
@@ -54,20 +54,20 @@ def run(outcomes: list[Outcome], text: str = BAD, **options: Any) -> tuple[Examp
     with Server(script) as server:
         # The good ones go first, so that negotiation is over: what is tested is one record's trouble.
         annotator = judge(server, concurrency=1, **options)
-        found = by_id(annotator.annotate([*others, example(9, text)]))
-    assert all(texts(found[e.id]) == ["Kestrel Point"] and found[e.id].error is None for e in others)
-    assert len(found) == 5
-    return found["t/9"], server
+        marked = by_id(annotator.annotate([*others, example(9, text)]))
+    assert all(texts(marked[e.id]) == ["Kestrel Point"] and marked[e.id].error is None for e in others)
+    assert len(marked) == 5
+    return marked["t/9"], server
 
 
 def test_quotes_become_spans_with_their_source_and_usage_is_counted() -> None:
     with Server(lambda request: quotes("Kestrel Point", "Ilse Brandvold")) as server:
         annotator = judge(server)
-        (found,) = annotator.annotate([example(0, GOOD)])
+        (marked,) = annotator.annotate([example(0, GOOD)])
         described = annotator.describe()
-    assert texts(found) == ["Ilse Brandvold", "Kestrel Point"]
-    assert {span.source for span in found.spans} == {"llm:judge"}
-    assert (found.status, found.error) == ("auto", None)
+    assert texts(marked) == ["Ilse Brandvold", "Kestrel Point"]
+    assert {span.source for span in marked.spans} == {"llm:judge"}
+    assert (marked.status, marked.error) == ("auto", None)
     assert described["usage"] == {"requests": 1, "prompt_tokens": 100, "completion_tokens": 10, "cached_replies": 0}
     assert described["observed"]["response_format"] == "json_schema"
     json.dumps(described, allow_nan=False)
@@ -83,65 +83,65 @@ def test_quotes_become_spans_with_their_source_and_usage_is_counted() -> None:
     ],
 )
 def test_fences_and_prose_are_looked_through(reply: str) -> None:
-    found, server = run([Say(reply.replace("{{", "{").replace("}}", "}").replace("{}", quotes("bees").content or ""))])
-    assert (texts(found), found.error) == (["bees"], None)
+    marked, server = run([Say(reply.replace("{{", "{").replace("}}", "}").replace("{}", quotes("bees").content or ""))])
+    assert (texts(marked), marked.error) == (["bees"], None)
     assert server.asked(BAD) == 1
 
 
 def test_a_reply_cut_off_twice_keeps_what_came_and_says_so() -> None:
-    whole = quotes("bees", "Ravensmoor", "Piet Okonjo").content or ""
-    found, server = run([Say(whole[: whole.index("Piet")], finish="length")])
-    assert texts(found) == ["bees", "Ravensmoor"]
-    assert found.status == "auto"
-    assert "broke off" in (found.error or "")
+    complete = quotes("bees", "Ravensmoor", "Piet Okonjo").content or ""
+    marked, server = run([Say(complete[: complete.index("Piet")], finish="length")])
+    assert texts(marked) == ["bees", "Ravensmoor"]
+    assert marked.status == "auto"
+    assert "broke off" in (marked.error or "")
     assert server.asked(BAD) + sum(bool(r.again) for r in server.requests) >= 2
 
 
 def test_a_reply_cut_off_once_is_made_good_by_the_second() -> None:
-    whole = quotes("bees", "Ravensmoor").content or ""
+    complete = quotes("bees", "Ravensmoor").content or ""
     calls: list[str] = []
 
     def script(request: Request) -> Outcome:
         calls.append(request.again)
-        return quotes("bees", "Ravensmoor") if len(calls) > 1 else Say(whole[:-25], finish="length")
+        return quotes("bees", "Ravensmoor") if len(calls) > 1 else Say(complete[:-25], finish="length")
 
     with Server(script) as server:
-        (found,) = judge(server).annotate([example(0, BAD)])
-    assert (texts(found), found.error) == (["bees", "Ravensmoor"], None)
+        (marked,) = judge(server).annotate([example(0, BAD)])
+    assert (texts(marked), marked.error) == (["bees", "Ravensmoor"], None)
     assert "broke off" in calls[1]
 
 
 def test_prose_without_json_fails_after_one_more_try() -> None:
-    found, server = run([Say("I think the bees are the unwanted part.")])
-    assert found.status == "failed"
-    assert "no JSON" in (found.error or "")
+    marked, server = run([Say("I think the bees are the unwanted part.")])
+    assert marked.status == "failed"
+    assert "no JSON" in (marked.error or "")
     assert server.asked(BAD) == 2
 
 
 def test_json_of_another_form_fails_naming_the_field() -> None:
-    found, _ = run([Say('{"unwanted": [{"occurrence": 3}]}')])
-    assert found.status == "failed"
-    assert "unwanted.0.text" in (found.error or "")
+    marked, _ = run([Say('{"unwanted": [{"occurrence": 3}]}')])
+    assert marked.status == "failed"
+    assert "unwanted.0.text" in (marked.error or "")
 
 
 @pytest.mark.parametrize("reply", [Say(None, refusal="I cannot help."), Say("", finish="content_filter")])
 def test_a_refusal_fails_the_record_and_is_not_argued_with(reply: Say) -> None:
-    found, server = run([reply])
-    assert found.status == "failed"
-    assert "refused" in (found.error or "")
+    marked, server = run([reply])
+    assert marked.status == "failed"
+    assert "refused" in (marked.error or "")
     assert server.asked(BAD) == 1
 
 
 def test_a_quote_that_is_not_there_is_asked_for_once_more_by_name() -> None:
-    found, server = run([quotes("bees", "Ravens Moor City"), quotes("bees", "Ravensmoor")])
-    assert (texts(found), found.error) == (["bees", "Ravensmoor"], None)
+    marked, server = run([quotes("bees", "Ravens Moor City"), quotes("bees", "Ravensmoor")])
+    assert (texts(marked), marked.error) == (["bees", "Ravensmoor"], None)
     assert "Ravens Moor City" in server.requests[-1].again
 
 
 def test_a_quote_that_stays_away_is_left_for_review() -> None:
-    found, server = run([quotes("bees", "a castle"), quotes("bees", "a castle")])
-    assert (texts(found), found.status) == (["bees"], "auto")
-    assert "'a castle' is not in the text" in (found.error or "")
+    marked, server = run([quotes("bees", "a castle"), quotes("bees", "a castle")])
+    assert (texts(marked), marked.status) == (["bees"], "auto")
+    assert "'a castle' is not in the text" in (marked.error or "")
     assert len(server.requests) == 6
 
 
@@ -157,26 +157,26 @@ def test_first_or_all_mentions_as_asked_for() -> None:
 
 
 def test_a_quote_that_the_judge_withdraws_is_still_told() -> None:
-    found, _ = run([quotes("bees", "a castle"), quotes("bees")])
-    assert "a castle" in (found.error or "")
+    marked, _ = run([quotes("bees", "a castle"), quotes("bees")])
+    assert "a castle" in (marked.error or "")
 
 
 def test_a_wrong_occurrence_is_never_taken_for_the_first() -> None:
-    found, _ = run([quotes(("bees", 4))])
-    assert texts(found) == []
-    assert "occurrence 4" in (found.error or "")
+    marked, _ = run([quotes(("bees", 4))])
+    assert texts(marked) == []
+    assert "occurrence 4" in (marked.error or "")
 
 
 def test_empty_duplicate_and_overlapping_quotes_say_nothing_new() -> None:
-    found, server = run([quotes("", "  ", "bees", "bees", "keeps bees", "bees in Ravensmoor")])
-    assert (texts(found), found.error) == (["keeps bees in Ravensmoor"], None)
+    marked, server = run([quotes("", "  ", "bees", "bees", "keeps bees", "bees in Ravensmoor")])
+    assert (texts(marked), marked.error) == (["keeps bees in Ravensmoor"], None)
     assert server.asked(BAD) == 1
 
 
 def test_ten_megabytes_fail_one_record() -> None:
-    found, _ = run([Say("x" * 10_000_000)])
-    assert found.status == "failed"
-    assert "10,000,000 characters" in (found.error or "")
+    marked, _ = run([Say("x" * 10_000_000)])
+    assert marked.status == "failed"
+    assert "10,000,000 characters" in (marked.error or "")
 
 
 @pytest.mark.parametrize("body", [b"<html>gateway</html>", b"", b"[]", b'{"choices": []}', b'{"choices": [{"mess'])
@@ -184,27 +184,27 @@ def test_a_body_that_is_no_completion_is_asked_for_again(body: bytes) -> None:
     failed, server = run([Raw(body)])
     assert (failed.status, server.asked(BAD)) == ("failed", 2)
     assert "no chat completion" in (failed.error or "")
-    found, _ = run([Raw(body), quotes("bees")])
-    assert texts(found) == ["bees"]
+    marked, _ = run([Raw(body), quotes("bees")])
+    assert texts(marked) == ["bees"]
 
 
 def test_a_pause_of_more_than_two_minutes_is_not_waited_for() -> None:
-    found, server = run([Status(429, "come back tomorrow", headers={"retry-after": "3600"})])
-    assert (found.status, server.asked(BAD)) == ("failed", 1)
-    assert "429: come back tomorrow" in (found.error or "")
+    marked, server = run([Status(429, "come back tomorrow", headers={"retry-after": "3600"})])
+    assert (marked.status, server.asked(BAD)) == ("failed", 1)
+    assert "429: come back tomorrow" in (marked.error or "")
 
 
 def test_retry_after_is_honoured() -> None:
     began = time.monotonic()
-    found, server = run([Status(429, headers={"retry-after": "2"}), quotes("bees")])
-    assert (texts(found), server.asked(BAD)) == (["bees"], 2)
+    marked, server = run([Status(429, headers={"retry-after": "2"}), quotes("bees")])
+    assert (texts(marked), server.asked(BAD)) == (["bees"], 2)
     assert time.monotonic() - began >= 2.0
 
 
 @pytest.mark.parametrize("outcome", [Status(500), Status(503), Reset(), Half(), Hang(), Drip()])
 def test_a_hiccup_is_retried_and_a_lasting_fault_fails_one_record(outcome: Outcome) -> None:
-    found, _ = run([outcome, quotes("bees")], timeout=0.7, max_retries=1)
-    assert (texts(found), found.error) == (["bees"], None)
+    marked, _ = run([outcome, quotes("bees")], timeout=0.7, max_retries=1)
+    assert (texts(marked), marked.error) == (["bees"], None)
     failed, server = run([outcome], timeout=0.7, max_retries=1)
     assert failed.status == "failed"
     assert failed.error
@@ -212,9 +212,9 @@ def test_a_hiccup_is_retried_and_a_lasting_fault_fails_one_record(outcome: Outco
 
 
 def test_a_400_fails_one_record_at_once() -> None:
-    found, server = run([Status(400, "context length exceeded")])
-    assert (found.status, server.asked(BAD)) == ("failed", 1)
-    assert "context length exceeded" in (found.error or "")
+    marked, server = run([Status(400, "context length exceeded")])
+    assert (marked.status, server.asked(BAD)) == ("failed", 1)
+    assert "context length exceeded" in (marked.error or "")
 
 
 @pytest.mark.parametrize(
@@ -286,12 +286,12 @@ def test_the_command_stops_with_one_line_and_goes_on_from_what_is_finished(
 def test_a_server_that_takes_no_request_at_all_is_given_up() -> None:
     with Server(lambda request: Status(400, "judge is not a valid model")) as server:
         annotator = judge(server, concurrency=4, max_retries=0)
-        found: list[Example] = []
+        marked: list[Example] = []
         with pytest.raises(ServerError, match="16 requests in a row failed") as caught:
-            found.extend(annotator.annotate([example(n, f"{BAD} {n}") for n in range(60)]))
+            marked.extend(annotator.annotate([example(n, f"{BAD} {n}") for n in range(60)]))
     assert "not a valid model" in str(caught.value)
     assert len({request.text for request in server.requests}) < 30
-    assert all(e.status == "failed" for e in found)
+    assert all(e.status == "failed" for e in marked)
 
 
 def test_a_server_that_is_not_there_stops_at_once() -> None:
@@ -305,11 +305,11 @@ def test_a_server_that_is_not_there_stops_at_once() -> None:
 def test_a_server_that_fails_everything_is_given_up() -> None:
     with Server(lambda request: Status(500)) as server:
         annotator = judge(server, concurrency=4, max_retries=0, response_format="text")
-        found: list[Example] = []
+        marked: list[Example] = []
         with pytest.raises(ServerError, match="16 requests in a row failed"):
-            found.extend(annotator.annotate([example(n, f"{BAD} {n}") for n in range(60)]))
+            marked.extend(annotator.annotate([example(n, f"{BAD} {n}") for n in range(60)]))
     assert len(server.requests) < 30
-    assert all(e.status == "failed" for e in found)
+    assert all(e.status == "failed" for e in marked)
 
 
 def _takes(*forms: str, code: int) -> Script:
@@ -321,8 +321,8 @@ def _takes(*forms: str, code: int) -> Script:
 def test_the_form_of_answers_is_found_out_once(code: int, form: str) -> None:
     with Server(_takes(form, code=code)) as server:
         annotator = judge(server, concurrency=4, max_retries=1)
-        found = list(annotator.annotate([example(n, f"{BAD} {n}") for n in range(12)]))
-    assert all(texts(e) == ["bees"] for e in found)
+        marked = list(annotator.annotate([example(n, f"{BAD} {n}") for n in range(12)]))
+    assert all(texts(e) == ["bees"] for e in marked)
     assert annotator.describe()["observed"]["response_format"] == form
     wasted = sum(request.form != form for request in server.requests)
     assert wasted == (1 if code < 500 else 2) * (1 if form == "json_object" else 2)
@@ -337,17 +337,17 @@ def test_options_that_a_model_does_not_take_are_left_out() -> None:
         return quotes("bees")
 
     with Server(script) as server:
-        found = list(judge(server).annotate([example(n, f"{BAD} {n}") for n in range(3)]))
-    assert all(texts(e) == ["bees"] for e in found)
+        marked = list(judge(server).annotate([example(n, f"{BAD} {n}") for n in range(3)]))
+    assert all(texts(e) == ["bees"] for e in marked)
     assert len(server.requests) == 5
 
 
 def test_the_first_record_hanging_does_not_hold_up_the_others() -> None:
     with Server(lambda request: Hang() if request.text == BAD else quotes("Kestrel Point")) as server:
         annotator = judge(server, concurrency=4, timeout=0.5, max_retries=1)
-        found = by_id(annotator.annotate([example(0, BAD), *(example(n, f"{GOOD} {n}") for n in range(1, 9))]))
-    assert found["t/0"].status == "failed"
-    assert all(texts(found[f"t/{n}"]) == ["Kestrel Point"] for n in range(1, 9))
+        marked = by_id(annotator.annotate([example(0, BAD), *(example(n, f"{GOOD} {n}") for n in range(1, 9))]))
+    assert marked["t/0"].status == "failed"
+    assert all(texts(marked[f"t/{n}"]) == ["Kestrel Point"] for n in range(1, 9))
 
 
 def test_requests_under_way_are_bounded_and_results_come_as_they_finish() -> None:
@@ -373,8 +373,8 @@ def test_leaving_early_ends_the_requests() -> None:
 
 def test_a_text_of_white_space_needs_no_judge() -> None:
     with Server(lambda request: Status(500)) as server:
-        (found,) = judge(server).annotate([example(0, " \n")])
-    assert (found.spans, found.status, server.requests) == ((), "auto", [])
+        (marked,) = judge(server).annotate([example(0, " \n")])
+    assert (marked.spans, marked.status, server.requests) == ((), "auto", [])
 
 
 def test_long_texts_are_judged_in_pieces_and_offsets_point_into_the_whole() -> None:
@@ -385,9 +385,9 @@ def test_long_texts_are_judged_in_pieces_and_offsets_point_into_the_whole() -> N
         return quotes(*(f"light number {n * 7919}" for n in range(60) if f"number {n * 7919} at" in request.text))
 
     with Server(script) as server:
-        (found,) = judge(server, chunk_chars=500, overlap_chars=80).annotate([example(0, text)])
-    assert texts(found) == [f"light number {n * 7919}" for n in range(60)]
-    assert found.error is None
+        (marked,) = judge(server, chunk_chars=500, overlap_chars=80).annotate([example(0, text)])
+    assert texts(marked) == [f"light number {n * 7919}" for n in range(60)]
+    assert marked.error is None
     assert len(server.requests) > 5
     assert all(len(request.text) <= 500 for request in server.requests)
 
@@ -399,7 +399,7 @@ def test_one_bad_piece_fails_the_record_and_keeps_the_others_spans() -> None:
         return Status(400, "no") if len(server.requests) == 2 else quotes("bees")
 
     with Server(script) as server:
-        (found,) = judge(server, chunk_chars=200, overlap_chars=0, concurrency=1).annotate([example(0, text)])
-    assert found.status == "failed"
-    assert "characters " in (found.error or "")
-    assert len(found.spans) >= 2
+        (marked,) = judge(server, chunk_chars=200, overlap_chars=0, concurrency=1).annotate([example(0, text)])
+    assert marked.status == "failed"
+    assert "characters " in (marked.error or "")
+    assert len(marked.spans) >= 2

@@ -49,9 +49,9 @@ def test_submit_fetch_annotate_and_each_step_again(tmp_path: Path) -> None:
             fetching = batch(server, tmp_path)
             fetching.fetch()
             judge = fetching.answering()
-            found = list(judge.annotate(samples(7)))
-            assert sorted(e.id for e in found) == sorted(e.id for e in samples(7))
-            assert all([e.quote(s) for s in e.spans] == ["Kestrel Point"] for e in found)
+            marked = list(judge.annotate(samples(7)))
+            assert sorted(e.id for e in marked) == sorted(e.id for e in samples(7))
+            assert all([e.quote(s) for s in e.spans] == ["Kestrel Point"] for e in marked)
             # Seven of the batches and the one that was asked directly.
             assert judge.describe()["usage"]["prompt_tokens"] == 800
         assert server.chats == 1
@@ -65,10 +65,10 @@ def test_what_failed_is_told_and_it_alone_is_submitted_again(tmp_path: Path) -> 
         server.finish()
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        found = {e.id: e for e in fetching.answering().annotate(both)}
-        assert found["t/odd0"].status == "failed"
-        assert "too odd" in (found["t/odd0"].error or "")
-        assert found["t/even0"].spans
+        marked = {e.id: e for e in fetching.answering().annotate(both)}
+        assert marked["t/odd0"].status == "failed"
+        assert "too odd" in (marked["t/odd0"].error or "")
+        assert marked["t/even0"].spans
         server.reply = lambda body: REPLY
         (again,) = batch(server, tmp_path).submit(both)
         assert again.requests == 1
@@ -96,8 +96,8 @@ def test_a_batch_that_ends_badly_leaves_its_records_to_the_next(tmp_path: Path, 
         server.batches["batch-0"]["status"] = status
         fetching = batch(server, tmp_path)
         fetching.fetch()
-        found = list(fetching.answering().annotate(samples(2)))
-        assert all(e.status == "failed" and "no batch has a reply" in (e.error or "") for e in found)
+        marked = list(fetching.answering().annotate(samples(2)))
+        assert all(e.status == "failed" and "no batch has a reply" in (e.error or "") for e in marked)
         assert [row.requests for row in batch(server, tmp_path).submit(samples(2))] == [2]
 
 
@@ -167,9 +167,9 @@ def fetched(cli: Callable[..., Result], server: BatchServer, data: Path, out: Pa
     command += ["--out", out, "--max-retries", 0, "--json"]
     assert cli(*command, "--batch", "submit").code == 0
     server.finish()
-    found = cli(*command, "--batch", "fetch")
-    assert found.code == 0, found.err
-    return dict(json.loads(found.out))
+    marked = cli(*command, "--batch", "fetch")
+    assert marked.code == 0, marked.err
+    return dict(json.loads(marked.out))
 
 
 def rows_of(path: Path, n: int) -> Path:
@@ -183,18 +183,18 @@ def test_what_was_paid_for_reaches_a_set_that_was_there_before(cli: Callable[...
     out, data = tmp_path / "s.parquet", rows_of(tmp_path / "d.jsonl", 3)
     plain = store.save(AnnotationSet((Example("other", "q", "text"),)), out)
     with BatchServer(reply) as server:
-        found = fetched(cli, server, data, out)
-        assert (found["new"], found["counts"]["spans"]) == (3, 3)
+        marked = fetched(cli, server, data, out)
+        assert (marked["new"], marked["counts"]["spans"]) == (3, 3)
         assert store.load(out).version.parent == plain.version.digest
         # The dataset grows, and with it the set: what it had is not asked again.
         rows_of(data, 5)
-        found = fetched(cli, server, data, out)
-        assert (found["reused"], found["new"], found["counts"]["spans"]) == (3, 2, 5)
+        marked = fetched(cli, server, data, out)
+        assert (marked["reused"], marked["new"], marked["counts"]["spans"]) == (3, 2, 5)
         assert len(server.ordered()) == 5
 
 
 def test_no_row_of_a_batch_brings_the_key_along(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    told = BatchReply.of({"error": {"message": "your key sk-very-secret is bad"}}).fault
-    assert "secret" not in told
-    assert "your key ***" in told
+    fault = BatchReply.of({"error": {"message": "your key sk-very-secret is bad"}}).fault
+    assert "secret" not in fault
+    assert "your key ***" in fault

@@ -27,9 +27,9 @@ from tif.errors import InputError, StoreError, UsageError
 def test_no_request_once_the_tokens_are_spent() -> None:
     with Server(lambda request: quotes("bees")) as server:
         annotator = judge(server, concurrency=1, max_tokens_total=300)
-        found = list(annotator.annotate([example(n, f"{BAD} {n}") for n in range(6)]))
-    assert [e.status for e in found] == ["auto"] * 3 + ["failed"] * 3
-    assert "--max-tokens-total" in (found[-1].error or "")
+        marked = list(annotator.annotate([example(n, f"{BAD} {n}") for n in range(6)]))
+    assert [e.status for e in marked] == ["auto"] * 3 + ["failed"] * 3
+    assert "--max-tokens-total" in (marked[-1].error or "")
     assert len(server.requests) == 3
 
 
@@ -76,7 +76,7 @@ def test_the_wording_and_its_version_change_together(tmp_path: Path) -> None:
 
 
 def test_the_keys_of_replies_and_of_usage_stay_what_they_are() -> None:
-    """Replies that people have paid for are found by these. Whoever changes what a key holds says so in VERSION."""
+    """Paid replies are looked up by these keys. A change of what a key holds needs another VERSION."""
     url = "http://localhost:1/v1"
     plain = LlmAnnotator(JudgeOptions(model="judge", base_url=url))
     other = LlmAnnotator(
@@ -100,12 +100,12 @@ def test_a_useless_reply_is_not_kept(tmp_path: Path) -> None:
     with Server(lambda request: Say("no idea")) as server:
         list(judge(server, cache=cache).annotate([example(0, BAD)]))
     with Server(lambda request: quotes("bees")) as server:
-        (found,) = judge(server, cache=cache).annotate([example(0, BAD)])
-    assert texts(found) == ["bees"]
+        (marked,) = judge(server, cache=cache).annotate([example(0, BAD)])
+    assert texts(marked) == ["bees"]
 
 
 @pytest.mark.parametrize(
-    "said",
+    "outcome",
     [
         Status(400, "your key sk-very-secret"),
         Raw(b'{"error": {"message": "your key sk-very-secret"}}'),
@@ -113,16 +113,16 @@ def test_a_useless_reply_is_not_kept(tmp_path: Path) -> None:
     ],
 )
 def test_the_key_goes_to_the_server_and_nowhere_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: Status | Raw | Say
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Status | Raw | Say
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    with Server(lambda request: said if request.text == BAD else quotes()) as server:
+    with Server(lambda request: outcome if request.text == BAD else quotes()) as server:
         annotator = judge(server, cache=tmp_path / "judge.sqlite")
-        found = list(annotator.annotate([example(0, GOOD), example(1, BAD)]))
+        marked = list(annotator.annotate([example(0, GOOD), example(1, BAD)]))
         address = server.url.replace("http://", "http://me:sk-very-secret@")
     assert server.requests[0].headers["authorization"] == "Bearer sk-very-secret"
-    assert "***" in str(found)
-    assert "sk-very-secret" not in str(found) + json.dumps(annotator.describe())
+    assert "***" in str(marked)
+    assert "sk-very-secret" not in str(marked) + json.dumps(annotator.describe())
     assert all(b"sk-very-secret" not in file.read_bytes() for file in tmp_path.iterdir())
     assert "secret" not in JudgeOptions(model="judge", base_url=address).shown_url
 

@@ -210,8 +210,8 @@ def test_learned_takes_over_another_policy_from_few_corrections(tmp_path):
     )
 
     def f1(annotator):
-        found = tuple(annotator.annotate(replace(e, spans=(), status="auto") for e in unseen))
-        return score(AnnotationSet(found), AnnotationSet(unseen)).total.char.f1
+        marked = tuple(annotator.annotate(replace(e, spans=(), status="auto") for e in unseen))
+        return score(AnnotationSet(marked), AnnotationSet(unseen)).total.char.f1
 
     learned = LearnedAnnotator(LearnedOptions(learn_from=tmp_path / "corrected.parquet"))
     assert learned.describe()["gain"]

@@ -84,8 +84,8 @@ def test_a_prompt_gives_away_a_date_or_name_in_another_form(asked, answered):
 
 def test_all_entities_takes_what_the_prompt_gave_away():
     everything = NerAnnotator(NerOptions(all_entities=True))
-    found = quotes(everything, "Where was Alice Brown born?", "Alice Brown was born in Oslo.")
-    assert found == ["Alice Brown", "Oslo"]
+    marked = quotes(everything, "Where was Alice Brown born?", "Alice Brown was born in Oslo.")
+    assert marked == ["Alice Brown", "Oslo"]
 
 
 def test_entities_narrow_to_those_entities():

@@ -50,7 +50,7 @@ class _Verdict:
     reply: str | None = None
     """The reply to show when asking again; None when there is none."""
     hopeless: bool = False
-    """Whether asking again is in vain."""
+    """Whether asking again cannot help."""
 
 
 class LlmAnnotator:

@@ -97,7 +97,7 @@ class JudgeCache:
         self._old_rows = 0
         self._replies: dict[str, tuple[str, str]] = {}
         self._written, self._spent = Usage(), Usage()
-        # Held for a few instructions only: whoever talks to the server must never wait for the disk.
+        # Held for a few instructions only: the thread that talks to the server must never wait for the disk.
         self._lock = threading.Lock()
         try:
             if path is not None:

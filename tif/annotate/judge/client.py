@@ -59,7 +59,7 @@ class Answer:
 
 
 class Asker(Protocol):
-    """Whoever answers the judge's questions: an endpoint, or the replies of a finished batch."""
+    """What answers the judge's questions: an endpoint, or the replies of a finished batch."""
 
     async def ask(self, messages: list[Message]) -> Answer:
         """The reply to a chat. Raises `AskError`."""

@@ -1,7 +1,7 @@
-"""How the judge's requests travel: `aiohttp` under the `openai` client.
+"""The judge's HTTP transport: `aiohttp` under the `openai` client.
 
-The client's own transport costs three times the processor time of this one, which is more than all the rest of a
-request, and what is spent between a reply and the next request lowers the throughput (benchmarks/judge.py).
+The client's own transport takes three times as much processor time, which is more than the rest of a request. Time
+between a reply and the next request lowers the throughput (benchmarks/judge.py).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import httpx2
 from yarl import URL
 
 _GAP: Final = 0.003
-"""Seconds between two requests, about the processor time of one. Replies that come at once are read in lockstep, and
-the next requests would go out at once again, late, for the rest of the run."""
+"""Seconds between two requests, about the processor time of one. Without a gap, replies that arrive together are read
+one after the other, and their next requests leave together and late, for the rest of the run."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -25,7 +25,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     Args:
         seconds: for one try, from the first byte sent to the last byte received.
-        concurrency: requests under way at once; others wait, which costs them nothing of their time.
+        concurrency: requests at the same time. Others wait, and their time limit starts after the wait.
     """
 
     def __init__(self, seconds: float, concurrency: int) -> None:
@@ -76,7 +76,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 def _session() -> aiohttp.ClientSession:
-    """Connections without a bound on their number: how many requests are under way is the caller's business."""
+    """Connections without a limit on their number: the caller limits the requests."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context()),
         timeout=aiohttp.ClientTimeout(total=None),
