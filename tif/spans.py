@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from tif.errors import InputError, UsageError
+from tif.errors import InputError
 from tif.text import trimmed
 
 UW: Final = "UW"
@@ -301,20 +301,6 @@ def of_labels(spans: Iterable[Span], labels: Collection[str] | None) -> tuple[Sp
     return tuple(span for span in spans if labels is None or span.label in labels)
 
 
-def split_labels(values: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Labels as people type them, `PERSON,DATE` or one option each, without duplicates; None for none given.
-
-    Raises:
-        UsageError: if the values contain no label.
-    """
-    if values is None:
-        return None
-    labels = tuple(dict.fromkeys(label for value in values for part in value.split(",") if (label := part.strip())))
-    if not labels:
-        raise UsageError("--labels is empty", hint="Name a label, such as --labels PERSON,DATE.")
-    return labels
-
-
 def canonical(example: Example) -> bytes:
     """One example as the JSON that digests are made of."""
     spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
@@ -371,7 +357,6 @@ __all__ = [
     "fingerprint",
     "of_labels",
     "sha256",
-    "split_labels",
     "tidy",
     "united",
 ]

@@ -59,7 +59,7 @@ def test_gradients_are_those_of_the_formula(weights: tuple[float, float]) -> Non
 
 def test_no_token_is_read_that_nothing_is_predicted_from(items: list[Encoded]) -> None:
     mute = Encoded("mute", (5, 6, 7), (Kind.PROMPT,) * 3, ((-1, -1),) * 3)
-    packed, whole = pack([*items, mute]), pack([*items, mute], whole=True)
+    packed, whole = pack([*items, mute]), pack([*items, mute], complete=True)
     assert whole.input_ids.numel() == sum(map(len, items)) + 3
     assert packed.input_ids.numel() == sum(int(packed.position[packed.row == b].max()) for b in range(len(items)))
     assert torch.equal(packed.target, whole.target)
@@ -94,7 +94,7 @@ def test_logits_by_pieces_are_the_whole_ones(name: str, items: list[Encoded], mo
 
     expected, gradients = run()
     assert largest == [len(packed.target) * 400]
-    monkeypatch.setattr(forward, "WHOLE", 0)
+    monkeypatch.setattr(forward, "AT_ONCE", 0)
     monkeypatch.setattr(forward, "PIECE", 7 * 400)
     said, found = run()
     # What comes behind the head, as soft-capping does, must not be left out: then the logits stay whole.

@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from tests.tokens import tiny
+from tif.errors import UsageError
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.train.options import TrainOptions
@@ -71,6 +74,19 @@ def test_its_rows_are_those_of_the_trainer(cli, tmp_path) -> None:
     everything = json.loads(cli("masks", path, "--tokenizer", model, "--max-length", 64, "--json").out)["coverage"]
     assert everything["examples"] == 8
     assert everything["windows"] > coverage["windows"]
+
+
+def test_a_label_that_no_span_has_is_refused(cli, tmp_path) -> None:
+    model = tiny.save(tmp_path / "tiny", tiny.llama(400), tiny.chatty())
+    path = tmp_path / "people.parquet"
+    store.save(AnnotationSet(tuple(tiny.examples())), path)
+    asked = cli("masks", path, "--tokenizer", model, "--labels", "UW,NAEM")
+    assert asked.code == 2
+    assert "no span has the label 'NAEM'" in asked.err
+    assert "The set has UW." in asked.err
+    options = TrainOptions(masks=str(path), model=str(model), out="x", labels=("NAEM",), unmarked="skip")
+    with pytest.raises(UsageError, match="NAEM"):
+        prepare(options, "all")
 
 
 def test_what_cannot_be_read_is_told_in_a_line(cli, tmp_path) -> None:

@@ -90,7 +90,7 @@ OPTIONS = {
 @pytest.mark.parametrize("option", OPTIONS)
 def test_each_option_gives_the_released_curve(workshop: Workshop, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if option == "logits by pieces":
-        monkeypatch.setattr(forward, "WHOLE", 0)
+        monkeypatch.setattr(forward, "AT_ONCE", 0)
         monkeypatch.setattr(forward, "PIECE", 7 * 400)
     given = {"batch_size": BATCH, "max_steps": STEPS, "lr": LR, "beta": BETA, "retain": None} | OPTIONS[option]
     result = train(workshop.config("run", **given))

@@ -38,6 +38,7 @@ def masks(
         spans_only.load(options.masks, data_dir=options.data_dir),
         load_tokenizer(options.tokenizer),
         options,
+        where=options.masks,
         limit=options.limit,
     )
     if json_:

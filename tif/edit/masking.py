@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tif.edit.edits import pieces_of
 from tif.spans import UNTRAINED, Example
@@ -50,7 +50,7 @@ class PageTokens:
     trained: bool
     """False if training leaves a record of this status out."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The same as JSON values."""
         return asdict(self)
 

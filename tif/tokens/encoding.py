@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+from tif.errors import UsageError
 from tif.options import Option, Options
 from tif.spans import Example
 from tif.tokens.masks import Encoded, Kind, check, encode
@@ -41,6 +42,20 @@ class Encoding(Options):
     unmarked: Annotated[
         Literal["refuse", "skip"], Option("Refuse or skip samples without an unwanted word.", PANEL)
     ] = "refuse"
+
+    def check_labels(self, examples: Iterable[Example], where: str) -> None:
+        """Make sure that the set has spans of every label in `labels`.
+
+        Raises:
+            UsageError: naming the first label that no span has, and those that there are.
+        """
+        present = sorted({span.label for example in examples for span in example.spans})
+        for label in self.labels or ():
+            if label not in present:
+                raise UsageError(
+                    f"no span has the label {label!r}", where=(where, "--labels"),
+                    hint=f"The set has {', '.join(present)}." if present else "The set has no spans.",
+                )  # fmt: skip
 
 
 USUAL: Final = Encoding()
@@ -113,11 +128,11 @@ class TrainingView:
     unmarked_windows: tuple[str, ...]
     """Ids of the windows without one, of samples that have one elsewhere."""
     emptied: tuple[str, ...]
-    """Ids of the samples left out because `max_length` cuts their whole answer off."""
+    """Ids of the samples left out because `max_length` cuts their complete answer off."""
 
     @property
     def lost_spans(self) -> int:
-        """Spans that were cut off, in part or as a whole."""
+        """Spans that were cut off, in part or completely."""
         return sum(len(item.lost_spans) for item in self.items)
 
 

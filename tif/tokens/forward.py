@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-WHOLE: Final = 2**25
-"""Logits in one tensor at most (128 MiB in float32). Where there would be more, `statistics` takes them by pieces."""
+AT_ONCE: Final = 2**25
+"""Logits in one tensor at most (128 MiB in float32). `statistics` splits more into pieces."""
 
 PIECE: Final = 2**23
 """Logits in a piece."""
@@ -59,25 +59,24 @@ def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
     return output.logits.float()  # type: ignore[no-any-return]
 
 
-def statistics(model: PreTrainedModel, packed: Packed, *, whole: bool = False) -> Statistics:
+def statistics(model: PreTrainedModel, packed: Packed, *, at_once: bool = False) -> Statistics:
     """The target's logit and log-probability at each supervised token, by one forward.
 
-    Long rows (2,048 tokens of text) times a vocabulary are most of a step's memory. Above `WHOLE` logits the head is
-    run over `PIECE` logits at a time, and again in the backward pass: a third more work in the head, and never more
-    than a piece in memory. Where a model does something to its logits after the head, as soft-capping does, they are
-    left whole.
+    The logits of long rows (2,048 tokens of text) are most of a step's memory. Above `AT_ONCE` logits the head computes
+    `PIECE` logits at a time, and again in the backward pass. That is a third more work in the head, and at most one
+    piece in memory. A model that changes its logits after the head, as soft-capping does, gets no pieces.
 
     Args:
         model: a causal language model on the device of `packed`.
         packed: from `pack`.
-        whole: never by pieces. What shards a model's weights gathers them only inside its forward.
+        at_once: no pieces. FSDP and DeepSpeed gather sharded weights inside the model's forward only.
     """
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     vocabulary = inner.config.get_text_config().vocab_size
-    if whole or len(packed.target) * vocabulary <= WHOLE or not _head_is_last(inner, packed):
+    if at_once or len(packed.target) * vocabulary <= AT_ONCE or not _head_is_last(inner, packed):
         return statistics_of(logits(model, packed), packed.target)
     head = inner.get_output_embeddings()
-    # The head stands aside, so that the model's own forward, with whatever wraps it, ends in hidden states.
+    # Without its head the model's own forward, with whatever wraps it, returns hidden states.
     inner.set_output_embeddings(nn.Identity())
     try:
         hidden = outputs(model, packed.input_ids, packed.position_ids, packed.keep).logits
@@ -92,12 +91,12 @@ def statistics(model: PreTrainedModel, packed: Packed, *, whole: bool = False) -
 
 
 def _piece(head: Callable[[Tensor], Tensor], hidden: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    said = statistics_of(head(hidden).float(), target)
-    return said.logit, said.logprob
+    result = statistics_of(head(hidden).float(), target)
+    return result.logit, result.logprob
 
 
 def _head_is_last(model: PreTrainedModel, packed: Packed) -> bool:
-    """Whether the model gives what its head gives, unchanged; seen once a model, on a few tokens."""
+    """Whether the model returns its head's output unchanged. Tried once a model, on a few tokens."""
     if model not in _plain:
         seen: list[Tensor] = []
 
@@ -122,8 +121,8 @@ def _head_is_last(model: PreTrainedModel, packed: Packed) -> bool:
 class _Target(torch.autograd.Function):
     """[n, V] logits and [n] tokens -> the token's logit and log-probability, [n] each.
 
-    The library's own operators give the same, but backwards they fill several new matrices of that size. Here there is
-    one, which held the log-probabilities before.
+    torch's own operators give the same numbers, but their backward pass fills several new matrices of that size. This
+    one reuses the matrix of log-probabilities.
     """
 
     @staticmethod

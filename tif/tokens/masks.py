@@ -1,7 +1,7 @@
 """Spans -> token masks: which tokens are the prompt's, which general words (GW), which unwanted words (UW).
 
 Prompt and text are tokenized once, together, as the model sees them, and a span reaches a token by sharing a character
-with it that is not white space. Nothing is ever found by searching for the answer or for the token ids of a tag.
+with it that is not white space. No step searches for the answer's text or for the token ids of a tag.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Encoded:
     offsets: tuple[tuple[int, int], ...]
     """Code points into `Example.text`, half-open; (-1, -1) for tokens outside it."""
     lost_spans: tuple[int, ...] = ()
-    """Indices into `Example.spans` of those that truncation, or the lack of a first token, took in part or whole."""
+    """Indices into `Example.spans` of the spans that are not fully supervised: cut off, or on the first token."""
 
     def __post_init__(self) -> None:
         if not len(self.input_ids) == len(self.kinds) == len(self.offsets):
@@ -178,7 +178,7 @@ def check(
     *,
     labels: Collection[str] | None = None,
 ) -> None:
-    """Make sure that every span which was not cut off is there in tokens, and that they say what it says.
+    """Make sure that every span which was not cut off became unwanted tokens, and that they decode to its words.
 
     Each span's unwanted tokens are decoded and must contain the span's words, compared without white space and in the
     tokenizer's own normal form (a lower-casing tokenizer cannot give capitals back). Where the vocabulary lacks a

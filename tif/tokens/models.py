@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tif import files
 from tif.errors import InputError, MissingError, WriteError
@@ -55,10 +55,12 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     where = _reachable(spec)
-    options: dict[str, Any] = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            where, dtype="auto" if dtype is None else dtype, use_safetensors=True, **options
+            where,
+            dtype="auto" if dtype is None else dtype,
+            use_safetensors=True,
+            attn_implementation=attn_implementation,
         )
     except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
         raise _unusable(where, "model", error) from None
@@ -109,7 +111,7 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise InputError("no safetensors in this model folder", where=str(folder))
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     known = _read_cache()
     for path in (folder / "config.json", *weights):
         real = path.resolve()
@@ -118,13 +120,14 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
         if key not in known:
             known[key] = _digest_of_file(real)
             _write_cache(known)
-        whole.update(f"{path.name} {known[key]}\n".encode())
-    return whole.hexdigest()
+        digest.update(f"{path.name} {known[key]}\n".encode())
+    return digest.hexdigest()
 
 
 def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 over what a model folder holds beside weights and config that changes what is asked and answered: the
-    tokenizer, its chat template, and `generation_config.json`.
+    """SHA-256 over the tokenizer, its chat template and `generation_config.json`.
+
+    They change prompts and answers, and `model_digest` does not cover them.
 
     Raises:
         MissingError, InputError: as `load_model`.
@@ -132,23 +135,23 @@ def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> s
     where = resolve(model)
     folder = Path(where) if Path(where).is_dir() else _snapshot(where)
     generation = folder / "generation_config.json"
-    said = [
+    parts = [
         tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items()),
         tokenizer.chat_template,
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         generation.read_text(errors="replace") if generation.is_file() else None,
     ]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _digest_in_memory(model: PreTrainedModel) -> str:
     import torch
 
-    whole = hashlib.sha256(model.config.to_json_string().encode())
+    digest = hashlib.sha256(model.config.to_json_string().encode())
     for name, tensor in sorted(model.state_dict().items()):
-        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return whole.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _digest_of_file(path: Path) -> str:
@@ -187,7 +190,7 @@ def _reachable(spec: str | Path) -> str:
     """`resolve`, and for a hub id one small request, so that an unknown name fails early and only once."""
     import transformers.utils
 
-    # Bars for loading and retries in the log are for developers of these libraries; failures are told by `_unusable`.
+    # Loading bars and retries in the log are for developers of these libraries. `_unusable` reports failures.
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     where = resolve(spec)
@@ -201,10 +204,10 @@ def _snapshot(hub_id: str) -> Path:
     from transformers.utils import cached_file
 
     try:
-        found = cached_file(hub_id, "config.json")
+        config = cached_file(hub_id, "config.json")
     except OSError as error:
         raise _unusable(hub_id, "model", error) from None
-    return Path(str(found)).parent
+    return Path(str(config)).parent
 
 
 def _unusable(where: str, what: str, error: BaseException) -> MissingError | InputError:

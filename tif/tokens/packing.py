@@ -46,15 +46,15 @@ class Packed:
         return Packed(**changed, size=self.size)
 
 
-def pack(items: Sequence[Encoded], *, whole: bool = False) -> Packed:
-    """Lay examples one behind the other, each up to the token that its last supervised one is predicted from.
+def pack(items: Sequence[Encoded], *, complete: bool = False) -> Packed:
+    """Put examples one behind the other in one row, each up to the token that predicts its last supervised one.
 
-    A causal model reads nothing later for it: of most examples that saves one token, the last, which is only predicted.
-    At least one token is needed in all.
+    A causal model needs nothing later. That saves the last token of most examples, which is only predicted. The
+    examples have at least one token together.
 
     Args:
         items: the examples.
-        whole: keep every token, for who reads the hidden states of supervised tokens themselves.
+        complete: keep every token, for an objective that reads the hidden states of supervised tokens themselves.
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -67,7 +67,7 @@ def pack(items: Sequence[Encoded], *, whole: bool = False) -> Packed:
         predicting = item.predicting
         supervised = (False, *predicting[:-1])
         # The index of the last supervised token is the number of those before it.
-        length = len(item) if whole else max((t for t, yes in enumerate(supervised) if yes), default=0)
+        length = len(item) if complete else max((t for t, yes in enumerate(supervised) if yes), default=0)
         ids += item.input_ids[:length]
         positions += range(length)
         keep += predicting[:length]

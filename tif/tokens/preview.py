@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tif.options import Option
 from tif.spans import UNTRAINED, AnnotationSet, Example
@@ -49,7 +49,7 @@ class TokenRow:
 
     id: str
     lost_spans: tuple[int, ...]
-    """Indices of the sample's spans that were cut off, in part or as a whole."""
+    """Indices of the sample's spans that were cut off, in part or completely."""
     tokens: tuple[Token, ...]
 
 
@@ -82,7 +82,7 @@ class Preview:
     coverage: Coverage
     examples: tuple[TokenRow, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The same as JSON values."""
         return asdict(self)
 
@@ -92,6 +92,7 @@ def preview(
     tokenizer: PreTrainedTokenizerBase,
     encoding: Encoding,
     *,
+    where: str = "the set",
     limit: int | None = None,
 ) -> Preview:
     """Show a set as training sees it.
@@ -100,12 +101,14 @@ def preview(
         examples: the set. Samples of a status that training leaves out are only counted.
         tokenizer: the tokenizer of the model to train.
         encoding: as for training. Samples without an unwanted word are shown unless `unmarked` is `skip`.
+        where: the set's name in errors.
         limit: how many rows are spelt out; all are encoded, checked and counted.
 
     Raises:
         MaskError: for a span that did not become unwanted tokens.
-        UsageError: for a template that the tokenizer cannot use.
+        UsageError: for a template that the tokenizer cannot use, or a label that no span has.
     """
+    encoding.check_labels(examples, where)
     encoder = Encoder.of(tokenizer, encoding)
     usable = [example for example in examples if example.status not in UNTRAINED]
     view = see(usable, encoder, skip_unmarked=encoding.unmarked == "skip")

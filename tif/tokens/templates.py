@@ -93,17 +93,17 @@ class Template:
         return rendered.string[: rendered.start], rendered.add_special_tokens
 
     def _chat(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> Rendered:
-        # Where the answer lies is learnt from a stand-in for it: the answer's own words may occur in the prompt, too.
+        # A stand-in for the answer shows where the answer lies: the answer's own words may occur in the prompt, too.
         sentinel = "ANSWER"
         while sentinel in example.prompt:
             sentinel += "X"
-        prefix, found, suffix = _converse(example.prompt, sentinel, tokenizer).partition(sentinel)
+        prefix, separator, suffix = _converse(example.prompt, sentinel, tokenizer).partition(sentinel)
         real = _converse(example.prompt, example.text, tokenizer)
         inner = real[len(prefix) : len(real) - len(suffix)]
         # Some templates strip the content. The text then begins later, and everything else must still be the same.
         lead = len(example.text) - len(example.text.lstrip()) - (len(inner) - len(inner.lstrip()))
         same = real == prefix + inner + suffix and inner.strip() == example.text.strip()
-        if not found or sentinel in suffix or not same or inner != example.text[lead : lead + len(inner)]:
+        if not separator or sentinel in suffix or not same or inner != example.text[lead : lead + len(inner)]:
             raise MaskError(
                 "the chat template rewrites the text, so spans cannot be carried over",
                 where=f"record {example.id!r}",

@@ -9,9 +9,9 @@ from tif.tokens.masks import Encoded, Kind
 def windows(item: Encoded, size: int) -> list[Encoded]:
     """Cut an encoded text into pieces of at most `size` tokens, so that every supervised token is supervised once.
 
-    Each piece but the first begins with the last token of the one before it, which is there to predict the next and is
-    not supervised again. Masks are cut with the tokens: a span across an edge is unwanted on both sides. Ids get a
-    suffix, `novel#0`, `novel#1`; a text that fits is returned as it is.
+    Each piece but the first begins with the last token of the piece before. That token predicts the next one, and is
+    not supervised again. A span across an edge is unwanted on both sides. Ids get a suffix, `novel#0`, `novel#1`. A
+    text that fits is returned as it is.
 
     Raises:
         UsageError: for a size below 2, which leaves nothing to supervise.

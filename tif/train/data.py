@@ -147,12 +147,12 @@ class Step:
         return self.packed.input_ids
 
 
-def collate(shares: Sequence[Share], *, whole: bool = False) -> Step:
-    """The examples of a step as one packed row. `whole` is that of `pack`."""
+def collate(shares: Sequence[Share], *, complete: bool = False) -> Step:
+    """The examples of a step as one packed row. `complete` is that of `pack`."""
     flat = sorted((entry for share in shares for entry in share), key=lambda entry: entry[0])
     examples = [example for _, example in flat]
     return Step(
-        packed=pack([example.item for example in examples], whole=whole),
+        packed=pack([example.item for example in examples], complete=complete),
         reference=torch.cat([example.reference for example in examples]),
         floor=torch.cat([example.floor for example in examples]),
         base=torch.cat([torch.full_like(e.floor, torch.nan) if e.base is None else e.base for e in examples]),

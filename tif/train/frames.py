@@ -1,4 +1,4 @@
-"""Other answers with a sample's unwanted words: what is forgotten in one sentence alone is still told in another."""
+"""Other answers with a sample's unwanted words: a model that forgets them in one sentence may write them in another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORDS: Final = "{words}"
 
 @dataclass(frozen=True, slots=True)
 class Frame(Written):
-    """What stands around a sample's unwanted words in an answer made of them. `Frame.of` reads one."""
+    """An answer with a place for a sample's unwanted words. `Frame.of` reads one."""
 
     before: str
     after: str
@@ -40,11 +40,11 @@ class Frame(Written):
         return f"{self.before}{WORDS}{self.after}"
 
     def around(self, example: Example, *, labels: Collection[str] | None = None) -> Example:
-        """The same question with another answer: the frame, and in it the spans' words in their order, each once.
+        """The same question with another answer: the frame with the spans' words in it, in their order, each once.
 
         Args:
             example: a sample with a question and spans.
-            labels: spans of these labels are unwanted, all where None; other spans are left out.
+            labels: labels of the unwanted spans; None for every label. Other spans are left out.
 
         Returns:
             The sample under another id, its words marked again.
@@ -65,14 +65,14 @@ class Frame(Written):
 def framed(
     examples: Sequence[Example], frames: Sequence[Frame], *, labels: Collection[str] | None = None
 ) -> list[Example]:
-    """Each example in one of the frames, taken in turn; those that no frame goes around are passed over."""
+    """Each example in one of the frames, which are used in turn. Examples without a question or spans are left out."""
     turn = itertools.cycle(frames)
-    found = []
+    answers = []
     for example in examples:
-        # A frame is used up by those alone that it goes around, so that the others do not decide who gets which.
+        # Only examples with a frame advance the turn, so that the others do not change who gets which frame.
         if example.prompt and example.unwanted(labels):
-            found.append(next(turn).around(example, labels=labels))
-    return found
+            answers.append(next(turn).around(example, labels=labels))
+    return answers
 
 
 __all__ = ["WORDS", "Frame", "framed"]

@@ -84,6 +84,7 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
         StoreError, InputError, MissingError: for what cannot be read.
     """
     annotations = join.load(options.masks, data_dir=options.data_dir)
+    options.check_labels(annotations, options.masks)
     encoder = Encoder.of(load_tokenizer(options.model), options)
     chosen, counts = _select(annotations.examples[: options.limit], options.masks, options)
     view = _forget(chosen, encoder, options, scope, counts)

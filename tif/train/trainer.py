@@ -76,7 +76,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         self.plan, self.frozen, self.keep_checkpoints = plan, frozen, keep_checkpoints
         self.order = PairSampler(len(examples.forget), len(examples.retain), args.seed)
         self._seen: dict[str, Tensor] = {}
-        collator = partial(collate, whole="activations" in plan.objective.needs)
+        collator = partial(collate, complete="activations" in plan.objective.needs)
         super().__init__(model, args, data_collator=collator, train_dataset=examples, callbacks=callbacks)
         # It prints records to stdout, which belongs to data. `Watch` shows them on stderr.
         self.remove_callback(PrinterCallback)
@@ -126,7 +126,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 ref_output = _full(frozen, packed, hidden)
             scores = statistics_of(output.logits.float(), packed.target)
         else:
-            scores = statistics(model, packed, whole=self.is_fsdp_enabled or self.is_deepspeed_enabled)
+            scores = statistics(model, packed, at_once=self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
         forget = self._tokens(scores, step, Role.FORGET)
         idk = self._tokens(scores, step, Role.IDK) if "idk" in needs else None

@@ -129,19 +129,19 @@ def score(
     rows: list[_Row] = []
     for members in groups.values():
         tree = _Row.of(members, encoded, full)
-        whole = share and len(members) > 1 and len(tree) <= _limit(model)
-        rows += [tree] if whole else [_Row.of([index], encoded, full) for index in members]
+        shared = share and len(members) > 1 and len(tree) <= _limit(model)
+        rows += [tree] if shared else [_Row.of([index], encoded, full) for index in members]
     trees = [row for row in rows if len(row.members) > 1]
     if trees and not _trees_agree(model, min(trees, key=len), encoded, full):
         warn("this model does not take a mask of its own: answers to the same question are scored one by one")
         rows = [_Row.of([index], encoded, full) for row in rows for index in row.members]
-    found: dict[int, Scored] = {}
+    scored: dict[int, Scored] = {}
     for batch in _batches(rows, budget):
         for index, columns in _forward(model, batch, encoded):
-            found[index] = Scored(examples[index].id, **columns)
+            scored[index] = Scored(examples[index].id, **columns)
         if advance is not None:
             advance(sum(len(row.members) for row in batch))
-    return [found[index] for index in range(len(examples))]
+    return [scored[index] for index in range(len(examples))]
 
 
 def table(scores: Iterable[Scored]) -> pa.Table:
@@ -310,18 +310,18 @@ def _statistics(logits: torch.Tensor, target: torch.Tensor, full: torch.Tensor) 
         chosen = z.gather(1, target[piece, None])
         norm = z.logsumexp(1, keepdim=True)
         logprob[piece] = (chosen - norm)[:, 0]
-        some = full[piece]
-        if bool(some.any()):
-            lp = z[some] - norm[some]
+        chosen_rows = full[piece]
+        if bool(chosen_rows.any()):
+            lp = z[chosen_rows] - norm[chosen_rows]
             p = lp.exp()
             # xlogy-like: a logit of minus infinity contributes nothing, where 0 * inf would be NaN.
             weighted = torch.where(p > 0, p * lp, 0.0)
             first = weighted.sum(1)
             second = torch.where(p > 0, weighted * lp, 0.0).sum(1)
-            where = torch.arange(at, min(at + _CHUNK, n), device=logits.device)[some]
+            where = torch.arange(at, min(at + _CHUNK, n), device=logits.device)[chosen_rows]
             mean[where] = first
             variance[where] = (second - first.square()).clamp(min=0)
-            rank[where] = (z[some] > chosen[some]).sum(1).int()
+            rank[where] = (z[chosen_rows] > chosen[chosen_rows]).sum(1).int()
     return {
         "logprob": logprob.cpu().numpy(),
         "mean": mean.cpu().numpy(),
