@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from tests.tokens import tiny
 from tif.errors import TifError, UsageError
 from tif.tokens import forward
-from tif.tokens.forward import statistics, statistics_of
+from tif.tokens.forward import outputs, statistics, statistics_of
 from tif.tokens.masks import Encoded, Kind, Template, encode
 from tif.tokens.packing import pack
 from tif.tokens.windows import windows
@@ -35,6 +35,20 @@ def test_statistics_are_those_of_full_logits(build, items: list[Encoded]) -> Non
             assert item.input_ids[t + 1] == y
             assert said.logit[n].item() == pytest.approx(z[t, y].item(), abs=1e-4)
             assert said.logprob[n].item() == pytest.approx(lp[t, y].item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_logits_at_kept_positions_are_those_of_the_full_forward(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every transformers: 5.21 and newer take a mask of rows, older versions a mask of columns."""
+    model = tiny.llama(400)
+    torch.manual_seed(0)
+    ids, keep = torch.randint(400, (rows, 9)), torch.rand(rows, 9) < 0.4
+    positions = torch.arange(9).expand(rows, 9)
+    with torch.no_grad():
+        expected = model(ids, use_cache=False).logits[keep]
+        torch.testing.assert_close(outputs(model, ids, positions, keep).logits, expected)
+        monkeypatch.setattr(forward, "_MASK_OF_ROWS", False)
+        torch.testing.assert_close(outputs(model, ids, positions, keep).logits, expected)
 
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0), (0.7, -1.3)], ids=["logit", "logprob", "both"])
@@ -113,7 +127,8 @@ def test_a_key_value_cache_lets_packed_examples_see_each_other(items: list[Encod
     alone = statistics(model, pack(items[1:2])).logprob
     here = packed.row == 1
     torch.testing.assert_close(statistics(model, packed).logprob[here], alone, atol=1e-5, rtol=0)
-    z = model(packed.input_ids, position_ids=packed.position_ids, logits_to_keep=packed.keep, use_cache=True).logits
+    keep = packed.keep[0]
+    z = model(packed.input_ids, position_ids=packed.position_ids, logits_to_keep=keep, use_cache=True).logits[0]
     leaked = z.log_softmax(-1).gather(1, packed.target[:, None])[here, 0]
     assert (leaked - alone).abs().max() > 1e-2
 

@@ -296,6 +296,29 @@ def test_wrong_settings_are_told_and_leave_no_run_behind(workshop: Workshop, wro
 
 
 @pytest.mark.parametrize(
+    ("wrong", "culprit"),
+    [
+        ({"scheduler": "cosinus"}, "scheduler 'cosinus' cannot be used"),
+        ({"scheduler": "cosine_with_min_lr"}, "scheduler 'cosine_with_min_lr' cannot be used"),
+        ({"optimizer": "foo"}, "optimizer 'foo' cannot be used"),
+        ({"optimizer": "adamw_bnb_8bit"}, "optimizer 'adamw_bnb_8bit' cannot be used"),
+    ],
+)
+def test_a_refused_argument_is_named_alone(workshop: Workshop, wrong: dict, culprit: str) -> None:
+    with pytest.raises(UsageError, match=f"^{culprit}"):
+        train(workshop.config("run", **wrong))
+
+
+def test_an_argument_that_transformers_does_not_have_is_named(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tif.train.arguments._CHECKPOINTING", "recompute_layers")
+    with pytest.raises(UsageError, match=r"refuses the training arguments \(.*recompute_layers") as caught:
+        train(workshop.config("run"))
+    assert "scheduler" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("idle", "said"),
     [
         ({"objective": "npo", "space": "logprob"}, "npo has no space"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
+from transformers import modeling_utils
 
 from tif.tokens.packing import Packed
 
@@ -24,6 +25,9 @@ AT_ONCE: Final = 2**25
 
 PIECE: Final = 2**23
 """Logits in a piece."""
+
+_MASK_OF_ROWS: Final = hasattr(modeling_utils, "slice_logits_to_keep")
+"""Whether `logits_to_keep` can be a [B, T] mask. transformers 5.21 and newer can, older versions take [T] only."""
 
 _plain: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
@@ -50,7 +54,14 @@ def outputs(model: Any, input_ids: Tensor, position_ids: Tensor, keep: Tensor, *
         keep: [B, T] bool. The n logits come out in its order.
         more: further arguments of the model's forward.
     """
-    return model(input_ids=input_ids, position_ids=position_ids, logits_to_keep=keep, use_cache=False, **more)
+    inputs = {"input_ids": input_ids, "position_ids": position_ids, "use_cache": False, **more}
+    if _MASK_OF_ROWS:
+        return model(**inputs, logits_to_keep=keep)
+    # One mask of columns serves all rows. It keeps more logits than needed only where the rows differ.
+    columns = keep.any(dim=0)
+    output = model(**inputs, logits_to_keep=columns)
+    output.logits = output.logits[0] if len(keep) == 1 else output.logits[keep[:, columns]]
+    return output
 
 
 def logits(model: PreTrainedModel, packed: Packed) -> Tensor:
