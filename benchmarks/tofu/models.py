@@ -59,8 +59,8 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     watch = Watch(folder / "log.jsonl", "fine-tuning")
     objective = Objective("learn", likelihood, "cross-entropy")
-    plan = LossPlan(objective=objective, settings=ObjectiveSettings(scope="all"))
-    trainer = Unlearner(model, arguments, TrainingSet(samples), plan, callbacks=[watch])
+    loss = LossPlan(objective=objective, settings=ObjectiveSettings(scope="all"))
+    trainer = Unlearner(model, arguments, TrainingSet(samples), loss, callbacks=[watch])
     last = checkpoint.latest(folder / "checkpoints")
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)

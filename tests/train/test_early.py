@@ -114,7 +114,7 @@ def test_a_killed_run_stops_where_the_whole_one_does(workshop: Workshop) -> None
     whole, broken = workshop.root / "whole", workshop.root / "broken"
     assert start(workshop, whole, *rule).wait() == 0
     process = start(workshop, broken, *rule)
-    while not checkpoint.whole(broken / "checkpoints"):
+    while not checkpoint.complete(broken / "checkpoints"):
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

@@ -44,7 +44,7 @@ def test_a_killed_run_on_gold_spans_ends_in_the_same_weights(gold: Path, smollm2
 
     assert start("whole").wait() == 0
     process = start("broken")
-    while not checkpoint.whole(tmp_path / "broken" / "checkpoints"):
+    while not checkpoint.complete(tmp_path / "broken" / "checkpoints"):
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)

@@ -44,7 +44,7 @@ def test_a_killed_run_ends_with_the_same_bits(workshop: Workshop, extra: tuple[s
     assert start(workshop, whole, *extra).wait() == 0
     for after in (3, 12):
         process = start(workshop, broken, *extra)
-        while not any(int(p.name.partition("-")[2]) >= after for p in checkpoint.whole(broken / "checkpoints")):
+        while not any(int(p.name.partition("-")[2]) >= after for p in checkpoint.complete(broken / "checkpoints")):
             assert process.poll() is None, "finished before it could be killed"
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -84,14 +84,14 @@ def test_shards_in_folders_are_sealed(tmp_path: Path) -> None:
     saved.mkdir(parents=True)
     (saved / "shard").write_bytes(b"x")
     checkpoint.seal(tmp_path / "checkpoint-1", 1)
-    assert checkpoint.whole(tmp_path) == [tmp_path / "checkpoint-1"]
+    assert checkpoint.complete(tmp_path) == [tmp_path / "checkpoint-1"]
 
 
 def test_a_checkpoint_that_was_cut_short_is_not_used(workshop: Workshop) -> None:
     config = workshop.config("run", save_steps=2, keep_checkpoints=2)
     train(config)
     folder = workshop.root / "run" / "checkpoints"
-    assert [p.name for p in checkpoint.whole(folder)] == ["checkpoint-2", "checkpoint-4"]
+    assert [p.name for p in checkpoint.complete(folder)] == ["checkpoint-2", "checkpoint-4"]
     (folder / "checkpoint-4" / checkpoint.COMPLETE).unlink()
     assert checkpoint.latest(folder).name == "checkpoint-2"
     assert not (folder / "checkpoint-4").exists()

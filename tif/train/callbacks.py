@@ -1,4 +1,4 @@
-"""What hears about a training step: the sampler, the log and whoever watches."""
+"""Callbacks of a training run: the sampler's epoch, the log and progress, and other logging integrations."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from tif.train.data import PairSampler
 
 
 class Epoch(TrainerCallback):  # type: ignore[misc]
-    """Tells the sampler the epoch. accelerate's own way does not reach a sampler whose first batches are skipped."""
+    """Gives the sampler the epoch. accelerate's own way does not reach a sampler whose first batches are skipped."""
 
     def __init__(self, order: PairSampler) -> None:
         self.order = order
 
     def on_epoch_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
-        """Hand the epoch on; after a resume it is the one that was broken off."""
+        """Set the epoch. A continued run begins in the epoch that was interrupted."""
         self.order.epoch = int(state.epoch or 0.0)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
-    """Progress for whoever watches, and `log.jsonl` for later: one record a log step, none twice after a resume."""
+    """Progress on the terminal, and `log.jsonl`: one record a log step, none twice in a continued run."""
 
     def __init__(self, path: Path, doing: str = "unlearning") -> None:
         self.path, self.doing = path, doing
@@ -36,19 +36,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._shown = contextlib.ExitStack()
 
     def on_train_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
-        """Take up the log where the checkpoint stands."""
+        """Begin the log with the records of the checkpoint."""
         if state.is_world_process_zero:
             lines = [json.dumps(record) + "\n" for record in state.log_history]
             self.path.write_text("".join(lines))
             self._advance = self._shown.enter_context(progress(self.doing, state.max_steps, done=state.global_step))
 
     def on_step_end(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
-        """Move the bar."""
+        """Advance the progress bar."""
         if state.is_world_process_zero:
             self._advance(1)
 
     def on_log(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
-        """Write the record down and show its parts."""
+        """Write the record, and show its terms beside the bar."""
         if state.is_world_process_zero:
             record = state.log_history[-1]
             with self.path.open("a") as file:
@@ -59,21 +59,21 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             )
 
     def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         self.close()
 
     def close(self) -> None:
-        """Give the terminal back, also after a failure. May be called twice."""
+        """Release the terminal, also after a failure. May be called twice."""
         self._shown.close()
 
 
 def reporters(names: Iterable[str], folder: Path) -> list[TrainerCallback]:
-    """transformers' integrations by name. TensorBoard's events go to `folder/tensorboard`, where a resumed run goes on.
+    """transformers' integrations by name. TensorBoard's events go to `folder/tensorboard`, also in a continued run.
 
     Raises:
         UsageError: for a name that transformers does not know, or whose package is not installed.
     """
-    found = []
+    callbacks = []
     for name in names:
         if name not in INTEGRATION_TO_CALLBACK:
             known = ", ".join(sorted(INTEGRATION_TO_CALLBACK))
@@ -86,8 +86,8 @@ def reporters(names: Iterable[str], folder: Path) -> list[TrainerCallback]:
             ) from error
         if name == "tensorboard":
             reporter.logging_dir = str(folder / "tensorboard")
-        found.append(reporter)
-    return found
+        callbacks.append(reporter)
+    return callbacks
 
 
 __all__ = ["Epoch", "Watch", "reporters"]

@@ -1,4 +1,4 @@
-"""Optimizer, scheduler and random states as safetensors and JSON: a checkpoint that nothing has to unpickle."""
+"""Optimizer, scheduler and random states as safetensors and JSON, so that a checkpoint contains no pickle."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import random
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 import torch
+from pydantic import JsonValue
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,15 +19,23 @@ from tif import files
 from tif.errors import InputError
 
 COMPLETE: Final = "complete"
-"""A file that is written last. A checkpoint without it was cut short, and is never read."""
+"""A file that is written last. A checkpoint without it is incomplete, and is never read."""
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def save_optimizer(state: dict[str, Any], folder: Path) -> None:
+class OptimizerState(TypedDict):
+    """`optimizer.state_dict()`."""
+
+    state: dict[int, dict[str, Tensor | float]]
+    """Of each parameter, by its number."""
+    param_groups: list[dict[str, JsonValue]]
+
+
+def save_optimizer(state: OptimizerState, folder: Path) -> None:
     """`optimizer.state_dict()` -> `optimizer.safetensors` and `optimizer.json`."""
     tensors: dict[str, Tensor] = {}
-    scalars: dict[str, dict[str, Any]] = {}
+    scalars: dict[str, dict[str, float]] = {}
     for index, entry in state["state"].items():
         scalars[str(index)] = {}
         for name, value in entry.items():
@@ -38,10 +47,10 @@ def save_optimizer(state: dict[str, Any], folder: Path) -> None:
     (folder / "optimizer.json").write_text(json.dumps({"scalars": scalars, "param_groups": state["param_groups"]}))
 
 
-def load_optimizer(folder: Path) -> dict[str, Any]:
+def load_optimizer(folder: Path) -> OptimizerState:
     """What `save_optimizer` wrote, for `optimizer.load_state_dict`."""
     rest = json.loads((folder / "optimizer.json").read_text())
-    state: dict[int, dict[str, Any]] = {int(index): entry for index, entry in rest["scalars"].items()}
+    state: dict[int, dict[str, Tensor | float]] = {int(index): entry for index, entry in rest["scalars"].items()}
     for key, tensor in load_file(folder / "optimizer.safetensors").items():
         index, _, name = key.partition(".")
         state[int(index)][name] = tensor
@@ -61,7 +70,7 @@ def save_random(folder: Path, rank: int) -> None:
 
 
 def load_random(folder: Path, rank: int) -> None:
-    """Put every generator where `save_random` found it. A process that was not there then starts as it is."""
+    """Restore the states that `save_random` saved. A process without saved states keeps its own."""
     if not (folder / f"random-{rank}.json").is_file():
         return
     rest = json.loads((folder / f"random-{rank}.json").read_text())
@@ -77,40 +86,52 @@ def load_random(folder: Path, rank: int) -> None:
 
 
 def seal(checkpoint: Path, keep: int) -> None:
-    """Mark a checkpoint as whole, once its bytes are on the disk, and delete all but the newest `keep` whole ones."""
+    """Mark a checkpoint as complete, once its bytes are on the disk, and delete all but the newest `keep`."""
     files.sync(checkpoint)
     files.write(checkpoint / COMPLETE, "")
-    for old in whole(checkpoint.parent)[:-keep]:
-        # The mark goes first, so that a kill in the middle leaves no folder that looks whole.
+    for old in complete(checkpoint.parent)[:-keep]:
+        # The mark goes first, so that a kill in between leaves no folder that looks complete.
         (old / COMPLETE).unlink()
         shutil.rmtree(old)
 
 
-def whole(folder: Path) -> list[Path]:
-    """The checkpoints in a folder that can be resumed from, oldest first."""
-    found = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name) and (p / COMPLETE).is_file()]
-    return sorted(found, key=lambda p: int(p.name.partition("-")[2]))
+def complete(folder: Path) -> list[Path]:
+    """The checkpoints that a run can continue from, oldest first."""
+    sealed = [p for p in folder.glob("checkpoint-*") if _NAME.fullmatch(p.name) and (p / COMPLETE).is_file()]
+    return sorted(sealed, key=lambda p: int(p.name.partition("-")[2]))
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint. What was cut short is deleted.
+    """The newest complete checkpoint. Incomplete ones are deleted.
 
     Raises:
-        InputError: for a checkpoint that says it is whole and cannot be read.
+        InputError: for a checkpoint that is marked as complete and cannot be read.
     """
     for path in folder.glob("checkpoint-*"):
         if not (path / COMPLETE).is_file():
             shutil.rmtree(path)
-    known = whole(folder)
+    known = complete(folder)
     if not known:
         return None
     try:
         json.loads((known[-1] / "trainer_state.json").read_text())
     except (OSError, ValueError) as error:
         raise InputError(
-            "the last checkpoint is damaged", where=str(known[-1]), why=str(error), hint="Delete it to go further back."
+            "the last checkpoint is damaged",
+            where=str(known[-1]),
+            why=str(error),
+            hint="Delete it to continue from the one before.",
         ) from None
     return known[-1]
 
 
-__all__ = ["latest", "load_optimizer", "load_random", "save_optimizer", "save_random", "seal", "whole"]
+__all__ = [
+    "OptimizerState",
+    "complete",
+    "latest",
+    "load_optimizer",
+    "load_random",
+    "save_optimizer",
+    "save_random",
+    "seal",
+]

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset, Sampler
 
 from tif.tokens.masks import Encoded
 from tif.tokens.packing import Packed, pack
-from tif.train.reference import supervised
 
 
 class Role(IntEnum):
@@ -38,7 +37,7 @@ class ScoredExample:
     @classmethod
     def unscored(cls, item: Encoded) -> ScoredExample:
         """An example whose scores no loss reads."""
-        k = supervised(item)
+        k = item.supervised
         return cls(item=item, reference=torch.zeros(k, 2), floor=torch.full((k,), -torch.inf))
 
 

@@ -1,7 +1,7 @@
-"""What the reference says of each supervised token: two numbers a token, computed once and kept.
+"""The reference scores of each supervised token: two numbers a token, computed once and cached.
 
-The reference is the model before the first step, so that no second model is ever loaded for it. The same pass gives the
-floor of bounded forgetting, under the base model.
+The reference is the model before the first step, so no second model is loaded for it. The same pass scores the tokens
+under the base model, for the floor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tif import files
 from tif.console import progress
 from tif.errors import TifError, WriteError
 from tif.tokens.forward import statistics
-from tif.tokens.masks import Encoded, Kind
+from tif.tokens.masks import Encoded
 from tif.tokens.packing import pack
 
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 BUDGET = 1024
 """Tokens in a row of the reference pass. Longer rows cost more than they save: the mask is dense."""
-
-
-def supervised(item: Encoded) -> int:
-    """How many tokens of an example are supervised."""
-    return len(item) - item.count(Kind.PROMPT)
 
 
 def score(
@@ -63,28 +58,28 @@ def score(
             room = budget
         rows[-1].append(index)
         room -= len(items[index])
-    found: dict[int, Tensor] = {}
+    scores: dict[int, Tensor] = {}
     with torch.no_grad(), progress(title, len(items)) if title else nullcontext(lambda _: None) as advance:
         for row in rows:
             packed = pack([items[i] for i in row]).to(model.device)
             if len(packed.target):
-                said = statistics(model, packed)
-                both = torch.stack([said.logit, said.logprob], dim=1).cpu()
+                tokens = statistics(model, packed)
+                both = torch.stack([tokens.logit, tokens.logprob], dim=1).cpu()
             else:
                 both = torch.zeros(0, 2)
-            parts = torch.split(both, [supervised(items[i]) for i in row])
-            found.update(zip(row, parts, strict=True))
+            parts = torch.split(both, [items[i].supervised for i in row])
+            scores.update(zip(row, parts, strict=True))
             advance(len(row))
-    return [found[i] for i in range(len(items))]
+    return [scores[i] for i in range(len(items))]
 
 
 def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) -> tuple[list[Tensor], bool]:
-    """`score`, kept in the user's cache by the model's digest, its type, and the tokens themselves.
+    """`score`, cached by the model's digest, its type, and the tokens.
 
-    The tokens stand for mask set, template and truncation: whatever changes one of them changes the key.
+    The tokens stand for mask set, template and truncation: a change of one of these changes the key.
 
     Returns:
-        The scores, and whether they were there already.
+        The scores, and whether they came from the cache.
     """
     key = hashlib.sha256(
         json.dumps([digest, str(model.dtype), model.device.type, model.config._attn_implementation]).encode()
@@ -92,7 +87,7 @@ def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) 
     for item in items:
         key.update(json.dumps([item.input_ids, item.kinds]).encode())
     path = cache_folder() / f"{key.hexdigest()}.safetensors"
-    counts = [supervised(item) for item in items]
+    counts = [item.supervised for item in items]
     try:
         known = load_file(path)["scores"]
     except (OSError, SafetensorError, KeyError):
@@ -107,27 +102,27 @@ def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) 
 
 
 def check_packing(model: PreTrainedModel, items: Sequence[Encoded]) -> None:
-    """Make sure that this model keeps packed examples apart, by scoring one of them alone and behind another.
+    """Make sure that this model keeps packed examples apart: score one example alone, and behind another.
 
-    Architectures that carry a state along (state-space models, some linear attention) do not, and would be trained on
-    answers that depend on a stranger's.
+    Architectures that carry a state (state-space models, some linear attention) let one example change the next. They
+    would be trained on answers that depend on another sample.
 
     Raises:
-        TifError: when the two differ by more than rounding, or are no finite numbers.
+        TifError: if the two scores differ by more than rounding, or are not finite.
     """
-    some = sorted((item for item in items if supervised(item)), key=len)[:2]
-    if len(some) < 2:
+    shortest = sorted((item for item in items if item.supervised), key=len)[:2]
+    if len(shortest) < 2:
         return
-    alone = score(model, some[1:])[0][:, 1]
-    behind = torch.cat([part[:, 1] for part in score(model, some)])[-len(alone) :]
+    alone = score(model, shortest[1:])[0][:, 1]
+    behind = torch.cat([part[:, 1] for part in score(model, shortest)])[-len(alone) :]
     if not torch.isfinite(alone).all():
-        raise TifError("the model gives log-probabilities that are not finite", where=f"record {some[1].id!r}")
+        raise TifError("the model gives log-probabilities that are not finite", where=f"record {shortest[1].id!r}")
     tolerance = 0.1 if model.dtype != torch.float32 else 1e-2
     worst = (alone - behind).abs().mean().item()
     if not worst <= tolerance:
         raise TifError(
             f"{type(model).__name__} does not keep packed examples apart",
-            why=f"log-probabilities of one example move by {worst:.3g} with a stranger before it",
+            why=f"log-probabilities of one example change by {worst:.3g} behind another",
         )
 
 
@@ -136,4 +131,4 @@ def cache_folder() -> Path:
     return files.cache_folder("reference")
 
 
-__all__ = ["cache_folder", "check_packing", "score", "score_cached", "supervised"]
+__all__ = ["cache_folder", "check_packing", "score", "score_cached"]
