@@ -1,14 +1,14 @@
 """Every rule about characters: clusters that readers see as one character, words, and ends of sentences.
 
-All other code asks here where a text may be cut, so that it is cut alike everywhere. Offsets are code points. No text
-is normalised.
+All code that cuts a text uses these rules, so that every part of tif cuts alike. Offsets are code points. No text is
+normalised.
 
 A **cluster** is an extended grapheme cluster of Unicode (UAX 29), as the `regex` package's `\\X` matches it: a letter
 with its marks, a conjunct such as `क्ष`, an emoji with its modifiers, a flag, a line end of two characters.
 
-A **word** is a run of letters and digits. An underscore or an invisible format character, such as a soft hyphen,
-belongs to it between two of them. Where a script has no spaces between words, each cluster is a word: no dictionary is
-needed, and no word is cut through a character.
+A **word** is a run of letters and digits. It may contain underscores and invisible format characters, such as a soft
+hyphen, between two of them. In a script without spaces between words, each cluster is a word. This needs no dictionary
+and never cuts a character.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ _MARKS: Final = r"(?:(?=\p{M})\X)*+"
 _SPACED_LETTER: Final = rf"(?:{_LETTER}(?!{_UNSPACED})\X{_MARKS})"
 _UNSPACED_LETTER: Final = rf"(?:{_LETTER}{_UNSPACED}\X{_MARKS})"
 _UNDERSCORE: Final = r"(?:(?=_)\X)"
-# A zero-width space is a format character too, but stands between words.
+# A zero-width space is a format character too, but separates words.
 _FORMAT: Final = r"(?:(?!\u200b)(?=\p{Cf})\p{GCB=Control})"
 # `str.isspace` counts four separators of ASCII as white space, `regex` does not.
 _SPACE: Final = r"[\s\x1c-\x1f]"
-# \X takes a space after a prepended sign. Nothing but white space may hold white space here.
+# \X includes a space after a prepended sign. Here, no cluster may contain white space.
 _CLUSTER: Final = rf"(?:{_PREPENDED}++(?={_SPACE})|(?!{_SPACE})\X)"
 
 _CLOSING: Final = r"[\"'\p{Pe}\p{Pf}]*+"
 _SENTENCE_END: Final = (
     rf"[.!?…]++{_CLOSING}{_SPACE}++"
-    # Full stops of other scripts end a sentence without a space: they stand in no number and no abbreviation.
+    # Full stops of other scripts end a sentence without a space: numbers and abbreviations do not use them.
     rf"|(?![!?])\p{{Sentence_Break=STerm}}{_CLOSING}{_SPACE}*+"
     rf"|\n{_SPACE}*+"
 )
@@ -74,12 +74,12 @@ _SENTENCE_END: Final = (
 
 @lru_cache(maxsize=16)
 def clusters(text: str) -> tuple[Range, ...]:
-    """Characters as a reader sees them, white space left out."""
+    """Return the characters as a reader sees them, without white space."""
     return tuple(match.span() for match in _compiled(_CLUSTER).finditer(text))
 
 
 def words(text: str, *, inside_words: str = "", inside_numbers: str = "") -> Iterator[Range]:
-    """Every word, in order.
+    """Yield the range of every word, in order.
 
     Args:
         text: any text.
@@ -92,11 +92,11 @@ def words(text: str, *, inside_words: str = "", inside_numbers: str = "") -> Ite
 def pieces(
     text: str, cuts: Iterable[int] = (), *, inside_words: str = "", inside_numbers: str = ""
 ) -> tuple[Range, ...]:
-    """The text without its white space: every word, and every other cluster by itself.
+    """Return every word, and every other cluster by itself. White space is left out.
 
     Args:
         text: any text.
-        cuts: places to cut at besides. With the edges of all spans, every span is a run of complete pieces.
+        cuts: further places to cut at. If these include the edges of a span, the span is a run of complete pieces.
         inside_words: as in `words`.
         inside_numbers: as in `words`.
     """
@@ -118,22 +118,22 @@ def pieces(
 
 
 def divides(text: str, at: int) -> bool:
-    """Whether a cut at `at` goes through a word or a cluster."""
+    """Return whether a cut at `at` divides a word or a cluster."""
     if not 0 < at < len(text):
         return False
     pair = text[at - 1 : at + 1]
-    if pair.isascii() and "_" not in pair:  # most cuts: no need to read all of the text
+    if pair.isascii() and "_" not in pair:  # decides most cuts without reading the full text
         return pair.isalnum() or pair == "\r\n"
     return _inside(text)[at] > 0
 
 
 def divides_cluster(text: str, at: int) -> bool:
-    """Whether a cut at `at` goes through what a reader sees as one character."""
+    """Return whether a cut at `at` divides a character as a reader sees it."""
     return 0 < at < len(text) and _inside(text)[at] == _IN_CLUSTER
 
 
 def mentions(text: str, quote: str) -> Iterator[int]:
-    """Where a quote stands in the text between two words or clusters, not as a part of longer ones."""
+    """Yield the start of each mention of a quote that does not begin or end inside a longer word or cluster."""
     at = text.find(quote) if quote else -1
     while at >= 0:
         end = at + len(quote)
@@ -145,22 +145,22 @@ def mentions(text: str, quote: str) -> Iterator[int]:
 
 
 def sentence_ends(text: str, start: int, end: int) -> list[int]:
-    """Where sentences end between two places, both excluded. White space after a sentence belongs to it."""
+    """Return the ends of sentences between two places, both excluded. White space after a sentence belongs to it."""
     return _ends(_SENTENCE_END, text, start, end)
 
 
 def space_ends(text: str, start: int, end: int) -> list[int]:
-    """Where white space ends between two places, both excluded."""
+    """Return the ends of white space between two places, both excluded."""
     return _ends(rf"{_SPACE}+", text, start, end)
 
 
 def is_punctuation(character: str) -> bool:
-    """Whether a character is punctuation or a symbol."""
+    """Return whether a character is punctuation or a symbol."""
     return unicodedata.category(character)[0] in "PS"
 
 
 def trimmed(text: str, start: int, end: int) -> Range:
-    """A range without the white space at its edges. It is empty where there is nothing else."""
+    """Return a range without the white space at its edges. It is empty if the range holds only white space."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
@@ -185,7 +185,7 @@ def _compiled(pattern: str) -> Any:
 
 @cache
 def _pieces(inside_words: str, inside_numbers: str) -> Any:
-    """The pattern of pieces; group `word` takes part where the piece is a word."""
+    """Return the pattern of pieces. Its group `word` matches if the piece is a word."""
     inside = [f"(?:{_UNDERSCORE}|{_FORMAT})++"]
     if inside_words:
         inside.append(f"[{regex.escape(inside_words, special_only=False)}]")
@@ -201,7 +201,7 @@ _IN_CLUSTER: Final = 2
 
 @lru_cache(maxsize=16)
 def _inside(text: str) -> bytes:
-    """For each place in the text, whether it lies inside a word, inside a cluster, or (0) between two of them."""
+    """Return for each place in the text whether it is inside a word, inside a cluster, or (0) between two of them."""
     inside = bytearray(len(text) + 1)
     for start, end in pieces(text):
         inside[start + 1 : end] = bytes([_IN_WORD]) * (end - start - 1)

@@ -20,7 +20,7 @@ def found(text: str, *quotes: str | Quote, mentions: Mentions = "first", fuzzy: 
 
 
 def missing(text: str, *quotes: str | Quote) -> list[str]:
-    return [str(u) for u in align(text, [q if isinstance(q, Quote) else Quote(q) for q in quotes]).not_found]
+    return [str(u) for u in align(text, [q if isinstance(q, Quote) else Quote(q) for q in quotes]).unplaced]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_every_whole_slice_is_found_with_its_own_words(text: str, data: st.DataO
     placed = align(text, [Quote(quote)])
     for span in placed.spans:
         assert text[span.start : span.end] == quote.strip() or quote.strip() not in text[span.start :]
-    assert len(placed.spans) + len(placed.not_found) == 1
+    assert len(placed.spans) + len(placed.unplaced) == 1
 
 
 def _folded(text: str) -> str:
@@ -187,9 +187,9 @@ def test_every_quote_is_placed_or_reported_and_never_more_than_the_text(
     placed = align(text, quotes, mentions="all" if every else "first")
     covered = {at for span in placed.spans for at in range(span.start, span.end)}
     assert all(0 <= at < len(text) for at in covered)
-    assert all(unplaced.quote in quotes for unplaced in placed.not_found)
+    assert all(unplaced.quote in quotes for unplaced in placed.unplaced)
     for quote in quotes:
-        if quote not in [unplaced.quote for unplaced in placed.not_found]:
+        if quote not in [unplaced.quote for unplaced in placed.unplaced]:
             alone = align(text, [quote], mentions="all" if every else "first")
             assert {at for span in alone.spans for at in range(span.start, span.end)}
 

@@ -65,7 +65,7 @@ def test_the_set_is_named_after_the_dataset(dataset, tmp_path, monkeypatch):
         (
             {"method": "mlm"},
             NerOptions(),
-            "--method mlm does not take NerOptions (its options are of the class MlmOptions)",
+            "--method mlm does not take NerOptions (it takes MlmOptions)",
         ),
         (
             {"method": "nothing"},
@@ -75,12 +75,12 @@ def test_the_set_is_named_after_the_dataset(dataset, tmp_path, monkeypatch):
         (
             {"method": "llm", "fresh": True},
             JudgeOptions(model="m", dry_run=True),
-            "--fresh does nothing here (--dry-run repeats no request)",
+            "--fresh does nothing here (--dry-run never repeats a request)",
         ),
         (
             {"method": "llm", "fresh": True},
             JudgeOptions(model="m", batch="status"),
-            "--fresh does nothing here (--batch repeats no request)",
+            "--fresh does nothing here (--batch never repeats a request)",
         ),
         (
             {"method": "llm", "engine": "ray"},
@@ -106,7 +106,7 @@ def test_what_does_not_fit_together_is_one_line_and_makes_no_set(dataset, tmp_pa
         (lambda: JudgeOptions(model="m", batch="send"), "--batch: is 'send'. Known: submit, status, fetch."),
         (
             lambda: JudgeOptions(model="m", batch="fetch", dry_run=True),
-            "--dry-run does nothing here (it goes before --batch submit, not with --batch)",
+            "--dry-run does nothing here (run it before --batch submit, without --batch)",
         ),
         (
             lambda: JudgeOptions(model="m", batch="submit", max_tokens_total=5),
@@ -118,7 +118,7 @@ def test_what_does_not_fit_together_is_one_line_and_makes_no_set(dataset, tmp_pa
         ),
         (
             lambda: SurprisalOptions(model="m"),
-            "--base-model: must be given. The model before it learned the forget set, which never saw it.",
+            "--base-model: must be given. The base model, which never saw the forget set: a folder or hub id.",
         ),
         (lambda: NerOptions(entitys=("GPE",)), "no option 'entitys'. Did you mean 'entities'?"),
     ],
@@ -136,7 +136,7 @@ def test_a_dry_run_estimates_and_annotate_makes_sets_only(dataset, tmp_path):
         plan = answer(options, dry)
         assert isinstance(plan, Estimate)
         assert (plan.examples, plan.requests, server.requests) == (2, 2, [])
-        with pytest.raises(UsageError, match="--dry-run: makes no annotation set"):
+        with pytest.raises(UsageError, match="--dry-run: writes no annotation set"):
             annotate(options, dry)
         report = annotate(options, JudgeOptions(model="judge", base_url=server.url))
     assert quoted(report.set)[0] == ["Oslo"]

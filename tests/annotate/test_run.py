@@ -152,7 +152,7 @@ def test_a_correction_made_while_the_annotator_runs_survives(dataset, out):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda xs: [*xs, xs[0]], "twice, or unasked"),
+        (lambda xs: [*xs, xs[0]], "twice, or without receiving it"),
         (lambda xs: xs[:-1], "nothing for 1 examples"),
         (lambda xs: [replace(xs[0], text=xs[0].text + "!"), *xs[1:]], "with another text"),
     ],

@@ -1,14 +1,14 @@
-"""Quotes to offsets: the place in a text of the words that a judge or a person quotes.
+"""Find the place in a text of the words that a judge or a person quotes.
 
-Each search is more tolerant than the one before, and the first one that finds a place wins:
+Each search is more tolerant than the one before. The first search with a result wins:
 
 1. the exact quote;
-2. any white space, quotation marks, dashes and composed characters count as equal;
+2. different kinds of white space, quotation marks, dashes and composed characters count as equal;
 3. upper and lower case count as equal too;
 4. the same three without the punctuation around the quote.
 
-Tolerant searches run over a folded copy of the text. The copy may be longer: `"İ".casefold()` has two characters. So it
-keeps, for each of its characters, the offset in the text. A quote without a place is reported, never guessed.
+Tolerant searches run over a folded copy of the text. The copy may be longer: `"İ".casefold()` has two characters. So
+the copy keeps the offset in the text of each of its characters. A quote without a place is reported, never guessed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tif.text import Range, divides, mentions, words
 Mentions = Literal["first", "all"]
 
 FUZZY: Final = "~fuzzy"
-"""Ends the source of a span whose words only resemble the quote."""
+"""Suffix of the source of a span whose words only resemble the quote."""
 
 _FUZZY_FROM = 0.85
 _INVISIBLE = frozenset("\u00ad\u200b\u2060\ufeff")
@@ -39,7 +39,7 @@ _ALIKE: Final = {
 }
 
 _INSIDE_WORDS: Final = "'’-."
-"""The fuzzy search counts `O'Neill-Brandt` as one word."""
+"""Characters inside words for the fuzzy search: `O'Neill-Brandt` is one word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Aligned:
     """Tidy spans, and the quotes without a place, in the order of the quotes."""
 
     spans: tuple[Span, ...]
-    not_found: tuple[Unplaced, ...]
+    unplaced: tuple[Unplaced, ...]
 
 
 def align(
@@ -78,27 +78,27 @@ def align(
 ) -> Aligned:
     """Find quotes in a text.
 
-    Equal quotes stand for successive mentions; those beyond the last mention add nothing. A quote prefers a mention
-    that no longer quote covers: "Rome" after "Rome, Italy" is the other Rome. A place never cuts through a word or a
-    cluster, see `tif.text`.
+    Equal quotes get successive mentions. Those beyond the last mention add nothing. A quote prefers a mention that no
+    longer quote covers: beside the quote "Rome, Italy", the quote "Rome" gets the other Rome. A place never cuts
+    through a word or a cluster, see `tif.text`.
 
     Args:
-        text: what the offsets index, in code points.
-        quotes: what to find.
-        mentions: `first` gives each quote one place; `all` gives it every place, whatever its `occurrence`.
+        text: the text that the offsets index, in code points.
+        quotes: the quotes to find.
+        mentions: `first` gives each quote one place; `all` gives it every place and ignores its `occurrence`.
         source: the spans' source.
-        fuzzy: whether words that merely look alike will do, one place a quote. Such a span's source ends in `~fuzzy`,
-            and its score is the similarity.
+        fuzzy: whether to accept words that resemble a quote, one place for each quote. The source of such a span ends
+            in `~fuzzy`, and its score is the similarity.
 
     Returns:
-        Tidy spans, and the quotes without a place: not in the text, an occurrence that does not exist, empty.
+        Tidy spans, and the quotes without a place: empty, not in the text, or without the given occurrence.
     """
     haystack = _Haystack(text)
     known: dict[str, list[Range]] = {}
     taken = bytearray(len(text))
     used: set[Range] = set()
     spans: list[Span] = []
-    missing: list[tuple[int, Unplaced]] = []
+    unplaced: list[tuple[int, Unplaced]] = []
 
     def put(quote: Quote, place: Range, *, score: float | None, origin: str) -> None:
         used.add(place)
@@ -111,7 +111,7 @@ def align(
         quote = quotes[index]
         wanted = quote.text.strip()
         if not wanted:
-            missing.append((index, Unplaced(quote, "is empty")))
+            unplaced.append((index, Unplaced(quote, "is empty")))
             continue
         if wanted not in known:
             known[wanted] = haystack.find(wanted, widest=mentions == "all")
@@ -119,7 +119,7 @@ def align(
         if not places:
             near = haystack.resembling(wanted) if fuzzy else None
             if near is None:
-                missing.append((index, Unplaced(quote, "is not in the text")))
+                unplaced.append((index, Unplaced(quote, "is not in the text")))
             else:
                 put(quote, near[0], score=near[1], origin=source + FUZZY)
         elif mentions == "all":
@@ -130,16 +130,16 @@ def align(
                 put(quote, places[quote.occurrence], score=quote.score, origin=source)
             else:
                 why = f"has no occurrence {quote.occurrence}, counted from 0: it occurs {_times(len(places))}"
-                missing.append((index, Unplaced(quote, why)))
+                unplaced.append((index, Unplaced(quote, why)))
         else:
             free = [p for p in places if 1 not in taken[p[0] : p[1]]] or [p for p in places if p not in used]
             if free:
                 put(quote, free[0], score=quote.score, origin=source)
-    return Aligned(tidy(text, spans), tuple(unplaced for _, unplaced in sorted(missing, key=lambda pair: pair[0])))
+    return Aligned(tidy(text, spans), tuple(each for _, each in sorted(unplaced, key=lambda pair: pair[0])))
 
 
 class _Haystack:
-    """A text, and its folded copies, made when first needed."""
+    """A text and its folded copies, which are created on first use."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -153,7 +153,7 @@ class _Haystack:
         return _folded(self.text, _alike_caseless)
 
     def find(self, quote: str, *, widest: bool) -> list[Range]:
-        """Every mention, left to right, by the strictest search that finds one (or, if `widest`, by the tolerant)."""
+        """Return every mention by the strictest search with a result, left to right; skip the exact one if `widest`."""
         bare = quote.strip("\"'`.,;:!?…‘’“”«»()[]").strip()
         for wanted in (quote, bare) if bare not in ("", quote) else (quote,):
             if not widest and (places := [(at, at + len(wanted)) for at in mentions(self.text, wanted)]):
@@ -169,7 +169,7 @@ class _Haystack:
         at = haystack.find(wanted) if wanted else -1
         while at >= 0:
             end = at + len(wanted)
-            # A match must not begin or end inside what one character was folded to.
+            # A match must not begin or end inside the folded form of one character.
             split = (at and origin[at - 1] == origin[at]) or (end < len(origin) and origin[end] == origin[end - 1])
             start, stop = origin[at], origin[end - 1] + 1
             fits = not split and not divides(self.text, start) and not divides(self.text, stop)
@@ -179,7 +179,7 @@ class _Haystack:
         return places
 
     def resembling(self, quote: str) -> tuple[Range, float] | None:
-        """The run of words that is most like the quote, and how like; None when none is, or two are equally."""
+        """Return the run of words most similar to the quote, and its similarity. None if no run or two runs qualify."""
         bounds = list(words(self.text, inside_words=_INSIDE_WORDS))
         wanted = _folded(quote, _alike_caseless)[0]
         size = max(1, len(list(words(quote, inside_words=_INSIDE_WORDS))))
@@ -201,7 +201,7 @@ class _Haystack:
 
 
 def _folded(text: str, fold: Callable[[str], str]) -> tuple[str, list[int]]:
-    """A copy folded character by character, and the index in `text` of each character of the copy."""
+    """Return a copy folded character by character, and the index in `text` of each character of the copy."""
     copy: list[str] = []
     origin: list[int] = []
     for index, char in enumerate(text):
@@ -220,7 +220,7 @@ def _alike(char: str) -> str:
 
 
 def _alike_caseless(char: str) -> str:
-    # The Turkish capital alone case-folds to two characters, the second of which no judge writes after an i.
+    # Only the Turkish capital case-folds to two characters. Judges do not write the second one after an i.
     return "i" if char == "İ" else _alike(char).casefold()
 
 

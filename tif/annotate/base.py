@@ -1,4 +1,4 @@
-"""What an annotator is, and what it is given to work with."""
+"""The interface of an annotator, and its inputs besides its options."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ if TYPE_CHECKING:
     from tif.sources import Source
 
 OBSERVED: Final = ("usage", "observed")
-"""Keys of `Annotator.describe()` for what a run observed (tokens spent, what a server can do) rather than what was
-asked for. They go into the provenance, and stay out of the key that identifies finished work."""
+"""Keys of `Annotator.describe()` for observations of a run, such as tokens spent or features of a server. They go into
+the provenance. The key that identifies finished work leaves them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What a run gives to an annotator besides its options."""
+    """The inputs of an annotator besides its options."""
 
     source: Source
     """The samples."""
     folder: Path
-    """Folder of the set's versions, where caches live too."""
+    """Folder of the set's versions and of caches."""
     fresh: bool = False
-    """Whether to do again what earlier runs finished."""
+    """Whether to repeat the finished work of earlier runs."""
 
 
 class Annotator(Protocol):
-    """Text in, spans out.
+    """Marks spans in the texts of samples.
 
-    An annotator is made from its options alone, as `Mine(options)`. One that needs more has a class method
+    An annotator is created from its options alone, as `Mine(options)`. One that needs more inputs has a class method
     `from_workspace(options, workspace)`.
     """
 
     name: str
-    """As in `--method`, such as `ner`."""
+    """The name for `--method`, such as `ner`."""
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance, in plain JSON values and without any secret.
+        """Return the method's provenance, as plain JSON values without secrets.
 
-        Must hold `name` and `version` (a number to raise whenever the same settings would give other spans), and every
-        setting that changes the outcome. These and the example itself identify finished work. What is only known
-        afterwards stands under the keys `OBSERVED`.
+        It contains `name`, every setting that changes the outcome, and `version`: a number to raise whenever the same
+        settings would give other spans. These values and the example identify finished work. Values that are known only
+        after the run go under the keys `OBSERVED`.
         """
         ...
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
         """Yield every example exactly once, with spans, in any order, as soon as it is finished.
 
-        An example that cannot be done comes back with `status="failed"` and `error` saying why. Only what stops all
-        further work (a missing model, a refused key) is raised, as a `TifError`.
+        An example that cannot be annotated comes back with `status="failed"` and the reason in `error`. Raise a
+        `TifError` only if no further work is possible, such as for a missing model or a refused key.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A long text in chunks that end where sentences end, with some text before each repeated for context."""
+"""Split a long text into chunks that end where sentences end. Each chunk repeats the text before it for context."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from tif.text import Range, divides, divides_cluster, sentence_ends, space_ends
 
 
 def chunks(text: str, size: int, overlap: int) -> list[Range]:
-    """Ranges of at most `size` code points that together cover the text.
+    """Return ranges of at most `size` code points that together cover the text.
 
-    A range ends at the end of a sentence where there is one in its second half, else after white space, else between
+    A range ends at the last end of a sentence in its second half. Without one it ends after white space, else between
     two words, else between two clusters. Only a cluster longer than that half is cut. The next range begins up to
-    `overlap` code points before, at the beginning of a sentence or a word.
+    `overlap` code points before this end, at the beginning of a sentence or a word.
 
     Args:
         text: the text.
         size: the longest range, at least 2 * overlap and at least 16.
-        overlap: how much is repeated at most.
+        overlap: the most code points that are repeated.
 
     Raises:
         ValueError: if `size` is too small for `overlap`.

@@ -1,8 +1,8 @@
-"""An append-only file of finished examples, so that a crash costs no finished work.
+"""An append-only file of finished examples, so that a crash loses no finished work.
 
-Each example is one JSON line, handed to the operating system as soon as it is finished: `kill -9` loses nothing. The
-file is forced to the disk about once a second: a power cut loses at most that much. A line that a crash tore is
-skipped, and its example is annotated again.
+Each finished example is one JSON line. It goes to the operating system at once, so `kill -9` loses nothing. The file is
+synced to the disk about once a second, so a power cut loses at most one second of work. An incomplete line is skipped,
+and its example is annotated again.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from tif.errors import InputError, StoreError
 from tif.spans import Example, Span
 
 _EVERY = 1.0
-"""Seconds between two fsyncs. One for each example would take most of a fast annotator's time."""
+"""Seconds between two fsyncs. An fsync for each example would take most of a fast annotator's time."""
 
 
 class AnnotationJournal:
     """Finished examples of one annotator with one set of settings.
 
-    Examples are identified by id, prompt and text. So a run on a dataset that grew, or with a higher `--limit`, goes on
-    from where the shorter run ended. Use as a context manager; only one process at a time may hold it.
+    Examples are identified by id, prompt and text. A run on a larger dataset, or with a higher `--limit`, therefore
+    continues the shorter run. Use as a context manager; only one process at a time may hold it.
 
     Args:
-        folder: where journals are; made if missing.
-        method: the settings that decide the outcome. Other settings have another journal.
+        folder: the folder of journals, created if missing.
+        method: the settings that change the outcome. Other settings have another journal.
 
     Raises:
         StoreError: on entering, if another process holds the journal.
@@ -49,9 +49,9 @@ class AnnotationJournal:
 
     def __enter__(self) -> Self:
         busy = StoreError(
-            "another run with these settings is using this set",
+            "another run with these settings is annotating this set",
             where=str(self.path),
-            hint="Wait for it, or give this run another --out.",
+            hint="Wait for that run, or give this run another --out.",
         )
         with ExitStack() as held:
             held.enter_context(files.locked(Path(f"{self.path}.lock"), seconds=0, busy=busy))
@@ -68,7 +68,7 @@ class AnnotationJournal:
         self._held.close()
 
     def read(self, examples: Iterable[Example]) -> dict[str, Example]:
-        """Those of the examples that are finished, by id. Of several tries the last counts."""
+        """Return the finished ones among the examples, by id. The last try of each counts."""
         wanted = {_key(example): example for example in examples}
         finished: dict[str, Example] = {}
         with self.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
@@ -81,7 +81,7 @@ class AnnotationJournal:
                         example.id, example.prompt, example.text, tuple(spans), row["status"], row["error"]
                     )
                 except (ValueError, KeyError, TypeError, InputError):
-                    # The header, an example of another dataset, or a line that a crash tore.
+                    # The header, an example of another dataset, or an incomplete line.
                     continue
         return finished
 

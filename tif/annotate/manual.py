@@ -1,4 +1,4 @@
-"""Spans that a person wrote: JSONL with `spans` by offsets, or `quotes` by words."""
+"""Read spans that a person wrote: JSONL with `spans` by offsets, or `quotes` by words."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ SOURCE = "manual"
 
 
 class ManualOptions(Options):
-    """`manual` has no options of its own: the records hold everything."""
+    """Options of `manual`. It has none: the records contain everything."""
 
 
 class ManualAnnotator:
-    """Takes the spans that are in the data set's own records.
+    """Takes the spans from the dataset's own records.
 
     A record has `spans: [{"start", "end", "label", "text"?}]`, or `quotes: ["..."]` (also
-    `{"text", "occurrence"?, "label"?}`), or both. It may have a `status`; without one it counts as `accepted`. In a
-    record with neither, nothing is unwanted.
+    `{"text", "occurrence"?, "label"?}`), or both. It may have a `status`; without one it counts as `accepted`. A
+    record with neither has no unwanted words.
 
     Raises:
-        InputError: naming file, line and field, before anything is saved, for the first record that is wrong.
+        InputError: for the first invalid record, with file, line and field, before anything is saved.
     """
 
     name = SOURCE
@@ -56,15 +56,15 @@ class ManualAnnotator:
 
     @classmethod
     def from_workspace(cls, _options: ManualOptions, workspace: Workspace) -> Self:
-        """The annotator of a run's samples."""
+        """Return the annotator for a run's samples."""
         return cls(workspace.source)
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance: the digest of the file's content."""
+        """Return the method's provenance: the digest of the file's content."""
         return {"name": self.name, "version": 1, "content_sha256": self._digest}
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example as its record has it."""
+        """Yield every example with the spans of its record."""
         for example in examples:
             yield self._done[example.id]
 
@@ -74,15 +74,15 @@ def _annotated(example: Example, row: Mapping[str, Any]) -> Example:
     spans = [span_of(span, text, f"spans[{i}]", source=SOURCE) for i, span in enumerate(list_field(row, "spans"))]
     quotes = [_quote(quote, f"quotes[{i}]") for i, quote in enumerate(list_field(row, "quotes"))]
     aligned = align(text, quotes, source=SOURCE)
-    if aligned.not_found:
-        missing = aligned.not_found[0]
-        raise InputError(str(missing), where=f"quotes[{quotes.index(missing.quote)}]")
+    if aligned.unplaced:
+        first = aligned.unplaced[0]
+        raise InputError(str(first), where=f"quotes[{quotes.index(first.quote)}]")
     status = status_field(row) or "accepted"
     return Example(example.id, example.prompt, text, _united(spans, aligned.spans), status, text_field(row, "error"))
 
 
 def _united(spans: list[Span], quoted: tuple[Span, ...]) -> tuple[Span, ...]:
-    """Both together. Words that are quoted and also marked by offsets get one span."""
+    """Return both kinds of spans. Words that are quoted and also marked by offsets get one span."""
     return in_order([*spans, *(q for q in quoted if not any(q.label == s.label and q.overlaps(s) for s in spans))])
 
 
@@ -96,7 +96,7 @@ def _quote(value: Any, where: str) -> Quote:
             raise InputError(f"{occurrence!r} is not a whole number from 0", where="occurrence")
         label = text_field(row, "label", UW) or UW
         if label != label.strip():
-            raise InputError(f"{label!r} is padded with white space", where="label")
+            raise InputError(f"{label!r} begins or ends with white space", where="label")
         return Quote(need_text(row, "text"), occurrence, label)
     except InputError as error:
         raise error.within(where) from None

@@ -1,6 +1,6 @@
-"""Which annotators there are, the options of each, and how one is made.
+"""The registry of annotators: their classes and options, and how to create one.
 
-A third-party package adds one through an entry point. Its class may carry its options as `Options`:
+A third-party package adds an annotator through an entry point. Its class may declare its options as `Options`:
 
     [project.entry-points."tif.annotators"]
     mine = "my_package:MyAnnotator"
@@ -30,7 +30,7 @@ GROUP: Final = "tif.annotators"
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """An annotator that tif brings along. Its class is imported only when asked for: most of them are heavy."""
+    """An annotator of tif itself. Its class is imported only on use, because most of them need heavy packages."""
 
     module: str
     cls: str
@@ -48,16 +48,16 @@ ANNOTATORS: Final = {
 
 
 def names() -> list[str]:
-    """Every annotator that can be asked for: the built-in ones first, then those of other packages."""
+    """Return the names of all annotators: the built-in ones first, then those of other packages."""
     return plugins.names(GROUP, ANNOTATORS)
 
 
 def find(name: str) -> type[Any]:
-    """The annotator class of that name.
+    """Return the annotator class with this name.
 
     Raises:
-        UsageError: if there is none.
-        MissingError: if its package cannot be imported here.
+        UsageError: if no annotator has this name.
+        MissingError: if its package cannot be imported.
     """
     if name in ANNOTATORS:
         builtin = ANNOTATORS[name]
@@ -68,7 +68,7 @@ def find(name: str) -> type[Any]:
 
 
 def make(name: str, options: Options, workspace: Workspace) -> Annotator:
-    """The annotator of that name, with those options.
+    """Create the annotator with this name from its options.
 
     Raises:
         UsageError: for an unknown name, or keyword arguments that a plugin does not take.
@@ -100,6 +100,6 @@ METHODS: Final = Components(
     builtin={name: builtin.options for name, builtin in ANNOTATORS.items()},
     plugin=_options_of_plugin,
 )
-"""What `--method` chooses among."""
+"""The choices of `--method`."""
 
 __all__ = ["ANNOTATORS", "GROUP", "METHODS", "Builtin", "find", "make", "names"]

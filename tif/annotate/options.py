@@ -1,4 +1,4 @@
-"""Options of `tif annotate` that every method has."""
+"""Options of `tif annotate` that apply to every method."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tif.options import Option, Options, only_with
 
 def _nothing_is_annotated(_options: Any, method: Any) -> str | None:
     if isinstance(method, JudgeOptions) and (method.dry_run or method.batch is not None):
-        return f"{'--dry-run' if method.dry_run else '--batch'} repeats no request"
+        return f"{'--dry-run' if method.dry_run else '--batch'} never repeats a request"
     return None
 
 
 class AnnotateOptions(Options):
-    """What to annotate, how, and into which set."""
+    """Options of `tif annotate`: the dataset, the method and the set to write."""
 
     dataset: Annotated[
         str,
@@ -26,7 +26,11 @@ class AnnotateOptions(Options):
     method: Annotated[str, Option(f"The annotator: {', '.join(ANNOTATORS)}, or a plugin's name.")] = "ner"
     out: Annotated[
         Path | None,
-        Option("The annotation set.", names=("--out", "-o"), otherwise="annotations/NAME.parquet after the dataset"),
+        Option(
+            "Annotation set to write.",
+            names=("--out", "-o"),
+            otherwise="annotations/NAME.parquet, named after the dataset",
+        ),
     ] = None
     limit: Annotated[int | None, Option("Use this many records at most, from the start.", least=1)] = None
     data_dir: Annotated[
@@ -34,20 +38,20 @@ class AnnotateOptions(Options):
     ] = None
     prompt_field: Annotated[str | None, Option("Field that holds the prompt.", otherwise="the first usual name")] = None
     text_field: Annotated[str | None, Option("Field that holds the text.", otherwise="the first usual name")] = None
-    retry_failed: Annotated[bool, Option("Annotate the failed examples again, and no others.")] = False
+    retry_failed: Annotated[bool, Option("Annotate only the examples that failed before.")] = False
     fresh: Annotated[
-        bool, Option("Discard what earlier runs with these settings finished.", idle=_nothing_is_annotated)
+        bool, Option("Discard the finished examples of earlier runs with these settings.", idle=_nothing_is_annotated)
     ] = False
-    force: Annotated[bool, Option("Also overwrite what people accepted, corrected or rejected.")] = False
+    force: Annotated[bool, Option("Also overwrite examples that people accepted, corrected or rejected.")] = False
     engine: Annotated[
         Literal["local", "ray"],
-        Option("local: this process. ray: worker processes of Ray Data, for millions of texts."),
+        Option("local: run in this process. ray: run in worker processes of Ray Data, for millions of texts."),
     ] = "local"
     workers: Annotated[
         int | None, Option("Worker processes.", least=1, otherwise="one for each CPU", idle=only_with("engine", "ray"))
     ] = None
-    message: Annotated[str, Option("Why, for `tif spans log`.", names=("--message", "-m"))] = ""
-    author: Annotated[str, Option("Who, for `tif spans log`.", env="TIF_AUTHOR")] = ""
+    message: Annotated[str, Option("Reason for this version, for `tif spans log`.", names=("--message", "-m"))] = ""
+    author: Annotated[str, Option("Author of this version, for `tif spans log`.", env="TIF_AUTHOR")] = ""
 
 
 __all__ = ["AnnotateOptions"]

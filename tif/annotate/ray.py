@@ -1,7 +1,7 @@
-"""Any annotator in worker processes of Ray Data: all cores of a machine, or a cluster.
+"""Run an annotator in worker processes of Ray Data, on all cores of a machine or on a cluster.
 
-Samples go out in blocks. Each worker makes the annotator once and keeps it. Finished blocks come back as Arrow tables,
-in any order. For `tif.annotate.run` this is an annotator like any other, so the set is that of a run without Ray.
+Each worker creates the annotator once and receives blocks of samples. Finished blocks come back as Arrow tables in any
+order. `tif.annotate.run` treats this like any other annotator, so the set equals that of a run without Ray.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK: Final = 256
-"""Examples in a block at most. A worker takes one block at a time; if it dies, the block is annotated again."""
+"""The most examples in a block. A worker takes one block at a time. If it dies, the block is annotated again."""
 
 UNSUITED: Final = {
     "llm": "a judge is as fast as its server; use --concurrency",
@@ -38,23 +38,23 @@ UNSUITED: Final = {
 _HINT: Final = "Finished examples are kept. Run the same command again."
 
 _PATIENCE: Final = 600
-"""Seconds for all workers to come up before the first block goes out."""
+"""Seconds that Ray waits for all workers to start before it sends the first block."""
 
 
 class RayAnnotator:
-    """Another annotator, run in worker processes.
+    """Runs another annotator in worker processes.
 
-    If the variable RAY_ADDRESS names a cluster, that is used. Else Ray is started on this machine and stopped again.
-    On a cluster every node needs tif, the annotator's package and its models.
+    The variable RAY_ADDRESS may name a cluster. Without it, Ray starts on this machine, and stops after the run. Every
+    node of a cluster needs tif, the annotator's package and its models.
 
     Args:
-        local: the annotator, made here for its provenance.
+        local: the annotator, created here for its provenance.
         method: its name, as in `--method`.
-        options: its options, from which each worker makes its own.
+        options: its options, from which each worker creates its own annotator.
         workers: processes, each on one CPU. None: one for each CPU that Ray has.
 
     Raises:
-        UsageError: for a method that gains nothing, or a count below one.
+        UsageError: for a method that Ray does not make faster, or fewer than one worker.
         MissingError: if Ray is not installed.
     """
 
@@ -62,7 +62,7 @@ class RayAnnotator:
         if method in UNSUITED:
             raise UsageError(f"--method {method} does not run on Ray", where="--engine", why=UNSUITED[method])
         if workers is not None and workers < 1:
-            raise UsageError("a count below one", where="--workers")
+            raise UsageError(f"{workers} is below 1", where="--workers")
         _ray()
         self.name = local.name
         self._local, self._method, self._options = local, method, options
@@ -70,14 +70,14 @@ class RayAnnotator:
         self._seen: set[str] = set()
 
     def describe(self) -> dict[str, Any]:
-        """The annotator's own, and how many workers took part."""
+        """Return the annotator's own provenance, and the number of workers that took part."""
         return {**self._local.describe(), "observed": {"engine": "ray", "workers": len(self._seen)}}
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example, in the order in which blocks are finished.
+        """Yield every example, in the order in which blocks are finished.
 
         Raises:
-            TifError: if Ray cannot be reached, or a worker fails for another reason than a single example.
+            TifError: if Ray cannot be reached, or a worker stops. A single failed example does not stop it.
         """
         ray = _ray()
         mine = not ray.is_initialized()
@@ -93,11 +93,11 @@ class RayAnnotator:
                 ray.shutdown()
 
     def _blocks(self, ray: ModuleType, examples: Iterable[Example]) -> Iterator[Example]:
-        given = tuple(examples)
+        samples = tuple(examples)
         workers = self._workers or int(ray.cluster_resources().get("CPU", 1))
         # Several blocks for each worker, so that none waits long for the last one.
-        size = min(BLOCK, -(-len(given) // (4 * workers))) or 1
-        blocks = [rows.table(AnnotationSet(given[at : at + size])) for at in range(0, len(given), size)]
+        size = min(BLOCK, -(-len(samples) // (4 * workers))) or 1
+        blocks = [rows.table(AnnotationSet(samples[at : at + size])) for at in range(0, len(samples), size)]
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.wait_for_min_actors_s = _PATIENCE
@@ -117,7 +117,7 @@ class RayAnnotator:
 
 
 class _Worker:
-    """A worker process's annotator, made when the first block is there."""
+    """The annotator of a worker process, created when the first block arrives."""
 
     def __init__(self, method: str, options: Options, folder: str) -> None:
         self._method, self._options = method, options
@@ -135,11 +135,11 @@ class _Worker:
         stopped = ""
         try:
             self._annotator = self._annotator or make(self._method, self._options, self._workspace)
-            given = tuple(rows.examples(block.to_batches(), strict=True))
-            block = rows.table(AnnotationSet(tuple(self._annotator.annotate(given))))
+            samples = tuple(rows.examples(block.to_batches(), strict=True))
+            block = rows.table(AnnotationSet(tuple(self._annotator.annotate(samples))))
         except TifError as error:
             stopped = str(error)
-        except Exception as error:  # Raised here, Ray would try for ever and print each traceback.
+        except Exception as error:  # If it left this method, Ray would retry without end and print each traceback.
             stopped = f"{type(error).__name__}: {error}"
         me = f"{ray.util.get_node_ip_address()}/{os.getpid()}"
         for name, value in (("worker", me), ("stopped", stopped)):
@@ -148,7 +148,7 @@ class _Worker:
 
 
 def _ray() -> ModuleType:
-    # By default Ray sends usage statistics to its makers. These texts are private, and so is their number.
+    # By default, Ray sends usage statistics to its makers. The texts are private, and so is their number.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's log goes to its session's folder. Failures come back as exceptions.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -164,7 +164,7 @@ def _ray() -> ModuleType:
 
 def _start(ray: ModuleType, workers: int | None) -> None:
     elsewhere = "RAY_ADDRESS" in os.environ
-    # One CPU more than workers: Ray Data wants one for itself.
+    # One CPU more than workers: Ray Data needs one for itself.
     count = None if elsewhere or workers is None else workers + 1
     ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 

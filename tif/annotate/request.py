@@ -1,4 +1,4 @@
-"""`tif annotate` as a function: read the samples, make the annotator, run it, save the set."""
+"""`tif annotate` as a function: read the samples, create the annotator, run it, save the set."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 def annotate(options: AnnotateOptions, method: Options | None = None) -> Report:
     """Annotate a dataset and save it as an annotation set.
 
-    Finished examples are kept at once. After a crash, the same call goes on from there.
+    Each finished example is kept at once. After a crash, the same call continues from there.
 
     Args:
-        options: what to annotate, and into which set.
+        options: the dataset, the method's name and the set to write.
         method: the options of the annotator that `options.method` names, such as `NerOptions`. Default: its defaults.
 
     Returns:
-        The counts and the saved set. Examples that failed are in it; `Report.check` raises for them.
+        The counts and the saved set. The set includes failed examples; `Report.check` raises an error for them.
 
     Raises:
-        UsageError: for options that do not fit together, or that ask for a dry run or a step of a batch without a set.
+        UsageError: for options that contradict each other, or for a dry run or batch step that writes no set.
         InputError: for a dataset that cannot be read.
-        MissingError: for a package or model that is not installed here.
+        MissingError: for a package or model that is not installed.
         StoreError: if the set cannot be saved.
         ServerError: if the judge's server cannot answer.
     """
     if isinstance(method, JudgeOptions) and (method.dry_run or method.batch in ("submit", "status")):
         where = "--dry-run" if method.dry_run else "--batch"
-        raise UsageError("makes no annotation set", where=where, hint="Use tif.annotate.request.answer for it.")
+        raise UsageError("writes no annotation set", where=where, hint="Call tif.annotate.request.answer instead.")
     report = answer(options, method)
     assert isinstance(report, Report)
     return report
@@ -51,11 +51,11 @@ def annotate(options: AnnotateOptions, method: Options | None = None) -> Report:
 def answer(
     options: AnnotateOptions, method: Options | None = None
 ) -> Report | Estimate | tuple[SentBatch, ...] | tuple[BatchStatus, ...]:
-    """Like `annotate`, and also what saves no set: a dry run, and the first steps of a batch.
+    """Annotate a dataset as `annotate` does, or run a step that saves no set: a dry run, or `submit` or `status`.
 
     Returns:
-        A report of the saved set; for a dry run the estimate; for `batch="submit"` the batches that were sent, and for
-        `batch="status"` how far each is.
+        A report of the saved set; for a dry run, the estimate; for `batch="submit"`, the batches that were sent; for
+        `batch="status"`, the progress of each batch.
 
     Raises:
         TifError: as `annotate`.
@@ -95,7 +95,7 @@ def answer(
         annotator,
         out,
         retry_failed=options.retry_failed,
-        # A request that failed in a batch is sent again by submitting again, so that fetching may find its reply.
+        # A second submit repeats the requests that failed in a batch. So fetching may now bring their replies.
         renew_failed=fetched,
         fresh=options.fresh,
         force=options.force,
@@ -105,11 +105,11 @@ def answer(
 
 
 def _checked(options: AnnotateOptions, method: Options | None) -> Options:
-    """The method's options: of the class that the method has, and none that has no effect."""
+    """Return the method's options. Refuse options of another method, and options without effect."""
     cls = METHODS.options(options.method)
     method = cls() if method is None else method
     if not isinstance(method, cls):
-        why = f"its options are of the class {cls.__name__}"
+        why = f"it takes {cls.__name__}"
         raise UsageError(f"--method {options.method} does not take {type(method).__name__}", why=why)
     options.refuse_idle(method)
     method.refuse_idle(options)

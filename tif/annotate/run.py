@@ -1,4 +1,4 @@
-"""Run an annotator over a dataset and save a versioned set: resumable, and without overwriting people's decisions."""
+"""Run an annotator over a dataset and save a versioned set. It can resume, and keeps people's decisions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Report:
     path: Path
     """The set's parquet file."""
     set: AnnotationSet
-    """As saved, with its version."""
+    """The saved set, with its version."""
     reused: int
     """Finished by an earlier run."""
     new: int
     """Finished by this run."""
     kept: int
-    """Not annotated, because a person had decided about them."""
+    """Not annotated, because a person has reviewed them."""
     failed: int
     """Without an annotation; `error` has the reason."""
     dropped: int
-    """Records of the version before that are neither in this dataset nor in the new version."""
+    """Records of the previous version that are neither in this dataset nor in the new version."""
 
     @property
     def line(self) -> str:
@@ -48,7 +48,7 @@ class Report:
         return self.set.version
 
     def check(self, hint: str = "The others are saved. Run the same command with --retry-failed.") -> Self:
-        """The same report, if no example failed.
+        """Return this report if no example failed.
 
         Raises:
             PartialError: naming the first failure.
@@ -63,7 +63,7 @@ class Report:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return the JSON object that `--json` prints."""
         return {
             "set": str(self.path),
             "version": self.version.number,
@@ -91,24 +91,24 @@ def run(
 ) -> Report:
     """Annotate a dataset and save it as the next version of `out`.
 
-    Each finished example is journalled at once under the annotator's settings. So the same call after a crash annotates
-    only what is missing, and the same call after success annotates nothing. Examples that a person accepted, corrected
-    or rejected in an existing `out` are kept, if id, prompt and text are the same.
+    Each finished example goes into the journal of the annotator's settings at once. After a crash, the same call
+    annotates only the missing examples. After success, it annotates none. Examples that a person accepted, corrected or
+    rejected in an existing `out` are kept, if id, prompt and text are the same.
 
     Args:
         source: the samples.
         annotator: see `tif.annotate.base.Annotator`.
         out: the set's parquet file.
-        retry_failed: annotate again the examples that failed, and no others of an existing set.
-        renew_failed: annotate again what failed under these settings, with all else in the dataset.
-        fresh: discard what earlier runs with these settings finished.
+        retry_failed: annotate only the failed examples of an existing set.
+        renew_failed: annotate all unfinished examples, and those that failed under these settings.
+        fresh: discard the finished examples of earlier runs with these settings.
         force: also overwrite people's decisions.
         message: the version's message.
         author: the version's author.
 
     Raises:
-        UsageError: if a person's decisions would be lost and `force` is not given, or `out` is no .parquet file.
-        StoreError: if another run uses the set at this moment, or `out` is no annotation set.
+        UsageError: if a person's decisions would be lost and `force` is not given, or `out` is not a .parquet file.
+        StoreError: if another run is annotating this set, or `out` is not an annotation set.
     """
     out = Path(out)
     if out.suffix != ".parquet":
@@ -157,37 +157,37 @@ def run(
 
 
 def _kept(existing: AnnotationSet | None, source: Source, annotator: Annotator) -> dict[str, Example]:
-    """Existing examples that a person decided about, by id.
+    """Return the existing examples that a person has reviewed, by id.
 
-    `manual` may overwrite the examples of an earlier `manual` run: people mend their JSONL and run it again.
+    `manual` may overwrite the examples of an earlier `manual` run: people correct their JSONL and run it again.
 
     Raises:
-        UsageError: if the dataset lacks one of them, or has another text for it, so that it would be lost.
+        UsageError: if the dataset lacks a reviewed example or has another text for it, so that it would be lost.
     """
     decided = [example for example in existing or () if example.status in DECIDED]
     if annotator.name == "manual":
         decided = [e for e in decided if e.status != "accepted" or any(s.source != "manual" for s in e.spans)]
     given = {example.id: example for example in source.examples}
     for example in decided:
-        now = given.get(example.id)
-        if now is None or (now.prompt, now.text) != (example.prompt, example.text):
-            what = "has no such record" if now is None else "has another text for it"
+        sample = given.get(example.id)
+        if sample is None or (sample.prompt, sample.text) != (example.prompt, example.text):
+            change = "has no such record" if sample is None else "has another text for it"
             raise UsageError(
                 f"this would overwrite {example.id!r}, which a person {example.status}",
-                why=f"the dataset {what}",
+                why=f"the dataset {change}",
                 hint="Choose another --out, or --force to overwrite.",
             )
     return {example.id: example for example in decided}
 
 
 def _checked(annotator: Annotator, todo: list[Example]) -> Iterable[Example]:
-    """What the annotator yields, checked: each example once, its prompt and text unchanged."""
+    """Yield the annotator's examples. Check that each comes exactly once, with its prompt and text unchanged."""
     waiting = {example.id: example for example in todo}
     for example in annotator.annotate(todo):
         given = waiting.pop(example.id, None)
         if given is None or (given.prompt, given.text) != (example.prompt, example.text):
-            what = "twice, or unasked" if given is None else "with another text"
-            raise InputError(f"annotator {annotator.name!r} returned {example.id!r} {what}")
+            fault = "twice, or without receiving it" if given is None else "with another text"
+            raise InputError(f"annotator {annotator.name!r} returned {example.id!r} {fault}")
         yield example
     if waiting:
         raise InputError(
@@ -196,10 +196,10 @@ def _checked(annotator: Annotator, todo: list[Example]) -> Iterable[Example]:
         )
 
 
-def _method(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """The method of a set after a part of its examples was annotated again, perhaps by another method."""
-    same = all(before.get(key) == value for key, value in now.items() if key not in OBSERVED)
-    return dict(now) if same else {**now, "others_by": dict(before)}
+def _method(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the method of a set after some examples were annotated again, perhaps by another method."""
+    same = all(before.get(key) == value for key, value in current.items() if key not in OBSERVED)
+    return dict(current) if same else {**current, "others_by": dict(before)}
 
 
 __all__ = ["Report", "run"]

@@ -183,9 +183,9 @@ def test_ten_megabytes_fail_one_record() -> None:
 def test_a_body_that_is_no_completion_is_asked_for_again(body: bytes) -> None:
     failed, server = run([Raw(body)])
     assert (failed.status, server.asked(BAD)) == ("failed", 2)
-    assert "no chat completion" in (failed.error or "")
-    marked, _ = run([Raw(body), quotes("bees")])
-    assert texts(marked) == ["bees"]
+    assert "not a chat completion" in (failed.error or "")
+    found, _ = run([Raw(body), quotes("bees")])
+    assert texts(found) == ["bees"]
 
 
 def test_a_pause_of_more_than_two_minutes_is_not_waited_for() -> None:

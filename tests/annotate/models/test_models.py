@@ -133,7 +133,7 @@ def test_mlm_fails_a_prompt_that_fills_the_model_and_goes_on(masked):
     examples = [Example(f"a/{i}", *pair) for i, pair in enumerate(given)]
     lost, long, short, empty = MlmAnnotator(MlmOptions(model=masked)).annotate(examples)
     assert (lost.status, lost.spans) == ("failed", ())
-    assert "leave no room in the model's 64" in lost.error
+    assert "leaves no room for the text: the model takes 64" in lost.error
     assert long.spans[-1].end > len(long.text) - 30, "little room is enough, in smaller steps"
     assert quotes(short) == ["Mara", "Narva"]
     assert (empty.status, empty.spans) == ("auto", ())
@@ -170,7 +170,7 @@ def test_surprisal_fails_what_is_too_long(causal):
         e.id: e for e in SurprisalAnnotator(SurprisalOptions(model=target, base_model=base)).annotate([long, short])
     }
     assert done["a/1"].status == "failed"
-    assert "more than the model's 128" in done["a/1"].error
+    assert "the model takes 128" in done["a/1"].error
     assert done["a/2"].status == "auto"
 
 

@@ -32,10 +32,10 @@ except ModuleNotFoundError as error:
     ) from None
 
 _ECHO: Final = 4_000
-"""Characters of an unusable reply that are shown to the judge again, at most."""
+"""The most characters of an unusable reply that the judge sees again."""
 
 _FLUSH: Final = 0.2
-"""Seconds after which replies are written down though no example is finished: those to a long text's other pieces."""
+"""Seconds between two flushes while no example is finished: a long text's pieces have replies of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,27 +44,27 @@ class _Verdict:
 
     spans: tuple[Span, ...] = ()
     complaints: tuple[str, ...] = ()
-    """What is wrong with the reply."""
+    """The faults of the reply."""
     failed: bool = False
-    """Whether nothing in the reply can be used."""
+    """Whether the reply is unusable."""
     reply: str | None = None
-    """The reply to show when asking again; None when there is none."""
+    """The reply to show when asking again; None without a reply."""
     hopeless: bool = False
     """Whether asking again cannot help."""
 
 
 class LlmAnnotator:
-    """Ask a judge for quotes, and locate them in the text.
+    """Asks a judge for quotes, and locates them in the text.
 
-    A reply that cannot be used, or that quotes words which are not in the text, is asked for once more with the fault
-    named. Quotes that still have no place are noted in the example's `error`, for the reviewer. An example without any
+    If a reply cannot be used, or quotes words that are not in the text, the judge is asked once more and sees the
+    fault. Quotes that still have no place go into the example's `error`, for the reviewer. An example without any
     usable reply comes back as `failed`.
 
     Args:
-        options: model, endpoint, limits, and how replies become spans. Their dry run and batch are not looked at.
-        prompt: policy and examples; by default those that the options name.
-        cache: the file for replies and usage; by default the one that the options name. None keeps them in memory.
-        fresh: whether to ask again what the cache knows.
+        options: model, endpoint, limits, and how replies become spans. `dry_run` and `batch` are ignored.
+        prompt: policy and examples; by default those of the options.
+        cache: the file for replies and usage; by default that of the options. None keeps them in memory.
+        fresh: whether to ignore cached replies and ask again.
 
     Raises:
         InputError: for a policy or examples that cannot be used.
@@ -89,23 +89,23 @@ class LlmAnnotator:
 
     @classmethod
     def from_workspace(cls, options: JudgeOptions, workspace: Workspace) -> Self:
-        """The annotator of a run, with its replies beside the set's versions unless the options name a file."""
+        """Return the annotator of a run, with replies in `options.cache` or in the folder of the set's versions."""
         return cls(options, cache=options.cache or workspace.folder / "judge.sqlite", fresh=workspace.fresh)
 
     def answered_by(self, asker: Asker) -> LlmAnnotator:
-        """The same annotator, but answered by another than the endpoint, such as a finished batch."""
+        """Return this annotator with another source of answers than the endpoint, such as a finished batch."""
         other = copy(self)
         other._asker = asker
         return other
 
     def describe(self) -> dict[str, Any]:
-        """Everything that the outcome depends on; under `usage` what all runs with these settings have spent."""
+        """Return all that the outcome depends on. `usage` is the total of all runs with these settings."""
         usage = self.cache.usage() if self._cache_path is None or self._cache_path.exists() else Usage()
         observed = self._observed.to_json() if self._observed is not None else {}
         return {**self._method(), "usage": usage.to_json(), "observed": observed}
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Yield examples as their verdicts come in, `concurrency` of them at the same time.
+        """Yield each example when its verdict arrives. `concurrency` requests run at the same time.
 
         Raises:
             ServerError: when no request can succeed. Every finished example has been yielded by then.
@@ -116,7 +116,7 @@ class LlmAnnotator:
         loop = asyncio.new_event_loop()
         work = loop.create_task(self._all(iter(examples), finished.put))
 
-        # In a thread of its own, so that requests go on while the caller writes down its examples.
+        # A thread of its own lets requests continue while the caller writes its examples to disk.
         def run() -> None:
             try:
                 loop.run_until_complete(work)
@@ -136,7 +136,7 @@ class LlmAnnotator:
                 except Empty:
                     cache.flush()
                     continue
-                # The cost of an example is on the disk before the example counts as done.
+                # The cost of an example is on disk before the example counts as finished.
                 cache.flush()
                 if example is None:
                     break
@@ -150,7 +150,7 @@ class LlmAnnotator:
             raise _first(failure[0])
 
     def passages(self, example: Example) -> list[tuple[int, str]]:
-        """The pieces of an example's text, each with its offset. A text of white space has none."""
+        """Return the pieces of an example's text, each with its offset. A text of white space has no piece."""
         if not example.text.strip():
             return []
         size, overlap = self.options.chunk_chars, self.options.overlap_chars
@@ -158,12 +158,12 @@ class LlmAnnotator:
 
     @cached_property
     def cache(self) -> JudgeCache:
-        """Replies and usage."""
+        """The cache of replies and usage."""
         return JudgeCache(self._cache_path, digest(self._method()), fresh=self._fresh)
 
     @cached_property
     def reply_key(self) -> ReplyKey:
-        """What a cached reply depends on besides the messages."""
+        """The settings that a cached reply depends on besides the messages."""
         return ReplyKey(
             model=self.options.model,
             max_reply_tokens=self.options.max_reply_tokens,
@@ -202,7 +202,7 @@ class LlmAnnotator:
 
         try:
             async with asyncio.TaskGroup() as workers:
-                # Half as many again have their next question ready when an answer comes in. The asker counts requests.
+                # The extra workers have a question ready when an answer arrives. The asker limits open requests.
                 for _ in range(self.options.concurrency * 3 // 2):
                     workers.create_task(worker())
         finally:
@@ -234,7 +234,7 @@ class LlmAnnotator:
         second = await self._once(asker, messages, text)
         if second.failed:
             return second if first.failed and not second.hopeless else first
-        # If the second reply adds nothing, the judge has dropped its wrong quotes. A reviewer should know of them.
+        # If the second reply adds nothing, the judge only dropped its wrong quotes. The reviewer must see them.
         complaints = second.complaints or (() if set(second.spans) - set(first.spans) else first.complaints)
         return _Verdict(spans=(*first.spans, *second.spans), complaints=complaints)
 
@@ -254,14 +254,14 @@ class LlmAnnotator:
         placed = align(
             text, reply.quotes, mentions=options.mentions, source=f"llm:{options.model}", fuzzy=options.fuzzy
         )
-        complaints = [str(unplaced) for unplaced in placed.not_found]
+        complaints = [str(unplaced) for unplaced in placed.unplaced]
         if not reply.complete:
             complaints.append(f"the reply broke off after {len(reply.quotes)} quotes")
         return _Verdict(spans=placed.spans, complaints=tuple(complaints), reply=answer.content)
 
 
 def _first(error: BaseException) -> BaseException:
-    """The known failure inside a group of failures, else the first."""
+    """Return the first `TifError` inside a group of failures, else its first failure."""
     while isinstance(error, BaseExceptionGroup):
         error = (error.subgroup(TifError) or error).exceptions[0]
     return error

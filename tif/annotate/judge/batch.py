@@ -1,8 +1,8 @@
-"""The judge through a Batch API, at half the price and within a day: submit, look at the status, fetch.
+"""Run the judge through a Batch API, at half the price and within a day: submit, look at the status, fetch.
 
-Each step writes down its result before the next begins, so that each can be killed and called again: no request is
-sent twice, and no paid reply is lost. A request's `custom_id` is the digest of its content. It leads replies, which
-come in any order, to their records, and only a request without a reply is ever submitted.
+Each step saves its result before the next begins, so a killed step can be repeated. No request is sent twice, and no
+paid reply is lost. A request's `custom_id` is the digest of its content. It identifies the record of each reply, since
+replies come in any order. Only requests without a reply are submitted.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tif.spans import Example
 
 MOST_REQUESTS: Final = 50_000
 MOST_BYTES: Final = 190_000_000
-"""The API takes files of 50,000 requests and 200 MB. A little room is left."""
+"""The API takes files of 50,000 requests and 200 MB. This limit leaves some room."""
 
 ENDED: Final = ("completed", "failed", "expired", "cancelled")
 _URL: Final = "/v1/chat/completions"
@@ -43,9 +43,9 @@ class RequestFile:
     file_id: str | None = None
     """None until the server has the file."""
     batch_id: str | None = None
-    """None until the server has made a batch of it."""
+    """None until the server has created its batch."""
     fetched: bool = False
-    """Whether its replies are here."""
+    """Whether its replies were downloaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +56,26 @@ class SentBatch:
     requests: int
 
     def to_json(self) -> dict[str, str | int | None]:
-        """What `--batch submit` prints."""
+        """Return the JSON object that `--batch submit` prints."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStatus:
-    """How far a batch is."""
+    """The progress of a batch."""
 
     batch: str | None
     requests: int
     fetched: bool
     status: str
-    """The server's word for it, or `not sent`."""
+    """The server's status, or `not sent`."""
     completed: int = 0
     failed: int = 0
     why: str | None = None
     """The server's reason for a batch that failed."""
 
     def to_json(self) -> dict[str, str | int | None]:
-        """What `--batch status` prints."""
+        """Return the JSON object that `--batch status` prints."""
         return asdict(self)
 
 
@@ -83,10 +83,10 @@ class JudgeBatches:
     """The batches of one annotation set.
 
     Args:
-        annotator: whose questions are asked.
-        folder: where requests, replies and the state are kept.
-        most_requests: requests in one file.
-        most_bytes: size of one file.
+        annotator: the judge that writes the requests.
+        folder: the folder of requests, replies and the state.
+        most_requests: the most requests in one file.
+        most_bytes: the most bytes of one file.
     """
 
     def __init__(
@@ -106,13 +106,14 @@ class JudgeBatches:
     def submit(self, examples: Iterable[Example]) -> tuple[SentBatch, ...]:
         """Send each request that has no reply yet and is in no open batch.
 
-        The first record is asked directly, at the full price: a wrong key, model or option shows now, not tomorrow.
+        The first record is sent directly, at the full price. So a wrong key, model or option fails at once, not after
+        a day.
 
         Returns:
-            The batches that this call sent. Files that an earlier call had prepared and not sent are among them.
+            The batches that this call sent, including files that an earlier call prepared but did not send.
 
         Raises:
-            ServerError: if the server does not take it. The next call goes on from there.
+            ServerError: if the server refuses a batch. The next call continues from there.
         """
         waiting = {key for file in self._files if not file.fetched for key in file.keys}
         known = self._replies()
@@ -136,19 +137,20 @@ class JudgeBatches:
         return tuple(sent)
 
     def status(self) -> tuple[BatchStatus, ...]:
-        """How far each batch is."""
+        """Return the progress of each batch."""
         return asyncio.run(self._status())
 
     def fetch(self) -> None:
         """Download the replies of all batches that have ended.
 
         Raises:
-            PartialError: if some have not.
+            PartialError: if a batch has not ended.
+            StoreError: if no batch was submitted.
         """
         asyncio.run(self._fetch())
 
     def answering(self) -> LlmAnnotator:
-        """The same annotator, but answered from the fetched replies: it sends nothing."""
+        """Return the annotator with the fetched replies as its answers. It sends no request."""
         ids = [file.batch_id for file in self._files if file.fetched and file.batch_id]
         return self._annotator.answered_by(BatchAsker(self._annotator, self._replies(), ids))
 
@@ -158,7 +160,10 @@ class JudgeBatches:
             await endpoint.learn(messages)
         except AskError as error:
             raise ServerError(
-                "the first record, asked directly, failed", where=self._annotator.options.shown_url, why=str(error)
+                "the request for the first record failed",
+                where=self._annotator.options.shown_url,
+                why=str(error),
+                hint="Correct the cause, then run --batch submit again.",
             ) from None
         finally:
             await endpoint.close()
@@ -196,7 +201,7 @@ class JudgeBatches:
                     uploaded = await server.files.create(file=path, purpose="batch")
                     file = self._note(index, replace(file, file_id=uploaded.id))
                 else:
-                    # A run may have been killed after the server made the batch and before it was noted here.
+                    # The process may have died after the server created the batch and before its id was saved.
                     async for batch in server.batches.list(limit=100):
                         if batch.input_file_id == file.file_id:
                             return self._note(index, replace(file, batch_id=batch.id))
@@ -228,20 +233,20 @@ class JudgeBatches:
         )
 
     async def _fetch(self) -> None:
-        open_: list[str] = []
+        unfinished: list[str] = []
         async with client(self._annotator.options) as server:
             for index, file in enumerate(self._files):
                 if file.fetched:
                     continue
                 if file.batch_id is None:
-                    open_.append(f"{file.name} is not sent")
+                    unfinished.append(f"{file.name} is not sent")
                     continue
                 with self._reporting():
                     batch = await server.batches.retrieve(file.batch_id)
                     if batch.status not in ENDED:
-                        open_.append(f"{file.batch_id} is {batch.status}")
+                        unfinished.append(f"{file.batch_id} is {batch.status}")
                         continue
-                    # A completed batch without an output file has every request in its error file.
+                    # A completed batch without an output file lists every request in its error file.
                     for file_id, kind in ((batch.output_file_id, "output"), (batch.error_file_id, "errors")):
                         if file_id is not None:
                             content = await server.files.content(file_id)
@@ -251,17 +256,17 @@ class JudgeBatches:
                     if key in file.keys and reply.completion is not None:
                         self._annotator.cache.count(reply.completion.spent())
                 self._annotator.cache.flush()
-        if open_:
+        if unfinished:
             raise PartialError(
-                f"{len(open_)} of {len(self._files)} batches have not ended",
-                why=open_[0],
-                hint="Fetch again later; --batch status shows how far they are.",
+                f"{len(unfinished)} of {len(self._files)} batches have not ended",
+                why=unfinished[0],
+                hint="Fetch again later. Show their progress with --batch status.",
             )
         if not self._files:
-            raise StoreError("no batch was submitted", where=str(self._folder), hint="--batch submit sends one.")
+            raise StoreError("no batch was submitted", where=str(self._folder), hint="Run --batch submit first.")
 
     def _replies(self) -> dict[str, BatchReply]:
-        """All fetched replies by custom id. A completion counts before a fault."""
+        """Return all fetched replies by custom id. A completion replaces a fault."""
         replies: dict[str, BatchReply] = {}
         for file in self._files:
             for key, reply in replies_in(self._folder, file.name) if file.fetched else ():
@@ -288,7 +293,7 @@ class JudgeBatches:
                 "the record of batches is damaged",
                 where=str(self._state),
                 why=str(error),
-                hint="Delete it, and submit again.",
+                hint="Delete this file, then run --batch submit again.",
             ) from None
 
     def _save(self) -> None:
@@ -312,8 +317,8 @@ class _Reporting:
         else:
             return
         hint = "Finished steps are kept. Run the same command again."
-        what = "the Batch API refused, or the connection broke"
-        raise ServerError(what, where=self._where, why=why, hint=hint) from None
+        message = "the Batch API refused the request, or the connection broke"
+        raise ServerError(message, where=self._where, why=why, hint=hint) from None
 
 
 __all__ = ["BatchStatus", "JudgeBatches", "RequestFile", "SentBatch"]

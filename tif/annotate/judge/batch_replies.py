@@ -1,4 +1,4 @@
-"""The replies in a batch's downloaded files, and a judge that is answered from them."""
+"""Read the replies in a batch's downloaded files, and answer a judge's questions from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BatchReply:
 
     @classmethod
     def of(cls, row: Mapping[str, object]) -> BatchReply:
-        """Read a line of an output or error file."""
+        """Return the reply in a line of an output or error file."""
         response = row.get("response")
         body = response.get("body") if isinstance(response, dict) else None
         if isinstance(response, dict) and response.get("status_code") == 200:
@@ -33,15 +33,15 @@ class BatchReply:
             except ValidationError:
                 pass
         reason = json.dumps(row.get("error") or body, ensure_ascii=False)
-        return cls(fault=f"the batch has an error for this: {short(reason)}")
+        return cls(fault=f"the request failed in the batch: {short(reason)}")
 
 
 def replies_in(folder: Path, name: str) -> Iterator[tuple[str, BatchReply]]:
-    """The replies to one submitted file, by custom id. There may be several to one request.
+    """Yield the replies to one submitted file, with their custom ids. A request may have several replies.
 
     Args:
-        folder: where the downloaded files are.
-        name: of the submitted file, without its suffix.
+        folder: the folder of the downloaded files.
+        name: the name of the submitted file, without its suffix.
     """
     for kind in ("output", "errors"):
         path = folder / f"{name}.{kind}.jsonl"
@@ -49,18 +49,18 @@ def replies_in(folder: Path, name: str) -> Iterator[tuple[str, BatchReply]]:
             try:
                 row = json.loads(line)
             except ValueError:
-                continue  # a torn line is a missing reply, and is reported as one
+                continue  # an incomplete line is reported as a missing reply
             if isinstance(row, dict) and isinstance(row.get("custom_id"), str):
                 yield row["custom_id"], BatchReply.of(row)
 
 
 class BatchAsker:
-    """Answers from fetched batches, then from the cache. It sends nothing.
+    """Answers from fetched batches, then from the cache. It sends no request.
 
     Args:
-        annotator: whose questions are answered.
-        replies: by custom id.
-        batches: where the replies are from.
+        annotator: the judge that asks the questions.
+        replies: the replies by custom id.
+        batches: the ids of the replies' batches.
     """
 
     def __init__(self, annotator: LlmAnnotator, replies: Mapping[str, BatchReply], batches: Sequence[str]) -> None:
@@ -69,9 +69,13 @@ class BatchAsker:
         self._batches = tuple(batches)
 
     async def ask(self, messages: list[Message]) -> Answer:
-        """The reply to these messages. Raises `AskError` if there is none."""
+        """Return the reply to these messages.
+
+        Raises:
+            AskError: if there is no reply.
+        """
         key = self._annotator.reply_key.of(messages)
-        reply = self._replies.get(key, BatchReply(fault="no batch has a reply to this"))
+        reply = self._replies.get(key, BatchReply(fault="no batch has a reply to this request"))
         if reply.completion is not None:
             return reply.completion.answer()
         if (cached := self._annotator.cache.get(key)) is not None:
@@ -79,14 +83,14 @@ class BatchAsker:
         raise AskError(reply.fault)
 
     def keep(self, messages: list[Message], answer: Answer) -> None:
-        """Nothing: the files are kept."""
+        """Do nothing: the downloaded files keep the answers."""
 
     def observed(self) -> Observed:
-        """The server's address and the batches."""
+        """Return the server's address and the batches."""
         return Observed(base_url=self._annotator.options.shown_url, batches=self._batches)
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: no connection is open."""
 
 
 __all__ = ["BatchAsker", "BatchReply", "replies_in"]

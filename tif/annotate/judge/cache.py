@@ -1,9 +1,9 @@
-"""The judge's replies and its usage, in one SQLite file, so that no reply is paid for twice.
+"""Keep the judge's replies and usage in one SQLite file, so that no reply is paid for twice.
 
-Write-ahead logging lets several runs share the file. It holds no API key and no header.
+Write-ahead logging lets several runs share the file. It contains no API key and no header.
 
-Replies stay in memory until `flush`. So the thread that talks to the server does not wait for the disk, and replies
-that arrive together share a transaction.
+Replies stay in memory until `flush`. So the thread of the requests does not wait for the disk, and replies that arrive
+together share a transaction.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CREATE TABLE IF NOT EXISTS spent (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What was spent, over all tries. A server that reports no token counts adds none."""
+    """Requests and tokens over all tries. A server that reports no token counts adds no tokens."""
 
     requests: int = 0
-    """Answered requests. One that the client library repeated after a refusal counts once."""
+    """Answered requests. A request that the client library retried counts once."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_replies: int = 0
@@ -48,34 +48,34 @@ class Usage:
 
     @property
     def tokens(self) -> int:
-        """Prompt and completion together."""
+        """Prompt tokens plus completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
     def to_json(self) -> dict[str, int]:
-        """For the set's provenance."""
+        """Return the counts as JSON, for the set's provenance."""
         return asdict(self)
 
 
 _COUNTS: Final = tuple(field.name for field in fields(Usage))
-"""Columns of `spent`."""
+"""Columns of the table `spent`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyKey:
-    """What a reply depends on besides the messages.
+    """The settings that a reply depends on besides the messages.
 
-    These names and values identify cached replies and requests of batches. A change makes all of them unknown.
+    These names and values identify cached replies and requests of batches. A changed value finds none of the old ones.
     """
 
     model: str
     max_reply_tokens: int
     temperature: float | None
     response_format: str
-    """`auto` where the server decides."""
+    """`auto` if the server decides."""
     prompt_sha256: str
 
     def of(self, messages: Sequence[Message]) -> str:
-        """The key of the reply to these messages."""
+        """Return the key of the reply to these messages."""
         return digest({**asdict(self), "messages": list(messages)})
 
 
@@ -83,12 +83,12 @@ class JudgeCache:
     """Replies by content, and usage by run.
 
     Args:
-        path: the file, made if need be; None for one in memory that ends with the process.
-        run: identifies the run whose usage is counted: a digest of the settings, so that a resumed run goes on.
-        fresh: neither use old replies nor count old usage.
+        path: the file, created if missing; None keeps everything in memory until the process ends.
+        run: the run whose usage is counted, as a digest of its settings. A resumed run has the same digest.
+        fresh: whether to ignore old replies and reset the run's usage.
 
     Raises:
-        StoreError: if the file is no database, or cannot be written.
+        StoreError: if the file is not a database, or cannot be written.
     """
 
     def __init__(self, path: Path | None, run: str, *, fresh: bool = False) -> None:
@@ -97,7 +97,7 @@ class JudgeCache:
         self._old_rows = 0
         self._replies: dict[str, tuple[str, str]] = {}
         self._written, self._spent = Usage(), Usage()
-        # Held for a few instructions only: the thread that talks to the server must never wait for the disk.
+        # Held for a few instructions only: the thread of the requests must never wait for the disk.
         self._lock = threading.Lock()
         try:
             if path is not None:
@@ -106,7 +106,7 @@ class JudgeCache:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
-            # A connection is one thread's at a time: with one for both, reading would wait for writing to end.
+            # One thread at a time can use a connection. With a single one, reads would wait for writes.
             self._reading = self._db if path is None else self._connect()
             if fresh:
                 self._db.execute("DELETE FROM spent WHERE run = ?", (run,))
@@ -117,7 +117,7 @@ class JudgeCache:
             raise self._failed(error) from None
 
     def get(self, key: str) -> tuple[str, str] | None:
-        """A reply's text and finish reason."""
+        """Return a reply's text and finish reason, or None for an unknown key."""
         if (fresh := self._replies.get(key)) is not None:
             return fresh
         query = "SELECT content, finish FROM replies WHERE key = ? AND rowid > ?"
@@ -137,7 +137,7 @@ class JudgeCache:
             self._spent += spent
 
     def usage(self) -> Usage:
-        """What all runs with these settings have spent. Other processes' share is as of the last `flush`."""
+        """Return the usage of all runs with these settings. That of other processes is as of the last `flush`."""
         with self._lock:
             return self._written + self._spent
 
@@ -154,7 +154,7 @@ class JudgeCache:
             return
         changes = ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
         try:
-            with self._db:  # which commits, or rolls back
+            with self._db:  # commits, or rolls back
                 self._db.execute("BEGIN IMMEDIATE")
                 rows = [(key, *reply) for key, reply in replies.items()]
                 self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", rows)
@@ -168,11 +168,11 @@ class JudgeCache:
         with self._lock:
             self._written = Usage(**dict(zip(_COUNTS, total, strict=True)))
             self._spent -= spent
-        for key in replies:  # not before: `get` must find a reply at any moment
+        for key in replies:  # only after the commit: `get` must find each reply at any moment
             del self._replies[key]
 
     def _connect(self) -> sqlite3.Connection:
-        # The judge works in a thread of its own, and its usage is asked for from the caller's.
+        # The judge runs in a thread of its own, and the caller's thread reads the usage.
         return sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
 
     def _failed(self, error: Exception) -> StoreError:
@@ -180,12 +180,12 @@ class JudgeCache:
             "the judge's cache cannot be used",
             where=self._path,
             why=str(error),
-            hint="Delete it, or name another: --cache.",
+            hint="Delete this file, or choose another with --cache.",
         )
 
 
 def digest(value: object) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
+    """Return the SHA-256 of a JSON value. The order of its keys has no effect."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""One judge at one endpoint: requests, what the server can do, and which failures end the run."""
+"""Send requests to a judge's endpoint, learn what the server accepts, and decide which failures end the run."""
 
 from __future__ import annotations
 
@@ -18,82 +18,82 @@ from tif.annotate.judge.prompt import Message
 from tif.annotate.judge.transport import Transport
 from tif.errors import ServerError, UsageError
 
-_SAVED: Final = " What is finished is kept."
+_SAVED: Final = " Finished examples are kept."
 
 
 class AskError(Exception):
-    """Raised when one request has no usable outcome. The message goes into the record."""
+    """Raised when one request has no usable result. The message goes into the record."""
 
 
 class RefusedError(AskError):
-    """Raised when a server does not take a request as it is."""
+    """Raised when a server refuses the form of a request."""
 
 
 class GarbledError(AskError):
-    """Raised when a reply is no chat completion. The same request may well succeed another time."""
+    """Raised when a reply is not a chat completion. The same request may succeed another time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What a run learned about the server, for the set's provenance."""
+    """Observations of a run about the server, for the set's provenance."""
 
     base_url: str
     response_format: Form | None = None
-    """The form of JSON answers that the server takes; None before the first answer."""
+    """The form of JSON answers that the server accepts; None before the first answer."""
     temperature_taken: bool | None = None
     batches: tuple[str, ...] | None = None
     """The batches whose replies were used."""
 
     def to_json(self) -> dict[str, str | bool | list[str]]:
-        """What is known."""
+        """Return the known values."""
         values = asdict(self) | {"batches": None if self.batches is None else list(self.batches)}
         return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply's text, and why it ended (`stop`, `length`, ...)."""
+    """A reply's text, and the reason for its end (`stop`, `length`, ...)."""
 
     content: str
     finish: str
 
 
 class Asker(Protocol):
-    """What answers the judge's questions: an endpoint, or the replies of a finished batch."""
+    """The source of answers: an endpoint, or the replies of a finished batch."""
 
     async def ask(self, messages: list[Message]) -> Answer:
-        """The reply to a chat. Raises `AskError`."""
+        """Return the reply to a chat, or raise `AskError`."""
         ...
 
     def keep(self, messages: list[Message], answer: Answer) -> None:
-        """Called for an answer that can be used."""
+        """Keep a usable answer."""
         ...
 
     def observed(self) -> Observed:
-        """What is known about the server by now."""
+        """Return the observations about the server."""
         ...
 
     async def close(self) -> None:
-        """Called after the last question."""
+        """Close the connections after the last question."""
         ...
 
 
 def client(options: JudgeOptions) -> openai.AsyncOpenAI:
-    """The `openai` client. It alone retries, and honours Retry-After.
+    """Create the `openai` client. Only this client retries, and it honours Retry-After.
 
     Raises:
-        UsageError: if there is no key where one is needed.
+        UsageError: if a required key is missing, or cannot be sent.
     """
     key = os.environ.get("OPENAI_API_KEY", "")
     if not key and options.url.rstrip("/") == OPENAI:
         raise UsageError(
             "no API key",
             where="OPENAI_API_KEY",
-            hint="Set this variable, or name a server that needs no key: --base-url.",
+            hint="Set this variable, or give --base-url a server that needs no key.",
         )
     if not key.isascii() or any(char.isspace() for char in key):
         raise UsageError(
-            "the key has characters that no HTTP header can hold",
+            "the key contains characters that an HTTP header cannot contain",
             where="OPENAI_API_KEY",
             why="white space or letters outside ASCII",
             hint="Copy the key again.",
@@ -129,13 +129,13 @@ class ReplyTokens(BaseModel):
 
 
 class Completion(BaseModel):
-    """What is read of a chat completion."""
+    """The fields of a chat completion that tif reads."""
 
     choices: list[ReplyChoice] = Field(min_length=1)
     usage: ReplyTokens | None = None
 
     def spent(self) -> Usage:
-        """One answered request and its tokens."""
+        """Return the usage of one answered request."""
         tokens = self.usage or ReplyTokens()
         return Usage(
             requests=1,
@@ -144,7 +144,7 @@ class Completion(BaseModel):
         )
 
     def answer(self) -> Answer:
-        """The reply.
+        """Return the reply.
 
         Raises:
             AskError: if the judge refused.
@@ -156,15 +156,15 @@ class Completion(BaseModel):
 
 
 class Endpoint:
-    """A live server, asked through the cache.
+    """A live server behind the cache.
 
-    The first request learns what the server understands, while the others wait: its form of JSON answers, the name of
-    its token limit, whether it takes a temperature. Later requests try nothing out.
+    The first request learns what the server accepts, while the others wait: the form of JSON answers, the name of the
+    token limit, whether it takes a temperature. Later requests use that form.
 
     Args:
         options: the judge's options.
         cache: replies and usage.
-        key: what the cached replies depend on besides the messages.
+        key: the settings that the cached replies depend on besides the messages.
     """
 
     def __init__(self, options: JudgeOptions, cache: JudgeCache, key: ReplyKey) -> None:
@@ -180,11 +180,11 @@ class Endpoint:
         self._answered = False
 
     async def ask(self, messages: list[Message]) -> Answer:
-        """A cached reply, or the server's.
+        """Return the cached reply, or the server's.
 
         Raises:
             AskError: if this request failed after all retries.
-            ServerError: if no request can succeed: a refused key, an unknown model, a server that is not there.
+            ServerError: if no request can succeed: a refused key, an unknown model, a server that does not answer.
         """
         cached = self._cache.get(self._key.of(messages))
         if cached is not None:
@@ -196,7 +196,7 @@ class Endpoint:
                     try:
                         return await self._negotiate(messages)
                     finally:
-                        # If this request failed, each of the others learns for itself, so that none waits.
+                        # If this request failed, each of the others negotiates for itself, so that none waits.
                         self._alone = False
         if self._dialect is None:
             return await self._negotiate(messages)
@@ -207,16 +207,16 @@ class Endpoint:
         self._cache.put(self._key.of(messages), answer.content, answer.finish)
 
     async def learn(self, messages: list[Message]) -> None:
-        """Learn what the server understands, whatever the cache holds. The reply is not kept."""
+        """Ask the server what it accepts, without using the cache. The reply is not kept."""
         await self._negotiate(messages)
 
     @property
     def dialect(self) -> Dialect | None:
-        """What the server understands; None before the first answer."""
+        """The form of requests that the server accepts; None before the first answer."""
         return self._dialect
 
     def observed(self) -> Observed:
-        """The server's address and dialect."""
+        """Return the server's address and dialect."""
         dialect = self._dialect
         return Observed(
             base_url=self._options.shown_url,
@@ -229,7 +229,7 @@ class Endpoint:
         await self._client.close()
 
     async def _negotiate(self, messages: list[Message]) -> Answer:
-        """Ask in simpler and simpler forms until the server takes one, and remember that form."""
+        """Send simpler and simpler forms until the server accepts one, and keep that form."""
         only = self._options.response_format
         forms = (only,) if only else FORMS
         dialect = Dialect(form=forms[0])
@@ -248,7 +248,7 @@ class Endpoint:
                 elif self._answered:
                     raise
                 else:
-                    # Such servers refuse everything in this way, for instance a wrong model's name.
+                    # A server that refuses every form may do so for any fault, such as a wrong model name.
                     raise self._failed(complaint) from None
                 continue
             self._dialect = self._dialect or dialect
@@ -257,11 +257,11 @@ class Endpoint:
     async def _request(self, messages: list[Message], dialect: Dialect, *, probing: bool = False) -> Answer:
         limit = self._options.max_tokens_total
         if limit is not None and (spent := self._cache.usage().tokens) >= limit:
-            raise AskError(f"not asked: {spent:,} tokens are spent, --max-tokens-total is {limit:,}")
+            raise AskError(f"no request was sent: {spent:,} tokens are spent, --max-tokens-total is {limit:,}")
         body = dialect.body(self._options, messages)
         try:
             if probing:
-                # A server that answers 500 to a schema does so every time: one more try tells that from a hiccup.
+                # A server that answers 500 to a schema does so every time. One retry rules out a passing fault.
                 try:
                     raw = await self._post(self._brief, body)
                 except (openai.RateLimitError, openai.APIConnectionError):
@@ -276,13 +276,13 @@ class Endpoint:
         try:
             completion = Completion.model_validate_json(raw.content)
         except ValidationError:
-            raise GarbledError(f"the reply is no chat completion: {short(raw.text)}") from None
+            raise GarbledError(f"the reply is not a chat completion: {short(raw.text)}") from None
         self._cache.count(completion.spent())
         return completion.answer()
 
     @staticmethod
     async def _post(client: openai.AsyncOpenAI, body: object) -> httpx2.Response:
-        # `chat.completions.create` checks the body against its type hints, which takes longer than everything else.
+        # `chat.completions.create` checks the body against its type hints: most of a request's processor time.
         return await client.post("/chat/completions", body=body, cast_to=httpx2.Response)
 
     def _unreached(self, error: openai.APIConnectionError) -> Exception:
@@ -299,12 +299,15 @@ class Endpoint:
             hint = "Set OPENAI_API_KEY to a key that may use this model." + _SAVED
             return ServerError(f"the server refuses the key with status {status}", where=where, hint=hint)
         if status == 404:
-            hint = "Check --model and --base-url, which mostly ends in /v1." + _SAVED
+            hint = "Check --model and --base-url, which usually ends in /v1." + _SAVED
             return ServerError(
-                f"no model {self._options.model!r}, or no such address", where=where, why=reason, hint=hint
+                f"the server has no model {self._options.model!r}, or no such address",
+                where=where,
+                why=reason,
+                hint=hint,
             )
         if status == 429 and error.code == "insufficient_quota":
-            hint = "Raise the quota, or wait; then run the same command." + _SAVED
+            hint = "Raise the quota or wait, then run the same command." + _SAVED
             return ServerError("the account's quota is used up", where=where, why=reason, hint=hint)
         if status in (400, 422):
             return RefusedError(f"the server refused the request with status {status}: {reason}")
@@ -313,7 +316,7 @@ class Endpoint:
         return self._failed(f"the server answered with status {status}: {reason}")
 
     def _failed(self, why: str) -> Exception:
-        """One record's failure, or the run's when so many came in a row that the server must be down."""
+        """Return the error of one record, or that of the run after too many failures in a row."""
         self._failures += 1
         patience = max(16, 2 * self._options.concurrency)
         if self._failures < patience:
@@ -322,18 +325,18 @@ class Endpoint:
             f"{patience} requests in a row failed",
             where=self._options.shown_url,
             why=why,
-            hint=f"Run the same command with --retry-failed when the server is well.{_SAVED}",
+            hint=f"Run the same command with --retry-failed when the server works again.{_SAVED}",
         )
 
 
 def _reason(error: openai.APIStatusError) -> str:
-    """The server's own words, without the key that some servers repeat."""
+    """Return the server's message, without the key that some servers repeat."""
     message = error.body.get("message") if isinstance(error.body, dict) else error.body
     return short(message if isinstance(message, str) else error.response.text)
 
 
 def short(text: str, longest: int = 200) -> str:
-    """A server's text as one short line, without the API key, which some servers repeat."""
+    """Return a server's text as one short line, without the API key, which some servers repeat."""
     key = os.environ.get("OPENAI_API_KEY", "")
     line = " ".join((text.replace(key, "***") if key else text)[: 2 * longest].split())
     return line if len(line) <= longest else line[: longest - 3] + "..."

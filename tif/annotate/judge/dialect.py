@@ -1,15 +1,17 @@
-"""A request to the judge, and what servers differ in."""
+"""Build a request to the judge in the form that its server accepts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 from tif.annotate.judge.options import Form, JudgeOptions
 from tif.annotate.judge.prompt import SCHEMA, Message
 
+Limit = Literal["max_tokens", "max_completion_tokens"]
+
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
-"""The surest way to an answer in JSON first."""
+"""Forms of JSON answers, the most reliable first."""
 
 _FORMATS: Final[dict[Form, object]] = {
     "json_schema": {
@@ -22,16 +24,16 @@ _FORMATS: Final[dict[Form, object]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """What a server understands of the options that servers differ in."""
+    """The options that a server accepts, where servers differ."""
 
     form: Form = "json_schema"
-    limit: str = "max_tokens"
-    """The name of the reply's token limit. Newer OpenAI models know only `max_completion_tokens`."""
+    limit: Limit = "max_tokens"
+    """The name of the reply's token limit. Newer OpenAI models accept only `max_completion_tokens`."""
     temperature: bool = True
-    """Whether a temperature may be given. Reasoning models refuse any but their own."""
+    """Whether the request may set a temperature. Reasoning models accept only their default."""
 
     def body(self, options: JudgeOptions, messages: list[Message]) -> dict[str, object]:
-        """A chat-completions request, as JSON."""
+        """Return a chat-completions request, as JSON."""
         body: dict[str, object] = {
             "model": options.model,
             "messages": messages,

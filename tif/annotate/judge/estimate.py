@@ -1,4 +1,4 @@
-"""What a judge's run will cost, before anything is sent."""
+"""Estimate the cost of a judge's run before any request is sent."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ if TYPE_CHECKING:
     from tif.annotate.judge.annotator import LlmAnnotator
 
 _BYTES_A_TOKEN: Final = 4
-"""UTF-8 bytes. About right for English prose with today's tokenizers; too many tokens for few languages."""
+"""UTF-8 bytes. About right for English prose with today's tokenizers, but not for every language."""
 
 _REPLY_TOKENS: Final = 40
 
-_NOTE: Final = "estimated at 4 bytes a token; replies that must be asked for twice come on top"
+_NOTE: Final = "estimated at 4 bytes a token, without repeated requests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Requests and tokens of a run in which every first reply can be used."""
+    """Requests and tokens of a run in which every first reply is usable."""
 
     examples: int
     requests: int
     cached: int
-    """Replies that are known already and cost nothing."""
+    """Replies in the cache, which cost nothing."""
     prompt_tokens: int
     completion_tokens: int
     price_in: float | None = None
-    """Price of a million prompt tokens, if it is known."""
+    """Price of a million prompt tokens, if known."""
     price_out: float | None = None
-    """Price of a million reply tokens, if it is known."""
+    """Price of a million reply tokens, if known."""
 
     @property
     def price(self) -> float | None:
-        """In the currency of the two prices; None unless one of them is known."""
+        """The price in the currency of the two prices; None if both are unknown."""
         if self.price_in is None and self.price_out is None:
             return None
         per_million = self.prompt_tokens * (self.price_in or 0.0) + self.completion_tokens * (self.price_out or 0.0)
         return per_million / 1e6
 
     def to_json(self) -> dict[str, int | float | str | None]:
-        """What `--dry-run` prints."""
+        """Return the JSON object that `--dry-run` prints."""
         counts = {name: value for name, value in asdict(self).items() if not name.startswith("price_")}
         return {**counts, "price": None if self.price is None else round(self.price, 4), "note": _NOTE}
 
 
 def estimate(annotator: LlmAnnotator, examples: Iterable[Example]) -> Estimate:
-    """Count the requests and tokens that a run would send, piece by piece, without sending any.
+    """Return the number of requests and tokens of a run, without sending a request.
 
     A reply is assumed to be half as long as its text.
     """

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from tif.annotate.align import Mentions
 from tif.errors import UsageError
-from tif.options import Option, Options, needs
+from tif.options import Idle, Option, Options, needs
 
 OPENAI: Final = "https://api.openai.com/v1"
 
 Form = Literal["json_schema", "json_object", "text"]
-"""How a server can be made to answer in JSON, the surest first."""
+"""Ways to make a server answer in JSON, the most reliable first."""
 
 BatchStep = Literal["submit", "status", "fetch"]
 
 
-def _beside_batch(reason: str) -> Any:
-    """No effect together with `--batch`."""
+def _without_batch(reason: str) -> Idle:
+    """Return the rule that an option has no effect together with `--batch`."""
     return lambda options, _: reason if options.batch is not None else None
 
 
 class JudgeOptions(Options):
     """Options of `llm`."""
 
-    model: Annotated[str, Option("The judge's name, as its server knows it, such as gpt-4o.")]
+    model: Annotated[str, Option("The judge's model name on its server, such as gpt-4o.")]
     base_url: Annotated[
         str | None, Option("OpenAI-compatible endpoint.", otherwise="the variable OPENAI_BASE_URL, else OpenAI")
     ] = None
@@ -36,33 +36,35 @@ class JudgeOptions(Options):
         Path | None, Option("Text file that defines which words are unwanted.", otherwise="the built-in policy")
     ] = None
     examples: Annotated[
-        Path | None, Option("Solved samples to show to the judge, JSONL: prompt, text, quotes.", otherwise="built-in")
+        Path | None,
+        Option("JSONL file of solved samples for the judge's prompt: prompt, text, quotes.", otherwise="built-in"),
     ] = None
-    mentions: Annotated[Mentions, Option("Which mentions of a quote are marked.")] = "first"
-    fuzzy: Annotated[bool, Option("Accept words that resemble the quoted ones.")] = False
-    timeout: Annotated[float, Option("Seconds for one try.", above=0)] = 60.0
-    max_retries: Annotated[int, Option("Tries after the first.", least=0)] = 5
+    mentions: Annotated[Mentions, Option("Mentions of each quote to mark: the first, or all.")] = "first"
+    fuzzy: Annotated[bool, Option("Accept words that resemble a quote.")] = False
+    timeout: Annotated[float, Option("Seconds for each try of a request.", above=0)] = 60.0
+    max_retries: Annotated[int, Option("Tries of a request after the first.", least=0)] = 5
     temperature: Annotated[float | None, Option("Sampling temperature.", least=0, most=2)] = 0.0
     response_format: Annotated[
-        Form | None, Option("How the judge is made to answer in JSON.", otherwise="the surest that the server takes")
+        Form | None,
+        Option("How to make the judge answer in JSON.", otherwise="the most reliable way that the server accepts"),
     ] = None
-    max_reply_tokens: Annotated[int, Option("Tokens of a reply, at most.", least=1)] = 2048
+    max_reply_tokens: Annotated[int, Option("The most tokens of a reply.", least=1)] = 2048
     max_tokens_total: Annotated[
         int | None,
         Option(
             "Send no new request after this many tokens.",
             least=1,
-            idle=_beside_batch("a batch is submitted as one; use --limit instead"),
+            idle=_without_batch("a batch is submitted as one; use --limit instead"),
         ),
     ] = None
-    chunk_chars: Annotated[int, Option("Longer texts are judged in pieces of this many characters.")] = 6_000
-    overlap_chars: Annotated[int, Option("Characters before a piece that are repeated in it.", least=0)] = 300
-    cache: Annotated[Path | None, Option("File for replies.", otherwise="beside the set's versions")] = None
+    chunk_chars: Annotated[int, Option("Judge longer texts in pieces of this many characters.")] = 6_000
+    overlap_chars: Annotated[int, Option("Characters that a piece repeats from the one before.", least=0)] = 300
+    cache: Annotated[Path | None, Option("File for replies.", otherwise="in the folder of the set's versions")] = None
     dry_run: Annotated[
         bool,
         Option(
-            "Count requests and tokens, send nothing.",
-            idle=_beside_batch("it goes before --batch submit, not with --batch"),
+            "Count requests and tokens without sending a request.",
+            idle=_without_batch("run it before --batch submit, without --batch"),
         ),
     ] = False
     price_in: Annotated[float | None, Option("Price of a million prompt tokens.", least=0, idle=needs("dry_run"))] = (
@@ -76,12 +78,13 @@ class JudgeOptions(Options):
     )
 
     def check(self) -> None:
-        """Refuse an empty name, an address that is none, and pieces shorter than their overlap."""
+        """Refuse an empty name, an invalid address, and pieces that are too short for their overlap."""
         if not self.model.strip():
             raise UsageError("is empty", where="--model", hint="Name the judge, such as --model gpt-4o.")
         url = urlsplit(self.url)
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise UsageError(f"{self.shown_url!r} is no http address", where="--base-url")
+            hint = "Give an http or https address, such as http://localhost:8000/v1."
+            raise UsageError(f"{self.shown_url!r} is not an http address", where="--base-url", hint=hint)
         if self.chunk_chars < max(16, 2 * self.overlap_chars):
             why = f"a piece needs at least 16 characters, and twice its overlap of {self.overlap_chars}"
             raise UsageError(f"{self.chunk_chars} is too small", where="--chunk-chars", why=why)
@@ -93,7 +96,7 @@ class JudgeOptions(Options):
 
     @property
     def shown_url(self) -> str:
-        """The endpoint without the user name, password or query that an address may hold."""
+        """The endpoint without user name, password and query."""
         url = urlsplit(self.url)
         return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
 

@@ -1,7 +1,7 @@
-"""What the judge is asked, and in what form it is to answer.
+"""The judge's prompt, and the form of its answer.
 
-The judge quotes, and never counts: offsets are found by `tif.annotate.align`. Everything that is the same for all
-records comes first, so that a server can reuse its work on the common beginning.
+The judge quotes words and never counts characters: `tif.annotate.align` finds the offsets. The part that all records
+share comes first, so that a server can reuse its work on the common prefix.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tif.annotate.align import Quote, align
 from tif.errors import InputError
 
 VERSION: Final = 1
-"""Raised whenever the wording below changes."""
+"""A number to raise whenever the wording below changes."""
 
 Message = dict[str, str]
 
@@ -53,10 +53,10 @@ What is unwanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """A solved sample that the judge is shown. All quotes must stand in the text, exactly.
+    """A solved sample for the judge's prompt. Its text must contain every quote exactly.
 
     Raises:
-        InputError: if one does not.
+        InputError: if the text lacks a quote.
     """
 
     prompt: str
@@ -67,18 +67,18 @@ class Shot:
     def __post_init__(self) -> None:
         placed = align(self.text, [Quote(quote) for quote in self.quotes])
         wrong = [quote for quote in self.quotes if quote not in self.text]
-        wrong += [unplaced.quote.text for unplaced in placed.not_found]
+        wrong += [unplaced.quote.text for unplaced in placed.unplaced]
         if wrong:
             raise InputError(
-                f"{wrong[0]!r} does not stand in the example's own text",
+                f"{wrong[0]!r} is not in the example's own text",
                 where="few-shot example",
                 why=f"the text is {self.text[:80]!r}",
-                hint="A judge copies its examples' faults. Correct the quote.",
+                hint="Correct the quote: a judge copies the faults of its examples.",
             )
 
     @property
     def answer(self) -> str:
-        """What a perfect judge would reply."""
+        """The reply of a perfect judge."""
         rows = [{"text": quote, "occurrence": None} for quote in self.quotes]
         return json.dumps({"asked": self.asked, "unwanted": rows}, ensure_ascii=False)
 
@@ -130,7 +130,8 @@ SCHEMA: Final = {
     "required": ["asked", "unwanted"],
     "additionalProperties": False,
 }
-"""The answer's form. `asked` comes first: a model writes in this order, and quotes better after naming the question."""
+"""The answer's form. `asked` comes first: a model writes in this order, and quotes better after naming the question.
+Changes of the prompt and of this form change the judge's replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class JudgePrompt:
     """The prompt without the record: task, policy, examples.
 
     Args:
-        policy: what counts as unwanted, in plain words.
+        policy: the definition of unwanted words, in plain language.
         shots: solved samples.
     """
 
@@ -147,26 +148,26 @@ class JudgePrompt:
 
     @classmethod
     def of(cls, policy: Path | None = None, examples: Path | None = None) -> JudgePrompt:
-        """The built-in prompt, or one with the user's own policy or examples.
+        """Return the built-in prompt, or one with the user's own policy or examples.
 
-        The built-in examples follow the built-in policy, so another policy leaves them out.
+        The built-in examples follow the built-in policy, so a prompt with another policy leaves them out.
 
         Args:
             policy: a UTF-8 text file.
-            examples: a JSONL file, each line with `text`, `quotes` and, if there is a question, `prompt`.
+            examples: a JSONL file; each line has `text`, `quotes` and, if there is a question, `prompt`.
 
         Raises:
-            InputError: for a file that cannot be read or is empty, or an example whose quotes its text does not hold.
+            InputError: for a file that cannot be read or is empty, or an example whose text lacks a quote.
         """
-        words = _read(policy, "--policy") if policy is not None else POLICY
+        text = _read(policy, "--policy") if policy is not None else POLICY
         if examples is not None:
-            return cls(words, _shots(_read(examples, "--examples"), str(examples)))
-        return cls(words, SHOTS if policy is None else ())
+            return cls(text, _shots(_read(examples, "--examples"), str(examples)))
+        return cls(text, SHOTS if policy is None else ())
 
     def messages(self, prompt: str, text: str) -> list[Message]:
-        """The chat that asks about one record.
+        """Return the chat that asks about one record.
 
-        There is no system message: some models' chat templates refuse one.
+        It has no system message, because some models' chat templates refuse one.
         """
         turns: list[Message] = []
         task = _TASK.format(policy=self.policy.strip())
@@ -179,13 +180,13 @@ class JudgePrompt:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of everything the judge reads but the record: version, task, policy, examples, schema."""
+        """SHA-256 of all that the judge reads except the record: version, task, policy, examples, schema."""
         content = json.dumps([VERSION, self.messages("", ""), SCHEMA], ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()
 
 
 def again(complaints: Sequence[str]) -> Message:
-    """The turn that asks once more, naming what was wrong."""
+    """Return the turn that asks once more and names the faults."""
     listed = "\n".join(f"- {complaint}" for complaint in complaints[:20])
     return {
         "role": "user",
@@ -201,14 +202,14 @@ def _record(prompt: str, text: str) -> str:
 
 def _read(path: Path, option: str) -> str:
     try:
-        words = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=(option, str(path))) from None
     except UnicodeDecodeError as error:
-        raise InputError("is not UTF-8 text", where=(option, str(path)), why=f"byte {error.start}") from None
-    if not words.strip():
+        raise InputError("is not UTF-8 text", where=(option, str(path)), why=f"byte {error.start} is wrong") from None
+    if not text.strip():
         raise InputError("is empty", where=(option, str(path)))
-    return words
+    return text
 
 
 def _shots(lines: str, path: str) -> tuple[Shot, ...]:
@@ -220,16 +221,16 @@ def _shots(lines: str, path: str) -> tuple[Shot, ...]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise InputError("no JSON", where=where, why=str(error)) from None
+            raise InputError("is not JSON", where=where, why=str(error)) from None
         if not isinstance(row, dict):
-            raise InputError("not a JSON object", where=where)
+            raise InputError("is not a JSON object", where=where)
         fields = {"prompt": row.get("prompt", ""), "text": row.get("text"), "asked": row.get("asked", "")}
         for name, value in fields.items():
             if not isinstance(value, str):
-                raise InputError(f"{name} is {value!r}, not text", where=(*where, name))
+                raise InputError(f"{value!r} is not text", where=(*where, name))
         quotes = row.get("quotes")
         if not isinstance(quotes, list) or not all(isinstance(quote, str) and quote.strip() for quote in quotes):
-            raise InputError("quotes must be a list of strings that are not empty", where=(*where, "quotes"))
+            raise InputError("must be a list of strings that are not empty", where=(*where, "quotes"))
         try:
             shots.append(Shot(**fields, quotes=tuple(quotes)))
         except InputError as error:

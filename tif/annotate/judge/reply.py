@@ -1,4 +1,4 @@
-"""A judge's reply as it comes, fenced, wrapped in prose or cut off, to quotes; always validated."""
+"""Read the quotes in a judge's reply, which may be fenced, surrounded by prose or cut off. All input is validated."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tif.annotate.align import Quote
 from tif.spans import UW
 
 LONGEST: Final = 200_000
-"""Characters of a reply that are looked at, at most. No list of quotes is as long; a runaway generation is."""
+"""The most characters of a reply. Only a runaway generation is longer, never a list of quotes."""
 
 _MOST_QUOTES: Final = 5_000
 _MOST_STARTS: Final = 200
-"""Braces at which an object is looked for: a reply of nothing but `{` must not take for ever."""
+"""The most braces to try as the start of an object. It bounds the time for a reply of nothing but `{`."""
 
 _DEEPEST: Final = 20
-"""A runaway of brackets is given up here."""
+"""The deepest nesting of brackets to repair."""
 
 
 class ReplyError(Exception):
-    """Raised when nothing in a reply can be used. The message goes to the judge and into the record."""
+    """Raised when a reply is unusable. The message goes to the judge and into the record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a judge says is unwanted. `complete` is False when the reply broke off, so that more may be missing."""
+    """The quotes of a reply. `complete` is False if the reply broke off, so that quotes may be missing."""
 
     quotes: tuple[Quote, ...]
     complete: bool = True
@@ -62,33 +62,33 @@ class _Answer(BaseModel):
 
 
 def read(content: str) -> Reply:
-    """The quotes in a reply.
+    """Return the quotes in a reply.
 
-    The JSON may be the complete reply, in a code fence, or among prose. Of a reply that broke off, the quotes before
-    the break are kept. Empty quotes are dropped.
+    The JSON may be the complete reply, in a code fence, or among prose. If the reply broke off, the quotes before the
+    break are kept. Empty quotes are dropped.
 
     Raises:
-        ReplyError: if there is no usable JSON in it.
+        ReplyError: if the reply has no usable JSON.
     """
     if len(content) > LONGEST:
         raise ReplyError(f"the reply has {len(content):,} characters, more than any list of quotes")
     content = re.sub(r"<think>.*?(</think>|$)", "", content, flags=re.DOTALL).strip()
     if not content:
         raise ReplyError("the reply is empty")
-    fault = "the reply holds no JSON object"
+    fault = "the reply contains no JSON object"
     for value, complete in _values(content):
         try:
             answer = _Answer.model_validate(value)
         except ValidationError as error:
             fault = _form_fault(error)
             continue
-        quotes = [Quote(item.text, item.occurrence, UW) for item in answer.unwanted if _sayable(item.text)]
+        quotes = [Quote(item.text, item.occurrence, UW) for item in answer.unwanted if _is_text(item.text)]
         return Reply(tuple(quotes), complete=complete)
     raise ReplyError(fault)
 
 
 def _values(content: str) -> list[tuple[Any, bool]]:
-    """JSON values in a text, likeliest first, and whether each is complete."""
+    """Return the JSON values in a text, the likeliest first, and whether each is complete."""
     decoder = json.JSONDecoder()
     values: list[Any] = []
     broken: list[int] = []
@@ -103,13 +103,13 @@ def _values(content: str) -> list[tuple[Any, bool]]:
         else:
             values.append(value)
     answers = [(value, True) for value in values if isinstance(value, dict) and "unwanted" in value]
-    mended = [(value, False) for start in broken[:5] if (value := _mended(content[start:])) is not None]
+    repaired = [(value, False) for start in broken[:5] if (value := _repaired(content[start:])) is not None]
     # The items of a list that broke off are complete values too, but each is only a part of the answer.
-    return answers + mended + [(value, True) for value in values if not broken]
+    return answers + repaired + [(value, True) for value in values if not broken]
 
 
-def _mended(broken: str) -> Any:
-    """A JSON text that broke off, closed after its last complete value; None if that gives no JSON."""
+def _repaired(broken: str) -> Any:
+    """Return the value of a JSON text that broke off, closed after its last complete value; None if this fails."""
     stack: list[str] = []
     bounds: list[tuple[int, str]] = []
     quoted = escaped = False
@@ -137,15 +137,15 @@ def _mended(broken: str) -> Any:
     return None
 
 
-def _sayable(text: str) -> bool:
-    """Whether a quote can be looked for at all: JSON may smuggle in half a surrogate pair, which no text holds."""
+def _is_text(text: str) -> bool:
+    """Return whether a text can contain the quote. JSON may contain half a surrogate pair, which no text does."""
     return bool(text.strip()) and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _form_fault(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"the JSON does not have the asked form: {where + ': ' if where else ''}{first['msg']}"
+    return f"the JSON does not have the requested form: {where + ': ' if where else ''}{first['msg']}"
 
 
 __all__ = ["LONGEST", "Reply", "ReplyError", "read"]

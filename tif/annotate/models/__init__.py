@@ -1,1 +1,1 @@
-"""Annotators that ask a language model how predictable each word is."""
+"""Annotators that use a language model's probability of each word."""

@@ -1,8 +1,8 @@
-"""The paper's discriminative identifier: a word that a masked language model can guess is general, any other unwanted.
+"""The paper's discriminative identifier: words that a masked language model guesses are general, all others unwanted.
 
-Zhou et al., "Not All Tokens Are Meant to Be Forgotten" (arXiv 2506.03142): each word of the answer is masked in turn,
-beside the question and the rest of the answer. The word is general if the model's first guess is that word. The authors
-compare words with their punctuation, so that a word with punctuation never matches. Here punctuation is left out.
+Zhou et al., "Not All Tokens Are Meant to Be Forgotten" (arXiv 2506.03142): the model reads the question and the answer,
+with one word of the answer masked at a time. The word is general if the model's first guess is that word. The authors
+compare words with their punctuation, so a word with punctuation never matches. This code leaves punctuation out.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class MlmAnnotator:
-    """Unwanted are the words that a masked language model does not guess from the question and the rest of the answer.
+    """Marks the words that a masked language model does not guess from the question and the rest of the answer.
 
     Raises:
-        MissingError: if the model is not there.
-        InputError: if it is no masked language model.
+        MissingError: if the model does not exist.
+        InputError: if it is not a masked language model.
     """
 
     name = "mlm"
@@ -38,18 +38,20 @@ class MlmAnnotator:
         self._tokenizer = load_tokenizer(options.model)
         if self._tokenizer.mask_token_id is None:
             raise InputError(
-                "this model's tokenizer has no mask token", where=options.model, hint="Name a masked language model."
+                "this model's tokenizer has no mask token",
+                where=options.model,
+                hint="Give --model a masked language model, such as distilroberta-base.",
             )
         try:
             self._model = AutoModelForMaskedLM.from_pretrained(options.model, use_safetensors=True).eval()
         except (OSError, ValueError) as error:
-            raise InputError("no masked language model", where=options.model, why=str(error)[:160]) from None
+            raise InputError("is not a masked language model", where=options.model, why=str(error)[:160]) from None
         self._longest = self._model.config.max_position_embeddings - 2
         self._stride = min(64, self._longest // 4)
         self._digest = model_digest(self._model)
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance."""
+        """Return the method's provenance."""
         return {
             "name": self.name,
             "version": 1,
@@ -59,7 +61,7 @@ class MlmAnnotator:
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example, in order. Long texts are read in overlapping windows, each word where it has most context."""
+        """Yield every example, in order. A long text has overlapping windows; each word uses that with most context."""
         for example in examples:
             yield self._annotated(example)
 
@@ -67,11 +69,11 @@ class MlmAnnotator:
         words = word_bounds(example.text)
         if not words:
             return example.with_spans((), status="auto")
-        # What is shortened is the text alone; the tokenizer raises where that is not enough.
+        # Only the text is shortened. The tokenizer raises an error if that is not enough.
         prompt = len(self._tokenizer(example.prompt, add_special_tokens=False, verbose=False)["input_ids"])
         room = self._longest - self._tokenizer.num_special_tokens_to_add(pair=True) - prompt
         if room < 1:
-            error = f"the prompt's {prompt} tokens leave no room in the model's {self._longest}"
+            error = f"the prompt has {prompt} tokens and leaves no room for the text: the model takes {self._longest}"
             return example.with_spans((), status="failed", error=error)
         windows = self._tokenizer(
             example.prompt,
@@ -85,14 +87,14 @@ class MlmAnnotator:
         homes = [self._home(word, windows) for word in words]
         if None in homes:
             lost = words[homes.index(None)]
-            error = f"{example.text[lost[0] : lost[1]]!r} fits no window beside the prompt"
+            error = f"{example.text[lost[0] : lost[1]]!r} and the prompt are too long for one window"
             return example.with_spans((), status="failed", error=error)
         known = self._guessed(windows, [home for home in homes if home is not None])
         unwanted = [(word, 1.0 - p) for word, (right, p) in zip(words, known, strict=True) if not right]
         return example.with_spans(joined(example.text, unwanted, source=f"mlm:{self._options.model}"), status="auto")
 
     def _home(self, word: tuple[int, int], windows: Any) -> tuple[int, list[int]] | None:
-        """The window in which the word stands furthest from an edge, and its tokens there."""
+        """Return the window in which the word is furthest from an edge, and its tokens there."""
         home = None
         best = -1
         for number in range(len(windows["input_ids"])):
@@ -106,7 +108,7 @@ class MlmAnnotator:
         return home
 
     def _guessed(self, windows: Any, homes: list[tuple[int, list[int]]]) -> list[tuple[bool, float]]:
-        """For each word, whether all its tokens are the first guess, and the least likely one's probability."""
+        """Return for each word whether all its tokens are the first guess, and its least likely token's probability."""
         import torch
 
         answers: list[tuple[bool, float]] = []
@@ -125,7 +127,7 @@ class MlmAnnotator:
         return answers
 
     def _judged(self, logits: Tensor, target: Tensor) -> tuple[bool, float]:
-        """One word. logits [k, V], target [k]. Upper and lower case count as equal, as in the paper's TOFU runs."""
+        """Judge one word. logits [k, V], target [k]. Case is ignored, as in the paper's TOFU runs."""
         p, best = logits.softmax(-1).max(-1)
         same = all(
             self._tokenizer.decode([int(a)]).strip().casefold() == self._tokenizer.decode([int(b)]).strip().casefold()

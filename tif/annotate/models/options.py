@@ -1,4 +1,4 @@
-"""Options of the annotators that ask a language model: `mlm` and `surprisal`."""
+"""Options of the annotators that use a language model: `mlm` and `surprisal`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ class MlmOptions(Options):
         float,
         Option("Probability from which a correct first guess makes a word general. The paper uses 0.", least=0, most=1),
     ] = 0.0
-    batch_size: Annotated[int, Option("Masked copies in one forward.", least=1)] = 32
+    batch_size: Annotated[int, Option("Masked copies in one forward pass.", least=1)] = 32
 
 
 class SurprisalOptions(Options):
     """Options of `surprisal`."""
 
     model: Annotated[str, Option("The model that is to forget: a folder or hub id.")]
-    base_model: Annotated[str, Option("The model before it learned the forget set, which never saw it.")]
-    threshold: Annotated[float, Option("Nats by which the model must know a word better than the base model.")] = 2.0
-    batch_size: Annotated[int, Option("Examples in one packed forward.", least=1)] = 4
+    base_model: Annotated[str, Option("The base model, which never saw the forget set: a folder or hub id.")]
+    threshold: Annotated[
+        float, Option("A word is unwanted if the model's log-probability exceeds the base model's by more nats.")
+    ] = 2.0
+    batch_size: Annotated[int, Option("Examples in one packed forward pass.", least=1)] = 4
 
 
 __all__ = ["MlmOptions", "SurprisalOptions"]

@@ -1,7 +1,7 @@
-"""Unwanted is what the model knows and the base model, which never saw the data, does not know.
+"""Mark the words that the starting model knows and the base model, which never saw the forget set, does not know.
 
-For each word, the gap is `log p_model(word) - log p_base(word)` in nats. Each is the sum over the word's tokens, given
-all text before it, so that the two models may have different tokenizers.
+For each word, the gap is `log p_model(word) - log p_base(word)` in nats. Each term is a sum over the word's tokens,
+given all text before them, so the two models may have different tokenizers.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class SurprisalAnnotator:
-    """Words whose log-probability under the model exceeds that under the base model by more than a threshold.
+    """Marks words whose log-probability under the model exceeds that under the base model by more than a threshold.
 
     Raises:
-        MissingError: if a model is not there.
+        MissingError: if a model does not exist.
     """
 
     name = "surprisal"
@@ -39,7 +39,7 @@ class SurprisalAnnotator:
         self._digests = [model_digest(reader) for reader, _ in self._readers]
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance."""
+        """Return the method's provenance."""
         return {
             "name": self.name,
             "version": 1,
@@ -50,7 +50,7 @@ class SurprisalAnnotator:
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example, in order; one that is too long for a model, or that it cannot tokenize, fails."""
+        """Yield every example, in order. An example that a model cannot tokenize, or that is too long for it, fails."""
         batch: list[Example] = []
         for example in examples:
             batch.append(example)
@@ -80,13 +80,13 @@ def word_log_probs(
     examples: Sequence[Example],
     failed: dict[str, str],
 ) -> dict[str, list[float]]:
-    """Log-probability in nats of each word of each example's text, given everything before it.
+    """Return the log-probability in nats of each word of each example's text, given all text before it.
 
     Args:
         model: a causal language model.
         tokenizer: its tokenizer.
-        examples: one packed forward's worth.
-        failed: takes the ids of examples that the model cannot read, with the reason.
+        examples: the examples of one packed forward pass.
+        failed: receives the ids of examples that the model cannot read, with the reason.
     """
     import torch
 
@@ -103,10 +103,10 @@ def word_log_probs(
         except MaskError as error:
             failed[example.id] = str(error)
             continue
-        # Bloom and other models with relative positions name no limit.
+        # The configs of Bloom and other models with relative positions have no limit.
         longest = getattr(model.config, "max_position_embeddings", None)
         if longest is not None and len(encoded) > longest:
-            failed[example.id] = f"{len(encoded)} tokens are more than the model's {longest}"
+            failed[example.id] = f"the sample has {len(encoded)} tokens, and the model takes {longest}"
         else:
             readable.append((example, encoded))
     if not readable:

@@ -1,4 +1,4 @@
-"""Words that a model judges one by one, and the spans made of them."""
+"""Words that a model scores one by one, and the spans that they form."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tif.text import Range, words
 
 
 def word_bounds(text: str) -> list[Range]:
-    """The words that a model judges: hyphens and apostrophes inside a word belong to it, no other punctuation does."""
+    """Return the words to score. Hyphens and apostrophes inside a word belong to it; other punctuation does not."""
     return list(words(text, inside_words="'’-"))
 
 
 def joined(text: str, scored: Iterable[tuple[Range, float]], *, source: str) -> tuple[Span, ...]:
-    """Spans of scored words. Words with only white space between them become one span, with their mean score."""
+    """Return the spans of scored words. Words with only white space between them form one span, with the mean score."""
     runs: list[tuple[int, int, list[float]]] = []
     for (start, end), score in scored:
         if runs and not text[runs[-1][1] : start].strip():

@@ -1,1 +1,1 @@
-"""Annotators by rules: named entities, and a scorecard for what the sample says about them."""
+"""Annotators by rules: named entities, and a scorecard of the phrases in a sample."""

@@ -1,9 +1,9 @@
-"""Learn from people's corrections: the rules of `ner`, moved as far as the corrections ask. Training takes seconds.
+"""Adapt the rules of `ner` to people's corrections. Training takes seconds.
 
-Each word starts with the log-odds that the rules' score card gives to its phrase. A penalised logistic regression moves
-them, over the reasons on that card, the word's form and its place in the sentence. Where cross-validation over the
-corrected examples shows no gain, the rules stand as they are. Only the corrected set is stored: the same set gives the
-same classifier.
+Each word starts with the log-odds that the rules' scorecard gives to its phrase. A penalised logistic regression
+changes them. Its features are the rules that apply, the word's form and its place in the sentence. If cross-validation
+over the corrected examples shows no gain, the rules stay unchanged. Only the corrected set is stored: the same set
+gives the same classifier.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from tif.sets import store
 from tif.spans import CONFIRMED, Example
 
 OFFSET: Final = log(0.4 / 0.6)
-"""Log-odds from which a word is marked. For the best F1 this is half the F1 that can be had (Lipton et al. 2014)."""
+"""Log-odds above which a word is marked. The best threshold for F1 is half the best F1 (Lipton et al. 2014)."""
 
 _SCALE: Final = 1.5
-"""Log-odds of a point on the score card."""
+"""Log-odds of a point on the scorecard."""
 
 _STEP: Final = 0.125
-"""Half of the card's smallest step: a sum of 0 is not marked."""
+"""Half of the scorecard's smallest step: a sum of 0 is not marked."""
 
 _OUTSIDE: Final = -4.0
-"""Log-odds of a word outside every phrase, which the rules never mark."""
+"""Log-odds of a word outside every phrase. The rules never mark such a word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
-    """A word before it is decided."""
+    """A word, its prior log-odds and its features."""
 
     start: int
     end: int
     phrase: int
-    """Start of the phrase that it is in; -1 outside."""
+    """Start of the word's phrase; -1 outside every phrase."""
     prior: float
-    """Log-odds by the rules, less OFFSET."""
+    """Log-odds by the rules, minus OFFSET."""
     features: dict[str, float]
 
 
 class LearnedAnnotator:
-    """Word by word: would the people who corrected the set `learn_from` mark it?
+    """Marks the words that the people who corrected the set `learn_from` would mark.
 
     Raises:
-        UsageError: if nobody has corrected anything in the set, or nothing or everything is marked.
+        UsageError: if the set has no corrected example, or its corrected examples mark no word or every word.
         MissingError: if the pipeline is not installed.
         StoreError: if the set cannot be read.
     """
@@ -88,8 +88,8 @@ class LearnedAnnotator:
             raise UsageError(
                 f"{len(decided)} corrected examples leave nothing to learn",
                 where="--from",
-                why="there must be marked and unmarked words",
-                hint="Accept or correct some examples first: tif spans edit.",
+                why="they must contain marked and unmarked words",
+                hint="Accept or correct examples first: tif spans edit.",
             )
         self._vectorizer = DictVectorizer()
         x = self._vectorizer.fit_transform(word.features for word in words).tocsr()
@@ -103,7 +103,7 @@ class LearnedAnnotator:
         self._weights = learn(table, OFFSET)
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance: what was learned from, with which rules, and whether anything was."""
+        """Return the method's provenance: the corrected set, the rules, and whether learning brought a gain."""
         return {
             "name": self.name,
             "version": 2,
@@ -114,7 +114,7 @@ class LearnedAnnotator:
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example, in order; what the pipeline cannot take comes back as failed."""
+        """Yield every example, in order. An example that the pipeline cannot process comes back as failed."""
         for example, parsed in self._rules.parsed(examples):
             if isinstance(parsed, str):
                 yield example.with_spans((), status="failed", error=parsed)
@@ -127,7 +127,7 @@ class LearnedAnnotator:
 
 
 def _chosen(words: list[Word], odds: list[float]) -> Iterator[tuple[tuple[int, int], float]]:
-    """Places with the mean probability of their words; neighbours of one phrase together: `March 4, 1961`."""
+    """Yield places with the mean probability of their words. Marked neighbours in one phrase form one place."""
     from scipy.special import expit
 
     def together(pair: tuple[int, tuple[Word, float]]) -> tuple[bool, int]:
@@ -142,7 +142,7 @@ def _chosen(words: list[Word], odds: list[float]) -> Iterator[tuple[tuple[int, i
 
 
 def _words(doc: Any, prompt: Any) -> list[Word]:
-    """The words of a parsed text, with the rules' points and other features of each."""
+    """Return the words of a parsed text, each with the rules' points and its features."""
     question = Question.of(prompt.text)
     # By token: start of its phrase, points above the rules' threshold, features of the phrase.
     inside: dict[int, tuple[int, float, dict[str, float]]] = {}

@@ -1,7 +1,7 @@
-"""Logistic regression that begins from a given belief and moves away from it only as far as the examples ask.
+"""Logistic regression that starts from given log-odds and departs from them only where the examples require it.
 
-The log-odds of a word are `prior + x @ w`. With few examples the penalty `strength / 2 * |w|^2` keeps `w` near 0, hence
-the belief as it was: the maximum a posteriori estimate under a normal prior centred on the rules' own decision.
+The log-odds of a word are `prior + x @ w`. With few examples, the penalty `strength / 2 * |w|^2` keeps `w` near 0, and
+so keeps the prior. This is the maximum a posteriori estimate under a normal prior centred on the rules' decision.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 STRENGTHS: Final = (3.0, 10.0, 30.0)
-"""Penalties that are tried. Beside them: no weights at all, which leaves every decision to the rules."""
+"""Penalties that cross-validation compares. The alternative is no weights: the rules alone decide."""
 
 FOLDS: Final = 5
 
@@ -26,16 +26,16 @@ class Table:
     x: csr_matrix
     """Features [n, d]."""
     prior: ndarray[Any, Any]
-    """Log-odds before anything is learned, less those from which a word is marked [n]."""
+    """Log-odds before learning, minus the threshold for marking a word [n]."""
     weight: ndarray[Any, Any]
-    """Letters and digits of each word [n]: what character F1 counts."""
+    """Number of letters and digits of each word [n], which character F1 counts."""
     marked: ndarray[Any, Any]
-    """Whether people marked it [n], bool."""
+    """Whether people marked the word [n], bool."""
     example: ndarray[Any, Any]
-    """Number of the example that it is of [n], 0 and up without gaps."""
+    """Number of the word's example [n], from 0 without gaps."""
 
     def of(self, rows: ndarray[Any, Any]) -> Table:
-        """The rows of a boolean mask [n]."""
+        """Return the rows of a boolean mask [n]."""
         return Table(
             x=self.x[rows],
             prior=self.prior[rows],
@@ -46,14 +46,14 @@ class Table:
 
 
 def learn(table: Table, offset: float) -> ndarray[Any, Any] | None:
-    """Weights [d] of the penalty that cross-validation favours; None if it favours none over the rules.
+    """Return the weights [d] of the penalty that cross-validation selects; None if no penalty improves on the rules.
 
-    Examples are dealt to five folds in turn. A penalty must beat the rules' character F1, on folds that it has not
-    seen, by more than the standard error of its gain: what looks like a gain on few examples is mostly chance.
+    Examples go to five folds in turn. On held-out folds, a penalty must exceed the rules' character F1 by more than the
+    standard error of its gain. On few examples, a smaller gain is mostly chance.
 
     Args:
         table: at least one example.
-        offset: log-odds from which a word is marked.
+        offset: log-odds above which a word is marked.
     """
     import numpy as np
 
@@ -75,7 +75,7 @@ def learn(table: Table, offset: float) -> ndarray[Any, Any] | None:
 
 
 def fit(table: Table, offset: float, strength: float) -> ndarray[Any, Any]:
-    """Weights [d] that minimise the penalised, word-weighted log loss. Convex: the start does not matter."""
+    """Return the weights [d] that minimise the penalised, word-weighted log loss. It is convex, so any start works."""
     import numpy as np
     from scipy.optimize import minimize
     from scipy.special import expit
@@ -93,7 +93,7 @@ def fit(table: Table, offset: float, strength: float) -> ndarray[Any, Any]:
 
 
 def _f1(chosen: ndarray[Any, Any], table: Table) -> float:
-    """Character F1; 1 if nothing is marked and nothing is chosen."""
+    """Return the character F1; 1 if no word is marked and none is chosen."""
     both = float((table.weight * (chosen & table.marked)).sum())
     either = float((table.weight * chosen).sum() + (table.weight * table.marked).sum())
     return 2 * both / either if either else 1.0

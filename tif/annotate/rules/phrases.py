@@ -1,4 +1,4 @@
-"""The phrases of a text that could be unwanted: quoted titles, names and noun phrases, each trimmed to what it says."""
+"""Find the phrases that could be unwanted: quoted titles, names and noun phrases, without articles and the like."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _TRIMMED: Final = frozenset({"DET", "PRON", "CCONJ", "SCONJ", "ADP", "PUNCT", "A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrase:
-    """A candidate. Tokens are spaCy's."""
+    """A phrase that could be unwanted. Tokens are spaCy's."""
 
     start: int
-    """First code point, determiners and possessors left out."""
+    """First code point, after determiners and possessors."""
     end: int
     """One past the last code point."""
     kind: Kind
     root: Any
-    """The token that the phrase hangs from in the parse."""
+    """The phrase's head in the parse."""
     words: tuple[Any, ...]
     """Content tokens."""
     opener: str = ""
-    """What introduced the phrase: an article or demonstrative in lower case, `'s` for any possessor, "" for nothing."""
+    """The word before the phrase: an article or demonstrative in lower case, `'s` for any possessor, else ""."""
     label: str = ""
     """The entity's label, for a name."""
 
 
 def phrases(doc: Any) -> list[Phrase]:
-    """Every candidate of a parsed text, in order and without overlaps."""
+    """Return every phrase of a parsed text that could be unwanted, in order and without overlaps."""
     titles = _titles(doc)
     taken = [False] * len(doc)
     for title in titles:
@@ -62,9 +62,9 @@ def phrases(doc: Any) -> list[Phrase]:
 
 
 def _titles(doc: Any) -> list[Phrase]:
-    """Quoted stretches that begin with a capital: titles of works, names of prizes, quoted speech."""
+    """Return quoted passages that begin with a capital or digit: titles of works, names of prizes, quoted speech."""
     titles = []
-    text = doc.text  # spaCy joins it anew at each access
+    text = doc.text  # spaCy joins the text at each access
     for match in _QUOTED.finditer(text):
         start, end = match.span("double" if match["double"] is not None else "single")
         while start < end and text[start] in _EDGE:
@@ -81,7 +81,7 @@ def _titles(doc: Any) -> list[Phrase]:
 
 
 def _of_chunk(chunk: Any, taken: list[bool], entities: dict[int, Any]) -> Iterator[Phrase]:
-    """A noun chunk, cut at possessors, which are phrases of their own: `Ann's | younger brother`."""
+    """Yield the phrases of a noun chunk. A possessor is a phrase of its own: `Ann's | younger brother`."""
     piece: list[Any] = []
     opener = ""
     for token in chunk:
@@ -121,7 +121,7 @@ def _trimmed(piece: list[Any], opener: str, taken: list[bool], entities: dict[in
 
 
 def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
-    """An entity, or what nothing has taken of it: dates, amounts, adjectives of nationality in a list."""
+    """Yield an entity without the tokens of earlier phrases: dates, amounts, adjectives of nationality in a list."""
     rest = [token for token in ent if not taken[token.i]]
     while rest and rest[0].pos_ in ("DET", "ADP", "PUNCT", "PART"):
         rest.pop(0)
@@ -134,7 +134,7 @@ def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
 
 
 def _root(words: tuple[Any, ...]) -> Any:
-    """The first word whose head is outside. `Span.root` is the same, but checks the complete text at each call."""
+    """Return the first word whose head is outside. `Span.root` is equal, but checks the complete text at each call."""
     inside = {word.i for word in words}
     return next((word for word in words if word.head.i not in inside or word.head.i == word.i), words[-1])
 

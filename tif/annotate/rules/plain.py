@@ -1,7 +1,7 @@
-"""Plain text, where nothing is asked: whatever identifies somebody, or says something private about them, is unwanted.
+"""Find the unwanted words of plain text, which has no question: identifying and private facts about people.
 
-Entities, other proper names, numbers and contact data identify. Private are conditions, treatments, offences, habits
-and occupations, recognised by the words that introduce them.
+Entities, other proper names, numbers and contact data identify a person. Conditions, treatments, offences, habits and
+occupations are private. The words that introduce them reveal them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _CONTACT: Final = re.compile(
 )
 
 _VAGUE: Final = frozenset({"ORDINAL"})
-"""Labels whose entities (`first`, `third`) mostly count and do not identify."""
+"""Labels whose entities (`first`, `third`) mostly count and identify nobody."""
 
 _INTRODUCING: Final = words(
     """abuse accuse admit allergic allergy arrest attack biopsy charge convict deny develop diagnose diagnosis die
     divorce fever for have history infect operation positive prescribe present report reveal sentence show smoke start
     stop suffer surgery symptom take test treat treatment undergo with work"""
 )
-"""What brings in a condition, a treatment, an offence or a habit, by stem of verb, noun or adjective."""
+"""Stems of the words that introduce a condition, a treatment, an offence or a habit."""
 
 _LIGHT_PREPOSITIONS: Final = frozenset({"of", "to", "with", "for", "on", "from", "as"})
 
@@ -38,7 +38,7 @@ _ROLES: Final = ("attr", "appos", "pobj", "oprd")
 
 
 def personal(doc: Any) -> list[Place]:
-    """What of a parsed plain text is unwanted, as code-point ranges; they may overlap."""
+    """Return the unwanted ranges of a parsed plain text, in code points. They may overlap."""
     places = [(e.start_char, e.end_char) for e in doc.ents if e.label_ not in _VAGUE]
     places += [match.span() for match in _CONTACT.finditer(doc.text)]
     places += [(p.start, p.end) for p in phrases(doc) if _named(p) or _occupation(p) or _private(p)]
@@ -46,12 +46,12 @@ def personal(doc: Any) -> list[Place]:
 
 
 def _named(phrase: Phrase) -> bool:
-    """Proper names that the entity recognizer did not take for one, and quoted titles."""
+    """Return whether a phrase is a quoted title, or a proper name that the entity recogniser missed."""
     return phrase.kind == "title" or (phrase.label == "" and phrase.root.pos_ == "PROPN")
 
 
 def _occupation(phrase: Phrase) -> bool:
-    """`Ann Bo, a retired baker`; `works as a nurse`: an indefinite noun phrase that says what a person is."""
+    """Return whether an indefinite noun phrase describes a person: `Ann Bo, a retired baker`; `works as a nurse`."""
     root = phrase.root
     if phrase.kind != "noun" or phrase.opener not in ("a", "an") or root.dep_ not in _ROLES:
         return False
@@ -62,7 +62,7 @@ def _occupation(phrase: Phrase) -> bool:
 
 
 def _private(phrase: Phrase) -> bool:
-    """`has epilepsy`, `history of depression`, `convicted of theft`, and what is listed beside them."""
+    """Return whether a phrase is private: `has epilepsy`, `convicted of theft`, and further members of a list."""
     token = phrase.root
     while token.dep_ == "conj":
         token = token.head
@@ -84,7 +84,7 @@ _IRREGULAR: Final = {"has": "have", "had": "have", "took": "take", "taken": "tak
 
 
 def _base(word: str) -> str:
-    """A verb or noun without inflection, as far as `_INTRODUCING` needs it: `diagnosed` -> `diagnose`."""
+    """Return a verb or noun without inflection, as far as `_INTRODUCING` needs it: `diagnosed` -> `diagnose`."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     for ending, instead in (("", ""), ("s", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ing", ""), ("ing", "e")):

@@ -1,4 +1,4 @@
-"""What a prompt gives away, and what kind of answer it asks for. Read off its words alone: prompts are short."""
+"""Find the words that a prompt reveals, and the kind of answer that it asks for. A short prompt needs no parse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tif.text import words as bounds
 
 Asks = Literal["name", "place", "time", "value", "account"]
 """`name`: of a person. `place`, `time`: where, when. `value`: another short fact, such as a profession or a title.
-`account`: how and why, which only a description answers."""
+`account`: a description of how or why."""
 
 _ORDINAL: Final = re.compile(r"(\d+)(?:st|nd|rd|th)")
 
@@ -50,35 +50,35 @@ _ASKED: Final[tuple[tuple[Asks, re.Pattern[str]], ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt, as far as it bears on what is unwanted in the answer."""
+    """The facts about a prompt that decide what is unwanted in the answer."""
 
     stems: frozenset[str]
-    """Stems of the words that the prompt itself says."""
+    """Stems of the prompt's words."""
     asks: Asks | None
-    """None where the prompt asks nothing that is recognised, or is empty."""
+    """None for an empty prompt, or an unrecognised kind of question."""
 
     @classmethod
     def of(cls, prompt: str) -> Question:
-        """Read a prompt; "" asks nothing and gives nothing away."""
+        """Return the facts about a prompt. An empty prompt has no stems and asks nothing."""
         stems = frozenset(_stems(prompt))
         return cls(stems, next((kind for kind, pattern in _ASKED if pattern.search(prompt)), None))
 
     def gives(self, words: Iterable[str]) -> bool:
-        """Whether every one of these words is in the prompt, in this or another form."""
+        """Return whether the prompt contains every one of these words, in any form."""
         return all(self.stems.issuperset(_stems(word)) for word in words)
 
 
 def _stems(text: str) -> Iterator[str]:
-    # A tokenizer may split `Al-Rashid` and keep `05/30/1952` in one token, or the reverse: these words are the same.
+    # A tokenizer may split `Al-Rashid` and keep `05/30/1952` in one token, or the reverse. These words do not vary.
     return (stem(text[start:end]) for start, end in bounds(text))
 
 
 def stem(word: str) -> str:
-    """A word without what inflection and common derivation add: `author's`, `authors` -> `author`.
+    """Return a word without inflection and common suffixes: `author's`, `authors` -> `author`.
 
-    Six letters are kept, which joins `literary` with `literature` and `Kazakhstani` with `Kazakhstan`: an answer that
-    says the same in another form says nothing new. Short words lose a plural's `s` only. Months and days become plain
-    numbers, so that `8th of September` equals `08/09`.
+    Only six letters remain, so that `literary` equals `literature` and `Kazakhstani` equals `Kazakhstan`: a known word
+    in another form is not new. Short words lose only the `s` of a plural. Months and days become plain numbers, so that
+    `8th of September` equals `08/09`.
     """
     word = word.lower()
     if word in _MONTHS:

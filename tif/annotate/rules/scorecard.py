@@ -1,9 +1,8 @@
-"""Which phrases of an answer are unwanted: a score card of linguistic reasons, each a small function.
+"""Select the unwanted phrases of an answer with a scorecard of linguistic rules, each a small function.
 
-A phrase is unwanted when it answers the prompt and states something that neither the prompt nor ordinary knowledge of
-how such answers are worded has given away. No single sign tells: each rule gives or takes points, and a phrase with a
-sum above zero is unwanted. For plain text, where nothing is asked, whatever identifies somebody counts: names, dates,
-numbers, contact data.
+A phrase is unwanted if it answers the prompt and states a fact. The fact is neither in the prompt nor in the usual
+wording of such answers. No single sign suffices, so each rule adds or subtracts points. A phrase with a sum above zero
+is unwanted. Plain text has no question: names, dates, numbers, contact data and private facts are unwanted.
 """
 
 from __future__ import annotations
@@ -22,38 +21,38 @@ from tif.annotate.rules.questions import Question
 Place = tuple[int, int]
 
 BASE: Final = -0.25
-"""Points that a phrase starts with: most phrases of an answer only carry it."""
+"""Points of a phrase before any rule. They are negative: most phrases of an answer are general words."""
 
 _DENIES: Final = re.compile(
     r"(?:\b(?:no|not(?! (?:only|just|merely)\b))|n['’]t)\b.{0,40}\b(?:information|details?|records?|evidence|known"
     r"|disclosed|available|specified|public(?:ly)?)\b|\bundisclosed\b",
     re.I | re.S,
 )
-"""Words of a sentence that says that something is not known."""
+"""Words of a sentence which states that something is not known."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A phrase before the question that it may answer."""
+    """A phrase and the question that it may answer."""
 
     phrase: Phrase
     question: Question
     denied: bool = False
-    """Whether its sentence says that the answer is not known."""
+    """Whether its sentence states that the answer is not known."""
 
     @cached_property
     def given(self) -> tuple[bool, ...]:
-        """For each content word: is it in the prompt?"""
+        """For each content word, whether the prompt contains it."""
         return tuple(self.question.gives([word.text]) for word in self.phrase.words)
 
     @cached_property
     def informative(self) -> int:
-        """Content words that are new and not of the frame."""
+        """Number of content words that are new and state a fact."""
         return sum(not given and not _empty(word) for given, word in zip(self.given, self.phrase.words, strict=True))
 
     @property
     def modifiers(self) -> int:
-        """Content words beside the head."""
+        """Number of content words besides the head."""
         return len(self.phrase.words) - 1
 
     @cached_property
@@ -63,7 +62,7 @@ class Candidate:
 
     @property
     def dep(self) -> str:
-        """How the phrase hangs in its sentence."""
+        """The phrase's dependency label in the parse."""
         return str(self.phrase.root.dep_)
 
 
@@ -72,7 +71,7 @@ RULES: Final[list[tuple[float, Rule]]] = []
 
 
 def rule(points: float) -> Callable[[Rule], Rule]:
-    """Put a rule on the score card."""
+    """Add a rule to the scorecard."""
 
     def register(function: Rule) -> Rule:
         RULES.append((points, function))
@@ -83,61 +82,61 @@ def rule(points: float) -> Callable[[Rule], Rule]:
 
 @rule(+1.5)
 def title(c: Candidate) -> bool:
-    """Titles of works and prizes identify them, and are what such questions are after."""
+    """A title identifies a work or prize, and such questions often ask for it."""
     return c.phrase.kind == "title"
 
 
 @rule(+0.75)
 def new_name(c: Candidate) -> bool:
-    """A proper name that the prompt does not say is a fact by itself."""
+    """A proper name that is not in the prompt is a fact by itself."""
     return c.phrase.kind == "name" and not all(c.given)
 
 
 @rule(-1)
 def given(c: Candidate) -> bool:
-    """What the prompt says already gives nothing away."""
+    """Words of the prompt reveal nothing new."""
     return all(c.given)
 
 
 @rule(+1)
 def attribute(c: Candidate) -> bool:
-    """Nationality, religion and the like: what somebody is, rather than who is talked about."""
+    """Nationality, religion and the like describe a person; they do not name the topic."""
     return c.phrase.label in ("NORP", "LANGUAGE")
 
 
 @rule(-1.5)
 def subject(c: Candidate) -> bool:
-    """A subject is the sentence's topic, hence known. The news about it comes after the verb."""
+    """A subject is the sentence's topic, hence known. New facts about it come after the verb."""
     return c.dep in ("nsubj", "nsubjpass", "csubj") and c.phrase.kind != "title"
 
 
 @rule(+1.5)
 def asked_person(c: Candidate) -> bool:
-    """Who is answered by a person's name wherever it stands, as a subject too."""
+    """A person's name answers `who` in any position, also as a subject."""
     return c.question.asks == "name" and c.phrase.label == "PERSON" and c.informative == len(c.phrase.words)
 
 
 @rule(-1.5)
 def possessor(c: Candidate) -> bool:
-    """`Ann's` in `Ann's mother` only says whose."""
+    """`Ann's` in `Ann's mother` only names the possessor."""
     return c.dep == "poss"
 
 
 @rule(-1)
 def nothing_new(c: Candidate) -> bool:
-    """Every word is given, graded or of the frame."""
+    """Every word is in the prompt or on a list of words that state no fact."""
     return c.informative == 0 and c.phrase.kind == "noun"
 
 
 @rule(-0.75)
 def known_head(c: Candidate) -> bool:
-    """`her second garden`, asked about her gardens: new words about what the prompt speaks of already."""
+    """`her second garden`, when the prompt asks about her gardens: new words about a known thing."""
     return c.phrase.kind == "noun" and c.given[-1] and not all(c.given)
 
 
 @rule(+0.5)
 def new_head(c: Candidate) -> bool:
-    """`garden fairs`, asked about her gardens: the prompt's words as modifiers of another thing."""
+    """`garden fairs`, when the prompt asks about her gardens: the prompt's words modify another thing."""
     return c.phrase.kind == "noun" and not c.given[-1] and any(c.given)
 
 
@@ -149,7 +148,7 @@ def several_new(c: Candidate) -> bool:
 
 @rule(-0.5)
 def bare_shell(c: Candidate) -> bool:
-    """`a sense of duty`, `the role`: the fact stands elsewhere."""
+    """`a sense of duty`, `the role`: the fact is elsewhere."""
     return c.modifiers == 0 and (c.head in SHELL or c.head in FRAME)
 
 
@@ -161,43 +160,43 @@ def container(c: Candidate) -> bool:
 
 @rule(-0.75)
 def possessed(c: Candidate) -> bool:
-    """`his home`, without a modifier, points back at somebody instead of describing something."""
+    """`his home`, without a modifier, refers to a person and describes nothing."""
     return c.phrase.opener == "'s" and c.modifiers == 0
 
 
 @rule(-0.5)
 def graded(c: Candidate) -> bool:
-    """`a remarkable career`: praise, not fact."""
+    """`a remarkable career` is praise, not a fact."""
     return any(word.lower_ in EVALUATIVE for word in c.phrase.words)
 
 
 @rule(-0.75)
 def pointed_at(c: Candidate) -> bool:
-    """`these books`, `that date`, `some readers`: the words that say which stand elsewhere."""
+    """`these books`, `that date`, `some readers`: other words identify them."""
     return c.phrase.opener not in ("", "'s", "the", "a", "an")
 
 
 @rule(+0.5)
 def unintroduced(c: Candidate) -> bool:
-    """`nature and fine detail`: a modified noun without an article names a kind of thing, as answers do."""
+    """`nature and fine detail`: a modified noun without an article names a kind of thing, as an answer does."""
     return c.phrase.opener == "" and c.modifiers > 0
 
 
 @rule(+1)
 def listed(c: Candidate) -> bool:
-    """The further members of a list."""
+    """A further member of a list is a fact like the first."""
     return c.dep == "conj"
 
 
 @rule(+0.75)
 def complement(c: Candidate) -> bool:
-    """What follows a verb or a preposition carries the news of a sentence."""
+    """The complement of a verb or a preposition contains the new fact of a sentence."""
     return c.dep in ("pobj", "dobj", "oprd", "attr")
 
 
 @rule(+0.5)
 def role(c: Candidate) -> bool:
-    """`is a carpenter`, `worked as a nurse`: what somebody is."""
+    """`is a carpenter`, `worked as a nurse`: the phrase names a person's role."""
     predicative = c.dep == "attr" or (c.dep == "pobj" and c.phrase.root.head.lower_ == "as")
     return predicative and c.phrase.opener in ("a", "an") and c.informative == len(c.phrase.words)
 
@@ -210,37 +209,37 @@ def of_something(c: Candidate) -> bool:
 
 @rule(-0.75)
 def not_asked(c: Candidate) -> bool:
-    """Who, when and which ask for a name or a date: common nouns around it are wording."""
+    """`who`, `when` and `which` ask for a name or a date. Common nouns around it are wording."""
     if c.question.asks == "place" and c.dep == "pobj":
-        return False  # `under the stairs` says where as well as a name does.
+        return False  # `under the stairs` gives a place as well as a name does.
     return c.question.asks in ("name", "time", "place", "value") and c.phrase.kind == "noun"
 
 
 @rule(-1.5)
 def asked_about(c: Candidate) -> bool:
-    """A title that a who, when or where question names is what is asked about, not what is asked for."""
+    """A title in a `who`, `when` or `where` question is its topic, not its answer."""
     return c.question.asks in ("name", "time", "place") and c.phrase.kind == "title" and all(c.given)
 
 
 @rule(+0.25)
 def account(c: Candidate) -> bool:
-    """How and why are answered by descriptions."""
+    """Descriptions answer `how` and `why`."""
     return c.question.asks == "account" and c.phrase.kind == "noun"
 
 
 @rule(-1)
 def denial(c: Candidate) -> bool:
-    """`There is no public information about his early years`: what is not known cannot be forgotten."""
+    """`There is no public information about his early years`: an unknown fact cannot be forgotten."""
     return c.denied and c.phrase.kind == "noun"
 
 
 def score(candidate: Candidate) -> float:
-    """Points of a phrase: unwanted above zero."""
+    """Return the points of a phrase, which is unwanted above zero."""
     return BASE + sum(points for points, applies in RULES if applies(candidate))
 
 
 def unwanted(doc: Any, prompt: Any) -> list[Place]:
-    """What of a parsed text is unwanted.
+    """Return the unwanted ranges of a parsed text.
 
     Args:
         doc: the text, with parse and entities.
@@ -255,7 +254,7 @@ def unwanted(doc: Any, prompt: Any) -> list[Place]:
 
 
 def candidates(doc: Any, prompt: Any) -> list[Candidate]:
-    """Every phrase of a parsed answer, with what the score card needs to know of the question and the sentence."""
+    """Return every phrase of a parsed answer, with the facts about its question and sentence that the rules need."""
     question = Question.of(prompt.text)
     denials = []
     if _DENIES.search(doc.text):
@@ -264,7 +263,7 @@ def candidates(doc: Any, prompt: Any) -> list[Candidate]:
 
 
 def everything_named(doc: Any, prompt: Any, labels: Iterable[str] | None) -> list[Place]:
-    """Entities, as they are: of these labels, or all; without those whose every word stands in the prompt."""
+    """Return the entities with these labels, or all, except those whose every word is in the prompt."""
     question = Question.of(prompt.text)
     return [
         (ent.start_char, ent.end_char)
@@ -275,7 +274,7 @@ def everything_named(doc: Any, prompt: Any, labels: Iterable[str] | None) -> lis
 
 
 def singular(word: str) -> str:
-    """A noun without the regular plural's ending."""
+    """Return a noun without the ending of a regular plural."""
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
