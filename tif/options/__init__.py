@@ -1,4 +1,4 @@
-"""How an option is declared once, and everything that follows from the declaration.
+"""Declare each option once, and derive every use of it from the declaration.
 
     class TrainOptions(Options):
         lr: Annotated[float, Option("Peak learning rate.", "Training", above=0)] = 1e-5

@@ -1,4 +1,4 @@
-"""A function on the command line, with the options of its options class."""
+"""Turn a function into a command with the options of an options class."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CONFIG_HELP: Final = "TOML or JSON file with these options, or the run.json of 
 
 
 def command(app: typer.Typer, name: str, *, parts: Components | None = None) -> Callable[[F], F]:
-    """Put a function on the command line. Its first parameter is an options class, which gives the command's options.
+    """Turn a function into a command. Its first parameter is an options class, which declares the command's options.
 
-    The function's other parameters stay as they are, for what concerns the output alone (`--json`). `--config FILE` is
-    added, and `--set NAME=VALUE` where plugins may bring components.
+    The function's other parameters become options of the output alone, such as `--json`. The command also gets
+    `--config FILE`, and `--set NAME=VALUE` if plugins can add components.
 
     Args:
-        app: where the command goes.
-        name: its name.
-        parts: components that one option chooses among. The function's second parameter is then the chosen
+        app: the app that gets the command.
+        name: the command's name.
+        parts: the components that one option chooses among. The function's second parameter is then the chosen
             component's options.
     """
 
@@ -80,7 +80,7 @@ def _both(
     config: str | None,
     command: str,
 ) -> tuple[Options, Options]:
-    """The options that every component has, and those of the chosen one."""
+    """Return the options that every component has, and those of the chosen one."""
     content = {} if config is None else read_config(config, command)
     chosen = str(given.get(parts.by, content.get(parts.by, common.model_fields[parts.by].default)))
     special = parts.options(chosen)
@@ -93,18 +93,18 @@ def _both(
 
 
 def _added(parts: Components | None) -> dict[str, Any]:
-    """Options that the mechanism itself brings."""
+    """Return the options that `command` adds: `--config`, and `--set` for plugins."""
     added: dict[str, Any] = {
         "config": Annotated[str | None, typer.Option("--config", metavar="FILE", help=_CONFIG_HELP)]
     }
     if parts is not None and parts.plugin is not None:
-        text = f"An option of a plugin's {parts.by}. Repeat it for several."
+        text = f"Option of a plugin's {parts.by}. Repeat for several options."
         added["set_"] = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=text)]
     return added
 
 
 def _typer(each: Declared) -> Any:
-    """The annotation that makes Typer offer an option."""
+    """Return the annotation that makes Typer offer an option."""
     option = each.option
     inner: Any = [part for part in members(each.type) if part is not NoneType]
     kind = Union[tuple(inner)] if len(inner) > 1 else inner[0]  # noqa: UP007  # built at run time
@@ -126,12 +126,12 @@ def _typer(each: Declared) -> Any:
 
 
 def _typed(kind: Any) -> Any:
-    """What people type for a value: text, where the type has a text form."""
+    """Return the type of a value on the command line: `str` for a type with a text form."""
     return str if inspect.isclass(kind) and issubclass(kind, Written) else kind
 
 
 def _was_given(ctx: typer.Context, name: str) -> bool:
-    # By name: typer and click each have an enumeration of their own.
+    # Compare names: typer and click each have an enumeration of their own.
     source = ctx.get_parameter_source(name)
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
 

@@ -1,4 +1,4 @@
-"""Options of components: an option such as `--method` chooses one, and each has options of its own."""
+"""Options of components: an option such as `--method` chooses a component, and each component has its own options."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tif.options.declare import Declared, Options, declared, members, unknown
 
 
 class Keywords(Options):
-    """Options of a plugin that declares none: they are passed on as they were given."""
+    """Options of a plugin that declares none. They are passed on unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
     @property
     def given(self) -> dict[str, Any]:
-        """Names and values."""
+        """The names and values of the options."""
         return dict(self.model_extra or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """What one option chooses among."""
+    """The components that one option chooses among."""
 
     by: str
     """The option that chooses, such as `method`."""
     builtin: Mapping[str, type[Options]]
-    """The options class of each component that tif brings along."""
+    """The options class of each component of tif itself."""
     plugin: Callable[[str], type[Options]] | None = None
-    """The options class of another package's component. Raises a `UsageError` for a name that nobody offers."""
+    """Returns the options class of another package's component. Raises a `UsageError` for an unknown name."""
 
     @property
     def flag(self) -> str:
@@ -42,7 +42,7 @@ class Components:
         return "--" + self.by.replace("_", "-")
 
     def options(self, name: str) -> type[Options]:
-        """The options class of a component.
+        """Return the options class of a component.
 
         Raises:
             UsageError: for an unknown name.
@@ -56,7 +56,7 @@ class Components:
     def divide(
         self, given: Mapping[str, Any], common: type[Options], chosen: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Given options, as those that every component has and those of the chosen one.
+        """Divide the given options into those that every component has and those of the chosen one.
 
         Args:
             given: options by name.
@@ -64,7 +64,7 @@ class Components:
             chosen: the component's name.
 
         Raises:
-            UsageError: for an option of another component, naming those that have it.
+            UsageError: for an option of another component, with the names of the components that have it.
         """
         own = self.options(chosen)
         known = [each.name for cls in (common, own) for each in declared(cls)]
@@ -83,7 +83,7 @@ class Components:
         )
 
     def merged(self) -> Iterable[Declared]:
-        """The options of all built-in components, each name once. The help says which component reads it how."""
+        """Return the options of all built-in components, each name once. The help gives its meaning by component."""
         owners: dict[str, dict[str, Declared]] = {}
         for key, cls in self.builtin.items():
             for each in declared(cls):
@@ -91,9 +91,9 @@ class Components:
         return [self._merged(having) for having in owners.values()]
 
     def settings(self, pairs: Iterable[str], common: type[Options], chosen: str) -> dict[str, Any]:
-        """Options of the chosen component that were given as `NAME=VALUE`.
+        """Return the options of the chosen component that were given as `NAME=VALUE`.
 
-        A value that is JSON is read as such, any other is text. An option of several values may have commas.
+        A value in JSON is parsed; any other value is text. A list option takes values with commas between them.
 
         Raises:
             UsageError: for a pair without `=`, or an option that every component has.
@@ -113,7 +113,7 @@ class Components:
         return given
 
     def _merged(self, having: Mapping[str, Declared]) -> Declared:
-        """One declaration out of those of several components."""
+        """Return one declaration for the same option of several components."""
         first = next(iter(having.values()))
         if any((each.flag, _bare(each)) != (first.flag, _bare(first)) for each in having.values()):
             raise TypeError(f"option {first.name!r} has another type or flag in one of: {', '.join(having)}")
@@ -147,7 +147,7 @@ def _parsed(value: str) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 __all__ = ["Components", "Keywords"]

@@ -1,4 +1,4 @@
-"""Options from a config file: TOML, JSON, or the record of an earlier run."""
+"""Read options from a config file: TOML, JSON, or the record of an earlier run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 
 
 def read_config(path: str | Path, command: str) -> dict[str, Any]:
-    """The options that a config file gives to a command, not yet checked.
+    """Return the options of a command in a config file, unchecked.
 
-    A TOML or JSON file has the options' names as keys (`batch_size` or `batch-size`), at the top or in a table named
-    after the command. A record (`run.json`, `eval.json`) gives the options of the run that it describes.
+    The keys of a TOML or JSON file are the options' names (`batch_size` or `batch-size`), at the top or in a table with
+    the command's name. A record (`run.json`, `eval.json`) gives the options of its run.
 
     Raises:
         InputError: for a file that cannot be read.
@@ -34,7 +34,7 @@ def read_config(path: str | Path, command: str) -> dict[str, Any]:
         kind = "TOML" if path.suffix == ".toml" else "JSON"
         raise InputError(f"is not {kind}", where=str(path), why=str(error)[:160]) from None
     if not isinstance(content, dict):
-        raise InputError("holds no options", where=str(path), why="the file is not an object of names and values")
+        raise InputError("contains no options", where=str(path), why="the file is not an object of names and values")
     if "schema" in content and isinstance(content.get("config"), dict):
         content = content["config"]
     elif isinstance(content.get(command), dict):
@@ -43,16 +43,17 @@ def read_config(path: str | Path, command: str) -> dict[str, Any]:
 
 
 def merge(options: type[O], given: Mapping[str, Any], config: str | Path | None, command: str) -> O:
-    """Options from the command line and a config file.
+    """Return the options from the command line and a config file. The command line wins.
 
     Args:
-        options: the class.
-        given: what the command line gave.
-        config: the file, if one was named.
-        command: the command's name, for a file that has a table of this name.
+        options: the options class.
+        given: the options of the command line.
+        config: the config file, or None.
+        command: the command's name. A file may have a table with this name.
 
     Raises:
-        UsageError, InputError: as `Options` and `read_config`; an error of a value from the file names the file.
+        UsageError: as `Options`. An error in a value from the file names the file.
+        InputError: as `read_config`.
     """
     from_file = {} if config is None else without_defaults([options], read_config(config, command))
     with naming(config, from_file.keys() - given.keys(), [options]):
@@ -60,7 +61,7 @@ def merge(options: type[O], given: Mapping[str, Any], config: str | Path | None,
 
 
 def without_defaults(classes: Iterable[type[Options]], given: Mapping[str, Any]) -> dict[str, Any]:
-    """By the fields' names, and without those that are the default: a record lists every option, given or not."""
+    """Return the options by field name, without defaults: a record lists every option, even one that was not given."""
     known = {each.name: each for options in classes for each in declared(options)}
     by_flag = {each.flag.removeprefix("--").replace("-", "_"): each.name for each in known.values()}
     named = {by_flag.get(name, name): value for name, value in given.items()}
@@ -69,7 +70,7 @@ def without_defaults(classes: Iterable[type[Options]], given: Mapping[str, Any])
 
 @contextmanager
 def naming(config: str | Path | None, from_file: Collection[str], classes: Iterable[type[Options]]) -> Iterator[None]:
-    """Put the config file's name before an error of an option that the file gave."""
+    """Add the config file's name to the error of an option from the file."""
     try:
         yield
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""What an option is, and a class of them: frozen, checked when made, refused when it has no effect."""
+"""The declaration of an option, and a class of options. Options are frozen, checked, and refused without effect."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tif.errors import UsageError
 from tif.options.written import FAULT, shortest
 
 Idle = Callable[[Any, Any], str | None]
-"""Says why an option has no effect, or None if it has one. Takes the options and a context, which may be None."""
+"""Returns why an option has no effect, or None if it has one. Takes the options and a context, which may be None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What is known of an option besides its name, type and default."""
+    """The declaration of an option besides its name, type and default."""
 
     help: str
     panel: str | None = None
@@ -30,25 +30,25 @@ class Option:
     names: tuple[str, ...] = ()
     """Names on the command line. Default: `--` and the field's name with dashes."""
     positional: bool = False
-    """An argument without a name."""
+    """Whether the option is an argument without a name."""
     metavar: str | None = None
     env: str | None = None
-    """Environment variable that gives the value where the command line does not."""
+    """Environment variable with the value, if the command line does not give it."""
     otherwise: str | None = None
-    """What the default means, where the default is None."""
+    """The meaning of a default of None."""
     above: float | None = None
     least: float | None = None
     below: float | None = None
     most: float | None = None
     split: bool = False
-    """A list option whose values may also be given with commas between them."""
+    """Whether the values of a list option may also have commas between them."""
     idle: Idle | None = None
-    """Why the option would have no effect. One that was given and has none is refused."""
+    """Returns why the option has no effect. An option that is given without effect is refused."""
     outcome: bool = True
-    """False for an option that does not change the result, so that a run may go on under another value."""
+    """False for an option that does not change the result, so that a run can continue with another value."""
 
     def check(self, value: object) -> str | None:
-        """What is wrong with a number, or None."""
+        """Return the fault of a number, or None."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         if not math.isfinite(value):
@@ -66,19 +66,19 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """One option of a class: its declaration, and what the class adds to it."""
+    """One option of a class: its declaration, name, type and default."""
 
     name: str
-    """As in Python and in a config file."""
+    """The name in Python and in a config file."""
     type: Any
     default: Any
-    """None for an option that must be given."""
+    """None for a required option."""
     required: bool
     option: Option
 
     @property
     def flag(self) -> str:
-        """The name that people see: `--batch-size`, or the metavar of an argument."""
+        """The name on the command line: `--batch-size`, or the metavar of an argument."""
         if self.option.positional:
             return self.option.metavar or self.name.upper()
         return next((n for n in self.option.names if n.startswith("--")), "--" + self.name.replace("_", "-"))
@@ -95,7 +95,7 @@ class Declared:
 
     @property
     def shown_default(self) -> str | None:
-        """The default as `--help` shows it; None where there is nothing to show."""
+        """The default as `--help` shows it; None if `--help` shows none."""
         if self.option.otherwise:
             return self.option.otherwise
         if self.required or self.default is None or self.default is False or self.default in ((), ""):
@@ -105,15 +105,15 @@ class Declared:
         return "yes" if self.default is True else str(self.default)
 
     def is_default(self, value: object) -> bool:
-        """Whether a config file's value is the default."""
+        """Return whether a config file's value is the default."""
         usual = list(self.default) if isinstance(self.default, tuple) else self.default
         return not self.required and value == usual
 
     def split_up(self, values: Iterable[str]) -> tuple[str, ...]:
-        """Several values, which may have commas between them.
+        """Split values with commas between them.
 
         Raises:
-            UsageError: if none is left.
+            UsageError: if no value remains.
         """
         pieces = tuple(piece.strip() for value in values for piece in value.split(",") if piece.strip())
         if not pieces:
@@ -122,14 +122,14 @@ class Declared:
 
 
 class Options(BaseModel):
-    """The options of a command or of a component: frozen, and checked when made.
+    """The options of a command or of a component: frozen, and checked on creation.
 
-    A subclass declares each option as `Annotated[TYPE, Option(...)]` with a default. It overrides `check` for what
-    holds between options.
+    A subclass declares each option as `Annotated[TYPE, Option(...)]` with a default. It overrides `check` for rules
+    between options.
 
     Raises:
         UsageError: for an unknown name, a value of another type or outside its range, options that contradict each
-            other, or an option that was given and has no effect.
+            other, or an option that was given but has no effect.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
@@ -151,13 +151,13 @@ class Options(BaseModel):
         """Raise a `UsageError` for options that contradict each other. The base class allows everything."""
 
     def refuse_idle(self, context: Any = None) -> None:
-        """Refuse an option that was given and has no effect: who gave it believes that it has one.
+        """Refuse an option that was given but has no effect. Its user expects an effect.
 
         Args:
-            context: what an `Option.idle` needs besides the options, where the caller knows it by now.
+            context: the second argument of `Option.idle`, if the caller knows it already.
 
         Raises:
-            UsageError: naming the first such option.
+            UsageError: for the first such option.
         """
         for each in declared(type(self)):
             if each.name in self.model_fields_set and each.option.idle is not None:
@@ -166,22 +166,22 @@ class Options(BaseModel):
                     raise UsageError(f"{each.flag} does nothing here", why=reason)
 
     def to_json(self) -> dict[str, Any]:
-        """All options as JSON values, defaults included."""
+        """Return all options as JSON values, including defaults."""
         return self.model_dump(mode="json")
 
     def outcome(self) -> dict[str, Any]:
-        """Those that change the result, as JSON values."""
+        """Return the options that change the result, as JSON values."""
         free = {each.name for each in declared(type(self)) if not each.option.outcome}
         return self.model_dump(mode="json", exclude=free)
 
     def but(self, **changed: Any) -> Self:
-        """The same options with some changed, checked anew."""
+        """Return the options with these changes, checked again."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**(given | changed))
 
 
 def declared(options: type[Options]) -> tuple[Declared, ...]:
-    """The options of a class, in the order of their declaration."""
+    """Return the options of a class, in the order of their declaration."""
     known = options.__dict__.get("__tif_declared__")
     if known is None:
         known = tuple(_declared(name, info) for name, info in options.model_fields.items())
@@ -190,7 +190,7 @@ def declared(options: type[Options]) -> tuple[Declared, ...]:
 
 
 def needs(other: str, hint: str | None = None) -> Idle:
-    """The option has no effect unless another one is set (neither None, nor False, nor empty)."""
+    """Return the rule that an option has no effect unless another is set (not None, False or empty)."""
     flag = "--" + other.replace("_", "-")
 
     def reason(options: Any, _context: Any) -> str | None:
@@ -200,7 +200,7 @@ def needs(other: str, hint: str | None = None) -> Idle:
 
 
 def only_with(other: str, *values: object) -> Idle:
-    """The option has no effect unless another one has one of these values."""
+    """Return the rule that an option has no effect unless another has one of these values."""
     flag = "--" + other.replace("_", "-")
 
     def reason(options: Any, _context: Any) -> str | None:
@@ -210,7 +210,7 @@ def only_with(other: str, *values: object) -> Idle:
 
 
 def members(kind: Any) -> Iterator[Any]:
-    """The members of a union, or the type itself."""
+    """Yield the members of a union, or the type itself."""
     if get_origin(kind) in (Union, types.UnionType):
         for part in get_args(kind):
             yield from members(part)
@@ -219,7 +219,7 @@ def members(kind: Any) -> Iterator[Any]:
 
 
 def unknown(name: str, known: list[str]) -> UsageError:
-    """The error of an option that does not exist, with the nearest that does."""
+    """Return the error of an unknown option, with the nearest known name."""
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known)) or 'none'}."
     return UsageError(f"no option {name!r}", hint=hint)
@@ -235,7 +235,7 @@ def _declared(name: str, info: FieldInfo) -> Declared:
 
 
 def _refusal(options: type[Options], error: ValidationError) -> UsageError:
-    """The first fault, as one line."""
+    """Return the first fault, as one line."""
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     each = next((each for each in declared(options) if each.name == name), None)

@@ -1,4 +1,4 @@
-"""Values that people write as text, such as `floor:0.95`: read once, where they enter."""
+"""Option values with a text form, such as `floor:0.95`. The text is parsed once, when the options are created."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from tif.errors import UsageError
 
 FAULT = "written"
-"""Kind of pydantic's error for a text that cannot be read."""
+"""Type of pydantic's error for a text that cannot be parsed."""
 
 
 class Written:
-    """A type of an option whose values have a text form. `of` reads the text, and `str` gives it back.
+    """An option type whose values have a text form. `of` parses the text, and `str` returns it.
 
-    The command line, config files and records hold the text; the options hold the value.
+    The command line, config files and records contain the text. The options contain the value.
     """
 
     __slots__ = ()
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The value that a text means.
+        """Return the value of a text.
 
         Raises:
-            UsageError: if it means none.
+            UsageError: if the text has no value.
         """
         raise NotImplementedError
 
@@ -45,13 +45,13 @@ class Written:
         try:
             return cls.of(str(value))
         except UsageError as error:
-            # pydantic adds which option it is; the declaration of the options turns it into a `UsageError` again.
+            # pydantic adds the option's name. `_refusal` turns this error into a `UsageError` again.
             context = {"what": error.what, "hint": error.hint or ""}
             raise PydanticCustomError(FAULT, "{what}", context) from None
 
 
 def shortest(number: float) -> str:
-    """The shortest text that gives a number back: `8` for 8.0, `0.05`, `1e-09`."""
+    """Return the shortest text that parses to the same number: `8` for 8.0, `0.05`, `1e-09`."""
     return repr(number).removesuffix(".0")
 
 
