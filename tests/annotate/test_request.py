@@ -164,7 +164,7 @@ def test_entities_may_be_repeated_or_stand_between_commas(dataset, tmp_path, cli
     assert quoted(store.load(tmp_path / "set.parquet")) == [["Oslo", "March 4, 1961"], ["Alice Brown"]]
     wrong = cli(*command, "--entities", "PLANET")
     assert wrong.code == 2
-    assert "--entities: no entity type 'PLANET' in this pipeline. Known: CARDINAL" in wrong.err
+    assert "--entities: this pipeline has no entity type 'PLANET'. Known: CARDINAL" in wrong.err
 
 
 @pytest.mark.parametrize(

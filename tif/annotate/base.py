@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tif.spans import Example
 
@@ -39,7 +39,7 @@ class Annotator(Protocol):
     name: str
     """The name for `--method`, such as `ner`."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the method's provenance, as plain JSON values without secrets.
 
         It contains `name`, every setting that changes the outcome, and `version`: a number to raise whenever the same

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tif import files
 from tif.errors import InputError, StoreError
@@ -39,7 +39,7 @@ class AnnotationJournal:
         StoreError: on entering, if another process holds the journal.
     """
 
-    def __init__(self, folder: Path, method: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, method: Mapping[str, object]) -> None:
         self.key = hashlib.sha256(_json(method)).hexdigest()
         self.path = folder / f"journal-{self.key[:16]}.jsonl"
         self._method = method

@@ -59,7 +59,7 @@ class ManualAnnotator:
         """Return the annotator for a run's samples."""
         return cls(workspace.source)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the method's provenance: the digest of the file's content."""
         return {"name": self.name, "version": 1, "content_sha256": self._digest}
 
@@ -69,7 +69,7 @@ class ManualAnnotator:
             yield self._done[example.id]
 
 
-def _annotated(example: Example, row: Mapping[str, Any]) -> Example:
+def _annotated(example: Example, row: Mapping[str, object]) -> Example:
     text = example.text
     spans = [span_of(span, text, f"spans[{i}]", source=SOURCE) for i, span in enumerate(list_field(row, "spans"))]
     quotes = [_quote(quote, f"quotes[{i}]") for i, quote in enumerate(list_field(row, "quotes"))]

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tif.annotate.base import Annotator, Workspace
 from tif.annotate.methods import make
@@ -69,7 +69,7 @@ class RayAnnotator:
         self._workers = workers
         self._seen: set[str] = set()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the annotator's own provenance, and the number of workers that took part."""
         return {**self._local.describe(), "observed": {"engine": "ray", "workers": len(self._seen)}}
 

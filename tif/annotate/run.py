@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tif.annotate.base import OBSERVED, Annotator
 from tif.annotate.journal import AnnotationJournal
@@ -62,7 +62,7 @@ class Report:
             hint=hint,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the JSON object that `--json` prints."""
         return {
             "set": str(self.path),
@@ -196,7 +196,7 @@ def _checked(annotator: Annotator, todo: list[Example]) -> Iterable[Example]:
         )
 
 
-def _method(before: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+def _method(before: Mapping[str, object], current: Mapping[str, object]) -> dict[str, object]:
     """Return the method of a set after some examples were annotated again, perhaps by another method."""
     same = all(before.get(key) == value for key, value in current.items() if key not in OBSERVED)
     return dict(current) if same else {**current, "others_by": dict(before)}

@@ -75,7 +75,7 @@ def command(app: typer.Typer, name: str, *, parts: Components | None = None) -> 
 def _both(
     common: type[Options],
     parts: Components,
-    given: dict[str, Any],
+    given: dict[str, object],
     pairs: list[str],
     config: str | None,
     command: str,
@@ -92,9 +92,9 @@ def _both(
         return common(**{**shared_content, **shared}), special(**{**own_content, **own})
 
 
-def _added(parts: Components | None) -> dict[str, Any]:
+def _added(parts: Components | None) -> dict[str, object]:
     """Return the options that `command` adds: `--config`, and `--set` for plugins."""
-    added: dict[str, Any] = {
+    added: dict[str, object] = {
         "config": Annotated[str | None, typer.Option("--config", metavar="FILE", help=_CONFIG_HELP)]
     }
     if parts is not None and parts.plugin is not None:

@@ -20,7 +20,7 @@ class Keywords(Options):
     model_config = ConfigDict(extra="allow")
 
     @property
-    def given(self) -> dict[str, Any]:
+    def given(self) -> dict[str, object]:
         """The names and values of the options."""
         return dict(self.model_extra or {})
 
@@ -54,8 +54,8 @@ class Components:
         raise UsageError(f"no {self.by} {name!r}", where=self.flag, hint=f"Known: {', '.join(self.builtin)}.")
 
     def divide(
-        self, given: Mapping[str, Any], common: type[Options], chosen: str
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        self, given: Mapping[str, object], common: type[Options], chosen: str
+    ) -> tuple[dict[str, object], dict[str, object]]:
         """Divide the given options into those that every component has and those of the chosen one.
 
         Args:
@@ -90,7 +90,7 @@ class Components:
                 owners.setdefault(each.name, {})[key] = each
         return [self._merged(having) for having in owners.values()]
 
-    def settings(self, pairs: Iterable[str], common: type[Options], chosen: str) -> dict[str, Any]:
+    def settings(self, pairs: Iterable[str], common: type[Options], chosen: str) -> dict[str, object]:
         """Return the options of the chosen component that were given as `NAME=VALUE`.
 
         A value in JSON is parsed; any other value is text. A list option takes values with commas between them.
@@ -99,7 +99,7 @@ class Components:
             UsageError: for a pair without `=`, or an option that every component has.
         """
         known = {each.name: each for each in declared(self.options(chosen))}
-        given: dict[str, Any] = {}
+        given: dict[str, object] = {}
         for pair in pairs:
             name, equals, value = pair.partition("=")
             name = name.strip().replace("-", "_")

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tif.errors import InputError, UsageError
 from tif.options.declare import Options, declared
@@ -15,7 +15,7 @@ from tif.options.declare import Options, declared
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
-def read_config(path: str | Path, command: str) -> dict[str, Any]:
+def read_config(path: str | Path, command: str) -> dict[str, object]:
     """Return the options of a command in a config file, unchecked.
 
     The keys of a TOML or JSON file are the options' names (`batch_size` or `batch-size`), at the top or in a table with
@@ -42,7 +42,7 @@ def read_config(path: str | Path, command: str) -> dict[str, Any]:
     return {str(name).replace("-", "_"): value for name, value in content.items()}
 
 
-def merge(options: type[O], given: Mapping[str, Any], config: str | Path | None, command: str) -> O:
+def merge(options: type[O], given: Mapping[str, object], config: str | Path | None, command: str) -> O:
     """Return the options from the command line and a config file. The command line wins.
 
     Args:
@@ -60,7 +60,7 @@ def merge(options: type[O], given: Mapping[str, Any], config: str | Path | None,
         return options(**{**from_file, **given})
 
 
-def without_defaults(classes: Iterable[type[Options]], given: Mapping[str, Any]) -> dict[str, Any]:
+def without_defaults(classes: Iterable[type[Options]], given: Mapping[str, object]) -> dict[str, object]:
     """Return the options by field name, without defaults: a record lists every option, even one that was not given."""
     known = {each.name: each for options in classes for each in declared(options)}
     by_flag = {each.flag.removeprefix("--").replace("-", "_"): each.name for each in known.values()}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from tif.errors import UsageError
@@ -165,11 +165,11 @@ class Options(BaseModel):
                 if reason is not None and getattr(self, each.name) is not None:
                     raise UsageError(f"{each.flag} does nothing here", why=reason)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, JsonValue]:
         """Return all options as JSON values, including defaults."""
         return self.model_dump(mode="json")
 
-    def outcome(self) -> dict[str, Any]:
+    def outcome(self) -> dict[str, JsonValue]:
         """Return the options that change the result, as JSON values."""
         free = {each.name for each in declared(type(self)) if not each.option.outcome}
         return self.model_dump(mode="json", exclude=free)

@@ -184,8 +184,8 @@ def test_a_body_that_is_no_completion_is_asked_for_again(body: bytes) -> None:
     failed, server = run([Raw(body)])
     assert (failed.status, server.asked(BAD)) == ("failed", 2)
     assert "not a chat completion" in (failed.error or "")
-    found, _ = run([Raw(body), quotes("bees")])
-    assert texts(found) == ["bees"]
+    marked, _ = run([Raw(body), quotes("bees")])
+    assert texts(marked) == ["bees"]
 
 
 def test_a_pause_of_more_than_two_minutes_is_not_waited_for() -> None:

@@ -170,7 +170,7 @@ def test_surprisal_fails_what_is_too_long(causal):
         e.id: e for e in SurprisalAnnotator(SurprisalOptions(model=target, base_model=base)).annotate([long, short])
     }
     assert done["a/1"].status == "failed"
-    assert "the model takes 128" in done["a/1"].error
+    assert "tokens, and the model takes 128" in done["a/1"].error
     assert done["a/2"].status == "auto"
 
 

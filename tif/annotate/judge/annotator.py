@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from tif.annotate.align import align
 from tif.annotate.base import Workspace
@@ -98,7 +98,7 @@ class LlmAnnotator:
         other._asker = asker
         return other
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return all that the outcome depends on. `usage` is the total of all runs with these settings."""
         usage = self.cache.usage() if self._cache_path is None or self._cache_path.exists() else Usage()
         observed = self._observed.to_json() if self._observed is not None else {}
@@ -172,7 +172,7 @@ class LlmAnnotator:
             prompt_sha256=self.prompt.sha256,
         )
 
-    def _method(self) -> dict[str, Any]:
+    def _method(self) -> dict[str, object]:
         key, policy = self.reply_key, self.prompt.policy
         return {
             "name": self.name,

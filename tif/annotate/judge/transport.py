@@ -1,6 +1,6 @@
-"""Send the judge's requests with `aiohttp`, below the `openai` client.
+"""The judge's HTTP transport: `aiohttp` under the `openai` client.
 
-The client's own transport takes three times the processor time of this one, more than all the rest of a request. Time
+The client's own transport takes three times as much processor time, which is more than the rest of a request. Time
 between a reply and the next request lowers the throughput (benchmarks/judge.py).
 """
 
@@ -15,7 +15,7 @@ from yarl import URL
 
 _GAP: Final = 0.003
 """Seconds between two requests, about the processor time of one. Without a gap, replies that arrive together are read
-in lockstep. The next requests then leave together and late, for the rest of the run."""
+one after the other, and their next requests leave together and late, for the rest of the run."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -25,7 +25,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     Args:
         seconds: for one try, from the first byte sent to the last byte received.
-        concurrency: the most open requests. The time limit of a waiting request has not started.
+        concurrency: requests at the same time. Others wait, and their time limit starts after the wait.
     """
 
     def __init__(self, seconds: float, concurrency: int) -> None:
@@ -35,15 +35,15 @@ class Transport(httpx2.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and return the reply.
+        """The reply.
 
         Raises:
-            httpx2.ConnectError: if the server refuses the connection.
-            httpx2.ReadTimeout: if the reply is not complete in time.
+            httpx2.ConnectError: if nobody takes the connection.
+            httpx2.ReadTimeout: if the reply is not there in time.
             httpx2.ReadError: if the connection breaks.
         """
         session = self._session = self._session or _session()
-        # The client has already moved a user name and password from the address into a header.
+        # A name and password in the address have become a header before the request came here.
         url = URL(str(request.url), encoded=True).with_user(None)
         body = await request.aread() or None
         headers = request.headers.multi_items()
@@ -76,7 +76,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 def _session() -> aiohttp.ClientSession:
-    """Create a session without a limit on connections: `Transport` limits the open requests."""
+    """Connections without a limit on their number: the caller limits the requests."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context()),
         timeout=aiohttp.ClientTimeout(total=None),

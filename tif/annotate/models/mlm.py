@@ -50,7 +50,7 @@ class MlmAnnotator:
         self._stride = min(64, self._longest // 4)
         self._digest = model_digest(self._model)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the method's provenance."""
         return {
             "name": self.name,

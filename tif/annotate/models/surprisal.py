@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tif.annotate.models.options import SurprisalOptions
 from tif.annotate.models.word_spans import joined, word_bounds
@@ -38,7 +38,7 @@ class SurprisalAnnotator:
         self._readers = [(load_model(spec), load_tokenizer(spec)) for spec in specs]
         self._digests = [model_digest(reader) for reader, _ in self._readers]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the method's provenance."""
         return {
             "name": self.name,

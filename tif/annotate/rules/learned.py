@@ -102,7 +102,7 @@ class LearnedAnnotator:
         )
         self._weights = learn(table, OFFSET)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the method's provenance: the corrected set, the rules, and whether learning brought a gain."""
         return {
             "name": self.name,

@@ -77,7 +77,7 @@ class NerAnnotator:
         self._source = f"ner:{self._model if Path(options.spacy_model).is_dir() else options.spacy_model}"
         self._version = meta["version"]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return the method's provenance: everything that changes the outcome."""
         return {
             "name": self.name,
