@@ -53,6 +53,7 @@ class Roasting(Options):
     """Options with a text form of their own."""
 
     heat: Annotated[Heat | None, Option("How hot.")] = None
+    rest: Annotated[Heat, Option("At the end.", idle=needs("heat"))] = Heat(40.0)
     steps: Annotated[tuple[Heat, ...], Option("One after the other.", names=("--step",))] = ()
 
 
@@ -364,11 +365,14 @@ def test_a_value_with_a_text_form_is_read_where_it_enters(app, run, tmp_path):
         print(json.dumps({"degrees": degrees} | options.to_json()))
 
     done = run("roast", "--heat", "180C", "--step", "90C", "--step", "120.5C")
-    assert done == {"degrees": 180.0, "steps": ["90C", "120.5C"], "heat": "180C"}
+    assert done == {"degrees": 180.0, "steps": ["90C", "120.5C"], "heat": "180C", "rest": "40C"}
     assert Roasting(heat=Heat(180.0), steps=["90C"]) == Roasting(heat="180C", steps=(Heat(90.0),))
     file = tmp_path / "roast.json"
     file.write_text(json.dumps(Roasting(heat="180C", steps=["90C"]).to_json()))
     assert run("roast", "--config", file)["steps"] == ["90C"]
+    # Nobody gave an option that a record lists at its default, so it is not refused as idle.
+    file.write_text(json.dumps(Roasting().to_json()))
+    assert run("roast", "--config", file)["rest"] == "40C"
     with pytest.raises(UsageError, match=r"^--heat: heat '180' cannot be read\. Write 180C\."):
         run("roast", "--heat", "180")
     file.write_text('{"steps": ["1"]}')

@@ -58,8 +58,9 @@ def edit(
     if tokenizer:
         from tif.edit.masking import Masker
         from tif.tokens.encoding import Encoding
+        from tif.tokens.templates import TemplateSpec
 
-        masker = Masker.load(tokenizer, Encoding(template=template, max_length=max_length))
+        masker = Masker.load(tokenizer, Encoding(template=TemplateSpec.of(template), max_length=max_length))
     extra = tuple(label for part in labels.split(",") if (label := part.strip()))
     with open_desk(path, author) as desk, socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

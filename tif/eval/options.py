@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from tif.errors import UsageError
 from tif.options import Option, Options, needs, only_with
+from tif.tokens.templates import TemplateSpec
 
 _DATA, _HOW, _MORE, _RETAIN = "Model and data", "How to measure", "More measurements", "Make a retain model"
 
@@ -91,8 +92,8 @@ class EvaluateOptions(Options):
     ] = None
 
     template: Annotated[
-        str, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", _HOW, idle=_scoring)
-    ] = "auto"
+        TemplateSpec, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", _HOW, idle=_scoring)
+    ] = TemplateSpec()
     punctuation: Annotated[
         Literal["gw", "uw"] | None,
         Option("Count punctuation outside spans as general (gw) or unwanted (uw).", _HOW,

@@ -147,7 +147,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
     """How to score: the options, and the run's own labels and punctuation where the options leave them open."""
     return Scoring(
-        template=options.template,
+        template=str(options.template),
         labels=options.labels or (run.labels if run else None),
         punctuation=options.punctuation or (run.punctuation if run else "gw"),
         supervise_eos=options.supervise_eos,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tif.tokens.encoding import Encoding
+from tif.tokens.templates import TemplateSpec
 
 MAX_NEW_TOKENS: Final = 200
 """The field's limit for TOFU."""
@@ -36,7 +37,7 @@ class Scoring:
     def encoding(self) -> Encoding:
         """How questions and answers become tokens."""
         return Encoding(
-            template=self.template,
+            template=TemplateSpec.of(self.template),
             punctuation=self.punctuation,
             supervise_eos=self.supervise_eos,
             labels=self.labels,

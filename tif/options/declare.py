@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from tif.errors import UsageError
-from tif.options.written import FAULT, shortest
+from tif.options.written import FAULT, Written, shortest
 
 Idle = Callable[[Any, Any], str | None]
 """Returns why an option has no effect, or None if it has one. Takes the options and a context, which may be None."""
@@ -107,6 +107,8 @@ class Declared:
     def is_default(self, value: object) -> bool:
         """Return whether a config file's value is the default."""
         usual = list(self.default) if isinstance(self.default, tuple) else self.default
+        if isinstance(usual, Written) and isinstance(value, str):
+            usual = str(usual)
         return not self.required and value == usual
 
     def split_up(self, values: Iterable[str]) -> tuple[str, ...]:

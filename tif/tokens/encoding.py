@@ -10,7 +10,7 @@ from tif.errors import UsageError
 from tif.options import Option, Options
 from tif.spans import Example
 from tif.tokens.masks import Encoded, Kind, check, encode
-from tif.tokens.templates import Template
+from tif.tokens.templates import Template, TemplateSpec
 from tif.tokens.windows import windows
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ PANEL: Final = "Tokens and masks"
 class Encoding(Options):
     """How samples become tokens and masks."""
 
-    template: Annotated[str, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", PANEL)] = (
-        "auto"
-    )
+    template: Annotated[
+        TemplateSpec, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", PANEL)
+    ] = TemplateSpec()
     max_length: Annotated[
         int | None, Option("Tokens a sample at most. A longer plain text is cut into windows.", PANEL, least=2)
     ] = None

@@ -7,11 +7,13 @@ from string import Formatter
 from typing import TYPE_CHECKING, Final
 
 from tif.errors import MaskError, UsageError
+from tif.options import Written
 from tif.spans import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_KNOWN: Final = "Known: auto, chat, qa, text, or a format string with {prompt} and {text}, each once."
 QA: Final = "Question: {prompt}\nAnswer: {text}"
 """The plain template of TOFU's base models."""
 
@@ -32,6 +34,35 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateSpec(Written):
+    """Which template is asked for. `TemplateSpec.of` reads one; `Template.of` resolves it for a tokenizer."""
+
+    text: str = "auto"
+    """`auto` (chat where the tokenizer has a chat template, else qa), `chat`, `qa` ("Question: ...\\nAnswer: ..."),
+    `text` (the text without the prompt), or a format string such as `[INST] {prompt} [/INST] {text}`."""
+
+    @classmethod
+    def of(cls, text: str) -> TemplateSpec:
+        """The template that a text names or is.
+
+        Raises:
+            UsageError: for a text that is neither a name nor a format string with `{text}`.
+        """
+        if text in ("auto", "chat", "qa", "text"):
+            return cls(text)
+        try:
+            fields = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+        except ValueError as error:
+            raise UsageError(f"template {text!r} cannot be read: {error}", hint=_KNOWN) from None
+        if fields.count("text") != 1 or set(fields) - {"prompt", "text"} or fields.count("prompt") > 1:
+            raise UsageError(f"{text!r} is no template", hint=_KNOWN)
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """A template, resolved for one tokenizer. Made by `Template.of`."""
 
@@ -39,40 +70,18 @@ class Template:
     """`chat`, `text`, or a format string with `{prompt}` and `{text}`."""
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, spec: str = "auto") -> Template:
-        """The template that `spec` means for this tokenizer.
-
-        Args:
-            tokenizer: whose chat template decides what `auto` is.
-            spec: `auto` (chat where the tokenizer has a chat template, else qa), `chat`, `qa`
-                ("Question: ...\\nAnswer: ..."), `text` (the text alone), or a format string such as
-                `[INST] {prompt} [/INST] {text}`.
+    def of(cls, tokenizer: PreTrainedTokenizerBase, spec: TemplateSpec | str = "auto") -> Template:
+        """The template that `spec` means for this tokenizer, whose chat template decides what `auto` is.
 
         Raises:
-            UsageError: for a spec that is none of these, or `chat` without a chat template.
+            UsageError: for a text that is no template (`TemplateSpec.of`), or `chat` without a chat template.
         """
-        if spec == "auto":
-            spec = "chat" if tokenizer.chat_template else "qa"
-        if spec == "chat":
-            if not tokenizer.chat_template:
-                raise UsageError(
-                    "template 'chat' asked for, but the tokenizer has no chat template", hint="Use `--template qa`."
-                )
-            return cls("chat")
-        if spec == "text":
-            return cls("text")
-        if spec == "qa":
-            return cls(QA)
-        try:
-            fields = [name for _, name, _, _ in Formatter().parse(spec) if name is not None]
-        except ValueError as error:
-            raise UsageError(f"template {spec!r} cannot be read", why=str(error)) from None
-        if fields.count("text") != 1 or set(fields) - {"prompt", "text"} or fields.count("prompt") > 1:
-            raise UsageError(
-                f"{spec!r} is no template",
-                hint="Known: auto, chat, qa, text, or a format string with {prompt} and {text}, each once.",
-            )
-        return cls(spec)
+        text = str(TemplateSpec.of(spec) if isinstance(spec, str) else spec)
+        if text == "auto":
+            text = "chat" if tokenizer.chat_template else "qa"
+        if text == "chat" and not tokenizer.chat_template:
+            raise UsageError("is chat, but the tokenizer has no chat template", where="--template", hint="Use qa.")
+        return cls(QA if text == "qa" else text)
 
     def render(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> Rendered:
         """The string for one example. An example without a prompt is plain text under every template.
@@ -134,4 +143,4 @@ def _fill(spec: str, prompt: str) -> tuple[str, str]:
     return before, here
 
 
-__all__ = ["QA", "Rendered", "Template"]
+__all__ = ["QA", "Rendered", "Template", "TemplateSpec"]
