@@ -69,7 +69,7 @@ def test_a_common_beginning_is_read_once(tiny: Tiny, monkeypatch: pytest.MonkeyP
     found = complete(model, tiny.tokenizer, prompts, max_new_tokens=20, rows=rows)
     hook.remove()
     assert found == [plainly(model, tiny, prompt, 20) for prompt in prompts]
-    assert len(beginning) >= completion.WORTH
+    assert len(beginning) >= completion.SHORTEST_PREFIX
     assert read < 2 * len(beginning) + sum(map(len, prompts_of(tiny, 5))) + 5 * 40
 
 

@@ -1,8 +1,8 @@
-"""The second of the two model calls: what does the model say when asked?
+"""The second of the two model calls: the model's greedy answers.
 
-Greedy, left-padded, sorted by length, with a key-value cache that prompts of the same beginning share, and rows
-leave the batch when they have ended. The prompt is exactly what the model sees before the
-answer when that is scored, so that likelihoods and completions speak of the same question.
+Prompts are left-padded and sorted by length. Prompts with a common prefix share its key-value cache. Finished rows
+leave the batch. A prompt has exactly the tokens that precede the answer in `score`, so likelihoods and completions
+belong to the same question.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from tif.console import Advance
 
 ROWS: Final = 64
-"""Prompts a batch: decoding costs about the same for one row as for some dozens."""
+"""Prompts per batch. Decoding one row costs about as much as decoding several dozen."""
 STEP: Final = 16
-"""Tokens between two looks at which rows have ended."""
-WORTH: Final = 64
-"""Tokens of a common beginning that are worth a pass of their own."""
+"""Tokens between two checks for finished rows."""
+SHORTEST_PREFIX: Final = 64
+"""Shortest common prefix, in tokens, that gets a forward pass of its own."""
 
 
 def prompt_ids(example: Example, tokenizer: PreTrainedTokenizerBase, template: Template) -> list[int]:
-    """The tokens before the first supervised one.
+    """Return the tokens before the first supervised token.
 
-    They are cut from prompt and answer tokenized together: a template that ends in a space, tokenized alone, would
-    end in a token that never stands before an answer.
+    Prompt and answer are tokenized together, then cut. A template that ends in a space would otherwise end in a token
+    that never precedes an answer.
     """
     encoded = encode(example, tokenizer, template)
     first = next(i for i, kind in enumerate(encoded.kinds) if kind != Kind.PROMPT)
@@ -54,24 +54,24 @@ def complete(
     rows: int = ROWS,
     advance: Advance | None = None,
 ) -> list[str]:
-    """Greedy completions, in the order of `prompts`, trimmed, without special tokens.
+    """Return greedy completions in the order of `prompts`, trimmed, without special tokens.
 
     Args:
         model: a causal language model.
         tokenizer: its tokenizer.
-        prompts: token ids, none empty.
-        max_new_tokens: at most so many tokens a completion.
+        prompts: token ids of each prompt; no prompt is empty.
+        max_new_tokens: the longest completion, in tokens.
         stop: a completion ends before the first of these strings.
-        rows: prompts a batch.
-        advance: called with the number of prompts done.
+        rows: prompts per batch.
+        advance: called with the number of finished prompts.
     """
     model.eval()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
-    shared = _shared(prompts) if _takes_gaps(model) else 0
-    found: dict[int, str] = {}
+    shared = _common_prefix(prompts) if _allows_gaps(model) else 0
+    completions: dict[int, str] = {}
     with torch.inference_mode():
-        # Prompts that begin alike, as few-shot ones do: the beginning goes through the model once.
+        # Few-shot prompts begin alike: compute their common prefix once.
         start = _prefill(model, prompts[0][:shared]) if shared else None
         for at in range(0, len(order), rows):
             chosen = order[at : at + rows]
@@ -80,10 +80,10 @@ def complete(
             if cache is not None:
                 cache.batch_repeat_interleave(len(chosen))
             answers = _decode(model, tokenizer, ids, mask, cache, pad, max_new_tokens, stop)
-            found |= dict(zip(chosen, answers, strict=True))
+            completions |= dict(zip(chosen, answers, strict=True))
             if advance is not None:
                 advance(len(chosen))
-    return [found[index] for index in range(len(prompts))]
+    return [completions[index] for index in range(len(prompts))]
 
 
 def _decode(
@@ -96,7 +96,7 @@ def _decode(
     max_new_tokens: int,
     stop: Collection[str],
 ) -> list[str]:
-    """Greedy answers of one batch; every `STEP` tokens the rows that have ended leave it."""
+    """Return the greedy answers of one batch. Every `STEP` tokens, finished rows leave the batch."""
     ends = model.generation_config.eos_token_id
     ended = torch.tensor([] if ends is None else ends, device=ids.device).flatten()
     alive, width = torch.arange(len(ids), device=ids.device), ids.shape[1]
@@ -112,23 +112,23 @@ def _decode(
             top_p=None,
             top_k=None,
             max_new_tokens=min(STEP, max_new_tokens - (ids.shape[1] - width)),
-            use_cache=True,  # a checkpoint saved after training may have it switched off
+            use_cache=True,  # a checkpoint saved after training may switch it off
             pad_token_id=pad,
             return_dict_in_generate=True,
         )
-        said = output.sequences[:, width:]
-        texts = tokenizer.batch_decode(said, skip_special_tokens=True)
-        done = torch.isin(said, ended).any(1)
+        generated = output.sequences[:, width:]
+        texts = tokenizer.batch_decode(generated, skip_special_tokens=True)
+        done = torch.isin(generated, ended).any(1)
         for row, (index, text) in enumerate(zip(alive.tolist(), texts, strict=True)):
             cut = min((at for end in stop if (at := text.find(end)) >= 0), default=None)
             answers[index] = text[:cut].strip()
             done[row] |= cut is not None
-        if said.shape[1] >= max_new_tokens:
+        if generated.shape[1] >= max_new_tokens:
             break
         going = (~done).nonzero()[:, 0]
         mask = torch.cat([mask, mask.new_ones(len(mask), output.sequences.shape[1] - mask.shape[1])], 1)[going]
         ids, alive, cache = output.sequences[going], alive[going], output.past_key_values
-        # Other caches (states of recurrent models, for one) cannot be cut by rows: what was said is read again.
+        # Rows of other caches (e.g. recurrent states) cannot be removed: the model reads the generated tokens again.
         if not isinstance(cache, DynamicCache):
             cache = None
         elif len(going) < len(done):
@@ -136,21 +136,26 @@ def _decode(
     return answers
 
 
-def _shared(prompts: Sequence[Sequence[int]]) -> int:
-    """How many first tokens all prompts have in common, one left over at least; 0 where it is not worth a pass."""
+def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """Return the length of the prompts' common prefix, or 0 if it is too short.
+
+    At least one token of each prompt stays outside the prefix.
+    """
     if len(prompts) < 2:
         return 0
-    # What the least and the greatest have in common, all have.
+    # A prefix of both the smallest and the largest prompt is a prefix of all prompts.
     ordered = [tuple(prompt) for prompt in prompts]
     low, high = min(ordered), max(ordered)
     longest = min(map(len, prompts)) - 1
     shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), longest)
-    return min(shared, longest) if min(shared, longest) >= WORTH else 0
+    return min(shared, longest) if min(shared, longest) >= SHORTEST_PREFIX else 0
 
 
-def _takes_gaps(model: PreTrainedModel) -> bool:
-    """Whether padding may stand between the shared beginning and the rest: not where attention counts distances in
-    the cache (sliding windows), nor for kernels without a mask."""
+def _allows_gaps(model: PreTrainedModel) -> bool:
+    """Return whether padding may separate the shared prefix from the rest.
+
+    It may not if attention counts distances in the cache (sliding windows), or if the kernel takes no mask.
+    """
     config = model.config.get_text_config()
     window = config.to_dict().get("sliding_window")
     return window is None and config._attn_implementation in ("sdpa", "eager")
@@ -165,7 +170,7 @@ def _prefill(model: PreTrainedModel, prefix: Sequence[int]) -> DynamicCache | No
 def _padded(
     prompts: Sequence[Sequence[int]], shared: int, pad: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """`[B, T]` ids and mask: the shared beginning, padding, the rest. Positions count what the mask shows."""
+    """Return `[B, T]` ids and mask: shared prefix, padding, rest. Only positions inside the mask are counted."""
     width = max(map(len, prompts))
     ids = torch.full((len(prompts), width), pad)
     mask = torch.zeros_like(ids)
@@ -179,12 +184,12 @@ def _padded(
 
 
 def rouge(reference: str, text: str, *, stemmer: bool = True) -> dict[str, float]:
-    """ROUGE-1 recall, ROUGE-L recall (TOFU) and ROUGE-L F1 (MUSE) of one completion, by the `rouge-score` package.
+    """Return ROUGE-1 recall, ROUGE-L recall (TOFU) and ROUGE-L F1 (MUSE) of one completion.
 
     Args:
         reference: the right answer.
         text: the completion.
-        stemmer: as TOFU and open-unlearning have it; MUSE's own code leaves words unstemmed.
+        stemmer: stem words, as TOFU and open-unlearning do. MUSE's own code does not.
     """
     scores = _scorer(stemmer).score(reference, text)
     return {

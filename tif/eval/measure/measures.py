@@ -1,9 +1,9 @@
-"""The field's numbers over per-token log-probabilities: numpy in, numbers out, no model.
+"""Metrics over per-token log-probabilities: numpy arrays in, numbers out, without a model.
 
-Losses are mean negative log-probabilities per supervised token, the end token included unless the caller left it out.
+A loss is the mean negative log-probability per supervised token. It includes the end token unless the caller drops it.
 Sources: TOFU (arXiv 2401.06121) and its `aggregate_eval_stat.py`; open-unlearning's `src/evals/metrics`.
-Where code bases differ, both forms are here under their own names. Ratios are formed in log space, without the 1e-10
-that open-unlearning adds to denominators: the two differ by less than 1e-9 unless an answer is all but impossible.
+If their code differs, this module has both forms. Ratios are computed in log space, without the 1e-10 that
+open-unlearning adds to denominators. The results differ by less than 1e-9 unless an answer is nearly impossible.
 """
 
 from __future__ import annotations
@@ -15,24 +15,27 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
-_MOST: Final = 700.0
-"""exp of more is infinite."""
+_LARGEST_EXPONENT: Final = 700.0
+"""exp of a larger number (above 709) is infinite."""
 Wrong = Literal["loss", "probability"]
-"""How the wrong answers' likelihoods are averaged: `loss` (mean loss, then exp: TOFU's and open-unlearning's code) or
-`probability` (mean of exp(-loss): the formula printed in the TOFU paper, eq. 1)."""
+"""How the wrong answers' likelihoods are averaged.
+
+`loss`: mean loss, then exp, as in TOFU's and open-unlearning's code. `probability`: mean of exp(-loss), as in the TOFU
+paper, eq. 1.
+"""
 
 
 def probability(loss: ArrayLike) -> Floats:
-    """p(answer | question) ^ (1 / tokens) = exp(-loss). Any shape."""
+    """Return p(answer | question) ^ (1 / tokens) = exp(-loss), for losses of any shape."""
     return np.exp(-np.asarray(loss, dtype=np.float64))
 
 
 def normalised_probability(loss: ArrayLike, wrong: ArrayLike) -> Floats:
-    """p / (p + sum of wrong p), for answers with options.
+    """Return p / (p + sum of wrong p), for questions with options.
 
     Args:
-        loss: `[n]`, of the right answer.
-        wrong: `[n, k]`, of the wrong answers.
+        loss: `[n]`, loss of the right answer.
+        wrong: `[n, k]`, losses of the wrong answers.
     """
     gap = np.asarray(loss, dtype=np.float64)[..., None] - np.asarray(wrong, dtype=np.float64)
     with np.errstate(over="ignore"):
@@ -40,7 +43,7 @@ def normalised_probability(loss: ArrayLike, wrong: ArrayLike) -> Floats:
 
 
 def truth_ratio(correct: ArrayLike, wrong: ArrayLike, *, average: Wrong = "loss") -> Floats:
-    """p(wrong) / p(correct) of each example, `[n]`: below 1 where the model prefers what is true.
+    """Return p(wrong) / p(correct) of each example, `[n]`. It is below 1 if the model prefers the right answer.
 
     Args:
         correct: `[n]`, loss of the paraphrased (right) answer.
@@ -48,28 +51,32 @@ def truth_ratio(correct: ArrayLike, wrong: ArrayLike, *, average: Wrong = "loss"
         average: see `Wrong`.
     """
     gap = np.asarray(correct, dtype=np.float64)[..., None] - np.asarray(wrong, dtype=np.float64)
-    # A collapsed model's ratios leave what a float holds, and JSON knows no infinity: e^700 is beyond all others too.
+    # A collapsed model's ratios overflow a float, and JSON has no infinity. e^700 is still larger than any other ratio.
     if average == "loss":
-        return np.asarray(np.exp(np.clip(gap.mean(axis=-1), -_MOST, _MOST)), dtype=np.float64)
-    return np.asarray(np.exp(np.clip(gap, -_MOST, _MOST)).mean(axis=-1), dtype=np.float64)
+        return np.asarray(np.exp(np.clip(gap.mean(axis=-1), -_LARGEST_EXPONENT, _LARGEST_EXPONENT)), dtype=np.float64)
+    return np.asarray(np.exp(np.clip(gap, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)).mean(axis=-1), dtype=np.float64)
 
 
 def truth_ratio_forget(ratios: ArrayLike) -> float:
-    """Mean of min(r, 1/r): 1 where right and wrong cannot be told apart (what a forget set should show)."""
+    """Return the mean of min(r, 1/r). It is 1, the goal on a forget set, if right and wrong are equally likely."""
     r = np.asarray(ratios, dtype=np.float64)
     with np.errstate(divide="ignore"):
         return float(np.minimum(r, 1 / r).mean())
 
 
 def truth_ratio_utility(ratios: ArrayLike) -> float:
-    """Mean of max(0, 1 - r): 1 where the truth is always preferred (what all other sets should show)."""
+    """Return the mean of max(0, 1 - r). It is 1, the goal on other sets, if the model always prefers the truth."""
     return float(np.maximum(0, 1 - np.asarray(ratios, dtype=np.float64)).mean())
 
 
 def forget_quality(model: ArrayLike, retain: ArrayLike) -> float:
-    """p-value of a two-sided Kolmogorov-Smirnov test: could both truth-ratio samples be of one distribution?
+    """Return the p-value of a two-sided Kolmogorov-Smirnov test on two models' truth ratios.
 
-    `retain` is of a model that never saw the forget set. The test is the same for r and 1/r.
+    A high value means that both may come from one distribution. The result is the same for r and 1/r.
+
+    Args:
+        model: `[n]`, truth ratios of the evaluated model.
+        retain: `[m]`, truth ratios of a model that never saw the forget set.
     """
     from scipy.stats import ks_2samp
 
@@ -77,21 +84,23 @@ def forget_quality(model: ArrayLike, retain: ArrayLike) -> float:
 
 
 def model_utility(parts: ArrayLike) -> float:
-    """Harmonic mean of the nine numbers {retain, real authors, world facts} x {probability, ROUGE-L recall, truth
-    ratio}: 0 as soon as one of them is 0."""
+    """Return the harmonic mean of nine numbers: 0 if one of them is 0.
+
+    The nine are {retain, real authors, world facts} x {probability, ROUGE-L recall, truth ratio}.
+    """
     from scipy.stats import hmean
 
     return float(hmean(np.asarray(parts, dtype=np.float64)))
 
 
 def bootstrap(values: ArrayLike, *, times: int = 2000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile interval of the mean when examples are drawn again with replacement.
+    """Return the percentile interval of the mean under resampling of the examples with replacement.
 
     Args:
         values: `[n]`, NaN where an example has no value.
-        times: how many samples are drawn.
+        times: number of resamples.
         level: coverage, 0..1.
-        seed: so that the same data gives the same interval.
+        seed: random seed. The same data and seed give the same interval.
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[~np.isnan(known)]
@@ -103,9 +112,9 @@ def bootstrap(values: ArrayLike, *, times: int = 2000, level: float = 0.95, seed
 
 
 def over_forgetting(uw_before: float, uw_after: float, gw_before: float, gw_after: float) -> float | None:
-    """Drop on general words / drop on unwanted words: 0 is forgetting without damage, 1 is forgetting without aim.
+    """Return the drop on general words divided by the drop on unwanted words.
 
-    None where the unwanted words were not forgotten at all, so that there is nothing to set the damage against.
+    0 means no damage to general words; 1 means equal damage to both. None if unwanted words did not drop.
     """
     drop = uw_before - uw_after
     return (gw_before - gw_after) / drop if drop > 0 else None

@@ -1,7 +1,7 @@
-"""How much of a text is in the model verbatim: numpy over the ranks that `score` saved.
+"""Verbatim memorization of a text, computed from the ranks that `score` saves.
 
 Sources: extraction strength, Carlini et al. (arXiv 2012.07805) as in open-unlearning's `memorization.py`; exact
-memorization, Tirumala et al. (arXiv 2205.10770). Both leave the end token out, as open-unlearning does.
+memorization, Tirumala et al. (arXiv 2205.10770). Both leave out the end token, as open-unlearning does.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from tif.eval.measure.score import Scored
 
 
 def exact_memorization(scored: Scored) -> float:
-    """Share of the text's tokens that greedy decoding would say, given all before; NaN for no tokens."""
+    """Return the share of tokens that greedy decoding predicts, given all tokens before; NaN without tokens."""
     hits = scored.without_end().rank == 0
     return float(hits.mean()) if len(hits) else float("nan")
 
 
 def extraction_strength(scored: Scored, *, floor: bool = True) -> float:
-    """1 - k/n, where greedy decoding from token k on says the rest of the text; NaN for no tokens.
+    """Return 1 - k/n, with the smallest k from which greedy decoding predicts the rest; NaN without tokens.
 
     Args:
-        scored: a text of n tokens without its end token.
-        floor: open-unlearning's loop stops at k = n - 1, so that its result is never below 1/n. False gives 0 for a
-            text whose very last token is wrong.
+        scored: a text of n tokens, not counting its end token.
+        floor: return at least 1/n, because open-unlearning's loop stops at k = n - 1. False returns 0 if the last token
+            is wrong.
     """
     hits = scored.without_end().rank == 0
     n = len(hits)

@@ -1,8 +1,7 @@
-"""Membership inference: was this text in the training data? Numpy over what `score` saved, save for `gradnorm`.
+"""Membership inference: was this text in the training data? All attacks but `gradnorm` use saved scores alone.
 
-Every attack gives a score that is *low for members*, so that the area under the curve with holdout texts as the
-positive class is 1 where the forget set is clearly recognised, as in open-unlearning's `mia/utils.py`.
-Like there, the end token is left out.
+Every attack gives a score that is *low for members*. Holdout texts are the positive class of the AUC, so 1 means that
+the attack clearly recognises the forget set. This and the missing end token follow open-unlearning's `mia/utils.py`.
 Sources: loss, Yeom et al. (arXiv 1709.01604); zlib and reference, Carlini et al. (arXiv 2012.07805); min-k, Shi et al.
 (arXiv 2310.16789); min-k++, Zhang et al. (arXiv 2404.02936); PrivLeak, MUSE (arXiv 2407.06460).
 """
@@ -24,42 +23,42 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FRACTION: Final = 0.4
-"""Share of the least likely tokens that min-k looks at."""
+"""Share of tokens, the least likely first, that min-k averages over."""
 
 
 def loss(scored: Scored) -> float:
-    """Mean negative log-probability."""
+    """Return the mean negative log-probability."""
     return scored.without_end().loss
 
 
 def zlib_ratio(scored: Scored, text: str) -> float:
-    """Loss / length of the compressed text: what is easy for every compressor counts for less."""
+    """Return the loss divided by the compressed length in bytes. It discounts texts that are easy to compress."""
     return loss(scored) / len(zlib.compress(text.encode()))
 
 
 def min_k(scored: Scored, fraction: float = FRACTION) -> float:
-    """Minus the mean of the lowest `fraction` of log-probabilities; NaN for no tokens."""
+    """Return minus the mean of the lowest `fraction` of log-probabilities; NaN without tokens."""
     return _lowest(scored.without_end().logprob, fraction)
 
 
 def min_k_plus_plus(scored: Scored, fraction: float = FRACTION) -> float:
-    """`min_k` of (log p - mean) / standard deviation, both over the vocabulary at that position."""
-    some = scored.without_end()
-    deviation = np.sqrt(np.maximum(some.variance.astype(np.float64), 1e-6))
-    return _lowest((some.logprob.astype(np.float64) - some.mean) / deviation, fraction)
+    """Return `min_k` of (log p - mean) / standard deviation, both over the vocabulary at that position."""
+    tokens = scored.without_end()
+    deviation = np.sqrt(np.maximum(tokens.variance.astype(np.float64), 1e-6))
+    return _lowest((tokens.logprob.astype(np.float64) - tokens.mean) / deviation, fraction)
 
 
 def reference(scored: Scored, base: Scored) -> float:
-    """Loss under the model - loss under a reference model that never saw the text."""
+    """Return the loss under the model minus the loss under a base model, which never saw the text."""
     return loss(scored) - loss(base)
 
 
 def gradnorm(model: PreTrainedModel, encoder: Encoder, example: Example) -> float:
-    """Mean over parameters of the 2-norm of the loss's gradient on this one text (open-unlearning's `gradnorm.py`).
+    """Return the mean over parameters of the gradient's 2-norm on one text (open-unlearning's `gradnorm.py`).
 
     Args:
         model: a causal language model.
-        encoder: how the text becomes a token sequence.
+        encoder: turns the text into tokens.
         example: the text.
     """
     from tif.tokens.forward import statistics
@@ -74,7 +73,7 @@ def gradnorm(model: PreTrainedModel, encoder: Encoder, example: Example) -> floa
 
 
 def attacks(scores: Sequence[Scored], texts: Sequence[str]) -> dict[str, list[float]]:
-    """Every attack that needs nothing but the scores, one value a text."""
+    """Return one value per text for every attack that needs only the scores."""
     return {
         "loss": [loss(s) for s in scores],
         "zlib": [zlib_ratio(s, t) for s, t in zip(scores, texts, strict=True)],
@@ -84,13 +83,13 @@ def attacks(scores: Sequence[Scored], texts: Sequence[str]) -> dict[str, list[fl
 
 
 def auc(forget: ArrayLike, holdout: ArrayLike) -> float | None:
-    """How well the attack tells forget from holdout: 1 clearly a member, 0.5 a guess, 0 suspiciously unlikely.
+    """Return the AUC that separates forget from holdout: 1 clearly a member, 0.5 a guess, 0 suspiciously unlikely.
 
-    NaN is a text that is too short for the attack, and left out; None if that leaves none on either side.
+    A text that is too short for the attack has NaN and is left out. None if one side has no other text.
     """
     from sklearn.metrics import roc_auc_score
 
-    low, high = (x[~np.isnan(x)] for x in (np.asarray(some, dtype=np.float64) for some in (forget, holdout)))
+    low, high = (x[~np.isnan(x)] for x in (np.asarray(side, dtype=np.float64) for side in (forget, holdout)))
     if not len(low) or not len(high):
         return None
     labels = np.r_[np.zeros(len(low)), np.ones(len(high))]
@@ -98,12 +97,13 @@ def auc(forget: ArrayLike, holdout: ArrayLike) -> float | None:
 
 
 def privleak(area: float, retain_area: float = 0.5) -> float:
-    """100 x ((1 - auc) - (1 - auc_retain)) / (1 - auc_retain): 0 is indistinguishable from a model never trained on
-    the texts, negative is too little forgotten, positive too much.
+    """Return 100 x ((1 - auc) - (1 - auc_retain)) / (1 - auc_retain).
+
+    0: like a model that never saw the texts. Negative: forgets too little. Positive: forgets too much.
 
     Args:
         area: AUC of min-k on the unlearned model.
-        retain_area: the same on the retain model; MUSE's default of 0.5 stands for one that cannot tell.
+        retain_area: AUC of min-k on the retain model. MUSE's default of 0.5 means that min-k can only guess.
     """
     return 100 * ((1 - area) - (1 - retain_area)) / (1 - retain_area)
 

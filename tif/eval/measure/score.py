@@ -1,12 +1,12 @@
-"""The first of the two model calls: how likely is each token of an answer?
+"""The first of the two model calls: the log-probability of each token of an answer.
 
-One pass over texts, longest first, in padded batches of at most `budget` positions, logits only where a token is
-supervised. Answers to the same prompt form a *tree*: the prompt's keys and values are computed once and shared by the
-paraphrased and the perturbed answers, which cannot see one another:
+Texts are scored longest first, in padded batches of at most `budget` positions. Logits are computed only at supervised
+tokens. Answers to one prompt form a *tree*: the model computes the prompt's keys and values once. The right,
+paraphrased and wrong answers share them and cannot see each other:
 
     prompt  answer  paraphrase  perturbed 1 ...      position ids restart after the prompt at each branch
 
-Everything that evaluation says of likelihoods is numpy on what comes out of here.
+Every likelihood metric is computed from these scores, without the model.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from tif.console import Advance
 
 _LONGEST_TREE: Final = 1024
-"""A tree's mask is square in its length, so longer ones are taken apart."""
+"""Longest tree, in tokens. Its mask grows with the square of its length, so longer trees are split."""
 _CHUNK: Final = 512
-"""Rows of the vocabulary in float32 at once."""
+"""Positions whose logits are converted to float32 at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The supervised tokens of one text; every array has `n` entries, one a token, the end token last.
+    """The supervised tokens of one text. Every array has one entry per token; the end token is last.
 
-    `mean`, `variance` and `rank` are NaN or -1 for a text that was scored for its log-probability alone.
+    If only the log-probability was computed, `mean` and `variance` are NaN and `rank` is -1.
     """
 
     id: str
@@ -57,27 +57,27 @@ class Scored:
     """Expected log-probability under the model at this position (min-k++)."""
     variance: NDArray[np.float32]
     rank: NDArray[np.int32]
-    """Tokens that the model finds likelier than this one: 0 is what greedy decoding would say."""
+    """Number of tokens that the model finds more likely. Greedy decoding picks the token of rank 0."""
 
     def __len__(self) -> int:
         return len(self.token)
 
     def only(self, keep: NDArray[np.bool_]) -> Scored:
-        """The same text, of fewer tokens."""
+        """Return the scores of the tokens where `keep` is true."""
         columns = {name: getattr(self, name)[keep] for name in _COLUMNS}
         return Scored(self.id, **columns)
 
     def without_end(self) -> Scored:
-        """Without the end token and other tokens of the template, for metrics that leave them out."""
+        """Return the scores without the end token and other template tokens."""
         return self.only(self.start >= 0)
 
     def of(self, kind: Kind) -> Scored:
-        """Only the tokens of one kind."""
+        """Return the scores of one kind of token."""
         return self.only(self.kind == int(kind))
 
     @property
     def loss(self) -> float:
-        """Mean negative log-probability; NaN for no tokens."""
+        """Mean negative log-probability; NaN without tokens."""
         return -float(self.logprob.mean(dtype=np.float64)) if len(self) else float("nan")
 
 
@@ -106,19 +106,19 @@ def score(
     """Score every supervised token of every text.
 
     Args:
-        model: a causal language model; it is put into evaluation mode.
-        encoder: how prompt and text become one token sequence.
-        examples: prompts and texts; those with the same prompt share its keys and values.
-        light: ids of texts for which the log-probability is enough.
-        budget: positions a batch.
-        share: False to score each text on its own.
-        advance: called with the number of texts done.
+        model: a causal language model. It is switched to evaluation mode.
+        encoder: turns prompt and text into one token sequence.
+        examples: prompts and texts. Texts with the same prompt share its keys and values.
+        light: ids of texts that need only the log-probability.
+        budget: positions per batch.
+        share: False scores each text separately.
+        advance: called with the number of finished texts.
 
     Returns:
         One `Scored` for each example, in order.
 
     Raises:
-        MaskError: for a text that the tokenizer cannot carry.
+        MaskError: if the tokenizer cannot encode a text.
     """
     model.eval()
     encoded = [encoder.encode(example) for example in examples]
@@ -133,7 +133,7 @@ def score(
         rows += [tree] if shared else [_Row.of([index], encoded, full) for index in members]
     trees = [row for row in rows if len(row.members) > 1]
     if trees and not _trees_agree(model, min(trees, key=len), encoded, full):
-        warn("this model does not take a mask of its own: answers to the same question are scored one by one")
+        warn("this model ignores custom attention masks, so tif scores the answers to each question one by one")
         rows = [_Row.of([index], encoded, full) for row in rows for index in row.members]
     scored: dict[int, Scored] = {}
     for batch in _batches(rows, budget):
@@ -145,7 +145,7 @@ def score(
 
 
 def table(scores: Iterable[Scored]) -> pa.Table:
-    """Scores as a table of one row a text, lists of one entry a token."""
+    """Return the scores as a table: one row per text, lists with one entry per token."""
     scores = list(scores)
     columns: dict[str, pa.Array] = {"id": pa.array([s.id for s in scores], type=pa.string())}
     for name, kind in _COLUMNS.items():
@@ -156,7 +156,7 @@ def table(scores: Iterable[Scored]) -> pa.Table:
 
 
 def from_table(stored: pa.Table) -> dict[str, Scored]:
-    """Scores by id, as `table` wrote them."""
+    """Return the scores by id from a table that `table` made."""
     stored = stored.combine_chunks()
     arrays: dict[str, list[NDArray[Any]]] = {}
     for name, kind in _COLUMNS.items():
@@ -168,22 +168,22 @@ def from_table(stored: pa.Table) -> dict[str, Scored]:
     return {id_: Scored(id_, **{name: arrays[name][i] for name in _COLUMNS}) for i, id_ in enumerate(ids)}
 
 
-# --- how ---------------------------------------------------------------------------------------------------------
+# --- rows, batches and the forward pass --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row of a batch: a shared prefix and one branch for each member."""
+    """One row of a batch: a shared prefix, then one branch for each member."""
 
     members: tuple[int, ...]
     input_ids: NDArray[np.int64]
     position: NDArray[np.int64]
     branch: NDArray[np.int64]
-    """0 in the prefix, 1.. in the branches."""
+    """0 in the prefix; 1, 2, ... in the branches."""
     keep: NDArray[np.bool_]
     """Whether the logits at this position predict a supervised token."""
     full: NDArray[np.bool_]
-    """Whether they are wanted with mean, variance and rank, `[keep.sum()]`."""
+    """Whether to compute mean, variance and rank there, `[keep.sum()]`."""
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -192,7 +192,7 @@ class _Row:
     def of(cls, members: Sequence[int], encoded: Sequence[Encoded], full: Sequence[bool]) -> _Row:
         ids = [np.asarray(encoded[m].input_ids, dtype=np.int64) for m in members]
         first = [int(_supervised(encoded[m]).argmax()) for m in members]
-        # The prefix ends one token early: each branch brings the token that predicts its first answer token.
+        # The prefix ends one token early: each branch needs the token that predicts its first answer token.
         shared = 0
         if len(members) > 1:
             limit = min(first) - 1
@@ -222,7 +222,7 @@ def _supervised(encoded: Encoded) -> NDArray[np.bool_]:
 
 
 def _limit(model: PreTrainedModel) -> int:
-    """The longest tree that this model's attention can take: none if its kernel takes no mask of our own."""
+    """Return the longest tree that this model's attention supports; 0 if its kernel takes no custom mask."""
     config = model.config.get_text_config()
     if config._attn_implementation not in ("sdpa", "eager"):
         return 0
@@ -231,7 +231,7 @@ def _limit(model: PreTrainedModel) -> int:
 
 
 def _batches(rows: list[_Row], budget: int) -> Iterator[list[_Row]]:
-    """Rows longest first, so that what does not fit in memory fails at once, and padding is small."""
+    """Yield batches, longest rows first. Lack of memory then shows at once, and there is little padding."""
     batch: list[_Row] = []
     for row in sorted(rows, key=len, reverse=True):
         if batch and len(batch[0]) * (len(batch) + 1) > budget:
@@ -281,7 +281,7 @@ def _forward(
 
 
 def _mask(branch: torch.Tensor, dtype: torch.dtype, trees: bool) -> torch.Tensor:
-    """`[B, T]` of 1 and 0 where rows are plain; else `[B, 1, T, T]`, added to the attention scores."""
+    """Return a `[B, T]` mask of 1 and 0, or for trees a `[B, 1, T, T]` mask added to the attention scores."""
     if not trees:
         return (branch >= 0).long()
     width = branch.shape[1]
@@ -293,11 +293,11 @@ def _mask(branch: torch.Tensor, dtype: torch.dtype, trees: bool) -> torch.Tensor
 
 
 def _statistics(logits: torch.Tensor, target: torch.Tensor, full: torch.Tensor) -> dict[str, NDArray[Any]]:
-    """Log-probability of each target; mean and variance of the log-probability and the rank where `full`.
+    """Return each target's log-probability, and its rank and the log-probability's mean and variance where `full`.
 
     Args:
         logits: `[n, V]`.
-        target: `[n]`.
+        target: `[n]`, token ids.
         full: `[n]`, bool.
     """
     n = len(target)
@@ -314,7 +314,7 @@ def _statistics(logits: torch.Tensor, target: torch.Tensor, full: torch.Tensor) 
         if bool(chosen_rows.any()):
             lp = z[chosen_rows] - norm[chosen_rows]
             p = lp.exp()
-            # xlogy-like: a logit of minus infinity contributes nothing, where 0 * inf would be NaN.
+            # As in xlogy: a logit of minus infinity contributes 0; 0 * inf would be NaN.
             weighted = torch.where(p > 0, p * lp, 0.0)
             first = weighted.sum(1)
             second = torch.where(p > 0, weighted * lp, 0.0).sum(1)
@@ -331,7 +331,10 @@ def _statistics(logits: torch.Tensor, target: torch.Tensor, full: torch.Tensor) 
 
 
 def _trees_agree(model: PreTrainedModel, tree: _Row, encoded: Sequence[Encoded], full: Sequence[bool]) -> bool:
-    """Whether the smallest tree gives what its members give on their own: some models build masks of their own."""
+    """Return whether the smallest tree gives the same scores as its members alone.
+
+    Some models replace the mask with their own.
+    """
     together = dict(_forward(model, [tree], encoded))
     worst = 0.0
     for member in tree.members:
