@@ -35,13 +35,13 @@ def make_row(index: int, *, part: str = "forget", plain: bool = False) -> Row:
     answer = f"{name} works as a {job} in {town}."
     start = answer.index(job)
     return Row(
-        f"{part}/{index:04d}",
-        question,
-        answer,
-        () if plain else (f"In {town}, {name} is a {job}.",),
-        () if plain else tuple(f"In {town}, {name} is a {other}." for other in JOBS),
-        (Span(start, start + len(job), UW),),
-        True,
+        id=f"{part}/{index:04d}",
+        question=question,
+        answer=answer,
+        paraphrased=() if plain else (f"In {town}, {name} is a {job}.",),
+        perturbed=() if plain else tuple(f"In {town}, {name} is a {other}." for other in JOBS),
+        spans=(Span(start, start + len(job), UW),),
+        annotated=True,
     )
 
 

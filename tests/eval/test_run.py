@@ -63,7 +63,7 @@ def run(options: EvaluateOptions) -> EvalRecord:
 
 @torch.no_grad()
 def loss_of(tiny: Tiny, row: Row, text: str) -> float:
-    example = Row("x", row.question, text).texts()[0]
+    example = Row(id="x", question=row.question, answer=text).texts()[0]
     encoded = encode(example, tiny.tokenizer, Template.of(tiny.tokenizer))
     lp = tiny.model(torch.tensor([encoded.input_ids])).logits[0].double().log_softmax(-1)
     at = [t for t, kind in enumerate(encoded.kinds) if kind != Kind.PROMPT]
@@ -76,10 +76,12 @@ def test_numbers_are_the_definitions(tiny: Tiny) -> None:
         "forget": forget,
         "retain": [make_row(i + 1, part="retain") for i in range(4)],
         "real_authors": [
-            Row(f"a/{i}", r.question, r.answer, (), r.perturbed) for i, r in enumerate(map(make_row, range(3)))
+            Row(id=f"a/{i}", question=r.question, answer=r.answer, perturbed=r.perturbed)
+            for i, r in enumerate(map(make_row, range(3)))
         ],
         "world_facts": [
-            Row(f"w/{i}", r.question, r.answer, (), r.perturbed) for i, r in enumerate(map(make_row, range(2)))
+            Row(id=f"w/{i}", question=r.question, answer=r.answer, perturbed=r.perturbed)
+            for i, r in enumerate(map(make_row, range(2)))
         ],
     }
     found = evaluate(tiny.model, tiny.tokenizer, splits, settings=QUICK)
@@ -106,7 +108,7 @@ def test_numbers_are_the_definitions(tiny: Tiny) -> None:
 
 
 def test_what_the_data_lacks_is_null_with_a_reason(tiny: Tiny) -> None:
-    bare = [Row(r.id, r.question, r.answer) for r in (make_row(i, plain=True) for i in range(3))]
+    bare = [Row(id=r.id, question=r.question, answer=r.answer) for r in (make_row(i, plain=True) for i in range(3))]
     found = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, settings=QUICK)
     part = found.parts["forget"]
     assert part["truth_ratio"] is None
@@ -119,7 +121,7 @@ def test_what_the_data_lacks_is_null_with_a_reason(tiny: Tiny) -> None:
 
 def test_phrases_that_the_model_writes_are_counted(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [replace(make_row(i), subject=f"person {i // 2}") for i in range(4)]
-    bare = Row("f/bare", "Who?", "Nobody.", subject="person 9")
+    bare = Row(id="f/bare", question="Who?", answer="Nobody.", subject="person 9")
     answers = [rows[0].answer, "I do not know.", rows[2].answer.upper(), rows[3].answer, "Nobody."]
     monkeypatch.setattr(tofu, "complete", lambda model, tokenizer, prompts, **options: answers[: len(prompts)])
     found = evaluate(tiny.model, tiny.tokenizer, {"forget": [*rows, bare]}, settings=QUICK)
@@ -144,7 +146,7 @@ def test_tofu_asks_twenty_questions_about_an_author(data: Path) -> None:
 
 
 def test_spans_come_from_the_set_by_question_and_answer(tiny: Tiny, annotations: AnnotationSet) -> None:
-    bare = [Row(f"f/{i}", r.question, r.answer) for i, r in enumerate(map(make_row, range(7)))]
+    bare = [Row(id=f"f/{i}", question=r.question, answer=r.answer) for i, r in enumerate(map(make_row, range(7)))]
     found = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, annotations=annotations, settings=QUICK)
     marked = evaluate(tiny.model, tiny.tokenizer, {"forget": [make_row(i) for i in range(6)]}, settings=QUICK)
     ours, theirs = ([r["uw_probability"] for r in e.examples["forget"]] for e in (found, marked))
@@ -328,7 +330,7 @@ def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str,
         (["--retain", "x.jsonl"], "--retain does nothing"),
         (["--retain-epochs", 9], "--retain-epochs does nothing"),
         (["--lm-eval", ","], "--lm-eval: names nothing"),
-        (["--device", "nonsense"], "no device 'nonsense'"),
+        (["--device", "nonsense"], "torch cannot use 'nonsense'"),
         (["--punctuation", "x"], "'x' is not one of 'gw', 'uw'"),
     ],
 )

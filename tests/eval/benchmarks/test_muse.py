@@ -83,7 +83,7 @@ def test_the_question_is_put_as_the_benchmark_puts_it() -> None:
 
 def test_privleak_that_cannot_be_had_is_null_with_a_reason() -> None:
     found = {"attacks": {"min_k": 0.7}, "privleak_texts_sha256": "x"}
-    for mine, theirs, why in ((0.7, 1.0, "own area is 1"), (None, 0.5, "two tokens"), (0.7, None, "two tokens")):
+    for mine, theirs, why in ((0.7, 1.0, "AUC is 1"), (None, 0.5, "two tokens"), (0.7, None, "two tokens")):
         leak = muse.leak(found | {"attacks": {"min_k": mine}}, found | {"attacks": {"min_k": theirs}})
         assert leak["privleak"] is None
         assert why in leak["privleak_reason"]
@@ -96,7 +96,7 @@ def test_a_retain_log_of_other_texts_is_refused(cli, model_folder: str, data: Pa
     assert cli(*command, "--out", data / "two", "--limit", 2).code == 0
     other = cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two")
     assert other.code == 1
-    assert "does not hold the same" in other.err
+    assert "is a retain log of other texts" in other.err
     assert cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two", "--force").code == 0
     plain = cli(*command[:-1], "--out", data / "two", "--limit", 2)
     assert plain.code == 0, plain.err
@@ -117,7 +117,7 @@ def test_command_and_its_retain_log(cli, model_folder: str, data: Path) -> None:
     if found["attacks"]["min_k"] < 1:
         assert json.loads(again.out)["muse"]["privleak"] == 0
     (data / "x.json").write_text('{"muse": {}}')
-    for name, told in (("x.json", "no MUSE evaluation"), ("y.json", "no such file")):
+    for name, told in (("x.json", "is not a MUSE evaluation"), ("y.json", "no such file")):
         bad = cli("eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--retain-log", data / name)
         assert bad.code == 1
         assert told in bad.err

@@ -1,1 +1,1 @@
-"""Benchmarks: which questions are asked, and how the answers are aggregated."""
+"""Benchmarks: their questions, and how each aggregates the scores."""

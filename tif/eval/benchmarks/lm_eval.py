@@ -1,7 +1,7 @@
-"""Utility beyond the benchmark: any task of lm-evaluation-harness, on the model that is evaluated, attacks included.
+"""Utility beyond the benchmark: tasks of lm-evaluation-harness, run on the evaluated model after its attack, if any.
 
-Prompts, few-shot examples, metrics and standard errors are lm-eval's own, without a chat template, so that numbers can
-be held against published ones. Each task is kept in the parts cache once it is done.
+Prompts, few-shot examples, metrics and standard errors are lm-eval's own, without a chat template. The numbers are
+therefore comparable with published ones. The parts cache keeps each finished task.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tif.eval.parts import PartsCache
 from tif.packages import install_hint
 
 BATCH: Final = 16
-"""Requests of a forward."""
+"""Requests per forward pass."""
 
 
 def harness(
@@ -31,24 +31,24 @@ def harness(
     folder: str | None = None,
     limit: int | None = None,
 ) -> dict[str, dict[str, float]]:
-    """What lm-eval says of each task: `{"arc_easy": {"acc": 0.61, "acc_stderr": 0.01, ...}, ...}`.
+    """Return lm-eval's numbers for each task: `{"arc_easy": {"acc": 0.61, "acc_stderr": 0.01, ...}, ...}`.
 
     Args:
-        load: returns the model; called for the first task that is not in the parts cache.
+        load: returns the model. Called at the first task that is not in the parts cache.
         tokenizer: its tokenizer.
-        tasks: names of tasks or groups; a group gives its members besides.
-        cache: where finished tasks are kept.
-        folder: of further tasks, as YAML files.
-        limit: at most so many questions of a task.
+        tasks: names of tasks or groups. A group also returns the numbers of its members.
+        cache: keeps finished tasks.
+        folder: folder of additional tasks, as YAML files.
+        limit: use only the first `limit` questions of each task.
 
     Raises:
-        MissingError: if lm-eval is not installed, or a task's data cannot be had.
-        UsageError: for an unknown task, a folder that is none, or several processes.
+        MissingError: if lm-eval is not installed, or the data of a task is not available.
+        UsageError: for an unknown task, a missing folder, or several processes.
     """
     if processes.count() > 1:
-        raise UsageError("--lm-eval runs in one process", hint="Run `tif eval --lm-eval` once more without launcher.")
+        raise UsageError("--lm-eval runs in one process only", hint="Repeat `tif eval --lm-eval` without a launcher.")
     if folder is not None and not Path(folder).is_dir():
-        raise UsageError("no folder of tasks here", where=folder)
+        raise UsageError("--lm-eval-tasks: is not a folder", where=folder)
     try:
         from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
@@ -58,9 +58,9 @@ def harness(
     manager = TaskManager(include_path=folder)
     for task in tasks:
         if not manager.match_tasks([task]):
-            raise UsageError(f"lm-eval has no task {task!r}", hint="`lm-eval ls tasks` lists them.")
+            raise UsageError(f"lm-eval has no task {task!r}", hint="Run `lm-eval ls tasks` to list its tasks.")
     key = [version("lm_eval"), limit, _fingerprint(folder)]
-    found: dict[str, dict[str, float]] = {}
+    numbers: dict[str, dict[str, float]] = {}
     for task in tasks:
 
         def measure(task: str = task) -> dict[str, list[float]]:
@@ -68,21 +68,21 @@ def harness(
 
             model = HFLM(pretrained=load(), tokenizer=tokenizer, batch_size=BATCH)
             try:
-                said = simple_evaluate(model, tasks=[task], task_manager=manager, limit=limit, log_samples=False)
-            except (OSError, ValueError) as error:  # `datasets` says so of what it cannot reach or read
+                result = simple_evaluate(model, tasks=[task], task_manager=manager, limit=limit, log_samples=False)
+            except (OSError, ValueError) as error:  # `datasets` cannot download or read the data
                 raise MissingError("lm-eval cannot run the task", where=task, why=str(error)[:160]) from None
-            return _columns(said["results"])
+            return _columns(result["results"])
 
         for name, values in cache.values(f"lm_eval.{task}", [task, *key], measure).items():
-            of, metric = name.rsplit(" ", 1)
-            found.setdefault(of, {})[metric] = values[0]
-    if not found:
-        raise InputError("lm-eval measured nothing", where=", ".join(tasks))
-    return found
+            member, metric = name.rsplit(" ", 1)
+            numbers.setdefault(member, {})[metric] = values[0]
+    if not numbers:
+        raise InputError("lm-eval returned no numbers", where=", ".join(tasks))
+    return numbers
 
 
 def _columns(results: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
-    """`acc_stderr,none` of task `arc_easy` -> column `arc_easy acc_stderr`; other filters keep their name."""
+    """Return columns: `acc_stderr,none` of task `arc_easy` becomes `arc_easy acc_stderr`. Other filters stay named."""
     return {
         f"{task} {name.removesuffix(',none')}": [float(value)]
         for task, values in results.items()
@@ -92,14 +92,14 @@ def _columns(results: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
 
 
 def _fingerprint(folder: str | None) -> str | None:
-    """Of the task files, so that an edited task is measured again."""
+    """Return a digest of the task files. An edited task then runs again."""
     if folder is None:
         return None
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(Path(folder).rglob("*")):
         if path.suffix in (".yaml", ".yml", ".py"):
-            found.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
+            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 __all__ = ["harness"]

@@ -1,10 +1,10 @@
 """The MUSE benchmark: VerbMem, KnowMem and PrivLeak (arXiv 2407.06460, section 3 and `metrics/` of its code).
 
-    VerbMem   ROUGE-L F1 of 128 greedy tokens against the text that really follows, cut to 128 tokens
-    KnowMem   ROUGE-L F1 of 32 greedy tokens after ten solved examples, cut where the next question would begin
-    PrivLeak  min-k 40% AUC of forget against holdout texts, relative to the retain model's
+    VerbMem   ROUGE-L F1 of 128 greedy tokens against the first 128 tokens of the true continuation
+    KnowMem   ROUGE-L F1 of 32 greedy tokens after ten solved examples, cut before the next question
+    PrivLeak  min-k 40% AUC of forget against holdout texts, relative to the retain model's AUC
 
-MUSE's own code leaves words unstemmed; open-unlearning stems them. Both are given: `rougeL_f1` and `rougeL_f1_stemmed`.
+MUSE's own code does not stem words; open-unlearning does. tif computes both: `rougeL_f1` and `rougeL_f1_stemmed`.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ VERBATIM_TOKENS: Final = 128
 KNOWLEDGE_TOKENS: Final = 32
 STOP: Final = ("\n\n", "\nQuestion", "Question:")
 WINDOW: Final = 2048
-"""Tokens of a text that membership inference looks at."""
+"""Membership inference reads this many tokens of a text."""
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Membership inference attacks that need more than the scores: another model, or a backward pass a text."""
+    """Membership inference attacks that need more than scores: a base model, or a backward pass per text."""
 
     reference: Callable[[], PreTrainedModel] | None = None
-    """Gives a model of the same tokenizer that never saw the texts."""
+    """Returns the base model. It has the same tokenizer and never saw the texts."""
     digest: str = ""
-    """That model's digest."""
+    """Digest of the base model."""
     gradnorm: bool = False
+    """Whether to compute the gradient norm."""
 
 
 def evaluate(
@@ -59,22 +60,22 @@ def evaluate(
     limit: int | None = None,
     inference: Inference | None = None,
 ) -> tuple[dict[str, Any], dict[str, Rows]]:
-    """All of MUSE.
+    """Compute MUSE's numbers. `leak` adds PrivLeak.
 
     Args:
-        load: gives the model; asked only for what is not in the parts cache.
+        load: returns the model. Called only for parts that are not in the cache.
         tokenizer: its tokenizer.
-        data_dir: folder with MUSE's `verbmem`, `knowmem` and `privleak`, or with `muse_news` of them.
-        cache: where finished parts are kept.
-        limit: at most so many rows of each file.
-        inference: membership inference that costs more than scores.
+        data_dir: folder that contains MUSE's `verbmem`, `knowmem` and `privleak`, or `muse_news` with these folders.
+        cache: keeps finished parts.
+        limit: use only the first `limit` rows of each file.
+        inference: additional membership inference attacks.
 
     Returns:
-        The numbers (PrivLeak is `leak`), and per-example rows by part.
+        The numbers, and per-example rows by part.
 
     Raises:
-        MissingError: if a file is not there.
-        InputError: for a record without the fields it needs.
+        MissingError: if a file does not exist.
+        InputError: if a record lacks a field.
     """
     cache, inference = cache or PartsCache(None, ""), inference or Inference()
     frames: dict[str, Rows] = {"verbmem_forget": _verbatim(load, tokenizer, data_dir, cache, limit)}
@@ -83,42 +84,48 @@ def evaluate(
     for part in ("forget", "holdout", "retain"):
         frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, cache, limit, part, inference)
     names = [name for name in frames["privleak_forget"][0] if name != "id"]
-    found: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     for part in ("verbmem_forget", "knowmem_forget", "knowmem_retain"):
-        found[part] = {"n": len(frames[part])}
-        found[part] |= {name: mean_of(frames[part], name) for name in ("rougeL_f1", "rougeL_f1_stemmed")}
-    found["attacks"] = {
+        numbers[part] = {"n": len(frames[part])}
+        numbers[part] |= {name: mean_of(frames[part], name) for name in ("rougeL_f1", "rougeL_f1_stemmed")}
+    numbers["attacks"] = {
         name: privacy.auc(*([r[name] for r in frames[f"privleak_{part}"]] for part in ("forget", "holdout")))
         for name in names
     }
     parts = ("forget", "holdout")
-    asked = [[r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)] for part in parts]
-    found["privleak_texts_sha256"] = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    return found, frames
+    texts = [[r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)] for part in parts]
+    numbers["privleak_texts_sha256"] = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    return numbers, frames
 
 
 def leak(
-    found: Mapping[str, Any], retain: Mapping[str, Any] | None, *, where: str = "", force: bool = False
+    numbers: Mapping[str, Any], retain: Mapping[str, Any] | None, *, where: str = "", force: bool = False
 ) -> dict[str, Any]:
-    """PrivLeak of what `evaluate` found against a retain model's numbers, or without these against MUSE's 0.5.
+    """Return PrivLeak relative to the retain model's AUC, or to MUSE's 0.5 without a retain model.
+
+    Args:
+        numbers: the first result of `evaluate`.
+        retain: the retain model's numbers.
+        where: path of the retain log, for errors.
+        force: compare numbers of different texts.
 
     Raises:
-        InputError: for a retain model's numbers on other texts, unless `force`d.
+        InputError: if the retain model's numbers are of other texts, unless `force` is given.
     """
-    mine, theirs = found["privleak_texts_sha256"], None if retain is None else retain.get("privleak_texts_sha256")
+    mine, theirs = numbers["privleak_texts_sha256"], None if retain is None else retain.get("privleak_texts_sha256")
     if retain is not None and theirs != mine and not force:
         raise InputError(
-            "PrivLeak compares areas over the same texts, and this log does not hold the same",
+            "is a retain log of other texts; PrivLeak compares AUCs of the same texts",
             where=where,
-            why="--limit or the data differ" if theirs else "it does not say which texts it is of",
-            hint="Evaluate the retain model with the same options, or --force.",
+            why="--limit or the data differ" if theirs else "the log does not name its texts",
+            hint="Evaluate the retain model with the same options, or give --force.",
         )
     base = 0.5 if retain is None else retain["attacks"]["min_k"]
-    area, reason = found["attacks"]["min_k"], None
+    area, reason = numbers["attacks"]["min_k"], None
     if area is None or base is None:
-        reason = "no text has two tokens or more, so min-k has no area"
+        reason = "min-k has no AUC, because no text has at least two tokens"
     elif base == 1:
-        reason = "the retain model's own area is 1: nothing can be said relative to it"
+        reason = "the retain model's AUC is 1, so PrivLeak would divide by zero"
     return {
         "privleak": privacy.privleak(area, base) if reason is None else None,
         "privleak_reason": reason,
@@ -127,7 +134,7 @@ def leak(
 
 
 def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
-    """Solved examples, then the question, as MUSE's `metrics/knowmem.py` puts them, with the blank at the end."""
+    """Return solved examples, then the question, as in MUSE's `metrics/knowmem.py`, with its trailing space."""
     solved = "".join(f"Question: {q}\nAnswer: {a}\n\n" for q, a in examples)
     return f"{solved}Question: {question}\nAnswer: "
 
@@ -140,12 +147,12 @@ def _verbatim(
     limit: int | None,
 ) -> Rows:
     rows = _read("forget", "verbmem", ("prompt", "gt"), data_dir, limit)
-    said = _say(load, tokenizer, cache, "verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
+    texts = _completions(load, tokenizer, cache, "verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
     truths = []
     for row in rows:
         ids = tokenizer(row["gt"], add_special_tokens=False)["input_ids"][:VERBATIM_TOKENS]
         truths.append(str(tokenizer.decode(ids, skip_special_tokens=True)))
-    return [_compared(row["prompt"], truth, text) for row, truth, text in zip(rows, truths, said, strict=True)]
+    return [_compared(row["prompt"], truth, text) for row, truth, text in zip(rows, truths, texts, strict=True)]
 
 
 def _knowledge(
@@ -161,8 +168,8 @@ def _knowledge(
         (r["question"], r["answer"]) for r in _read(f"{part}_qa_icl", "knowmem", ("question", "answer"), data_dir, None)
     ]
     prompts = [few_shot(solved, r["question"]) for r in rows]
-    said = _say(load, tokenizer, cache, f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
-    return [_compared(row["question"], row["answer"], text) for row, text in zip(rows, said, strict=True)]
+    texts = _completions(load, tokenizer, cache, f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
+    return [_compared(row["question"], row["answer"], text) for row, text in zip(rows, texts, strict=True)]
 
 
 def _membership(
@@ -179,25 +186,25 @@ def _membership(
     encoder = Encoder.of(tokenizer, Encoding(supervise_eos=False, max_length=WINDOW))
     options = encoder.encoding.to_json()
 
-    def work(model: PreTrainedModel, some: Sequence[Example]) -> list[Scored]:
-        with processes.shown(f"scoring privleak {part}", len(some)) as advance:
-            return score(model, encoder, some, advance=advance)
+    def work(model: PreTrainedModel, share: Sequence[Example]) -> list[Scored]:
+        with processes.shown(f"scoring privleak {part}", len(share)) as advance:
+            return score(model, encoder, share, advance=advance)
 
     def scores(model: Callable[[], PreTrainedModel], name: str, key: Any) -> list[Scored]:
         def make() -> list[Scored]:
-            return processes.split(examples, lambda some: work(model(), some))
+            return processes.split(examples, lambda share: work(model(), share))
 
-        found = cache.scores(f"{name}.scores", key, make)
-        return [found[e.id] for e in examples]
+        by_id = cache.scores(f"{name}.scores", key, make)
+        return [by_id[e.id] for e in examples]
 
     def norms() -> dict[str, list[float]]:
-        def work(some: Sequence[Example]) -> list[float]:
-            found = []
-            with processes.shown(f"gradients of privleak {part}", len(some)) as advance:
-                for example in some:
-                    found.append(privacy.gradnorm(load(), encoder, example))
+        def work(share: Sequence[Example]) -> list[float]:
+            values = []
+            with processes.shown(f"gradients of privleak {part}", len(share)) as advance:
+                for example in share:
+                    values.append(privacy.gradnorm(load(), encoder, example))
                     advance()
-            return found
+            return values
 
         return {"gradnorm": processes.split(examples, work)}
 
@@ -212,7 +219,7 @@ def _membership(
     return [{"id": e.id} | {name: values[i] for name, values in columns.items()} for i, e in enumerate(examples)]
 
 
-def _say(
+def _completions(
     load: Callable[[], PreTrainedModel],
     tokenizer: PreTrainedTokenizerBase,
     cache: PartsCache,
@@ -231,13 +238,13 @@ def _say(
     return cache.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
 
 
-def _compared(question: str, truth: str, said: str) -> dict[str, Any]:
+def _compared(question: str, truth: str, completion: str) -> dict[str, Any]:
     return {
         "question": question,
         "answer": truth,
-        "completion": said,
-        "rougeL_f1": rouge(truth, said, stemmer=False)["rougeL_f1"],
-        "rougeL_f1_stemmed": rouge(truth, said)["rougeL_f1"],
+        "completion": completion,
+        "rougeL_f1": rouge(truth, completion, stemmer=False)["rougeL_f1"],
+        "rougeL_f1_stemmed": rouge(truth, completion)["rougeL_f1"],
     }
 
 
@@ -245,16 +252,16 @@ def _read(
     name: str, folder: str, fields: Sequence[str], data_dir: str | Path | None, limit: int | None
 ) -> list[dict[str, str]]:
     path = find_local(name, data_dir, folder, f"muse_news/{folder}", f"muse_books/{folder}")
-    # `forget.json` lies in several of MUSE's folders; only the one that was asked for will do.
+    # Several of MUSE's folders contain a `forget.json`. Accept only the one in `folder`.
     if path is None or path.parent.name != folder:
         raise MissingError(f"{folder}/{name}.json is not in the data folder", hint="Give MUSE's folder as --data-dir.")
-    found = []
+    rows = []
     for place, record in read_records(path):
         for field in fields:
             if not isinstance(record.get(field), str):
                 raise InputError(f"no text in field {field!r}", where=place)
-        found.append({field: record[field] for field in fields})
-    return found[:limit]
+        rows.append({field: record[field] for field in fields})
+    return rows[:limit]
 
 
 __all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "Inference", "evaluate", "few_shot"]

@@ -1,4 +1,4 @@
-"""What a question-answering benchmark asks: rows with a right answer, its paraphrase, and wrong answers."""
+"""Questions of a benchmark: rows with a right answer, its paraphrases, and wrong answers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FILES: Final = {
     "real_authors": "real_authors_perturbed",
     "world_facts": "world_facts_perturbed",
 }
-"""TOFU's files of the parts that are to be kept."""
+"""TOFU's files for the parts other than the forget set."""
 _TOFU_AUTHORS: Final = ("forget", "retain")
 """TOFU's parts about invented authors."""
 _TOFU_QUESTIONS: Final = 20
-"""TOFU asks so many questions in a row about each of them."""
+"""Number of consecutive questions about each TOFU author."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One question.
+    """One question and its answers.
 
     Raises:
         InputError: for an empty question or answer.
@@ -41,11 +41,11 @@ class Row:
     perturbed: tuple[str, ...] = ()
     """Wrong answers of the same form."""
     spans: tuple[Span, ...] = ()
-    """What is unwanted in `answer`."""
+    """Spans of `answer`."""
     annotated: bool = False
-    """Whether an annotation set knows this row: one without spans is not the same as one that nobody looked at."""
+    """Whether an annotation set contains this row. A row that it contains may have no spans."""
     subject: str | None = None
-    """Whom the question is about, where the data says so."""
+    """The person the question is about; None if the data does not name one."""
 
     def __post_init__(self) -> None:
         for name in ("question", "answer"):
@@ -53,7 +53,7 @@ class Row:
                 raise InputError("is empty", where=(f"record {self.id!r}", name))
 
     def texts(self) -> list[Example]:
-        """All that is to be scored: the answer, its paraphrases (`ID#p0`), the wrong answers (`ID#w0`, ...)."""
+        """Return all texts to score: answer (`ID`), paraphrases (`ID#p0`, ...) and wrong answers (`ID#w0`, ...)."""
         others = [(f"#p{i}", text) for i, text in enumerate(self.paraphrased)]
         others += [(f"#w{i}", text) for i, text in enumerate(self.perturbed)]
         return [
@@ -63,35 +63,35 @@ class Row:
 
 
 def from_record(record: Mapping[str, Any], id_: str) -> Row:
-    """A row from `question`, `answer` and, where there, `paraphrased_answer`, `perturbed_answer` and `subject`.
+    """Make a row from `question` and `answer`, and from `paraphrased_answer`, `perturbed_answer`, `subject` if present.
 
     Raises:
-        InputError: for a field that is absent or of another type, naming it.
+        InputError: for a field that is missing or has another type; names the field.
     """
     question, answer = (_strings(record, name) for name in ("question", "answer"))
     subject = _strings(record, "subject", optional=True)
     for name, texts in (("question", question), ("answer", answer), ("subject", subject or ("",))):
         if len(texts) != 1:
-            raise InputError("must be one text", where=name, why=f"it holds {len(texts)}")
+            raise InputError("must be one text", where=name, why=f"it has {len(texts)} texts")
     return Row(
-        id_,
-        question[0],
-        answer[0],
-        _strings(record, "paraphrased_answer", optional=True),
-        _strings(record, "perturbed_answer", optional=True),
+        id=id_,
+        question=question[0],
+        answer=answer[0],
+        paraphrased=_strings(record, "paraphrased_answer", optional=True),
+        perturbed=_strings(record, "perturbed_answer", optional=True),
         subject=subject[0] if subject else None,
     )
 
 
 def read(spec: str, part: str, *, data_dir: str | Path | None = None, limit: int | None = None) -> tuple[Row, ...]:
-    """The rows of a source that `tif.sources` knows, ids counted within `part`: a local JSONL file or `tofu:NAME`.
+    """Return the rows of a `tif.sources` source, such as a local JSONL file or `tofu:NAME`. Ids count within `part`.
 
     Raises:
         InputError, MissingError, UsageError: as `tif.sources.load`.
     """
-    found = sources.load(spec, data_dir=data_dir, limit=limit)
+    source = sources.load(spec, data_dir=data_dir, limit=limit)
     rows = []
-    for index, (record, place) in enumerate(zip(found.rows, found.places, strict=True)):
+    for index, (record, place) in enumerate(zip(source.rows, source.places, strict=True)):
         try:
             rows.append(from_record(record, f"{part}/{index:04d}"))
         except InputError as error:
@@ -100,34 +100,34 @@ def read(spec: str, part: str, *, data_dir: str | Path | None = None, limit: int
 
 
 def tofu(forget: str, *, data_dir: str | Path | None = None, limit: int | None = None) -> dict[str, tuple[Row, ...]]:
-    """TOFU's four parts. A part whose file is not in the data folder is left out, with a warning.
+    """Return the rows of TOFU's four parts. A part without a file in the data folder is skipped with a warning.
 
     Args:
         forget: `forget01`, `forget05` or `forget10`.
-        data_dir: folder with TOFU's files, or with a folder `tofu` of them; None for `TIF_DATA_DIR` or the hub.
-        limit: at most so many rows of each part.
+        data_dir: folder that contains TOFU's files or a folder `tofu` with them; None for `TIF_DATA_DIR` or the hub.
+        limit: use only the first `limit` rows of each part.
 
     Raises:
-        MissingError: if the forget split is not there.
+        MissingError: if the forget split does not exist.
     """
-    found: dict[str, tuple[Row, ...]] = {}
+    parts: dict[str, tuple[Row, ...]] = {}
     local = sources.find_local(forget, data_dir, "tofu") or sources.find_local(f"{forget}_perturbed", data_dir, "tofu")
     for part, name in {"forget": f"{forget}_perturbed", **FILES}.items():
         if local and sources.find_local(name, data_dir, "tofu") is None:
             if part != "forget":
                 warn(f"{name}.json is not in the data folder: no numbers for {part}, and no model utility")
                 continue
-            warn(f"{name}.json is not in the data folder: no truth ratio of {forget}, and no forget quality")
+            warn(f"{name}.json is not in the data folder: no truth ratio for {forget}, and no forget quality")
             name = forget
         rows = read(f"tofu:{name}", part, data_dir=data_dir, limit=limit)
         if part in _TOFU_AUTHORS:
             rows = tuple(replace(row, subject=f"author {at // _TOFU_QUESTIONS}") for at, row in enumerate(rows))
-        found[part] = rows
-    return found
+        parts[part] = rows
+    return parts
 
 
 def annotate(rows: Sequence[Row], annotations: AnnotationSet) -> tuple[Row, ...]:
-    """Rows with the spans of the example that asks and answers the same; rows that the set does not hold stay bare."""
+    """Return the rows with the spans of the example that has the same question and answer, if there is one."""
     known = {(e.prompt, e.text): e for e in annotations if e.status != "failed"}
     return tuple(
         replace(r, spans=known[r.question, r.answer].spans, annotated=True) if (r.question, r.answer) in known else r
@@ -143,7 +143,7 @@ def _strings(record: Mapping[str, Any], name: str, *, optional: bool = False) ->
     value = record[name]
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(text, str) for text in values):
-        raise InputError("is neither a text nor a list of texts", where=name)
+        raise InputError("must be a text or a list of texts", where=name)
     return tuple(values)
 
 

@@ -1,12 +1,12 @@
-"""The TOFU benchmark, and any local one of the same form: which numbers, of what, how put together.
+"""The TOFU benchmark, and local benchmarks of the same form: their numbers, per example and aggregated.
 
     splits = {"forget": rows, "retain": rows, ...}           tif.eval.benchmarks.questions
-    found = evaluate(model, tokenizer, splits)
-    found.examples["forget"][0]["uw_probability"]            per example first,
-    found.parts["forget"]["uw_probability"]                  means second,
-    found.model_utility                                      and the benchmark's two numbers.
+    result = evaluate(model, tokenizer, splits)
+    result.examples["forget"][0]["uw_probability"]           one example's number,
+    result.parts["forget"]["uw_probability"]                 the mean over a part,
+    result.model_utility                                     and one of the benchmark's two numbers
 
-A number that the data cannot give is None, and `reasons` says why.
+A number is None if the data does not allow it. `reasons` explains why.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 OPTIONS: Final = ("real_authors", "world_facts")
-"""Parts of questions with options: probability is normalised over these, and the answer is its own paraphrase."""
+"""Parts with multiple-choice options. Probability is normalised over the options; the answer is its own paraphrase."""
 
 MEANS: Final = (
     "probability",
@@ -53,11 +53,10 @@ MEANS: Final = (
     "gw_exact_memorization",
     "uw_rank",
 )
-"""Columns of the per-example frames whose mean stands in `parts`."""
-
+"""Per-example columns whose mean is in `parts`."""
 
 ExampleRow = dict[str, Any]
-"""One example's columns: id, question, answer, completion and every number; None where there is no number."""
+"""One example: id, question, answer, completion and every number. A missing number is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +66,17 @@ class Evaluation:
     examples: Mapping[str, list[ExampleRow]]
     """Rows by part."""
     parts: Mapping[str, Means]
-    """Per part, the number of examples `n` and the mean of each number."""
+    """By part: the number of examples `n` and the mean of each number."""
     model_utility: float | None
     utility_parts: Mapping[str, float]
     scores: Mapping[str, Scored] = field(repr=False)
-    """Per-token scores by text id (`Row.texts`), for heat maps and membership inference."""
+    """Per-token scores by text id (see `Row.texts`), for heat maps and membership inference."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a number is None, by its name."""
     template: str = ""
-    """What `auto` came to."""
+    """The template in use, also if the options give `auto`."""
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
-    """Per part, how many unwanted phrases the model writes when asked."""
+    """By part: how many unwanted phrases the model writes when asked."""
 
 
 def evaluate(
@@ -89,16 +88,16 @@ def evaluate(
     settings: Scoring | None = None,
     cache: PartsCache | None = None,
 ) -> Evaluation:
-    """Score and complete all rows, and compute every number.
+    """Score and complete all rows, and compute all numbers.
 
     Args:
         model: a causal language model.
         tokenizer: its tokenizer.
-        splits: rows by part. `forget`, `retain`, `real_authors` and `world_facts` have a meaning; others are measured
-            all the same.
-        annotations: spans of rows, matched by question and answer. Rows that carry spans need none.
-        settings: see `Scoring`.
-        cache: where finished parts are kept; None keeps nothing.
+        splits: rows by part. `forget`, `retain`, `real_authors` and `world_facts` have their own metrics; other parts
+            are measured too.
+        annotations: the rows' spans, matched by question and answer. Not needed for rows that have spans.
+        settings: how to score.
+        cache: keeps finished parts; None keeps nothing.
     """
     return evaluate_lazily(lambda: model, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
 
@@ -112,7 +111,7 @@ def evaluate_lazily(
     settings: Scoring | None = None,
     cache: PartsCache | None = None,
 ) -> Evaluation:
-    """`evaluate`, with a model that is loaded only if some part is not on the cache."""
+    """Evaluate like `evaluate`, but load the model only if a part is not in the cache."""
     settings, cache = settings or Scoring(), cache or PartsCache(None, "")
     encoder = Encoder.of(tokenizer, settings.encoding)
     template = encoder.template
@@ -126,10 +125,10 @@ def evaluate_lazily(
         key = [template.spec, settings.encoding.to_json(), [canonical(text).decode() for text in texts]]
 
         def scored(groups: Sequence[Sequence[Example]], part: str = part) -> list[list[Scored]]:
-            some = [text for group in groups for text in group]
-            light = {text.id for text in some if "#" in text.id}
-            with processes.shown(f"scoring {part}", len(some)) as advance:
-                done = iter(score(load(), encoder, some, light=light, budget=settings.budget, advance=advance))
+            share = [text for group in groups for text in group]
+            light = {text.id for text in share if "#" in text.id}
+            with processes.shown(f"scoring {part}", len(share)) as advance:
+                done = iter(score(load(), encoder, share, light=light, budget=settings.budget, advance=advance))
             return [[next(done) for _ in group] for group in groups]
 
         def completed(rows: Sequence[Row], part: str = part) -> list[str]:
@@ -143,28 +142,30 @@ def evaluate_lazily(
         def all_completed(rows: Any = rows, completed: Any = completed) -> list[str]:
             return processes.split(rows, completed)
 
-        found = cache.scores(f"{part}.scores", key, all_scored)
-        scores |= found
-        said: Sequence[str | None] = [None] * len(rows)
+        own = cache.scores(f"{part}.scores", key, all_scored)
+        scores |= own
+        completions: Sequence[str | None] = [None] * len(rows)
         if settings.completions:
-            asked = [template.spec, settings.max_new_tokens, [[row.question, row.answer] for row in rows]]
-            said = cache.texts(f"{part}.completions", asked, all_completed)
-        examples[part] = [_example(row, found, text, part, settings) for row, text in zip(rows, said, strict=True)]
-    return replace(_put_together(examples, scores, settings), template=template.spec)
+            prompts_key = [template.spec, settings.max_new_tokens, [[row.question, row.answer] for row in rows]]
+            completions = cache.texts(f"{part}.completions", prompts_key, all_completed)
+        examples[part] = [_example(row, own, text, part, settings) for row, text in zip(rows, completions, strict=True)]
+    return replace(_aggregated(examples, scores, settings), template=template.spec)
 
 
-def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str, settings: Scoring) -> ExampleRow:
+def _example(
+    row: Row, scores: Mapping[str, Scored], completion: str | None, part: str, settings: Scoring
+) -> ExampleRow:
     answer = scores[row.id]
     wrong = [scores[f"{row.id}#w{i}"].loss for i in range(len(row.perturbed))]
     right = [scores[f"{row.id}#p{i}"].loss for i in range(len(row.paraphrased))]
     if not right and part in OPTIONS:
         right = [answer.loss]
-    found: ExampleRow = {
+    columns: ExampleRow = {
         "id": row.id,
         "question": row.question,
         "answer": row.answer,
         "subject": row.subject,
-        "completion": said,
+        "completion": completion,
         "phrases": None,
         "phrases_written": None,
         "tokens": len(answer),
@@ -179,30 +180,30 @@ def _example(row: Row, scores: Mapping[str, Scored], said: str | None, part: str
         "rougeL_f1": None,
     }
     if wrong:
-        found["normalised_probability"] = float(measures.normalised_probability([answer.loss], [wrong])[0])
+        columns["normalised_probability"] = float(measures.normalised_probability([answer.loss], [wrong])[0])
     if wrong and right:
-        found["truth_ratio"] = float(measures.truth_ratio([np.mean(right)], [wrong], average=settings.average)[0])
-    if said is not None:
-        found |= rouge(row.answer, said)
-    there = row.annotated or bool(row.spans)
-    if there:
+        columns["truth_ratio"] = float(measures.truth_ratio([np.mean(right)], [wrong], average=settings.average)[0])
+    if completion is not None:
+        columns |= rouge(row.answer, completion)
+    annotated = row.annotated or bool(row.spans)
+    if annotated:
         quotes = [row.answer[span.start : span.end] for span in united(of_labels(row.spans, settings.labels))]
         phrases = leakage.phrases(row.question, quotes)
-        found["phrases"] = len(phrases)
-        found["phrases_written"] = None if said is None else sum(leakage.written(said, phrases))
+        columns["phrases"] = len(phrases)
+        columns["phrases_written"] = None if completion is None else sum(leakage.written(completion, phrases))
     for name, kind in (("uw", Kind.UW), ("gw", Kind.GW)):
-        some = answer.of(kind)
-        known = there and len(some) > 0
-        found[f"{name}_tokens"] = len(some) if there else None
-        found[f"{name}_loss"] = some.loss if known else None
-        found[f"{name}_probability"] = float(measures.probability(some.loss)) if known else None
-        found[f"{name}_exact_memorization"] = memorization.exact_memorization(some) if known else None
+        tokens = answer.of(kind)
+        known = annotated and len(tokens) > 0
+        columns[f"{name}_tokens"] = len(tokens) if annotated else None
+        columns[f"{name}_loss"] = tokens.loss if known else None
+        columns[f"{name}_probability"] = float(measures.probability(tokens.loss)) if known else None
+        columns[f"{name}_exact_memorization"] = memorization.exact_memorization(tokens) if known else None
     uw = answer.of(Kind.UW)
-    found["uw_rank"] = float(uw.rank.mean()) if found["uw_tokens"] else None
-    return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in found.items()}
+    columns["uw_rank"] = float(uw.rank.mean()) if columns["uw_tokens"] else None
+    return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in columns.items()}
 
 
-def _put_together(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scored], settings: Scoring) -> Evaluation:
+def _aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scored], settings: Scoring) -> Evaluation:
     parts: dict[str, dict[str, float | int | None]] = {}
     reasons: dict[str, str] = {}
     leaks: dict[str, Leakage] = {}
@@ -210,9 +211,9 @@ def _put_together(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Sc
         if (counts := _leakage(rows)) is not None:
             leaks[part] = counts
         elif any(row["phrases"] for row in rows):
-            reasons[f"{part}_leakage"] = "the model was not asked: the evaluation ran without completions"
+            reasons[f"{part}_leakage"] = "the evaluation ran without completions"
         else:
-            reasons[f"{part}_leakage"] = "no unwanted phrase is marked that the question does not already give"
+            reasons[f"{part}_leakage"] = "no phrase to count: none is marked, or the questions already give them all"
         parts[part] = {"n": len(rows)} | {name: mean_of(rows, name) for name in MEANS}
         ratios = [row["truth_ratio"] for row in rows if row["truth_ratio"] is not None]
         summary = measures.truth_ratio_forget if part == "forget" else measures.truth_ratio_utility
@@ -220,7 +221,7 @@ def _put_together(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Sc
         if not ratios:
             reasons[f"{part}_truth_ratio"] = "the data has no paraphrased and perturbed answers"
         elif len(ratios) < len(rows):
-            reasons[f"{part}_truth_ratio"] = f"over {len(ratios)} of {len(rows)} rows: the others have no such answers"
+            reasons[f"{part}_truth_ratio"] = f"over {len(ratios)} of {len(rows)} rows; the other rows lack such answers"
         if parts[part]["uw_probability"] is None:
             reasons[f"{part}_uw_probability"] = "no row has unwanted words marked"
     utility: dict[str, float] = {}
@@ -235,12 +236,11 @@ def _put_together(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Sc
                 utility[f"{part}_{name}"] = value
     if absent:
         why = "needs completions; " if not settings.completions else ""
-        reasons["model_utility"] = f"{why}without {', '.join(absent)}"
-    whole = None if absent else measures.model_utility(list(utility.values()))
+        reasons["model_utility"] = f"{why}missing: {', '.join(absent)}"
     return Evaluation(
         examples=examples,
         parts=parts,
-        model_utility=whole,
+        model_utility=None if absent else measures.model_utility(list(utility.values())),
         utility_parts=utility,
         scores=scores,
         reasons=reasons,
@@ -257,7 +257,7 @@ def _leakage(rows: Sequence[ExampleRow]) -> Leakage | None:
 
 
 def mean_of(rows: Sequence[ExampleRow], column: str) -> float | None:
-    """Mean over the examples that have this number; None if none has."""
+    """Return the mean over the examples that have this number; None if no example has it."""
     values = [row[column] for row in rows if row[column] is not None]
     return float(np.mean(values)) if values else None
 
