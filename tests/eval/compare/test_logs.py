@@ -102,7 +102,7 @@ def test_order_and_template_do_not_matter(tmp_path: Path) -> None:
         ("retain90_x.json", 300, None),
         ("retain90_x.json", 400, None),
         ("retain99.json", 40, None),
-        ("retain95.json", 17, "but the log holds 17"),
+        ("retain95.json", 17, "but the log has 17"),
     ],
 )
 def test_a_name_that_does_not_fit_is_noticed(tmp_path: Path, name: str, n: int, said: str | None) -> None:

@@ -63,7 +63,7 @@ def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.Monke
     assert "all numbers but forget quality" in said.err
     making = ["eval", "--make-retain-log", "--base-model", files / "base"]
     local = ["--benchmark", "local", "--forget", files / "forget.jsonl"]
-    assert "the retain samples are not known" in cli(*making, *local).err
+    assert "--make-retain-log needs retain samples" in cli(*making, *local).err
     assert (
         "--retain-epochs: 0 is below 1"
         in cli(*making, *local, "--retain", files / "retain.jsonl", "--retain-epochs", 0).err
@@ -71,7 +71,7 @@ def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.Monke
     assert "exclude each other" in cli(*making, "--retain-log", files / "x.json").err
     assert "is for --make-retain-log" in cli("eval", files / "other", "--base-model", files / "base").err
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "one process trains a retain model" in cli(*making, *local, "--retain", files / "retain.jsonl").err
+    assert "--make-retain-log runs in one process only" in cli(*making, *local, "--retain", files / "retain.jsonl").err
 
 
 def test_a_killed_fine_tuning_goes_on_with_the_same_weights(

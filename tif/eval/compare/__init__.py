@@ -1,1 +1,1 @@
-"""Comparison with another model, or with a damaged one."""
+"""Comparison with a retain model, with other projects' logs, or with the model after an attack."""

@@ -1,11 +1,11 @@
-"""Does what was forgotten come back? The same scores after a short relearning, or after 4-bit quantization.
+"""Attacks that may bring back forgotten knowledge: a short relearning, or 4-bit quantization.
 
-    relearn   one epoch of plain language modelling on the forget set, learning rate 2e-5, batches of 32 examples
+    relearn   one epoch of language modelling on the forget set, learning rate 2e-5, batches of 32 examples
               (OpenUnlearning, arXiv 2506.12618, section 4.2)
     nf4       the weights of linear layers rounded to 4-bit NormalFloat in blocks of 64 and back (QLoRA, arXiv
-              2305.14314, appendix E; attack: arXiv 2410.16454). Exact on any device; bitsandbytes is not needed
+              2305.14314, appendix E; attack: arXiv 2410.16454). Exact on any device, without bitsandbytes
 
-Either changes the model in place: load it anew for anything else.
+Both change the model in place. Load it again for any other use.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ NF4: Final = (
 
 
 def relearn(model: PreTrainedModel, encoder: Encoder, rows: Sequence[Row], how: FineTuning = RELEARNING) -> None:
-    """Train the model on questions and answers again."""
+    """Train the model again on questions and answers."""
     fine_tune(model, encoder, [row.texts()[0] for row in rows], how, title="relearning")
 
 
 @torch.no_grad()
 def quantize(model: PreTrainedModel) -> float:
-    """Round every linear layer but the head to NF4 and back, as a 4-bit load does.
+    """Round every linear layer except the head to NF4 and back, as 4-bit loading does.
 
-    The head stays as it is, as in bitsandbytes' and transformers' 4-bit loading. GPT-2's `Conv1D` is a linear layer
-    whose weight lies the other way round; a stack `[experts, out, in]`, which such a load leaves alone, is rounded too,
-    for with 4-bit experts the attack would be one on them.
+    bitsandbytes and transformers skip the head, too. GPT-2's `Conv1D` is a linear layer with a transposed weight.
+    Stacked experts `[experts, out, in]` are rounded as well, although 4-bit loading skips them: the attack asks what
+    a model with 4-bit experts remembers.
 
     Returns:
-        The share of the model's numbers that were rounded, 0..1.
+        The share of the model's parameters that were rounded, 0..1.
 
     Raises:
-        InputError: for a model in which there is no such layer.
+        InputError: if the model has no such layer.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -72,17 +72,17 @@ def quantize(model: PreTrainedModel) -> float:
                 continue
             rounded += weight.numel()
     if not rounded:
-        raise InputError("no linear layer that nf4 rounds", where=type(model).__name__)
+        raise InputError("has no linear layer that nf4 can round", where=type(model).__name__)
     return rounded / int(model.num_parameters())
 
 
 def nf4(weight: torch.Tensor) -> torch.Tensor:
-    """The nearest NF4 value of each weight, scaled by the largest magnitude of its block of 64 in row-major order."""
+    """Return each weight's nearest NF4 value, scaled by the largest magnitude in its row-major block of 64."""
     flat = weight.detach().float().flatten()
     blocks = torch.nn.functional.pad(flat, (0, -len(flat) % BLOCK)).view(-1, BLOCK)
     scale = blocks.abs().amax(1, keepdim=True)
     levels = torch.tensor(NF4, device=weight.device)
-    # Between two levels lies their midpoint, and a weight beyond it belongs to the upper one.
+    # A weight above the midpoint of two levels rounds to the upper level.
     index = torch.bucketize(blocks / scale.clamp(min=torch.finfo(torch.float32).tiny), (levels[1:] + levels[:-1]) / 2)
     return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
 

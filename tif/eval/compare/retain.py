@@ -1,12 +1,12 @@
-"""No retain model at hand: make one, evaluate it, and forget quality has what it compares with.
+"""Make a retain model and evaluate it. Forget quality compares with its evaluation, the retain log.
 
-A copy of the model from before the target was fine-tuned is fine-tuned on what is to be kept alone, by TOFU's recipe
-(arXiv 2401.06121, section 4 and `config/finetune.yaml`): AdamW, weight decay 0.01, 32 examples a step, five epochs,
-the learning rate rising over the first and falling over the others. Its evaluation is the retain log.
+The base model is fine-tuned on the retain samples alone. The recipe is TOFU's (arXiv 2401.06121, section 4 and
+`config/finetune.yaml`): AdamW, weight decay 0.01, 32 examples per step, five epochs. The learning rate rises during the
+first epoch and falls during the others.
 
-    OUT/model        the retain model; the same command does not train it again, and goes on after a kill
-    OUT/retain.json  from what, on what and how it was trained
-    OUT/eval.json    the log, for `tif eval RUN --retain-log`
+    OUT/model        the retain model. The same command reuses it, and continues after a kill
+    OUT/retain.json  its base model, retain samples and fine-tuning settings
+    OUT/eval.json    the retain log, for `tif eval RUN --retain-log`
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from tif.tokens.models import load_model, load_tokenizer, model_digest, promptin
 COMPLEMENT: Final = {"forget01": "tofu:retain99", "forget05": "tofu:retain95", "forget10": "tofu:retain90"}
 
 TOFU: Final = FineTuning(epochs=5, lr=1e-5, weight_decay=0.01, schedule="linear")
-"""TOFU's fine-tuning. A retain model has to be fine-tuned as the target was: the options give epochs and rate."""
+"""TOFU's fine-tuning. Options set the epochs and learning rate, because they must equal the starting model's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """`retain.json`: from which model, on which samples and how a retain model was trained."""
+    """`retain.json`: the base model, retain samples and fine-tuning settings of a retain model."""
 
     key: str
-    """SHA-256 over everything that decides the model."""
+    """SHA-256 over everything that determines the model."""
     base: str
     retain: str
     questions: int
@@ -53,22 +53,28 @@ def make(options: EvaluateOptions) -> Evaluated:
     """Fine-tune the base model on the retain samples, and evaluate it.
 
     Args:
-        options: those of the unlearned model's evaluation. `retain` names the retain samples, by default a TOFU split's
-            complement. `limit` limits the evaluation alone. With a `model`, `out` is that model's.
+        options: the options of the unlearned model's evaluation. `retain` names the retain samples, by default the
+            complement of the TOFU split. `limit` applies to the evaluation only. With a `model`, `out` is the folder of
+            that model's evaluation.
 
     Returns:
-        The retain model's evaluation; its `eval.json` is the retain log.
+        The retain model's evaluation. Its `eval.json` is the retain log.
 
     Raises:
         UsageError: without retain samples, or in several processes.
         TifError: for a model or data that cannot be used.
     """
     if processes.count() > 1:
-        raise UsageError("one process trains a retain model", hint="Make the log first, then evaluate with it.")
+        raise UsageError(
+            "--make-retain-log runs in one process only",
+            hint="Make the log without a launcher first, then give it as --retain-log.",
+        )
     source = options.retain or COMPLEMENT.get(options.forget)
     base = options.base_model
     if options.benchmark == "muse" or source is None or base is None:
-        raise UsageError("the retain samples are not known", hint="Give them: --retain SOURCE (tofu, local).")
+        raise UsageError(
+            "--make-retain-log needs retain samples", hint="Give --retain SOURCE with --benchmark tofu or local."
+        )
     kept = questions.read(source, "retain", data_dir=options.data_dir)
     tokenizer = load_tokenizer(base)
     encoder = Encoder(tokenizer, Template.of(tokenizer, options.template))
@@ -87,21 +93,21 @@ def make(options: EvaluateOptions) -> Evaluated:
         _save(model, tokenizer, folder, made)
         with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
-    # TOFU evaluates `retain_perturbed`; a local file of retain samples is both trained on and evaluated.
+    # TOFU evaluates `retain_perturbed`. A local file of retain samples serves training and evaluation.
     alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
     return evaluate_model(alone.but(attack=None, **lm_eval))
 
 
 def _key(base: str, kept: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
-    asked = [[row.question, row.answer] for row in kept]
+    samples = [[row.question, row.answer] for row in kept]
     prompting = prompting_digest(base, encoder.tokenizer)
-    parts = [model_digest(base), prompting, encoder.template.spec, asdict(how), asked]
+    parts = [model_digest(base), prompting, encoder.template.spec, asdict(how), samples]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
 def _save(model: Any, tokenizer: Any, folder: Path, made: Made) -> None:
-    """Write the model completely or not at all, and last the record that says it is complete."""
+    """Write the complete model or nothing, then the record that marks it as complete."""
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
