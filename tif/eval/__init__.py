@@ -1,1 +1,1 @@
-"""A model to numbers and pictures."""
+"""Evaluate a model, and write the numbers and the report."""

@@ -11,14 +11,14 @@ from tif.eval.run import Evaluated, evaluate_model
 
 
 def evaluate(options: EvaluateOptions) -> Evaluated | LogNumbers:
-    """Do what the options say.
+    """Evaluate the model, read a log, or make and evaluate a retain model, as the options ask.
 
     Returns:
-        The evaluation of the model; of the retain model, if the options name no other; with `import_log`, the numbers
-        of the log.
+        With `import_log`, the numbers of the log. With `make_retain_log` and no model, the retain model's evaluation.
+        Otherwise the model's evaluation.
 
     Raises:
-        TifError: for a model, data, annotations or a log that cannot be used.
+        TifError: if the model, the data, the annotation set or a log cannot be used.
     """
     if options.import_log is not None:
         return logs.import_log(options.import_log, options.retain_log, force=options.force)

@@ -15,9 +15,9 @@ Attack = Literal["relearn", "nf4"]
 
 
 def _scoring(options: EvaluateOptions, context: Any) -> str | None:
-    """For an option that concerns questions and answers: `--import-log` and MUSE do not read it."""
-    own = "MUSE has its own texts, prompts and lengths" if options.benchmark == "muse" else None
-    return _model(options, context) or own
+    """Refuse an option for questions and answers with `--import-log` and with MUSE, which ignore it."""
+    muse = "MUSE has its own texts, prompts and lengths" if options.benchmark == "muse" else None
+    return _model(options, context) or muse
 
 
 def _model(options: EvaluateOptions, _context: Any) -> str | None:
@@ -40,14 +40,14 @@ def _retain(options: EvaluateOptions, context: Any) -> str | None:
     return _scoring(options, context)
 
 
-_LOG_ALONE: Final = "--import-log reads numbers from the log alone"
+_LOG_ALONE: Final = "--import-log only reads numbers from a log"
 
 
 class EvaluateOptions(Options):
-    """What to evaluate, and how.
+    """Options of an evaluation.
 
-    `tif eval` does one of three things: evaluate `model`; with `import_log`, read the numbers of another project's log;
-    with `make_retain_log`, first train a retain model and use its evaluation as the retain log.
+    `tif eval` evaluates `model`. With `import_log`, it only reads the numbers of another project's log. With
+    `make_retain_log`, it first trains a retain model and uses its evaluation as the retain log.
 
     Raises:
         UsageError: for options that contradict each other.
@@ -96,13 +96,13 @@ class EvaluateOptions(Options):
     ] = TemplateSpec()
     punctuation: Annotated[
         Literal["gw", "uw"] | None,
-        Option("Count punctuation outside spans as general (gw) or unwanted (uw).", _HOW,
+        Option("Count punctuation outside spans as general words (gw) or unwanted words (uw).", _HOW,
                otherwise="the run's, else gw", idle=_scoring),
     ] = None  # fmt: skip
     supervise_eos: Annotated[bool, Option("Score the end token, as TOFU does.", _HOW, idle=_scoring)] = True
     truth_ratio: Annotated[
         Literal["loss", "probability"],
-        Option("Average wrong answers by loss (TOFU's code) or by probability (its paper).", _HOW, idle=_scoring),
+        Option("Average wrong answers by loss (TOFU's code) or by probability (TOFU's paper).", _HOW, idle=_scoring),
     ] = "loss"
     max_new_tokens: Annotated[int, Option("Longest completion, in tokens.", _HOW, least=1, idle=_scoring)] = 200
     completions: Annotated[
@@ -116,9 +116,9 @@ class EvaluateOptions(Options):
     ] = None
     device: Annotated[
         str | None,
-        Option("cpu, cuda or mps.", _HOW, otherwise="the best there is", idle=_model, outcome=False),
+        Option("cpu, cuda or mps.", _HOW, otherwise="the best available", idle=_model, outcome=False),
     ] = None
-    force: Annotated[bool, Option("Compare logs of different questions all the same.", _HOW)] = False
+    force: Annotated[bool, Option("Compare logs of different questions anyway.", _HOW)] = False
 
     attack: Annotated[
         Attack | None,
@@ -127,20 +127,22 @@ class EvaluateOptions(Options):
     base_model: Annotated[
         str | None,
         Option(
-            "Model that never saw the forget set: --make-retain-log fine-tunes it, and MUSE's membership inference "
+            "Model that never saw the forget set. --make-retain-log fine-tunes it; MUSE's membership inference "
             "compares with it.", _MORE, idle=_base_model,
         ),
     ] = None  # fmt: skip
     gradnorm: Annotated[
         bool,
-        Option("With muse: membership inference by gradient norm, too.", _MORE, idle=only_with("benchmark", "muse")),
+        Option(
+            "With muse: also use gradient norms for membership inference.", _MORE, idle=only_with("benchmark", "muse")
+        ),
     ] = False
     lm_eval: Annotated[
         tuple[str, ...],
         Option("Tasks of lm-evaluation-harness.", _MORE, split=True, metavar="TASK", idle=_model),
     ] = ()
     lm_eval_tasks: Annotated[
-        str | None, Option("Folder of further tasks for it, as YAML files.", _MORE, metavar="FOLDER",
+        str | None, Option("Folder of your own tasks for it, as YAML files.", _MORE, metavar="FOLDER",
                            idle=needs("lm_eval"))
     ] = None  # fmt: skip
     import_log: Annotated[
@@ -149,35 +151,37 @@ class EvaluateOptions(Options):
 
     make_retain_log: Annotated[
         bool,
-        Option("Fine-tune --base-model on the retain samples, and use its evaluation as retain log.", _RETAIN,
+        Option("Fine-tune --base-model on the retain samples, and use its evaluation as the retain log.", _RETAIN,
                idle=_model),
     ] = False  # fmt: skip
     retain_epochs: Annotated[
-        int, Option("Epochs: as many as the starting model had.", _RETAIN, least=1, idle=_making)
+        int, Option("Epochs. Use as many as for the starting model.", _RETAIN, least=1, idle=_making)
     ] = 5
-    retain_lr: Annotated[float, Option("Learning rate: the starting model's.", _RETAIN, above=0, idle=_making)] = 1e-5
+    retain_lr: Annotated[
+        float, Option("Learning rate. Use that of the starting model.", _RETAIN, above=0, idle=_making)
+    ] = 1e-5
 
     def check(self) -> None:
         """Refuse contradictions."""
         if self.import_log is not None:
             if self.model is not None:
-                raise UsageError("--import-log takes no model", hint="It reads numbers from the log alone.")
+                raise UsageError("--import-log takes no model", hint="Remove the model. tif only reads the log.")
             return
         if self.model is None and not self.make_retain_log:
             raise UsageError("no model given", hint="Use tif eval RUN_OR_MODEL, or --import-log FILE.")
         if self.make_retain_log and self.base_model is None:
             raise UsageError(
                 "--make-retain-log needs --base-model, the model that the starting model was fine-tuned from",
-                hint="With a retain model at hand, run `tif eval RETAIN_MODEL --out DIR` and give --retain-log "
+                hint="If you have a retain model, run `tif eval RETAIN_MODEL --out DIR` and give --retain-log "
                 "DIR/eval.json. Without either, tif computes all numbers but forget quality.",
             )
         if self.make_retain_log and self.retain_log is not None:
-            raise UsageError("--make-retain-log and --retain-log exclude each other")
+            raise UsageError("--make-retain-log and --retain-log exclude each other", hint="Give only one of them.")
         if self.attack == "relearn" and self.benchmark == "muse":
-            raise UsageError("--attack relearn needs questions and answers", hint="Use --benchmark tofu or local.")
+            raise UsageError("--attack relearn does not work with MUSE", hint="Use --benchmark tofu or local.")
 
     def plain(self, model: str, *, out: str | None, retain_log: str | None) -> EvaluateOptions:
-        """The options that evaluate one model, without those that make a retain model first."""
+        """Return the options for the evaluation of one model, without those for making a retain model."""
         making = {"make_retain_log", "retain_epochs", "retain_lr"}
         if self.benchmark != "muse":
             making.add("base_model")
@@ -188,7 +192,7 @@ class EvaluateOptions(Options):
 
 
 class ReportOptions(Options):
-    """What a report shows."""
+    """Options of a report."""
 
     evaluations: Annotated[
         tuple[str, ...], Option("Run folders or eval.json files.", positional=True, metavar="RUN_OR_EVAL...")
@@ -198,13 +202,11 @@ class ReportOptions(Options):
         str | None,
         Option("Name of the evaluation of the starting model.", otherwise="the model that a run started from"),
     ] = None
-    names: Annotated[
-        tuple[str, ...], Option("Names to show, one for each evaluation, in order.", names=("--name",))
-    ] = ()
+    names: Annotated[tuple[str, ...], Option("Names for the evaluations, in order.", names=("--name",))] = ()
     title: Annotated[str, Option("The page's title.")] = "What was forgotten, and what was kept"
 
     def check(self) -> None:
-        """Refuse names that do not fit the evaluations."""
+        """Refuse another number of names than evaluations."""
         if self.names and len(self.names) != len(self.evaluations):
             raise UsageError(
                 f"{len(self.names)} names for {len(self.evaluations)} evaluations", hint="Give --name once for each."

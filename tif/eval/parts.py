@@ -1,7 +1,8 @@
-"""Finished parts of an evaluation on disk: a killed run goes on where it stopped, and metrics rerun without a model.
+"""Parts cache: finished parts of an evaluation on disk.
 
-Each part is one parquet file whose metadata holds the key it was made for (model digest, settings, data). Another key
-means that it is made again.
+A killed evaluation continues from them, and metrics can be computed again without a model. Each part is one parquet
+file. Its metadata contains the key of its inputs (model digest, settings, data). A part with another key is computed
+again.
 """
 
 from __future__ import annotations
@@ -25,62 +26,63 @@ _KEY: Final = b"tif.eval.key"
 
 @dataclass(frozen=True, slots=True)
 class PartsCache:
-    """A folder of finished parts; None keeps nothing."""
+    """A folder of finished parts."""
 
     folder: Path | None
+    """None keeps nothing."""
     model: str
-    """Digest of the model that everything here is of."""
+    """Digest of the evaluated model, part of every key."""
 
     def scores(self, name: str, key: Any, make: Callable[[], list[Scored]]) -> dict[str, Scored]:
-        """Scores by id: those on disk if they are of this key, else made and kept."""
+        """Return scores by id, from disk if the key matches; else call `make` and keep its result."""
         return from_table(self._part(name, key, lambda: table(make())))
 
     def texts(self, name: str, key: Any, make: Callable[[], list[str]]) -> list[str]:
-        """Texts in order: those on disk if they are of this key, else made and kept."""
-        found = self._part(name, key, lambda: pa.table({"text": pa.array(make(), type=pa.string())}))
-        return [str(text) for text in found["text"].to_pylist()]
+        """Return texts in order, from disk if the key matches; else call `make` and keep its result."""
+        part = self._part(name, key, lambda: pa.table({"text": pa.array(make(), type=pa.string())}))
+        return [str(text) for text in part["text"].to_pylist()]
 
     def values(self, name: str, key: Any, make: Callable[[], Mapping[str, list[float]]]) -> dict[str, list[float]]:
-        """Columns of numbers: those on disk if they are of this key, else made and kept."""
-        found = self._part(name, key, lambda: pa.table(dict(make())))
-        return {column: found[column].to_pylist() for column in found.column_names}
+        """Return columns of numbers, from disk if the key matches; else call `make` and keep its result."""
+        part = self._part(name, key, lambda: pa.table(dict(make())))
+        return {column: part[column].to_pylist() for column in part.column_names}
 
     def _part(self, name: str, key: Any, make: Callable[[], pa.Table]) -> pa.Table:
         if self.folder is None:
             return make()
-        said = json.dumps([self.model, key], sort_keys=True, ensure_ascii=False)
-        digest = hashlib.sha256(said.encode()).hexdigest()
+        inputs = json.dumps([self.model, key], sort_keys=True, ensure_ascii=False)
+        digest = hashlib.sha256(inputs.encode()).hexdigest()
         path = self.folder / f"{name}.parquet"
-        # One process looks: the others would find the file or not, as chance has it, and wait for each other for ever.
+        # Only the main process checks the cache. If processes disagreed, the gather would deadlock.
         stored = processes.agree(_stored(path, digest) if processes.main() else None)
         if stored is not None:
             return stored
-        made = make()
+        part = make()
         if not processes.main():
-            return made
+            return part
         sink = pa.BufferOutputStream()
-        pq.write_table(made.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
+        pq.write_table(part.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
         files.write(path, sink.getvalue())
-        return made
+        return part
 
     def check(self) -> None:
-        """See that parts can be kept, before there is one.
+        """Make the folder, so that an unwritable folder fails before any computation.
 
         Raises:
-            WriteError: if the folder cannot be made or written to.
+            WriteError: if the folder cannot be created or written to.
         """
         if self.folder is not None and processes.main():
             files.make_folder(self.folder)
 
 
 def _stored(path: Path, digest: str) -> pa.Table | None:
-    """The table on disk if it is of this key."""
+    """Return the table on disk if its key matches."""
     if not path.is_file():
         return None
     try:
         stored = pq.read_table(path)
     except (pa.ArrowException, OSError):
-        return None  # damaged: it is made again
+        return None  # a damaged file is computed again
     return stored if (stored.schema.metadata or {}).get(_KEY) == digest.encode() else None
 
 

@@ -1,9 +1,9 @@
-"""Several processes, one evaluation: each works on its share, and every one holds all results.
+"""One evaluation in several processes: each computes its share, and all receive every result.
 
     accelerate launch --num_processes 4 -m tif eval RUN
 
-Shares are cut without padding, so no example counts twice, and results come back in the order of the whole: means are
-taken over exactly what one process would have seen. Only the main process writes, shows and prints.
+Shares have no padding, so no example counts twice. Results return in the original order, so means cover exactly the
+examples of a single process. Only the main process writes files, shows progress and prints.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ Result = TypeVar("Result")
 
 
 def count() -> int:
-    """Processes of this run, as `accelerate launch` and `torchrun` tell them."""
+    """Return the number of processes that `accelerate launch` or `torchrun` started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def main() -> bool:
-    """Whether this is the process that writes."""
+    """Return whether this is the main process, the one that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def named(device: str) -> str:
-    """A device that somebody asked for by name.
+    """Return the device name after checking it.
 
     Raises:
-        UsageError: if torch knows none of that name here.
+        UsageError: if torch cannot use this device.
     """
     import torch
 
@@ -43,13 +43,13 @@ def named(device: str) -> str:
     except (RuntimeError, AssertionError, ValueError) as error:
         why = str(error).split("\n")[0][:120]
         raise UsageError(
-            f"no device {device!r} here", why=why, hint="Leave --device out for the best there is."
+            f"--device: torch cannot use {device!r}", why=why, hint="Omit --device to use the best available device."
         ) from None
     return device
 
 
 def device() -> str:
-    """Where this process works: the accelerator that is its own when there are several processes, else the best."""
+    """Return this process's device: its own accelerator with several processes, else the best available device."""
     if count() > 1:
         from accelerate import PartialState
 
@@ -62,7 +62,7 @@ def device() -> str:
 
 
 def split(items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
-    """`work(items)`, each process doing every n-th item; every process gets all results, in the order of `items`."""
+    """Return `work(items)`, in order. Each of n processes computes every n-th item, and all receive every result."""
     if count() == 1:
         return list(work(items))
     from accelerate import PartialState
@@ -76,30 +76,30 @@ def split(items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Resul
 
 
 def agree(value: Item) -> Item:
-    """The main process's value, in every process."""
+    """Return the main process's value in every process."""
     if count() == 1:
         return value
     from accelerate import PartialState
     from accelerate.utils import broadcast_object_list
 
     PartialState()
-    held = [value]
-    broadcast_object_list(held)
-    return held[0]
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
 
 
 @contextmanager
-def shown(what: str, total: int) -> Iterator[Advance]:
-    """A progress bar in the main process, for its share."""
+def shown(title: str, total: int) -> Iterator[Advance]:
+    """Show a progress bar in the main process, for its own share."""
     if main():
-        with progress(what, total) as advance:
+        with progress(title, total) as advance:
             yield advance
     else:
-        yield _quietly
+        yield _silent
 
 
-def _quietly(by: int = 1, *, note: str | None = None) -> None:
-    """Another process shows its share."""
+def _silent(by: int = 1, *, note: str | None = None) -> None:
+    """Show nothing: this is not the main process."""
 
 
 __all__ = ["agree", "count", "device", "main", "shown", "split"]

@@ -1,7 +1,7 @@
-"""`eval.json`: the numbers of one evaluation, and what is needed to compute them again.
+"""`eval.json`: the numbers of one evaluation, and the settings to compute them again.
 
-This module alone knows the file's keys. `tif eval` writes an `EvalRecord`; reports, comparisons, the demo and the
-benchmarks read one. Every wing but evaluation does without it, so it lies here and not beside `RunRecord`.
+Only this module knows the file's keys. `tif eval` writes an `EvalRecord`; reports, comparisons, the demo and the
+benchmarks read it. The other wings do not need it, so it is not in the same module as `RunRecord`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from tif.records import ModelIdentity, RunRecord
 from tif.sources import read_json
 
 EVAL_SCHEMA: Final = 2
-"""Version of the layout of `eval.json` that this tif writes. It reads version 1, too."""
+"""Schema version of `eval.json` that this tif writes. It also reads version 1."""
 
 EVAL_FILE: Final = "eval.json"
 _HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
 _LONG: Final = ("per_example", "retain_truth_ratio")
-"""Fields with a value for each example: `headline` leaves them out."""
+"""Fields with a value for each example. `headline` omits them."""
 
 Means = Mapping[str, float | int | None]
-"""`n`, the number of examples, and the mean of each number; None where no example has the number."""
+"""`n`, the number of examples, and the mean of each number; None if no example has the number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasksUsed:
-    """The annotation set that told unwanted words from general ones."""
+    """The annotation set that marks the unwanted words."""
 
     ref: str
     """`FILE@N` or `FILE@DIGEST`."""
@@ -49,17 +49,17 @@ class MasksUsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
-    """The forget set's questions with their truth ratios, so that the record serves as a retain log."""
+    """The forget set's questions with their truth ratios. They let the record serve as a retain log."""
 
     question: tuple[str, ...] = ()
     answer: tuple[str, ...] = ()
     truth_ratio: tuple[float | None, ...] = ()
-    """p(wrong) / p(right); None where the data has no wrong answers."""
+    """p(wrong) / p(right); None if the data has no wrong answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
-    """One evaluation. A field that has its default may be missing in the file of an older tif."""
+    """One evaluation. A file of an older tif may lack fields that have a default."""
 
     created: str
     schema: int = EVAL_SCHEMA
@@ -67,43 +67,43 @@ class EvalRecord:
     """Version of tif."""
     python: str | None = None
     benchmark: Literal["tofu", "muse", "local"] | None = None
-    """None for an evaluation in memory."""
+    """None if the evaluation did not come from `tif eval`."""
     config: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The options, as `EvaluateOptions.to_json` gives them."""
+    """The options, from `EvaluateOptions.to_json`."""
     model: ModelIdentity | None = None
     attack: Literal["relearn", "nf4"] | None = None
-    """What was done to the model before it was evaluated."""
+    """The attack on the model before the evaluation."""
     forget: str | None = None
     """The forget split, or its file."""
     limit: int | None = None
     dtype: str | None = None
     base_model: str | None = None
-    """With MUSE: the model that membership inference compares with."""
+    """With MUSE: the base model for membership inference."""
     settings: Scoring | None = None
-    """With the template that `auto` stood for. None with MUSE."""
+    """Scoring settings, with the template that `auto` selected. None with MUSE."""
     masks: MasksUsed | None = None
     run: RunRecord | None = None
     """The training run that made the model, if the model is a run folder."""
 
     model_utility: float | None = None
     model_utility_reason: str | None = None
-    """Why the number is None; the same for the other `_reason` fields."""
+    """Why the number is None. The other `_reason` fields have the same meaning."""
     model_utility_parts: Mapping[str, float] = field(default_factory=dict)
     forget_quality: float | None = None
     forget_quality_reason: str | None = None
     forget_quality_forced: str | None = None
-    """What was wrong with a comparison that `--force` allowed."""
+    """Why the logs do not match, if `--force` allowed the comparison."""
     retain_log: str | None = None
     retain_truth_ratio: tuple[float, ...] = ()
     uw_probability: float | None = None
     uw_probability_reason: str | None = None
     gw_probability: float | None = None
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
-    """Per part, how many unwanted phrases the model writes when asked."""
+    """By part: how many unwanted phrases the model writes when asked."""
     retain_leakage: Mapping[str, Leakage] = field(default_factory=dict)
-    """The same of the retain model, where its log counts the same phrases."""
+    """The retain model's leakage, if its log counts the same phrases."""
     parts: Mapping[str, Means] = field(default_factory=dict)
-    """Numbers of `forget`, `retain`, `real_authors` and `world_facts`."""
+    """Means by part: `forget`, `retain`, `real_authors` and `world_facts`."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a number is None, by its name."""
     per_example: Mapping[str, Questions] = field(default_factory=dict)
@@ -114,16 +114,16 @@ class EvalRecord:
 
     @classmethod
     def new(cls, **values: object) -> Self:
-        """A record of this moment, this tif and this Python."""
+        """Make a record with the current time, tif version and Python version."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(created=now, tif=__version__, python=platform.python_version(), **values)  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, path: str | Path) -> EvalRecord:
-        """The record in a file, or in a folder's `eval.json`.
+        """Read the record from a file, or from a folder's `eval.json`.
 
         Raises:
-            InputError: if the file cannot be read, or is not the record of an evaluation.
+            InputError: if the file cannot be read, or is not an evaluation.
         """
         path = Path(path)
         path = path / EVAL_FILE if path.is_dir() else path
@@ -134,17 +134,17 @@ class EvalRecord:
 
     @classmethod
     def from_json(cls, content: JsonValue) -> EvalRecord:
-        """What `to_json` gives, in this version of the layout or in version 1.
+        """Make a record from the result of `to_json`, of this schema version or version 1.
 
         Raises:
-            InputError: naming the first field that is missing or has another type.
+            InputError: if a field is missing or has another type; names the first such field.
         """
         if not isinstance(content, dict) or type(schema := content.get("schema")) is not int or "tif" not in content:
-            raise InputError("is not the record of an evaluation", hint="`tif eval RUN` writes one.")
+            raise InputError("is not the record of an evaluation", hint="Make one with `tif eval RUN`.")
         if schema not in (1, EVAL_SCHEMA):
             raise InputError(
                 f"has schema version {schema}; this tif reads 1 and {EVAL_SCHEMA}",
-                hint="Install the tif that wrote it, or newer.",
+                hint="Install the version of tif that wrote it, or a newer one.",
             )
         content = {name: value for name, value in content.items() if value is not None}
         if isinstance(content.get("run"), dict):
@@ -159,34 +159,34 @@ class EvalRecord:
             raise InputError("is not a complete evaluation", why=f"{where}: {first['msg']}") from None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """As JSON values."""
+        """Return the record as JSON values."""
         return asdict(self)
 
     def headline(self) -> dict[str, JsonValue]:
-        """What `tif eval --json` prints: the headline numbers first, without the values of each example."""
+        """Return the JSON of `tif eval --json`: headline numbers first, without values of single examples."""
         record = self.to_json()
         names = [*_HEADLINE, *(name for name in record if name not in (*_HEADLINE, *_LONG))]
         if self.muse is not None:
-            empty = {f"{name}{end}" for name in _HEADLINE for end in ("", "_reason")} | {"parts", "settings", "forget"}
-            names = [name for name in names if name not in empty]
+            unused = {f"{name}{end}" for name in _HEADLINE for end in ("", "_reason")} | {"parts", "settings", "forget"}
+            names = [name for name in names if name not in unused]
         return {name: record[name] for name in names}
 
     def but(self, **changed: object) -> EvalRecord:
-        """The same record with some fields changed."""
+        """Return a copy of the record with changed fields."""
         return replace(self, **changed)  # type: ignore[arg-type]
 
     def mean(self, part: str, name: str) -> float | None:
-        """The mean of a number over a part; None where there is none."""
+        """Return the mean of a number over a part; None if there is no such number."""
         return self.parts.get(part, {}).get(name)
 
 
 def columns(rows: Sequence[Mapping[str, object]]) -> Questions:
-    """The questions, answers and truth ratios of per-example rows."""
+    """Return the questions, answers and truth ratios of per-example rows."""
     return Questions(**{name: tuple(row[name] for row in rows) for name in _COLUMNS})  # type: ignore[arg-type]
 
 
 def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A record of the first layout under today's names."""
+    """Return the content of a version 1 file under the current names."""
     new = dict(content, schema=EVAL_SCHEMA)
     if isinstance(model := content.get("model"), dict):
         new["model"] = {"path": model.get("spec"), "digest": model.get("digest")}

@@ -1,8 +1,8 @@
-"""Evaluate one model: `eval.json`, per-example parquet, and what is needed to compute the numbers again.
+"""Evaluate one model and write its files.
 
-OUT/eval.json             every number, and the truth ratios with their questions (so it serves as a retain log)
+OUT/eval.json             all numbers, and the forget questions with their truth ratios, so it can be a retain log
 OUT/examples.parquet      one row for each example
-OUT/parts/*.parquet       per-token scores and completions of finished parts, so that a killed evaluation continues
+OUT/parts/*.parquet       per-token scores and completions of finished parts, so a killed evaluation can continue
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class Evaluated:
 
 
 def evaluate_model(options: EvaluateOptions) -> Evaluated:
-    """Evaluate `options.model`, and write everything into the output folder.
+    """Evaluate `options.model`, and write the files into the output folder.
 
     Raises:
-        TifError: for a model, data, annotations or a retain log that cannot be used; for a retain log of other
-            questions unless forced.
+        TifError: if the model, the data, the annotation set or the retain log cannot be used; for a retain log of other
+            questions, unless `options.force` is set.
     """
     if options.device is not None:
-        processes.named(options.device)  # a wrong name is refused before anything is read
+        processes.named(options.device)  # refuse a wrong name before reading anything
     return _evaluate_muse(options) if options.benchmark == "muse" else _evaluate_questions(options)
 
 
@@ -77,7 +77,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     digest = model_digest(model)
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
     template = Template.of(tokenizer, settings.template)
-    # The result of relearning depends on the rows it trains on, and on their template.
+    # The result of relearning depends on its training rows and on their template.
     relearned = [[row.question, row.answer] for row in splits["forget"]] + [template.spec] if options.attack else []
     cache = _parts_cache(options, out, digest, tokenizer, relearned)
     load = _loader(
@@ -106,7 +106,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
 
 
 def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
-    """MUSE's numbers. A retain model's `eval.json` as retain log gives PrivLeak its reference AUC."""
+    """Evaluate on MUSE. The retain log, a retain model's `eval.json`, gives the AUC that PrivLeak compares with."""
     from tif.eval.benchmarks import muse
 
     model = _model_of(options)
@@ -119,7 +119,10 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     if options.base_model is not None:
         if load_tokenizer(options.base_model).get_vocab() != tokenizer.get_vocab():
             raise InputError(
-                "has another tokenizer than the model", where=options.base_model, why="losses cannot be subtracted"
+                "has another tokenizer than the model",
+                where=f"--base-model {options.base_model}",
+                why="their losses are not comparable",
+                hint="Give the base model from which the evaluated model was trained.",
             )
         base = _loader(options, options.base_model, attacked=False)
         inference = muse.Inference(base, model_digest(options.base_model), options.gradnorm)
@@ -145,7 +148,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
 
 
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
-    """How to score: the options, and the run's own labels and punctuation where the options leave them open."""
+    """Return the scoring settings. Labels and punctuation default to those of the run."""
     return Scoring(
         template=str(options.template),
         labels=options.labels or (run.labels if run else None),
@@ -158,7 +161,7 @@ def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
 
 
 def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:
-    """The record of an evaluation, without what only the caller knows (model, data, masks)."""
+    """Return the record of an evaluation. The caller adds the model, the data and the annotation set."""
     forget = evaluation.parts.get("forget", {})
     return EvalRecord.new(
         settings=replace(settings, template=evaluation.template or settings.template),
@@ -177,10 +180,10 @@ def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:
 
 
 def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool = False) -> EvalRecord:
-    """The record with its forget quality against a retain log, or with the reason why there is none.
+    """Return the record with its forget quality against a retain log, or with the reason why it has none.
 
     Raises:
-        InputError: for a log of other questions, unless `force` is given.
+        InputError: for a retain log of other questions, unless `force` is given.
     """
     if log is None:
         return record.but(forget_quality=None, forget_quality_reason=_NO_LOG)
@@ -201,7 +204,7 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
 
 
 def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out: Path) -> None:
-    """Write `examples.parquet` and `eval.json` into `out`, each completely or not at all.
+    """Write `examples.parquet` and `eval.json` into `out`, each atomically.
 
     Raises:
         WriteError: if the folder cannot be written to.
@@ -209,7 +212,7 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
     if not processes.main():
         return
     rows = [{"part": part, **row} for part, part_rows in examples.items() for row in part_rows]
-    # A table takes its columns from the first row, and the parts of MUSE differ in theirs.
+    # pyarrow takes the columns from the first row, but the parts of MUSE have different columns.
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     sink = pa.BufferOutputStream()
@@ -219,14 +222,14 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
 
 
 def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
-    """`RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`: nothing is written into a foreign model's folder.
+    """Return `RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`, to keep other model folders unchanged.
 
-    An attacked model has a folder of its own, so that a report can show both.
+    The evaluation after an attack has its own folder, so that a report can show both.
     """
-    after = f"-{attacked}" if attacked else ""
+    suffix = f"-{attacked}" if attacked else ""
     if (Path(model) / "run.json").is_file():
-        return Path(model) / f"eval{after}"
-    return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{after}")
+        return Path(model) / f"eval{suffix}"
+    return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{suffix}")
 
 
 def _model_of(options: EvaluateOptions) -> str:
@@ -242,14 +245,14 @@ def _loader(
     *,
     attacked: bool = True,
 ) -> Callable[[], PreTrainedModel]:
-    """A function that loads the model at its first call, and attacks it if the options say so."""
+    """Return a function that loads the model at its first call, and attacks it if the options ask for it."""
 
     @cache
     def load() -> PreTrainedModel:
         device = processes.device() if options.device is None else processes.named(options.device)
         model = load_model(spec, dtype=options.dtype).to(device)
         if attacked and options.attack == "nf4":
-            say(f"nf4: {attack.quantize(model):.0%} of the model's numbers are rounded")
+            say(f"nf4: rounded {attack.quantize(model):.0%} of the model's parameters")
         if attacked and options.attack == "relearn" and relearn is not None:
             relearn(model)
         return model
@@ -260,7 +263,7 @@ def _loader(
 def _lm_eval(
     options: EvaluateOptions, load: Callable[[], PreTrainedModel], tokenizer: PreTrainedTokenizerBase, cache: PartsCache
 ) -> dict[str, dict[str, float]]:
-    """lm-evaluation-harness's numbers for the tasks that the options name."""
+    """Return lm-evaluation-harness's numbers for the tasks in the options."""
     if not options.lm_eval:
         return {}
     from tif.eval.benchmarks.lm_eval import harness
@@ -275,7 +278,7 @@ def _parts_cache(
     tokenizer: PreTrainedTokenizerBase,
     relearned: Sequence[object] = (),
 ) -> PartsCache:
-    # The weights' number format is part of the key: bfloat16 gives other scores.
+    # The dtype is part of the key, because bfloat16 gives other scores.
     key = [digest, prompting_digest(_model_of(options), tokenizer), options.dtype or "stored", options.attack]
     parts = PartsCache(out / "parts", json.dumps([*key, *relearned], ensure_ascii=False))
     parts.check()
@@ -285,16 +288,18 @@ def _parts_cache(
 def _annotations(
     options: EvaluateOptions, run: RunRecord | None, rows: Sequence[Row], labels: tuple[str, ...] | None
 ) -> tuple[AnnotationSet | None, MasksUsed | None]:
-    """The set that tells unwanted words from general ones, and what the record says of it.
+    """Return the annotation set that marks the unwanted words, and its entry in the record.
+
+    If the run's own set has no span in the forget rows, warn and return None.
 
     Raises:
-        InputError: for a set from the options that marks nothing in the forget rows. The run's own is then left out.
+        InputError: if the set in the options has no span in the forget rows.
     """
     ref = options.masks
     if ref is None and run is not None:
         head = store.resolve(run.masks.path)[0]
         if not head.exists():
-            warn(f"{head}, the run's annotation set, does not exist: no UW and GW numbers. Give it as --masks")
+            warn(f"{head}, the run's annotation set, does not exist: no UW and GW numbers. Give its path as --masks")
             return None, None
         ref = f"{head}@{run.masks.digest[:12]}"
     if ref is None:
@@ -302,11 +307,11 @@ def _annotations(
     annotations = spans_only.load(ref, data_dir=options.data_dir)
     if not any(of_labels(row.spans, labels) for row in questions.annotate(rows, annotations)):
         which = f" labelled {' or '.join(labels)}" if labels else ""
-        what = f"no question of the forget split has a span{which} in this set"
-        hint = "Was it made from another split, or under other --labels?"
+        problem = f"no question of the forget split has a span{which} in this set"
+        hint = "Give a set of this split, or other --labels."
         if options.masks is not None:
-            raise InputError(what, where=ref, hint=hint)
-        warn(f"{ref}, the run's annotation set: {what}; no UW and GW numbers. {hint}")
+            raise InputError(problem, where=ref, hint=hint)
+        warn(f"{ref}, the run's annotation set: {problem}; no UW and GW numbers. {hint}")
         return None, None
     assert annotations.version is not None
     version = annotations.version
@@ -319,7 +324,11 @@ def _annotations(
 def _splits(options: EvaluateOptions) -> dict[str, Sequence[Row]]:
     if options.benchmark == "tofu":
         if is_file(options.forget):
-            raise UsageError("--benchmark tofu takes a split", hint="Use --benchmark local for files of your own.")
+            raise UsageError(
+                "--benchmark tofu: --forget must be a split, not a file",
+                where=options.forget,
+                hint="Use --benchmark local for your own files.",
+            )
         return dict(questions.tofu(options.forget, data_dir=options.data_dir, limit=options.limit))
     splits: dict[str, Sequence[Row]] = {"forget": questions.read(options.forget, "forget", limit=options.limit)}
     if options.retain:

@@ -1,4 +1,4 @@
-"""How questions and answers are scored: what changes a number and is neither the model nor the data."""
+"""Scoring settings: everything except the model and the data that changes a number."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from tif.tokens.encoding import Encoding
 from tif.tokens.templates import TemplateSpec
 
 MAX_NEW_TOKENS: Final = 200
-"""The field's limit for TOFU."""
+"""The usual limit for TOFU."""
 BUDGET: Final = 4096
-"""Positions in a batch on a CPU. With more, the logits no longer fit the processor's cache."""
+"""Positions per batch. With more, the logits no longer fit into a CPU's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
-    """Settings that every benchmark of questions and answers shares."""
+    """Settings of all question-answering benchmarks."""
 
     template: str = "auto"
     labels: tuple[str, ...] | None = None
-    """Labels of the spans that are unwanted words; None for every label."""
+    """Labels of the spans that count as unwanted words; None for all labels."""
     punctuation: Literal["gw", "uw"] = "gw"
-    """Kind of punctuation outside spans."""
+    """Kind of the punctuation outside spans."""
     supervise_eos: bool = True
-    """Score the end token, as TOFU does."""
+    """Whether to score the end token, as TOFU does."""
     average: Literal["loss", "probability"] = "loss"
-    """How wrong answers are averaged in the truth ratio."""
+    """How the truth ratio averages wrong answers."""
     max_new_tokens: int = MAX_NEW_TOKENS
     completions: bool = True
-    """False leaves out what needs generation: ROUGE, leakage, and with them model utility."""
+    """False omits the numbers that need completions: ROUGE, leakage and model utility."""
     budget: int = BUDGET
-    """Positions in a batch. It changes the speed alone."""
+    """Positions per batch. It changes only the speed."""
 
     @property
     def encoding(self) -> Encoding:
-        """How questions and answers become tokens."""
+        """The encoding of questions and answers as tokens."""
         return Encoding(
             template=TemplateSpec.of(self.template),
             punctuation=self.punctuation,

@@ -1,4 +1,4 @@
-"""An evaluation as lines for a terminal."""
+"""Format an evaluation as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tif.eval.compare.logs import LogNumbers
 from tif.eval.record import EvalRecord
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
-"""Numbers of a part that have room on a line."""
+"""The numbers to show for each part."""
 
 
 def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
-    """The headline numbers, one a line, then the benchmark's own."""
+    """Yield the headline numbers, one per line, then the numbers of each task and part."""
     if isinstance(result, LogNumbers):
         yield _number("model_utility", result.model_utility, result.model_utility_reason)
         yield from _forget_quality(result)
@@ -38,7 +38,7 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
 def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
     yield _number("forget_quality", result.forget_quality, result.forget_quality_reason)
     if result.forget_quality_forced:
-        yield f"forget quality was forced: {result.forget_quality_forced}"
+        yield f"--force: the logs differ ({result.forget_quality_forced}), so this forget quality is meaningless"
 
 
 def _number(name: str, value: float | None, reason: str | None) -> str:
