@@ -213,7 +213,7 @@ def _aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scor
         elif any(row["phrases"] for row in rows):
             reasons[f"{part}_leakage"] = "the evaluation ran without completions"
         else:
-            reasons[f"{part}_leakage"] = "no phrase to count: none is marked, or the questions already give them all"
+            reasons[f"{part}_leakage"] = "no unwanted phrase is marked, or the questions already give all of them"
         parts[part] = {"n": len(rows)} | {name: mean_of(rows, name) for name in MEANS}
         ratios = [row["truth_ratio"] for row in rows if row["truth_ratio"] is not None]
         summary = measures.truth_ratio_forget if part == "forget" else measures.truth_ratio_utility
