@@ -1,7 +1,7 @@
-"""`python -m benchmarks.tofu`: do what is missing, then write the results; the same command goes on after a kill.
+"""`python -m benchmarks.tofu`: run the missing stages, then write the results.
 
-Several may run at once on the same folder and share the work; on a CPU, with `OMP_NUM_THREADS=1`, that is faster than
-one process on all cores.
+After a kill, the same command continues. Several processes may share the work in one folder. On a CPU, with
+`OMP_NUM_THREADS=1`, this is faster than one process on all cores.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tif.console import emit, say
 from tif.errors import TifError
 
 PAUSE: Final = 5.0
-"""Seconds until the next look, while all that can be done is being done by others."""
+"""Seconds to wait while other processes run every stage that is ready."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the stages that are missing, rewriting the results after each row; print what is missing in the end."""
+    """Run the missing stages and write the results after each row. Print the stages that are still missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tofu", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of the base model")
     parser.add_argument("--data", type=Path, required=True, help="folder with TOFU's files")
@@ -35,12 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--scale",
         choices=PLANS,
         default="small",
-        help="small: two CPU cores; seeds: its main rows thrice; wide: more authors; full: a GPU",
+        help="small: two CPU cores; seeds: its main rows with three seeds; wide: more authors; full: a GPU",
     )
     parser.add_argument("--out", type=Path, help="default: runs/tofu-SCALE")
-    parser.add_argument("--docs", type=Path, help="where the results are written; default: docs, or docs/SCALE")
-    parser.add_argument("--rows", help="only these rows, separated by commas")
-    parser.add_argument("--results-only", action="store_true", help="run nothing")
+    parser.add_argument("--docs", type=Path, help="folder for the results; default: docs, or docs/SCALE")
+    parser.add_argument("--rows", help="run only these rows, separated by commas")
+    parser.add_argument("--results-only", action="store_true", help="write the results and run no stage")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args(arguments)
     plan = PLANS[given.scale]
@@ -59,30 +59,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def work(experiment: Experiment, docs: Path, command: str, *, names: list[str], run: bool = True) -> int:
-    """`main` after its arguments: all stages but those of rows not in `names`."""
+    """Do the work of `main` with parsed arguments, for the rows in `names`."""
     from benchmarks.tofu.page import write
     from benchmarks.tofu.results import earlier
 
     try:
         prepare(experiment)
-        # First what all rows share: by these models is told whether earlier results are of the same experiment.
+        # First the models that all rows share: they decide whether earlier results belong to the same experiment.
         for rows in ([], names) if run else ():
             experiment = replace(experiment, earlier=earlier(experiment, docs))
             while not finish_one(experiment, rows, docs, command):
                 pass
         experiment = replace(experiment, earlier=earlier(experiment, docs))
-        found = write(experiment, docs, command)
+        record = write(experiment, docs, command)
     except TifError as error:
         say(f"error: {error}")
         return error.exit_code
-    for name in found["missing"]:
+    for name in record["missing"]:
         emit(f"missing: {name}")
-    emit(f"{len(found['done'])} stages done, {len(found['missing'])} missing; results in {docs / 'results.md'}")
+    emit(f"{len(record['done'])} stages done, {len(record['missing'])} missing; results in {docs / 'results.md'}")
     return 0
 
 
 def finish_one(experiment: Experiment, rows: list[str], docs: Path, command: str) -> bool:
-    """Do the first stage that can be done now and that no other process is at, or wait a little for that process.
+    """Run the first stage that is ready and that no other process runs, or wait a little.
 
     Returns:
         Whether nothing is left to do.
@@ -95,7 +95,7 @@ def finish_one(experiment: Experiment, rows: list[str], docs: Path, command: str
     for stage in left:
         if not done.issuperset(stage.after):
             continue
-        # Held by the process, so that a kill frees it. Beside the folder: some stages empty theirs.
+        # The process holds the lock, so a kill frees it. It is outside the stage's folder, which some stages empty.
         lock = FileLock(experiment.out / "locks" / f"{stage.name.replace('/', '-')}.lock", timeout=0)
         try:
             with lock:
@@ -111,8 +111,10 @@ def finish_one(experiment: Experiment, rows: list[str], docs: Path, command: str
 
 
 def wanted(experiment: Experiment, folder: Path, names: list[str]) -> bool:
-    """Whether a stage's folder is needed for the rows of these names: their own, those that they take their learning
-    rate from (in `dev` alone), and what all rows share."""
+    """Return whether the rows of these names need a stage's folder.
+
+    They need their own folders, those of the rows that give them a learning rate (in `dev` only), and shared ones.
+    """
     world, row = (*folder.relative_to(experiment.out).parts, "")[:2]
     if world == "dev":
         return row in names or any(experiment.row(name).rate_of == row for name in names)

@@ -1,4 +1,4 @@
-"""What the table shows and what it does not: each claim held against the cells, in one line."""
+"""Check each claim about the methods against the cells of the results table."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from typing import Any, Final, Literal
 from benchmarks.tofu.results import STEADY, steady_utility
 
 Verdict = Literal["shown", "not resolved", "contradicted", "not reached", "not measured"]
-"""`shown`: in the claimed direction, and the two 95% intervals are apart. `not resolved`: they overlap.
-`contradicted`: apart, in the other direction. `not reached`: a goal whose figure falls short."""
+"""`shown`: the two 95% intervals are apart in the claimed direction, or the goal is reached. `contradicted`: they are
+apart in the other direction. `not resolved`: they overlap. `not reached`: the figure is below the goal."""
 
 KEPT: Final = 0.98
-"""Share of the target's retain probability and utility that is to be left."""
+"""Share of the target's retain probability and utility that a method should keep."""
 QUALITY: Final = 0.5
-"""Forget quality that is to be reached."""
+"""Forget quality that a method should reach."""
 NEAR: Final = 0.9
-"""Share of the result with gold spans that the offline identifier's spans are to give."""
+"""Share of the result with gold spans that the default annotator's spans should reach."""
 TARGETED: Final = ("tpo", "anchored", "anchored-base", "anchored-frames")
-"""Rows whose spans matter, if anybody's do: each stands beside rows with `-random` and `-all` spans."""
+"""Rows whose result should depend on the spans. Each has control rows with `-random` and `-all` spans."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence, the figures that it is judged by, and the judgement."""
+    """A claim in words, the figures that decide it, and the verdict."""
 
     text: str
     figures: str
     verdict: str
-    """A `Verdict`, or how many seeds came to which."""
+    """A `Verdict`, or the number of seeds for each verdict."""
 
 
 def over_seeds(seeds: Sequence[Mapping[str, Any]]) -> Iterator[Claim]:
-    """All claims, each held against the runs of every seed by name: one verdict where all agree, else a count of each.
+    """Yield every claim, checked for each seed: one verdict if all seeds agree, else the number of seeds for each.
 
-    Two seeds of three are no majority to decide by: what one of them contradicts is said.
+    A majority does not decide: two seeds of three must not hide a third that contradicts.
     """
     for group in zip(*(claims(runs) for runs in seeds), strict=True):
         counts = Counter(claim.verdict for claim in group)
-        verdict = ", ".join(f"{n} of {len(group)} {which}" for which, n in counts.items())
+        verdict = ", ".join(f"{n} of {len(group)} {name}" for name, n in counts.items())
         figures = "; ".join(claim.figures for claim in group if claim.figures)
         yield Claim(group[0].text, figures, next(iter(counts)) if len(counts) == 1 else verdict)
 
 
 def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
-    """All claims over the runs of one seed, by name."""
+    """Yield every claim for the runs of one seed, by name."""
     rivals = {"tpo": "npo", "tpo-retain": "npo-retain", "anchored": "npo-retain", "anchored-frames": "npo-frames"}
     for name, rival in rivals.items():
         yield _order(runs, "GW", name, rival, "keeps more of the general words than")
@@ -55,14 +55,14 @@ def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
             yield _order(runs, "retain", name, rival, "keeps more of other authors than")
     yield _order(runs, "retain", "anchored-frames", "anchored", "keeps more of other authors than")
     for name in TARGETED:
-        why = "random spans must lose"
+        why = "the control, random spans, must do worse"
         yield _order(runs, "UW", f"{name}-random", name, "leaves more of the unwanted words than", why=why)
     for name in TARGETED:
-        why = "all words must lose"
+        why = "the control, all words, must do worse"
         yield _order(runs, "GW", name, f"{name}-all", "keeps more of the general words than", why=why)
     for name in TARGETED:
-        for control, which in (("random", "random spans"), ("all", "all words")):
-            why = f"{which} must lose"
+        for control, words in (("random", "random spans"), ("all", "all words")):
+            why = f"the control, {words}, must do worse"
             yield _order(runs, "forget quality", name, f"{name}-{control}", "has a higher forget quality than", why=why)
     for name, rival in (
         ("anchored", "tpo"),
@@ -89,7 +89,7 @@ def claims(runs: Mapping[str, Any]) -> Iterator[Claim]:
 def _order(runs: Mapping[str, Any], column: str, more: str, less: str, verb: str, *, why: str = "") -> Claim:
     a, b = (runs.get(name) for name in (more, less))
     labels = [run["label"] if run else name for run, name in ((a, more), (b, less))]
-    text = f"{labels[0]} {verb} {labels[1]}" + (f": {why}" if why else "")
+    text = f"{labels[0]} {verb} {labels[1]}" + (f" ({why})" if why else "")
     if a is None or b is None:
         return Claim(text, "", "not measured")
     (x, x_low, x_high), (y, y_low, y_high) = (run["cells"][column] for run in (a, b))
@@ -113,7 +113,8 @@ def _goal(runs: Mapping[str, Any], name: str) -> Iterator[Claim]:
 def _near(runs: Mapping[str, Any]) -> Iterator[Claim]:
     for name in ("anchored", "anchored-frames", "tpo"):
         ner, gold = (runs.get(x) for x in (f"{name}-ner", name))
-        text = f"{gold['label'] if gold else name} with the default identifier's spans within 10% of gold spans"
+        label = gold["label"] if gold else name
+        text = f"{label} with the default annotator's spans comes within 10% of its result with gold spans"
         if ner is None or gold is None:
             yield Claim(text, "", "not measured")
             continue
@@ -123,9 +124,9 @@ def _near(runs: Mapping[str, Any]) -> Iterator[Claim]:
 
 
 def _share(run: Mapping[str, Any], of: Mapping[str, Any], column: str) -> float:
-    """A cell over another run's; all of it is kept where there was nothing."""
-    value, whole = (steady_utility(x) if column == STEADY else x["cells"][column][0] for x in (run, of))
-    return float(value / whole) if whole else 1.0
+    """Return a cell as a share of another run's cell, or 1 if that cell is 0."""
+    value, full = (steady_utility(x) if column == STEADY else x["cells"][column][0] for x in (run, of))
+    return float(value / full) if full else 1.0
 
 
 __all__ = ["KEPT", "NEAR", "QUALITY", "Claim", "Verdict", "claims", "over_seeds"]

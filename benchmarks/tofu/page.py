@@ -1,4 +1,4 @@
-"""`results.json`, `results.md` and two plots, from whatever is finished."""
+"""Write `results.json`, `results.md` and two plots from the finished stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tif import files
 from tif.eval.report.figures import MARKERS, PALETTE
 
 NEAR: Final = (34.0, 12.0)
-"""Pixels across and up between two points below which their numbers would lie on one another."""
+"""Distance in pixels, across and up, below which the numbers of two points would overlap."""
 TRAJECTORIES: Final = (
     "anchored",
     "anchored-random",
@@ -26,63 +26,64 @@ TRAJECTORIES: Final = (
     "logprob",
     "bounded",
 )
-"""Rows whose steps are drawn: as many as there are colours."""
+"""Rows whose steps are drawn, one for each colour."""
 
 
 def write(e: Experiment, docs: Path, command: str) -> dict[str, Any]:
-    """`results.md`, `results.json` and the plots, from whatever is finished."""
-    found = {"command": command, **collect(e)}
-    blob = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Write `results.md`, `results.json` and the plots from the finished stages, and return the record."""
+    record = {"command": command, **collect(e)}
+    blob = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files.write(docs / "results.json", blob)
-    files.write(docs / "results.md", text(found))
-    runs = found["runs"]
+    files.write(docs / "results.md", text(record))
+    runs = record["runs"]
     if len(runs) > 1:
         _pareto(runs, docs / "results.png")
     if drawn := _drawn(runs):
         _trajectory(drawn, docs / "trajectory.png")
-    return found
+    return record
 
 
-def text(found: Mapping[str, Any]) -> str:
-    """`results.md`, of what `results.collect` found and the command that made it."""
-    plan, runs, missing = found["plan"], found["runs"], found["missing"]
-    total = len(missing) + len(found["done"])
+def text(record: Mapping[str, Any]) -> str:
+    """Return `results.md` for the record of `results.collect` and the command that wrote it."""
+    plan, runs, missing = record["plan"], record["runs"], record["missing"]
+    total = len(missing) + len(record["done"])
     several = len(plan["seeds"]) > 1
     lines = [
         "# Results",
         "",
-        "Written by the command below from its finished stages; not edited by hand.",
+        "This command writes the page from its finished stages. Nobody edits it by hand.",
         "",
-        f"```console\n{found['command']}\n```",
+        f"```console\n{record['command']}\n```",
         "",
-        f"Scale `{plan['name']}`, {_count(plan['seeds'], 'seed')}, {len(found['done'])} of {total} stages finished.",
+        f"Scale `{plan['name']}`, {_count(plan['seeds'], 'seed')}, {len(record['done'])} of {total} stages finished.",
         "",
-        "Rows of `results.json` are not done again, nor on another machine if the models that they begin from come out "
-        "the same there to the bit; delete the file to begin anew.",
+        "The command does not repeat a row that `results.json` has. This holds on another machine, too, if the models "
+        "that the row starts from are the same there to the bit. To start from nothing, delete the file.",
         "",
-        f"- **Target**: the base model fine-tuned on {plan['forget_rows']} rows of {plan['forget']}, on "
-        f"{plan['dev_rows']} of forget05's other authors, and on {plan['retain_rows']} of retain authors"
-        + (f", with the rest of {plan['rest']}" if plan["rest"] else "")
-        + ". **Retain-only**: the same without the forget rows. It is what unlearning should end at, so its UW and GW "
-        "are the goal, not zero.",
-        f"- **Schedule**, fixed beforehand: {plan['epochs']:g} epochs, batch {plan['batch']}, linear decay; the last "
-        f"step is what is measured. Retain terms weigh {RETAIN_WEIGHT:g}. A row that differs says so; other settings "
-        "are the objectives' defaults.",
+        f"- **Target**: the starting model. It is the base model, fine-tuned on {plan['forget_rows']} rows of "
+        f"{plan['forget']}, on {plan['dev_rows']} of forget05's other authors, and on {plan['retain_rows']} of retain "
+        "authors" + (f", with the rest of {plan['rest']}" if plan["rest"] else "") + ".",
+        "- **Retain-only**: the retain model, fine-tuned on the same rows without the forget rows. Unlearning should "
+        "end where this model is. So its UW and GW are the goal, not zero.",
+        f"- **Schedule**, fixed beforehand: {plan['epochs']:g} epochs, batch {plan['batch']}, linear decay. The model "
+        f"after the last step is measured. Retain terms have weight {RETAIN_WEIGHT:g}. A row's name shows where it "
+        "differs. All other settings are the objectives' defaults.",
         *_frames(runs),
         *_rates(plan),
-        f"- **Measured** on the rows of {plan['forget']}, on {plan['measured_rows']} rows of retain authors, and "
-        f"on the first {plan['utility_rows']} rows of real authors and of world facts each. UW and GW are those of the "
-        "gold spans, whatever a row was trained on. Retain rows are among those of the retain term, as in TOFU.",
-        "- **Intervals** are 95% bootstrap percentiles over rows: they say nothing about other seeds or other authors. "
-        "Forget quality is a p-value: resampled, it spreads widely with so few rows.",
-        "- **Arithmetic**: float32, but for "
-        + ("bfloat16 autocast in training." if found["environment"]["autocast"] else "nothing."),
+        f"- **Measured** on the rows of {plan['forget']} and on {plan['measured_rows']} rows of retain authors. Model "
+        f"utility also uses the first {plan['utility_rows']} rows of real authors and of world facts each. UW "
+        "(unwanted words) and GW (general words) follow the gold spans, whatever spans a row was trained on. The "
+        "measured retain rows are part of the retain term's rows, as in TOFU.",
+        "- **Intervals** are 95% bootstrap percentiles over rows. They do not cover other seeds or other authors. "
+        "Forget quality is a p-value. With so few rows, its resampled values spread widely.",
+        "- **Arithmetic**: float32"
+        + (", with bfloat16 autocast in training." if record["environment"]["autocast"] else "."),
         "- **FQ relearned**: forget quality after one epoch on the forget rows (2e-5, batches of 32).",
         *_steadiness(runs),
         "",
     ]
     if not runs:
-        lines += ["Nothing is measured yet.", ""]
+        lines += ["No row is measured yet.", ""]
     elif several:
         lines += [*_over_seeds(runs), "## Each run", "", *_table(runs)]
     else:
@@ -91,13 +92,13 @@ def text(found: Mapping[str, Any]) -> str:
         lines += ["![Forget quality against model utility, every run](results.png)", ""]
     if _drawn(runs):
         lines += [
-            "Probability of the forget rows' words while they are unlearned, as each step's own batch shows it; it had "
-            "no part in any choice.",
+            "The plot shows the probability of the forget rows' words during unlearning, computed on the batch of each "
+            "step. It had no part in any choice.",
             "",
             "![UW and GW probability by step](trajectory.png)",
             "",
         ]
-    chosen = {name: choice for name, choice in found["choices"].items() if choice["rate"]}
+    chosen = {name: choice for name, choice in record["choices"].items() if choice["rate"]}
     if chosen:
         lines += ["## Learning rates", "", "| row | chosen | score of each |", "|---|---|---|"]
         lines += [
@@ -105,26 +106,26 @@ def text(found: Mapping[str, Any]) -> str:
             for name, c in chosen.items()
         ]
         lines.append("")
-    if found["spans"]:
+    if record["spans"]:
         lines += ["## Spans", "", "| world and kind | spans | words | characters |", "|---|---|---|---|"]
         lines += [
             f"| {name} | {c['spans']} | {c['words']} | {c['characters']} |"
-            for name, c in found["spans"].items()
+            for name, c in record["spans"].items()
             if isinstance(c, dict)
         ]
         lines.append("")
-    lines += _claims(runs, whole=not plan.get("rows"))
+    lines += _claims(runs, complete=not plan.get("rows"))
     lines += ["## What is not shown", ""]
     lines += [
-        f"- Another base model, another target, the whole of TOFU: this is {_count(plan['seeds'], 'seed')} of one "
-        "small setting. Differences inside the intervals are no differences.",
+        f"- Another base model, another target, or all of TOFU. This is {_count(plan['seeds'], 'seed')} of one small "
+        "setting. A difference inside the intervals does not count as a difference.",
         "- Retain rows outside the retain term.",
     ]
     if missing:
-        absent = f" No row yet for: {'; '.join(found['absent'])}." if found["absent"] else ""
+        absent = f" No row yet for: {'; '.join(record['absent'])}." if record["absent"] else ""
         lines += [
-            f"- {len(missing)} of {total} stages are not finished; `results.json` names them, and the same command "
-            f"goes on.{absent}"
+            f"- {len(missing)} of {total} stages are not finished; `results.json` names them. The same command "
+            f"continues.{absent}"
         ]
     return "\n".join(lines) + "\n"
 
@@ -132,14 +133,14 @@ def text(found: Mapping[str, Any]) -> str:
 def _rates(plan: Mapping[str, Any]) -> list[str]:
     if len(plan["rates"]) == 1:
         return [
-            f"- **Learning rate**: {plan['rates'][0]:g}, which scale `seeds` chose for each of these rows on the first "
-            f"{plan['dev_rows']} rows of forget05, whose authors are not forgotten here."
+            f"- **Learning rate**: {plan['rates'][0]:g}. Scale `seeds` chose it for each of these rows, on the first "
+            f"{plan['dev_rows']} rows of forget05. The authors of those rows are not forgotten here."
         ]
     return [
-        "- **Learning rate**: the better of two, with other authors: the first "
-        f"{plan['dev_rows']} rows of forget05 are forgotten, and retain probability is that of retain authors who "
-        "are not measured below. The rate with the highest min(forget quality, retain probability / the target's) "
-        "wins. Rows without a trial of their own take the rate of the row that they vary."
+        "- **Learning rate**: the better of two, chosen with other authors. The trial forgets the first "
+        f"{plan['dev_rows']} rows of forget05. Its retain probability is that of retain authors who are not measured "
+        "below. The rate with the highest min(forget quality, retain probability / the target's) wins. A row without "
+        "its own trial takes the rate of the row that it varies."
     ]
 
 
@@ -148,8 +149,8 @@ def _steadiness(runs: Mapping[str, Any]) -> list[str]:
         return []
     own = runs["target"]["utility_parts"][UNSTEADY]
     return [
-        f"- **{STEADY.capitalize()}**: model utility without ROUGE-L on real authors. The target itself gets {own:.2f} "
-        "there, and a harmonic mean is as unsteady as its smallest part."
+        f"- **{STEADY.capitalize()}**: model utility without ROUGE-L on real authors. The target itself has {own:.2f} "
+        "there. A harmonic mean is as unsteady as its smallest part, so this part decides model utility."
     ]
 
 
@@ -159,58 +160,59 @@ def _frames(runs: Mapping[str, Any]) -> list[str]:
         return []
     shown = ", ".join(f"`{frame}`" for frame in framed[0]["frames"])
     return [
-        f"- **In frames**: each forget row is forgotten once more with only its unwanted words as the answer ({shown}, "
-        f"in turn), for {framed[0]['epochs']:g} epochs of the doubled set."
+        "- **In frames**: each forget row is unlearned once more, with only its unwanted words as the answer "
+        f"({shown}, in turn), for {framed[0]['epochs']:g} epochs of the doubled set."
     ]
 
 
-def _count(things: Sequence[Any], what: str) -> str:
-    return f"{len(things)} {what}" + ("" if len(things) == 1 else "s")
+def _count(things: Sequence[Any], noun: str) -> str:
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
 
 
-def _claims(runs: Mapping[str, Any], *, whole: bool) -> list[str]:
-    """All claims; those about rows that a plan of some rows does not have are left out."""
+def _claims(runs: Mapping[str, Any], *, complete: bool) -> list[str]:
+    """Return the table of claims. Where the plan is not complete, leave out claims about rows that it does not have."""
     seeds = by_seed(runs) or {0: runs}
-    found = [claim for claim in over_seeds(list(seeds.values())) if whole or claim.verdict != "not measured"]
+    rows = [claim for claim in over_seeds(list(seeds.values())) if complete or claim.verdict != "not measured"]
     return [
         "## What is shown",
         "",
-        "A comparison is *shown* where the two 95% intervals are apart, *not resolved* where they overlap, and "
-        "*contradicted* where they are apart the other way. A goal is reached (*shown*) or not by its figure alone.",
-        *(["With several seeds each is judged by itself."] if len(seeds) > 1 else []),
+        "A comparison is *shown* if the two 95% intervals are apart in the claimed direction. It is *contradicted* if "
+        "they are apart in the other direction, and *not resolved* if they overlap. For a goal, only the figure "
+        "counts: *shown* means reached.",
+        *(["Each seed is judged separately."] if len(seeds) > 1 else []),
         "",
         "| claim | figures | |",
         "|---|---|---|",
-        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in found),
+        *(f"| {claim.text} | {claim.figures} | {claim.verdict} |" for claim in rows),
         "",
     ]
 
 
 def _over_seeds(runs: Mapping[str, Any]) -> list[str]:
-    """A row a method: the mean over its seeds, and the lowest and the highest of them."""
+    """Return the table with a row a method: the mean, the lowest and the highest value over its seeds."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for name, run in runs.items():
         rows.setdefault(Experiment.row_name(name), []).append(run)
     lines = [
-        "Means over seeds, and between brackets the lowest and the highest of them. All begin from the same target: a "
-        "seed decides the order in which samples are seen.",
+        "Each cell is the mean over seeds, with the lowest and the highest value in brackets. All seeds start from the "
+        "same target. A seed decides the order of the samples.",
         "",
         f"| row | seeds | {' | '.join(COLUMNS)} | {STEADY} |",
         "|---" * (len(COLUMNS) + 3) + "|",
     ]
-    for some in rows.values():
+    for group in rows.values():
         cells = []
         for name in COLUMNS:
-            values = [run["cells"][name][0] for run in some if run["cells"][name] is not None]
+            values = [run["cells"][name][0] for run in group if run["cells"][name] is not None]
             cells.append(_shown((fmean(values), min(values), max(values)) if values else None))
-        values = [steady_utility(run) for run in some]
+        values = [steady_utility(run) for run in group]
         cells.append(_shown((fmean(values), min(values), max(values))))
-        lines.append(f"| {some[0]['label']} | {len(some) if 'seed' in some[0] else ''} | {' | '.join(cells)} |")
+        lines.append(f"| {group[0]['label']} | {len(group) if 'seed' in group[0] else ''} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
 def _name(run: Mapping[str, Any], runs: Mapping[str, Any]) -> str:
-    """A run's label, with its seed where there are several."""
+    """Return a run's label, with its seed if the record has several seeds."""
     several = len({run["seed"] for run in runs.values() if "seed" in run}) > 1
     return f"{run['label']}, seed {run['seed']}" if several and "seed" in run else str(run["label"])
 
@@ -250,8 +252,9 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     for axes, (title, _) in zip(both, utilities, strict=True):
         axes.axhline(0.05, color="grey", linewidth=0.8)
         axes.set_xlabel(title)
-    both[0].annotate("0.05: told apart from the retain-only model below", (0.01, 0.05), (0, -4), va="top", fontsize=8,
-                     xycoords=("axes fraction", "data"), textcoords="offset points", color="dimgrey")  # fmt: skip
+    both[0].annotate("below 0.05: a test can tell it from the retain-only model", (0.01, 0.05), (0, -4), va="top",
+                     fontsize=8, xycoords=("axes fraction", "data"), textcoords="offset points",
+                     color="dimgrey")  # fmt: skip
     both[0].set_yscale("log")
     both[0].set_ylabel("forget quality (p-value)")
     figure.legend(*both[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
@@ -265,14 +268,14 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
 def _points(
     axes: Any, runs: Mapping[str, Any], utility: Callable[[Mapping[str, Any]], float]
 ) -> list[tuple[float, float, int]]:
-    """Draw every run; the places, and the number of each one's row."""
+    """Draw every run, and return the place and the row number of each."""
     numbers: dict[str, int] = {}
     points: list[tuple[float, float, int]] = []
     for name, run in runs.items():
         row = Experiment.row_name(name)
         first, number = row not in numbers, numbers.setdefault(row, len(numbers))
         x, y = utility(run), max(run["cells"]["forget quality"][0], 1e-30)
-        # Sixty-four pairs of colour and marker before one comes back.
+        # There are 64 different pairs of colour and marker.
         axes.plot(
             x, y, MARKERS[(number + number // 8) % 8], color=PALETTE[number % 8], markersize=9, markeredgecolor="black",
             linestyle="none", label=f"{number + 1}  {run['label']}" if first else None,
@@ -284,7 +287,7 @@ def _points(
 def _labels(
     points: Sequence[tuple[float, float, int]], places: Sequence[Sequence[float]]
 ) -> list[tuple[float, float, str]]:
-    """Where to write which numbers: points that lie on one another, by their places in pixels, share a label."""
+    """Return the place and text of each label. Points that overlap, by their places in pixels, share a label."""
     groups: list[tuple[int, list[int]]] = []
     for n, point in enumerate(points):
         away = ([abs(a - b) for a, b in zip(places[first], places[n], strict=True)] for first, _ in groups)
@@ -298,7 +301,7 @@ def _labels(
 
 
 def _drawn(runs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The runs of `TRAJECTORIES` that there are, of the first seed."""
+    """Return the runs of `TRAJECTORIES` that the record has, of the first seed."""
     first: dict[str, Mapping[str, Any]] = {}
     for name, run in runs.items():
         first.setdefault(Experiment.row_name(name), run)
