@@ -24,11 +24,11 @@ def evaluate(options: EvaluateOptions) -> Evaluated | LogNumbers:
         return logs.import_log(options.import_log, options.retain_log, force=options.force)
     log = options.retain_log
     if options.make_retain_log:
-        made = retain.make(options)
-        log = str(made.out / EVAL_FILE)
+        retained = retain.make(options)
+        log = str(retained.out / EVAL_FILE)
         say(f"wrote {log}")
         if options.model is None:
-            return made
+            return retained
         options = options.plain(options.model, out=options.out, retain_log=log)
     return evaluate_model(options)
 

@@ -58,6 +58,23 @@ class Questions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MuseNumbers:
+    """The numbers of MUSE (arXiv 2407.06460)."""
+
+    verbmem_forget: Means = field(default_factory=dict)
+    knowmem_forget: Means = field(default_factory=dict)
+    knowmem_retain: Means = field(default_factory=dict)
+    attacks: Mapping[str, float | None] = field(default_factory=dict)
+    """AUC of each membership inference attack, forget against holdout texts; None if no text is long enough."""
+    privleak_texts_sha256: str | None = None
+    """Digest of these texts. PrivLeak compares AUCs of the same texts."""
+    privleak: float | None = None
+    privleak_reason: str | None = None
+    """Why `privleak` is None."""
+    privleak_retain_auc: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvalRecord:
     """One evaluation. A file of an older tif may lack fields that have a default."""
 
@@ -107,8 +124,7 @@ class EvalRecord:
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why a number is None, by its name."""
     per_example: Mapping[str, Questions] = field(default_factory=dict)
-    muse: Mapping[str, JsonValue] | None = None
-    """MUSE's numbers."""
+    muse: MuseNumbers | None = None
     lm_eval: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """lm-evaluation-harness's numbers, by task and metric."""
 
@@ -205,4 +221,4 @@ def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
 _COLUMNS: Final = tuple(each.name for each in fields(Questions))
 _READER: Final = TypeAdapter(EvalRecord)
 
-__all__ = ["EVAL_FILE", "EVAL_SCHEMA", "EvalRecord", "MasksUsed", "Means", "Questions", "columns"]
+__all__ = ["EVAL_FILE", "EVAL_SCHEMA", "EvalRecord", "MasksUsed", "Means", "MuseNumbers", "Questions", "columns"]

@@ -110,7 +110,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     from tif.eval.benchmarks import muse
 
     model = _model_of(options)
-    areas = logs.muse_areas(options.retain_log) if options.retain_log else None
+    retain = logs.muse_numbers(options.retain_log) if options.retain_log else None
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
@@ -125,11 +125,11 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
                 hint="Give the base model from which the evaluated model was trained.",
             )
         base = _loader(options, options.base_model, attacked=False)
-        inference = muse.Inference(base, model_digest(options.base_model), options.gradnorm)
+        inference = muse.Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
     numbers, examples = muse.evaluate(
         load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference
     )
-    numbers |= muse.leak(numbers, areas, where=options.retain_log or "", force=options.force)
+    numbers = muse.with_privleak(numbers, retain, where=options.retain_log or "", force=options.force)
     record = EvalRecord.new(
         benchmark="muse",
         config=options.to_json(),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-from pydantic import JsonValue
+from collections.abc import Iterator
+from dataclasses import asdict
 
 from tif.eval.compare.logs import LogNumbers
-from tif.eval.record import EvalRecord
+from tif.eval.record import EvalRecord, MuseNumbers
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
 """The numbers to show for each part."""
@@ -49,13 +48,13 @@ def _mean(value: float | int | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _muse(numbers: Mapping[str, JsonValue]) -> Iterator[str]:
-    for name, value in numbers.items():
+def _muse(numbers: MuseNumbers) -> Iterator[str]:
+    for name, value in asdict(numbers).items():
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         if shown := [f"{key} {number:.4g}".strip() for key, number in pairs if isinstance(number, int | float)]:
             yield f"{name:20} " + "  ".join(shown)
-    if reason := numbers.get("privleak_reason"):
-        yield f"{'privleak':20} -  ({reason})"
+    if numbers.privleak_reason:
+        yield f"{'privleak':20} -  ({numbers.privleak_reason})"
 
 
 __all__ = ["lines"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from tif.errors import InputError, MissingError
 from tif.eval.benchmarks import muse
 from tif.eval.measure import privacy
 from tif.eval.measure.score import score
+from tif.eval.record import MuseNumbers
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
 
@@ -59,7 +61,7 @@ def test_numbers_are_the_definitions(tiny: Tiny, data: Path) -> None:
         assert row["completion"] == said.strip()
         ids = tiny.tokenizer(record["gt"], add_special_tokens=False)["input_ids"][:128]
         expected.append(scorer.score(tiny.tokenizer.decode(ids), said.strip())["rougeL"].fmeasure)
-    assert found["verbmem_forget"]["rougeL_f1"] == pytest.approx(sum(expected) / len(expected))
+    assert found.verbmem_forget["rougeL_f1"] == pytest.approx(sum(expected) / len(expected))
 
     qa = json.loads((data / "muse_news/knowmem/forget_qa.json").read_text())
     solved = json.loads((data / "muse_news/knowmem/forget_qa_icl.json").read_text())
@@ -71,9 +73,9 @@ def test_numbers_are_the_definitions(tiny: Tiny, data: Path) -> None:
         assert row["completion"] == said.strip()
 
     areas = privacy.auc(*([r["min_k"] for r in frames[f"privleak_{p}"]] for p in ("forget", "holdout")))
-    assert muse.leak(found, None)["privleak"] == pytest.approx(100 * ((1 - areas) - 0.5) / 0.5)
-    retain = found | {"attacks": {"min_k": 0.6}}
-    assert muse.leak(found, retain)["privleak"] == pytest.approx(100 * ((1 - areas) - 0.4) / 0.4)
+    assert muse.with_privleak(found, None).privleak == pytest.approx(100 * ((1 - areas) - 0.5) / 0.5)
+    retain = replace(found, attacks={"min_k": 0.6})
+    assert muse.with_privleak(found, retain).privleak == pytest.approx(100 * ((1 - areas) - 0.4) / 0.4)
 
 
 def test_the_question_is_put_as_the_benchmark_puts_it() -> None:
@@ -82,11 +84,11 @@ def test_the_question_is_put_as_the_benchmark_puts_it() -> None:
 
 
 def test_privleak_that_cannot_be_had_is_null_with_a_reason() -> None:
-    found = {"attacks": {"min_k": 0.7}, "privleak_texts_sha256": "x"}
+    found = MuseNumbers(attacks={"min_k": 0.7}, privleak_texts_sha256="x")
     for mine, theirs, why in ((0.7, 1.0, "AUC is 1"), (None, 0.5, "two tokens"), (0.7, None, "two tokens")):
-        leak = muse.leak(found | {"attacks": {"min_k": mine}}, found | {"attacks": {"min_k": theirs}})
-        assert leak["privleak"] is None
-        assert why in leak["privleak_reason"]
+        leak = muse.with_privleak(replace(found, attacks={"min_k": mine}), replace(found, attacks={"min_k": theirs}))
+        assert leak.privleak is None
+        assert why in (leak.privleak_reason or "")
     assert privacy.auc([float("nan"), 0.1], [0.2, float("nan")]) == 1
     assert privacy.auc([float("nan")], [0.2]) is None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +81,7 @@ def harness(
     return numbers
 
 
-def _columns(results: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
+def _columns(results: Mapping[str, Mapping[str, object]]) -> dict[str, list[float]]:
     """Return columns: `acc_stderr,none` of task `arc_easy` becomes `arc_easy acc_stderr`. Other filters stay named."""
     return {
         f"{task} {name.removesuffix(',none')}": [float(value)]

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tif.errors import InputError, MissingError
 from tif.eval import processes
-from tif.eval.benchmarks.tofu import mean_of
+from tif.eval.benchmarks.tofu import ExampleRow, mean_of
 from tif.eval.measure import privacy
 from tif.eval.measure.complete import complete, rouge
 from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
+from tif.eval.record import Means, MuseNumbers
 from tif.sources import find_local, read_records
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
@@ -36,14 +37,14 @@ STOP: Final = ("\n\n", "\nQuestion", "Question:")
 WINDOW: Final = 2048
 """Membership inference reads this many tokens of a text."""
 
-Rows = list[dict[str, Any]]
+Rows = list[ExampleRow]
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
     """Membership inference attacks that need more than scores: a base model, or a backward pass per text."""
 
-    reference: Callable[[], PreTrainedModel] | None = None
+    base: Callable[[], PreTrainedModel] | None = None
     """Returns the base model. It has the same tokenizer and never saw the texts."""
     digest: str = ""
     """Digest of the base model."""
@@ -59,8 +60,8 @@ def evaluate(
     cache: PartsCache | None = None,
     limit: int | None = None,
     inference: Inference | None = None,
-) -> tuple[dict[str, Any], dict[str, Rows]]:
-    """Compute MUSE's numbers. `leak` adds PrivLeak.
+) -> tuple[MuseNumbers, dict[str, Rows]]:
+    """Compute MUSE's numbers. `with_privleak` adds PrivLeak.
 
     Args:
         load: returns the model. Called only for parts that are not in the cache.
@@ -84,27 +85,30 @@ def evaluate(
     for part in ("forget", "holdout", "retain"):
         frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, cache, limit, part, inference)
     names = [name for name in frames["privleak_forget"][0] if name != "id"]
-    numbers: dict[str, Any] = {}
-    for part in ("verbmem_forget", "knowmem_forget", "knowmem_retain"):
-        numbers[part] = {"n": len(frames[part])}
-        numbers[part] |= {name: mean_of(frames[part], name) for name in ("rougeL_f1", "rougeL_f1_stemmed")}
-    numbers["attacks"] = {
+    areas = {
         name: privacy.auc(*([r[name] for r in frames[f"privleak_{part}"]] for part in ("forget", "holdout")))
         for name in names
     }
     parts = ("forget", "holdout")
     texts = [[r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)] for part in parts]
-    numbers["privleak_texts_sha256"] = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    numbers = MuseNumbers(
+        verbmem_forget=_means(frames["verbmem_forget"]),
+        knowmem_forget=_means(frames["knowmem_forget"]),
+        knowmem_retain=_means(frames["knowmem_retain"]),
+        attacks=areas,
+        privleak_texts_sha256=digest,
+    )
     return numbers, frames
 
 
-def leak(
-    numbers: Mapping[str, Any], retain: Mapping[str, Any] | None, *, where: str = "", force: bool = False
-) -> dict[str, Any]:
-    """Return PrivLeak relative to the retain model's AUC, or to MUSE's 0.5 without a retain model.
+def with_privleak(
+    numbers: MuseNumbers, retain: MuseNumbers | None, *, where: str = "", force: bool = False
+) -> MuseNumbers:
+    """Return the numbers with PrivLeak relative to the retain model's AUC, or to MUSE's 0.5 without a retain model.
 
     Args:
-        numbers: the first result of `evaluate`.
+        numbers: the model's numbers.
         retain: the retain model's numbers.
         where: path of the retain log, for errors.
         force: compare numbers of different texts.
@@ -112,25 +116,22 @@ def leak(
     Raises:
         InputError: if the retain model's numbers are of other texts, unless `force` is given.
     """
-    mine, theirs = numbers["privleak_texts_sha256"], None if retain is None else retain.get("privleak_texts_sha256")
-    if retain is not None and theirs != mine and not force:
+    if retain is not None and retain.privleak_texts_sha256 != numbers.privleak_texts_sha256 and not force:
         raise InputError(
             "is a retain log of other texts; PrivLeak compares AUCs of the same texts",
             where=where,
-            why="--limit or the data differ" if theirs else "the log does not name its texts",
+            why="--limit or the data differ" if retain.privleak_texts_sha256 else "the log does not name its texts",
             hint="Evaluate the retain model with the same options, or give --force.",
         )
-    base = 0.5 if retain is None else retain["attacks"]["min_k"]
-    area, reason = numbers["attacks"]["min_k"], None
-    if area is None or base is None:
+    area, retain_area = numbers.attacks["min_k"], 0.5 if retain is None else retain.attacks["min_k"]
+    leak = reason = None
+    if area is None or retain_area is None:
         reason = "min-k has no AUC, because no text has at least two tokens"
-    elif base == 1:
+    elif retain_area == 1:
         reason = "the retain model's AUC is 1, so PrivLeak would divide by zero"
-    return {
-        "privleak": privacy.privleak(area, base) if reason is None else None,
-        "privleak_reason": reason,
-        "privleak_retain_auc": base,
-    }
+    else:
+        leak = privacy.privleak(area, retain_area)
+    return replace(numbers, privleak=leak, privleak_reason=reason, privleak_retain_auc=retain_area)
 
 
 def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
@@ -210,8 +211,8 @@ def _membership(
 
     mine = scores(load, f"privleak_{part}", [options, texts])
     columns = privacy.attacks(mine, texts)
-    if inference.reference is not None:
-        model, digest = inference.reference, inference.digest
+    if inference.base is not None:
+        model, digest = inference.base, inference.digest
         base = scores(model, f"privleak_{part}.reference", [options, texts, digest])
         columns["reference"] = [privacy.reference(a, b) for a, b in zip(mine, base, strict=True)]
     if inference.gradnorm:
@@ -238,7 +239,7 @@ def _completions(
     return cache.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
 
 
-def _compared(question: str, truth: str, completion: str) -> dict[str, Any]:
+def _compared(question: str, truth: str, completion: str) -> ExampleRow:
     return {
         "question": question,
         "answer": truth,
@@ -246,6 +247,10 @@ def _compared(question: str, truth: str, completion: str) -> dict[str, Any]:
         "rougeL_f1": rouge(truth, completion, stemmer=False)["rougeL_f1"],
         "rougeL_f1_stemmed": rouge(truth, completion)["rougeL_f1"],
     }
+
+
+def _means(rows: Rows) -> Means:
+    return {"n": len(rows)} | {name: mean_of(rows, name) for name in ("rougeL_f1", "rougeL_f1_stemmed")}
 
 
 def _read(
@@ -264,4 +269,4 @@ def _read(
     return rows[:limit]
 
 
-__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "Inference", "evaluate", "few_shot"]
+__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "Inference", "evaluate", "few_shot", "with_privleak"]

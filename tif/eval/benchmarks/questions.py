@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif import sources
 from tif.console import warn
@@ -62,7 +62,7 @@ class Row:
         ]
 
 
-def from_record(record: Mapping[str, Any], id_: str) -> Row:
+def from_record(record: Mapping[str, object], id_: str) -> Row:
     """Make a row from `question` and `answer`, and from `paraphrased_answer`, `perturbed_answer`, `subject` if present.
 
     Raises:
@@ -135,7 +135,7 @@ def annotate(rows: Sequence[Row], annotations: AnnotationSet) -> tuple[Row, ...]
     )
 
 
-def _strings(record: Mapping[str, Any], name: str, *, optional: bool = False) -> tuple[str, ...]:
+def _strings(record: Mapping[str, object], name: str, *, optional: bool = False) -> tuple[str, ...]:
     if name not in record or record[name] is None:
         if optional:
             return ()

@@ -26,7 +26,7 @@ from tif.console import warn
 from tif.errors import InputError
 from tif.eval.measure import measures
 from tif.eval.measure.leakage import Leakage
-from tif.eval.record import EvalRecord
+from tif.eval.record import EvalRecord, MuseNumbers
 from tif.eval.settings import Scoring
 from tif.sources import read_json
 
@@ -265,7 +265,7 @@ def _listed(column: Any) -> measures.Floats:
     return np.asarray(_values(column), dtype=np.float64)
 
 
-def muse_areas(path: str | Path) -> Mapping[str, JsonValue]:
+def muse_numbers(path: str | Path) -> MuseNumbers:
     """Return a retain model's MUSE numbers, for PrivLeak, from an `eval.json` or its folder.
 
     Raises:
@@ -277,9 +277,8 @@ def muse_areas(path: str | Path) -> Mapping[str, JsonValue]:
         numbers = EvalRecord.read(path).muse
     except InputError as error:
         raise InputError("is not a MUSE evaluation of tif", where=str(path), why=error.what, hint=hint) from None
-    attacks = (numbers or {}).get("attacks")
-    if numbers is None or not isinstance(attacks, Mapping) or not isinstance(attacks.get("min_k"), float | None):
-        why = "it has no MUSE numbers" if numbers is None else "attacks.min_k is not a number"
+    if numbers is None or "min_k" not in numbers.attacks:
+        why = "it has no MUSE numbers" if numbers is None else "attacks.min_k is missing"
         raise InputError("is not a MUSE evaluation of tif", where=str(path), why=why, hint=hint)
     return numbers
 
@@ -343,7 +342,7 @@ __all__ = [
     "compare",
     "import_log",
     "mismatch",
-    "muse_areas",
+    "muse_numbers",
     "of_record",
     "read",
 ]

@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tif import files
 from tif.console import say
@@ -31,6 +31,9 @@ from tif.tokens.finetune import FineTuning, fine_tune
 from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 COMPLEMENT: Final = {"forget01": "tofu:retain99", "forget05": "tofu:retain95", "forget10": "tofu:retain90"}
 
 TOFU: Final = FineTuning(epochs=5, lr=1e-5, weight_decay=0.01, schedule="linear")
@@ -38,7 +41,7 @@ TOFU: Final = FineTuning(epochs=5, lr=1e-5, weight_decay=0.01, schedule="linear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class RetainRecord:
     """`retain.json`: the base model, retain samples and fine-tuning settings of a retain model."""
 
     key: str
@@ -75,22 +78,22 @@ def make(options: EvaluateOptions) -> Evaluated:
         raise UsageError(
             "--make-retain-log needs retain samples", hint="Give --retain SOURCE with --benchmark tofu or local."
         )
-    kept = questions.read(source, "retain", data_dir=options.data_dir)
+    samples = questions.read(source, "retain", data_dir=options.data_dir)
     tokenizer = load_tokenizer(base)
     encoder = Encoder(tokenizer, Template.of(tokenizer, options.template))
     how = replace(TOFU, epochs=options.retain_epochs, lr=options.retain_lr)
-    key = _key(base, kept, encoder, how)
+    key = _key(base, samples, encoder, how)
     out = options.out if options.model is None else None
     folder = Path(out) if out else Path("runs", "retain", f"{Path(base).name}-{key[:8]}")
     record = folder / "retain.json"
     if not record.is_file() or read_json(record).get("key") != key:
-        say(f"fine-tuning {base} on {len(kept)} questions of {source}: {how.epochs} epochs")
+        say(f"fine-tuning {base} on {len(samples)} questions of {source}: {how.epochs} epochs")
         checkpoint = folder / f"checkpoint-{key[:16]}.safetensors"
         model = load_model(base).to(options.device or processes.device())
-        examples = [row.texts()[0] for row in kept]
+        examples = [row.texts()[0] for row in samples]
         fine_tune(model, encoder, examples, how, title="fine-tuning", checkpoint=checkpoint)
-        made = Made(key=key, base=base, retain=source, questions=len(kept), fine_tuning=how)
-        _save(model, tokenizer, folder, made)
+        trained = RetainRecord(key=key, base=base, retain=source, questions=len(samples), fine_tuning=how)
+        _save(model, tokenizer, folder, trained)
         with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
     # TOFU evaluates `retain_perturbed`. A local file of retain samples serves training and evaluation.
@@ -99,19 +102,19 @@ def make(options: EvaluateOptions) -> Evaluated:
     return evaluate_model(alone.but(attack=None, **lm_eval))
 
 
-def _key(base: str, kept: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
-    samples = [[row.question, row.answer] for row in kept]
+def _key(base: str, samples: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
+    texts = [[row.question, row.answer] for row in samples]
     prompting = prompting_digest(base, encoder.tokenizer)
-    parts = [model_digest(base), prompting, encoder.template.spec, asdict(how), samples]
+    parts = [model_digest(base), prompting, encoder.template.spec, asdict(how), texts]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
-def _save(model: Any, tokenizer: Any, folder: Path, made: Made) -> None:
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, trained: RetainRecord) -> None:
     """Write the complete model or nothing, then the record that marks it as complete."""
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
-    files.write(folder / "retain.json", json.dumps(asdict(made), ensure_ascii=False, indent=1))
+    files.write(folder / "retain.json", json.dumps(asdict(trained), ensure_ascii=False, indent=1))
 
 
-__all__ = ["COMPLEMENT", "TOFU", "Made", "make"]
+__all__ = ["COMPLEMENT", "TOFU", "RetainRecord", "make"]
