@@ -20,7 +20,7 @@ from tif.annotate.rules.learned import LearnedAnnotator
 from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import LearnedOptions
 from tif.sets import formats, store
-from tif.sets.agreement import score
+from tif.sets.score import score
 from tif.spans import AnnotationSet, Example, tidy
 
 

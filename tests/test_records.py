@@ -7,7 +7,7 @@ import pytest
 
 from tif.errors import InputError
 from tif.records import MasksIdentity, ModelIdentity, RunRecord, Session, Stopped
-from tif.spans import Provenance
+from tif.spans import Dataset, Provenance
 
 RUN = RunRecord(
     status="finished",
@@ -18,7 +18,7 @@ RUN = RunRecord(
     model=ModelIdentity("m", "cd"),
     base_model=ModelIdentity("/a/base", "ef"),
     sessions=(Session(started="2026-01-01", seconds=2.0), Session(started="2026-01-02", code_sha256="12")),
-    provenance=Provenance({"id": "tofu"}, {"name": "ner"}),
+    provenance=Provenance(Dataset(id="tofu"), {"name": "ner"}),
     counts={"examples": 6},
     steps=4,
     early_stop=Stopped(

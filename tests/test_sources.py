@@ -40,7 +40,7 @@ def test_tofu_split_comes_from_the_data_folder(tmp_path, monkeypatch):
     write(tmp_path / "tofu" / "forget10.json", ROWS, "jsonl")
     source = sources.load("tofu:forget10", data_dir=tmp_path)
     assert [e.id for e in source.examples] == ["tofu/forget10/0000", "tofu/forget10/0001"]
-    assert source.provenance()["id"] == "locuslab/TOFU"
+    assert source.dataset.id == "locuslab/TOFU"
     monkeypatch.setenv("TIF_DATA_DIR", str(tmp_path))
     assert sources.load("tofu:forget10", limit=1).examples == source.examples[:1]
 

@@ -15,7 +15,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import files
 from tif.errors import InputError
-from tif.sources import read_json
+from tif.readers import read_json
 from tif.spans import Provenance
 
 RUN_SCHEMA: Final = 2

@@ -1,4 +1,4 @@
-"""The nouns that everything else speaks: `Span`, `Example`, `AnnotationSet`.
+"""The nouns of annotation: `Span`, `Example`, `AnnotationSet`, and `SavedSet` once it has a version.
 
 Offsets are Unicode code points into the exact `Example.text`, 0-based, half-open: what Python's own slices mean.
 Text is never normalised, so that an offset stays true for as long as the text's hash does.
@@ -10,7 +10,8 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeGuard, get_args
 
 from tif.errors import InputError
 from tif.text import trimmed
@@ -18,23 +19,32 @@ from tif.text import trimmed
 UW: Final = "UW"
 """The label of unwanted words, the default everywhere."""
 
-STATUSES: Final = ("auto", "accepted", "corrected", "rejected", "conflict", "failed")
-"""`auto`: a machine's, unreviewed. `accepted`, `corrected`: a person's word. `rejected`: a person said that the sample
-is not to be unlearned. `conflict`: two people disagree. `failed`: no annotator got through, `error` says why."""
+Status = Literal["auto", "accepted", "corrected", "rejected", "conflict", "failed"]
+"""`auto`: a machine's, unreviewed. `accepted`, `corrected`: a person confirmed or changed the spans. `rejected`: a
+person decided against unlearning the sample. `conflict`: two people disagree. `failed`: the annotator failed, and
+`error` gives the reason."""
 
-REVIEWED: Final = ("accepted", "corrected", "rejected")
+Key = tuple[int, int, str]
+"""Start, end and label: what two people's spans are compared by."""
+
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+
+REVIEWED: Final[tuple[Status, ...]] = ("accepted", "corrected", "rejected")
 """One person decided about the sample."""
 
-DECIDED: Final = (*REVIEWED, "conflict")
+DECIDED: Final[tuple[Status, ...]] = (*REVIEWED, "conflict")
 """At least one person decided. A machine never overwrites these."""
 
-UNDECIDED: Final = ("auto", "failed", "conflict")
+UNRESOLVED: Final[tuple[Status, ...]] = ("failed", "conflict")
+"""There are no spans yet that one could train on."""
+
+UNDECIDED: Final[tuple[Status, ...]] = ("auto", *UNRESOLVED)
 """No decision stands: a person still has to look."""
 
-CONFIRMED: Final = ("accepted", "corrected")
+CONFIRMED: Final[tuple[Status, ...]] = ("accepted", "corrected")
 """A person vouches for the spans."""
 
-UNTRAINED: Final = ("rejected", "failed", "conflict")
+UNTRAINED: Final[tuple[Status, ...]] = ("rejected", *UNRESOLVED)
 """Training leaves these samples out."""
 
 
@@ -52,7 +62,7 @@ class Span:
     """One past the last code point."""
     label: str = UW
     source: str = ""
-    """Who says so: an annotator such as `ner:en_core_web_sm`, or a reviewer's name."""
+    """Who marked it: an annotator such as `ner:en_core_web_sm`, or a reviewer's name."""
     score: float | None = None
     """The source's confidence, 0..1, when it has one."""
 
@@ -76,6 +86,11 @@ class Span:
             if type(self.score) not in (int, float) or not 0.0 <= self.score <= 1.0:
                 raise InputError(f"score {_short(self.score)} is not between 0 and 1", where="score")
             object.__setattr__(self, "score", float(self.score) + 0.0)
+
+    @property
+    def key(self) -> Key:
+        """Start, end and label: the span without who marked it. Spans are sorted by it."""
+        return (self.start, self.end, self.label)
 
     def overlaps(self, other: Span) -> bool:
         """Whether the two share at least one code point."""
@@ -102,7 +117,7 @@ class Example:
     text: str
     """The answer or document, which `spans` index."""
     spans: tuple[Span, ...] = ()
-    status: str = "auto"
+    status: Status = "auto"
     error: str | None = None
     """Why `status` is `failed`, or what an annotator could not place."""
 
@@ -115,7 +130,7 @@ class Example:
         here = f"record {self.id!r}"
         if not self.id or self.id != self.id.strip() or "\n" in self.id:
             raise InputError(f"{_short(self.id)} is no id", why="empty, padded or of several lines", where="id")
-        if self.status not in STATUSES:
+        if not is_status(self.status):
             raise InputError(
                 f"unknown status {_short(self.status)}", where=(here, "status"), hint=f"Known: {', '.join(STATUSES)}."
             )
@@ -131,7 +146,7 @@ class Example:
                 raise InputError(f"end {span.end} lies beyond the text's {len(self.text)} characters", where=where)
             if self.text[span.start].isspace() or self.text[span.end - 1].isspace():
                 raise InputError(f"{_short(self.quote(span))} begins or ends with white space", where=where)
-            if index and _order(span) < _order(self.spans[index - 1]):
+            if index and span.key < self.spans[index - 1].key:
                 raise InputError("spans are not sorted by start", where=where)
             before = last.get(span.label)
             if before is not None and before.overlaps(span):
@@ -143,14 +158,19 @@ class Example:
             last[span.label] = span
 
     def quote(self, span: Span) -> str:
-        """The words that a span stands for."""
+        """The words that a span marks."""
         return self.text[span.start : span.end]
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """The spans by start, end and label alone."""
+        return frozenset(span.key for span in self.spans)
 
     def unwanted(self, labels: Collection[str] | None = None) -> tuple[Span, ...]:
         """The spans to forget: those of these labels, or all of them where `labels` is None."""
         return of_labels(self.spans, labels)
 
-    def with_spans(self, spans: Iterable[Span], *, status: str | None = None, error: str | None = None) -> Example:
+    def with_spans(self, spans: Iterable[Span], *, status: Status | None = None, error: str | None = None) -> Example:
         """The same sample with other spans, which are tidied first."""
         return replace(self, spans=tidy(self.text, spans), status=status or self.status, error=error)
 
@@ -165,14 +185,26 @@ class Example:
         return sha256(self.text)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Which samples a set annotates."""
+
+    id: str = ""
+    """`locuslab/TOFU`, a hub id, or a file's name."""
+    split: str = ""
+    """`forget10`; "" where there is none."""
+    fingerprint: str = ""
+    """SHA-256 over ids, prompts and texts."""
+    examples: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a set's samples and spans come from. Plain JSON values only, and never a key or a password."""
+    """Where a set's samples and spans come from. It never holds a key or a password."""
 
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-    """`id`, `split`, `fingerprint` (SHA-256 over ids, prompts and texts)."""
+    dataset: Dataset = field(default_factory=Dataset)
     method: Mapping[str, Any] = field(default_factory=dict)
-    """`name`, `parameters`, `model`, `prompt_sha256`, `usage`: as far as the annotator has them."""
+    """JSON values: `name`, `parameters`, `model`, `prompt_sha256`, `usage`, as far as the annotator has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +213,9 @@ class Version:
 
     number: int
     digest: str
+    """Of the content: `AnnotationSet.digest`."""
     parent: str | None
+    """Digest of the version before it."""
     created: str
     message: str = ""
     author: str = ""
@@ -197,8 +231,8 @@ class AnnotationSet:
 
     examples: tuple[Example, ...]
     provenance: Provenance = field(default_factory=Provenance)
-    version: Version | None = None
-    """None for a set that was never saved."""
+    base: Version | None = None
+    """The saved version that this set was made from; None for a new set."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "examples", tuple(self.examples))
@@ -224,8 +258,23 @@ class AnnotationSet:
         """Examples by id, in order."""
         return {example.id: example for example in self.examples}
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that a span has, sorted."""
+        return tuple(sorted({span.label for example in self.examples for span in example.spans}))
+
+    def of_labels(self, labels: Collection[str] | None) -> AnnotationSet:
+        """The set with the spans of these labels alone; the set itself where `labels` is None."""
+        if labels is None:
+            return self
+        return self.with_examples(replace(e, spans=of_labels(e.spans, labels)) for e in self.examples)
+
+    def with_examples(self, examples: Iterable[Example]) -> AnnotationSet:
+        """Other examples, not saved yet, in the place of these. Provenance and base stay."""
+        return AnnotationSet(tuple(examples), self.provenance, self.base)
+
     def replaced(self, changed: Iterable[Example]) -> AnnotationSet:
-        """The set with some of its examples replaced, found by id; the version stays that of the base.
+        """The set with those examples replaced that have the ids of `changed`.
 
         Raises:
             InputError: for an id that the set does not hold.
@@ -235,7 +284,7 @@ class AnnotationSet:
             if example.id not in new:
                 raise InputError(f"no record {example.id!r} in this set")
             new[example.id] = example
-        return replace(self, examples=tuple(new.values()))
+        return self.with_examples(new.values())
 
     @property
     def digest(self) -> str:
@@ -264,6 +313,23 @@ class AnnotationSet:
         return counts
 
 
+@dataclass(frozen=True, slots=True)
+class SavedSet(AnnotationSet):
+    """A set as it was saved: the store alone makes it, when it loads or saves one."""
+
+    version: Version = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base", self.version)
+        # Not super(): a class with slots is made twice, and the name means the first one.
+        AnnotationSet.__post_init__(self)
+
+
+def is_status(value: object) -> TypeGuard[Status]:
+    """Whether a value is one of the statuses."""
+    return value in STATUSES
+
+
 def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
     """Spans as `Example` wants them: clamped to the text, trimmed, sorted, overlaps of one label united.
 
@@ -276,9 +342,9 @@ def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
         if start < end:
             kept.append(replace(span, start=start, end=end))
     by_label: dict[str, list[Span]] = {}
-    for span in sorted(kept, key=_order):
+    for span in sorted(kept, key=attrgetter("key")):
         by_label.setdefault(span.label, []).append(span)
-    return tuple(sorted((s for same in by_label.values() for s in united(same)), key=_order))
+    return tuple(sorted((s for same in by_label.values() for s in united(same)), key=attrgetter("key")))
 
 
 def united(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -322,10 +388,6 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _order(span: Span) -> tuple[int, int, str]:
-    return (span.start, span.end, span.label)
-
-
 def _encodable(value: str, name: str) -> None:
     try:
         value.encode()
@@ -346,15 +408,21 @@ __all__ = [
     "REVIEWED",
     "STATUSES",
     "UNDECIDED",
+    "UNRESOLVED",
     "UNTRAINED",
     "UW",
     "AnnotationSet",
+    "Dataset",
     "Example",
+    "Key",
     "Provenance",
+    "SavedSet",
     "Span",
+    "Status",
     "Version",
     "canonical",
     "fingerprint",
+    "is_status",
     "of_labels",
     "sha256",
     "tidy",

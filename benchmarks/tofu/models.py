@@ -11,8 +11,9 @@ from tif import files
 from tif.console import warn
 from tif.errors import InputError
 from tif.eval.record import EvalRecord
+from tif.readers import read_json
 from tif.sets import store
-from tif.sources import load, read_json
+from tif.sources import load
 
 
 def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from benchmarks.tofu.stages import Stage, stages
 from tif.errors import InputError
 from tif.eval.measure import measures
 from tif.eval.record import EvalRecord
-from tif.sources import read_json
+from tif.readers import read_json
 from tif.tokens.models import model_digest
 
 Cell = tuple[float, float, float]

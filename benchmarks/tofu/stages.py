@@ -29,8 +29,9 @@ from tif.annotate.models.options import SurprisalOptions
 from tif.annotate.run import run as annotate
 from tif.console import say
 from tif.errors import InputError, UsageError
+from tif.readers import read_json
 from tif.sets import store
-from tif.sources import Source, load, read_json
+from tif.sources import Source, load
 from tif.spans import AnnotationSet, Example, Provenance, Span, tidy
 
 REFERENCES: Final = ("retain-only", "target")
@@ -225,7 +226,7 @@ def _annotate(e: Experiment) -> dict[str, Any]:
         }
         for kind, examples in sets.items():
             if not e.spans(kind, world).exists():
-                provenance = Provenance(source.provenance(), {"name": kind})
+                provenance = Provenance(source.dataset, {"name": kind})
                 store.save(AnnotationSet(tuple(examples), provenance), e.spans(kind, world))
         annotate(source, find_annotator("ner")(), e.spans("ner", world)).check()
         surprisal = find_annotator("surprisal")

@@ -70,7 +70,7 @@ def test_restore_and_merge(cli, path, ref, tmp_path):
     voted = tmp_path / "voted.parquet"
     assert cli("spans", "merge", ref, f"{path}@2", "--vote", 1, "--into", voted).code == 0
     assert len(store.load(voted).examples[0].spans) == 2
-    assert cli("spans", "merge", f"{path}@2", "--into", path, "--base", ref).code == 0
+    assert cli("spans", "merge", f"{path}@2", "--into", path, "--from-version", ref).code == 0
     assert cli("spans", "restore", ref).code == 0
     assert store.load(path).examples == store.load(f"{path}@1").examples
 

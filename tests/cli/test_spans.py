@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tif.sets import store
-from tif.spans import AnnotationSet, Example, Provenance, Span
+from tif.spans import AnnotationSet, Dataset, Example, Provenance, Span
 
 TEXT = "Her father was a florist in Gent, her uncle a florist too."
 
@@ -15,7 +15,7 @@ def path(tmp_path):
         Example("p/1", "Where?", "In Łódź 👩‍👩‍👧.", (Span(3, 7),)),
     )
     path = tmp_path / "a.parquet"
-    store.save(AnnotationSet(examples, Provenance({"id": "test"}, {"name": "ner"})), path, message="first")
+    store.save(AnnotationSet(examples, Provenance(Dataset(id="test"), {"name": "ner"})), path, message="first")
     return path
 
 
@@ -128,7 +128,7 @@ def test_restore_and_merge(cli, path, tmp_path):
     store.save(one.replaced([one.examples[1].with_spans([], status="rejected")]), path)
     theirs = store.load(copy)
     store.save(theirs.replaced([theirs.examples[0].with_spans([Span(4, 10)], status="corrected")]), copy)
-    merged = cli("spans", "merge", copy, "--into", path, "--base", f"{path}@1")
+    merged = cli("spans", "merge", copy, "--into", path, "--from-version", f"{path}@1")
     assert merged.code == 0, merged.err
     head = store.load(path)
     assert [e.status for e in head] == ["corrected", "rejected"]
@@ -145,7 +145,7 @@ def test_what_two_people_changed_in_one_record_is_settled_or_left(cli, path, tmp
     for set_, spans in ((path, [Span(46, 53)]), (copy, [Span(44, 53)])):
         one = store.load(set_)
         store.save(one.replaced([one.examples[0].with_spans(spans, status="corrected")]), set_)
-    merged = cli("spans", "merge", copy, "--into", path, "--base", f"{path}@1", *([side] if side else []))
+    merged = cli("spans", "merge", copy, "--into", path, "--from-version", f"{path}@1", *([side] if side else []))
     assert merged.code == code, merged.err
     assert merged.out.splitlines()[0] == "p/0  conflict"
     assert "'a florist'" in merged.out.splitlines()[2]

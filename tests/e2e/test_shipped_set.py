@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.tokens import tiny
-from tif.sets import spans_only as join
 from tif.sets import store
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +41,7 @@ def test_without_the_data_training_says_what_to_do(cli, model: Path, tmp_path: P
 
 @pytest.mark.real
 def test_joins_with_the_data_and_is_what_the_identifier_says(cli, shared: Path, tmp_path: Path) -> None:
-    joined = join.load(SHIPPED, data_dir=shared)
-    assert joined.version is not None
+    joined = store.load(SHIPPED, data_dir=shared)
     assert joined.digest == joined.version.digest
     made = tmp_path / "tofu10.parquet"
     said = cli("annotate", "--method", "ner", "--dataset", "tofu:forget10", "--data-dir", shared, "--out", made)
@@ -65,7 +63,7 @@ def test_trains_and_refuses_other_data(cli, shared: Path, model: Path, tmp_path:
     done = cli(*command, "--data-dir", shared, "--out", tmp_path / "run")
     assert done.code == 0, done.err
     run = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert run["masks"]["digest"] == join.load(SHIPPED, data_dir=shared).digest
+    assert run["masks"]["digest"] == store.load(SHIPPED, data_dir=shared).digest
 
     (tmp_path / "other").mkdir()
     shutil.copy(shared / "tofu" / "forget10.json", tmp_path / "other")
@@ -76,3 +74,40 @@ def test_trains_and_refuses_other_data(cli, shared: Path, model: Path, tmp_path:
     refused = cli(*command, "--data-dir", tmp_path / "other", "--out", tmp_path / "no")
     assert refused.code == 1
     assert "tofu/forget10/0007" in refused.err
+
+
+COMMANDS = [
+    ["show", SHIPPED, "--limit", 3, "--plain"],
+    ["check", SHIPPED],
+    ["diff", SHIPPED, SHIPPED],
+    ["score", SHIPPED, "--gold", SHIPPED],
+    ["queue", SHIPPED, "--limit", 3],
+    ["agree", SHIPPED, SHIPPED],
+    ["export", SHIPPED],
+]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_reads_it_where_the_data_set_is_at_hand(cli, shared: Path, command, monkeypatch) -> None:
+    by_option = cli("spans", *command, "--data-dir", shared)
+    assert by_option.code == 0, by_option.err
+    monkeypatch.setenv("TIF_DATA_DIR", str(shared))
+    by_variable = cli("spans", *command)
+    assert (by_variable.code, by_variable.out) == (0, by_option.out)
+    if command[0] in ("show", "export"):
+        assert len(by_option.out) > 500
+    if command[0] == "score":
+        assert "span_exact                   1.000     1.000     1.000" in by_option.out
+    if command[0] == "diff":
+        assert (by_option.out, by_option.err.strip()) == ("", "0 records differ")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_every_command_says_in_one_line_which_data_set_to_give(cli, tmp_path: Path, command) -> None:
+    said = cli("spans", *command, "--data-dir", tmp_path)
+    assert said.code == 1
+    assert len(said.err.strip().splitlines()) == 1
+    assert str(SHIPPED) in said.err
+    assert "locuslab/TOFU (forget10)" in said.err
+    assert "put forget10.json into a folder and give it as --data-dir or TIF_DATA_DIR" in said.err

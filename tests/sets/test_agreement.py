@@ -9,7 +9,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from tif.errors import InputError
 from tif.sets import store
-from tif.sets.agreement import Counts, agreement, cohen_kappa, krippendorff_alpha, queue, score
+from tif.sets.agreement import agreement, cohen_kappa, krippendorff_alpha
+from tif.sets.queue import queue
+from tif.sets.score import Counts, score
 from tif.spans import AnnotationSet, Example, Span
 
 N = None

@@ -111,7 +111,7 @@ def test_merge_leaves_a_conflict_with_theirs_told():
 def test_a_conflict_is_told_with_what_either_side_says(prefer):
     job = replace(FLORIST, label="UW:JOB")
     outcome = compare.merge(one(), one(job, GENT), one(IN_GENT, status="corrected"), prefer=prefer)
-    assert list(compare.conflict_lines(outcome)) == [
+    assert list(compare.conflict_lines(outcome.disputed)) == [
         "a  conflict",
         "  ours   auto      17-24 UW:JOB 'florist', 28-32 'Gent'",
         "  theirs corrected 25-32 'in Gent'",

@@ -16,13 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from tests.strategies import sets
 from tif.errors import StaleHeadError, StoreError, UsageError
 from tif.sets import metadata, store
-from tif.spans import AnnotationSet, Example, Provenance, Span
+from tif.sets import rows as rows_
+from tif.spans import AnnotationSet, Dataset, Example, Provenance, Span
 
 
 def people(n=3, mark="x"):
     return AnnotationSet(
         tuple(Example(f"p/{i}", f"Who is {i}?", f"{mark} lives in Łódź 👍 {i}", (Span(11, 15),)) for i in range(n)),
-        Provenance({"id": "test"}, {"name": "manual"}),
+        Provenance(Dataset(id="test"), {"name": "manual"}),
     )
 
 
@@ -174,7 +175,7 @@ def test_a_changed_text_names_the_record(tmp_path):
     store.save(people(), path)
     rows = pq.read_table(path).to_pylist()
     rows[1]["text"] = rows[1]["text"].replace("x", "y")
-    pq.write_table(pa.Table.from_pylist(rows, schema=store.rows.SCHEMA), path)
+    pq.write_table(pa.Table.from_pylist(rows, schema=rows_.SCHEMA), path)
     with pytest.raises(StoreError, match=r"record 'p/1'.*hash"):
         store.load(path)
 
@@ -192,7 +193,7 @@ def test_file_metadata_says_where_it_is_from(tmp_path):
     assert meta == json.loads(metadata.sidecar(path).read_text())
     assert meta["offset_unit"] == "codepoint"
     assert meta["counts"] == {"examples": 3, "spans": 3, "without_spans": 0, "auto": 3}
-    assert meta["dataset"] == {"id": "test"}
+    assert meta["dataset"] == {"id": "test", "split": "", "fingerprint": "", "examples": 0}
     assert meta["method"] == {"name": "manual"}
 
 

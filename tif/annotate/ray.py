@@ -113,7 +113,7 @@ class RayAnnotator:
             if stopped := table["stopped"][0].as_py():
                 raise TifError(f"a worker stopped: {stopped}", hint=_HINT)
             self._seen |= set(table["worker"].to_pylist())
-            yield from rows.examples(table.select(rows.SCHEMA.names).to_batches(), strict=True)
+            yield from (rows.read_row(row).checked() for row in rows.raw(table.select(rows.SCHEMA.names).to_batches()))
 
 
 class _Worker:
@@ -122,7 +122,8 @@ class _Worker:
     def __init__(self, method: str, options: Options, folder: str) -> None:
         self._method, self._options = method, options
         # Annotators that need the samples or the set's folder do not run on Ray: see UNSUITED.
-        self._workspace = Workspace(source=Source("", "", (), (), ()), folder=Path(folder))
+        nothing = Source(id="", split="", examples=(), rows=(), places=())
+        self._workspace = Workspace(source=nothing, folder=Path(folder))
         self._annotator: Annotator | None = None
         # Paths among the options are relative to where the command was typed.
         if Path(folder).is_dir():
@@ -135,7 +136,7 @@ class _Worker:
         stopped = ""
         try:
             self._annotator = self._annotator or make(self._method, self._options, self._workspace)
-            samples = tuple(rows.examples(block.to_batches(), strict=True))
+            samples = tuple(rows.read_row(row).checked() for row in rows.raw(block.to_batches()))
             block = rows.table(AnnotationSet(tuple(self._annotator.annotate(samples))))
         except TifError as error:
             stopped = str(error)

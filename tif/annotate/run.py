@@ -13,7 +13,7 @@ from tif.console import progress
 from tif.errors import InputError, PartialError, UsageError
 from tif.sets import store
 from tif.sources import Source
-from tif.spans import DECIDED, AnnotationSet, Example, Provenance, Version
+from tif.spans import DECIDED, AnnotationSet, Example, Provenance, SavedSet, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Report:
 
     path: Path
     """The set's parquet file."""
-    set: AnnotationSet
+    set: SavedSet
     """The saved set, with its version."""
     reused: int
     """Finished by an earlier run."""
@@ -44,7 +44,6 @@ class Report:
     @property
     def version(self) -> Version:
         """The version that was saved."""
-        assert self.set.version is not None
         return self.set.version
 
     def check(self, hint: str = "The others are saved. Run the same command with --retry-failed.") -> Self:
@@ -113,7 +112,7 @@ def run(
     out = Path(out)
     if out.suffix != ".parquet":
         raise UsageError(f"{out} does not end in .parquet", where="--out")
-    existing = store.load(out) if out.exists() else None
+    existing = store.load(out) if store.editable_head(out) else None
     kept = {} if force else _kept(existing, source, annotator)
     samples = source.examples
     if retry_failed and existing is not None:
@@ -140,9 +139,9 @@ def run(
         provenance = Provenance(existing.provenance.dataset, _method(existing.provenance.method, annotator.describe()))
     else:
         result = AnnotationSet(tuple(kept.get(e.id) or done[e.id] for e in source.examples))
-        provenance = Provenance(source.provenance(), annotator.describe())
-    version = existing.version if existing is not None else None
-    saved = store.save(AnnotationSet(result.examples, provenance, version), out, message=message, author=author)
+        provenance = Provenance(source.dataset, annotator.describe())
+    base = existing.version if existing is not None else None
+    saved = store.save(AnnotationSet(result.examples, provenance, base), out, message=message, author=author)
     failed_ids = {example.id for example in saved if example.status == "failed"}
     new = {example.id for example in todo} - failed_ids - set(kept)
     return Report(

@@ -94,7 +94,6 @@ def edit(
         server.run([listener])
         before = desk.session.base.version
         saved, conflicts = desk.finish(message)
-        assert saved.version is not None
         if saved.version == before:
             say(f"{path} stays at version {saved.version.number}")
         else:

@@ -30,12 +30,12 @@ def masks(
 
     Example: tif masks annotations/demo.parquet --tokenizer MODEL --limit 3
     """
-    from tif.sets import spans_only
+    from tif.sets import store
     from tif.tokens.models import load_tokenizer
     from tif.tokens.preview import preview
 
     shown = preview(
-        spans_only.load(options.masks, data_dir=options.data_dir),
+        store.load(options.masks, data_dir=options.data_dir),
         load_tokenizer(options.tokenizer),
         options,
         where=options.masks,

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from tif.cli.arguments import DataDir, Json, Labels, SetOrFile, split_labels
 from tif.console import emit, emit_json, say, warn
-
-if TYPE_CHECKING:
-    from tif.spans import AnnotationSet
-
-SetOrFile = Annotated[str, typer.Argument(metavar="SET", help="An annotation set (SET@N) or a JSONL file of ours.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
 def register(spans: typer.Typer) -> None:
@@ -24,7 +19,9 @@ def register(spans: typer.Typer) -> None:
 
 def score(
     predicted: SetOrFile,
-    gold: Annotated[str, typer.Option("--gold", metavar="SET", help="What is right: a set or a JSONL file.")],
+    gold: Annotated[str, typer.Option("--gold", metavar="SET", help="What is right: a set, or a file in any format.")],
+    labels: Labels = None,
+    data_dir: DataDir = None,
     json_: Json = False,
     worst: Annotated[int, typer.Option(min=0, help="Show so many of the worst examples.")] = 5,
 ) -> None:
@@ -32,13 +29,14 @@ def score(
 
     Example: tif spans score annotations/tofu05.parquet --gold gold.jsonl
     """
-    from tif.sets import agreement
+    from tif.sets import exchange
+    from tif.sets.score import score as measure
 
-    result = agreement.score(_read(predicted), _read(gold))
+    result = measure(*exchange.load_all([predicted, gold], labels=split_labels(labels), data_dir=data_dir))
     if result.missing:
         warn(f"{len(result.missing)} gold examples are not in {predicted} and do not count")
     if json_:
-        emit_json(agreement.to_json(result))
+        emit_json(result.to_json())
         return
     emit(f"{'':<24}{'precision':>10}{'recall':>10}{'F1':>10}")
     rows = [("", result.total), *((label, measures) for label, measures in result.labels.items())]
@@ -55,22 +53,21 @@ def score(
 
 
 def agree(
-    sets: Annotated[list[str], typer.Argument(metavar="A B [C ...]", help="Annotation sets or JSONL files of ours.")],
+    sets: Annotated[list[str], typer.Argument(metavar="A B [C ...]", help="Annotation sets, or files in any format.")],
+    labels: Labels = None,
+    data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
     """Measure how far annotators agree: Cohen's kappa, pairwise F1, Krippendorff's alpha.
 
     Example: tif spans agree ann.parquet bea.parquet ner.parquet
     """
-    from tif.errors import UsageError
-    from tif.sets import agreement
+    from tif.sets import exchange
+    from tif.sets.agreement import agreement
 
-    if len(sets) < 2:
-        raise UsageError("agreement needs two sets at least", hint="tif spans agree A B")
-    result = agreement.agreement([_read(ref) for ref in sets])
+    result = agreement(exchange.load_all(sets, labels=split_labels(labels), data_dir=data_dir))
     if json_:
-        pairs = [{"a": sets[p.a], "b": sets[p.b], "kappa": p.kappa, **p.measures.to_json()} for p in result.pairs]
-        emit_json({"examples": result.examples, "tokens": result.tokens, "alpha": result.alpha, "pairs": pairs})
+        emit_json(result.to_json(sets))
         return
     emit(f"{'kappa':>8}{'char F1':>10}{'exact F1':>10}{'partial F1':>12}  sets")
     for p in result.pairs:
@@ -83,6 +80,8 @@ def agree(
 
 def queue(
     sets: Annotated[list[str], typer.Argument(metavar="SET [OTHER ...]", help="SET is listed; others are compared.")],
+    labels: Labels = None,
+    data_dir: DataDir = None,
     json_: Json = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
 ) -> None:
@@ -90,23 +89,13 @@ def queue(
 
     Example: tif spans queue ner.parquet llm.parquet mlm.parquet --limit 50
     """
-    from tif.sets import agreement
+    from tif.sets import exchange
+    from tif.sets.queue import queue as in_order
 
-    waiting = agreement.queue([_read(ref) for ref in sets])
+    waiting = in_order(exchange.load_all(sets, labels=split_labels(labels), data_dir=data_dir))
     chosen = waiting[:limit]
     if json_:
-        emit_json(
-            [
-                {
-                    "id": q.example.id,
-                    "disagreement": q.disagreement,
-                    "score": q.lowest,
-                    "status": q.example.status,
-                    "spans": len(q.example.spans),
-                }
-                for q in chosen
-            ]
-        )
+        emit_json([q.to_json() for q in chosen])
         return
     for q in chosen:
         emit(f"{q.disagreement:.3f}  {_shown(q.lowest)}  {q.example.status:<9} {q.example.id}")
@@ -115,19 +104,3 @@ def queue(
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _read(ref: str) -> AnnotationSet:
-    """A set by reference, or a file in tif's own JSONL, in which overlapping spans of one label are united."""
-    from tif.sets import store
-
-    if not ref.endswith((".jsonl", ".json")):
-        return store.load(ref)
-    from dataclasses import replace
-
-    from tif.sets import formats
-    from tif.spans import AnnotationSet, tidy
-
-    # Which of two overlapping spans a character is in makes no difference to whether it is unwanted.
-    records = [replace(record, spans=tidy(record.text, record.spans)) for record in formats.read(ref)]
-    return AnnotationSet(tuple(formats.resolve(records)))

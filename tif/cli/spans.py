@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tif.cli.arguments import Author, DataDir, Json, Labels, Message, Ours, SetArg, SetOrFile, Theirs, split_labels
 from tif.console import emit, emit_json, say, stdout
-from tif.errors import PartialError, UsageError
+from tif.sets.formats.recognise import FormatName, UnwantedIn
+from tif.spans import Status
 
 if TYPE_CHECKING:
-    from tif.sets.compare import Merge, Side
-    from tif.spans import AnnotationSet
+    from tif.sets.exchange import Merged
+    from tif.spans import SavedSet
 
 spans = typer.Typer(no_args_is_help=True, help="Look at, compare and correct annotation sets.")
-
-SetArg = Annotated[str, typer.Argument(metavar="SET[@N]", help="An annotation set; @N or @DIGEST names a version.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Message = Annotated[str, typer.Option("--message", "-m", help="Why, for the log.")]
-Author = Annotated[str, typer.Option("--author", envvar="TIF_AUTHOR", help="Who, for the log. Default: login name.")]
-Ours = Annotated[bool, typer.Option("--ours", help="Where both sides changed a record, keep the head's.")]
-Theirs = Annotated[bool, typer.Option("--theirs", help="Where both sides changed a record, take the other's.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,11 +30,12 @@ def register(app: typer.Typer) -> None:
 
 @spans.command()
 def show(
-    ref: SetArg,
+    ref: SetOrFile,
     limit: Annotated[int, typer.Option(min=1, help="At most so many examples.")] = 20,
     id_: Annotated[str | None, typer.Option("--id", help="Only the example of this id.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only examples of this status.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only examples of this status.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="[[words|UW]] in place of colours.")] = False,
+    data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
     """Show examples with their spans.
@@ -49,17 +44,12 @@ def show(
     """
     from rich.text import Text
 
+    from tif.sets import exchange
     from tif.sets import show as drawing
-    from tif.sets import store
     from tif.sets.formats import row_of
-    from tif.spans import STATUSES
 
-    if status is not None and status not in STATUSES:
-        raise UsageError(f"no status {status!r}", hint=f"Known: {', '.join(STATUSES)}.")
-    annotations = store.load(ref)
-    chosen = [e for e in annotations if id_ in (None, e.id) and status in (None, e.status)]
-    if id_ and not chosen:
-        raise UsageError(f"no record {id_!r} in {ref}", hint=f"`tif spans export {ref}` lists all ids.")
+    annotations = exchange.load(ref, data_dir=data_dir)
+    chosen = drawing.choose(annotations, id_=id_, status=status)
     shown = chosen[:limit]
     if json_:
         emit_json([row_of(e) for e in shown])
@@ -70,13 +60,13 @@ def show(
             emit(f"{example.id}  {example.status}\n{example.prompt}\n{drawing.bracketed(example)}\n")
         else:
             console.print(drawing.coloured(example, style_of), Text(), sep="\n")
-    counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.counts().items())
-    say(f"{len(shown)} of {len(chosen)} shown; the set: {counts}")
+    say(f"{len(shown)} of {len(chosen)} shown; the set: {drawing.counts_line(annotations)}")
 
 
 @spans.command()
 def check(
     ref: SetArg,
+    data_dir: DataDir = None,
     json_: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
 ) -> None:
@@ -84,31 +74,29 @@ def check(
 
     Exit code 1 if anything is an error.
     """
-    from tif.sets.check import check as check_set
+    from tif.sets import check as checking
 
-    findings = check_set(ref)
-    errors = sum(f.level == "error" for f in findings)
+    findings = checking.check(ref, data_dir=data_dir)
+    errors, warnings = checking.count(findings)
     if json_:
-        rows = [{"level": f.level, "kind": f.kind, "where": f.where, "what": f.what} for f in findings]
-        emit_json({"errors": errors, "warnings": len(findings) - errors, "findings": rows})
+        emit_json(checking.to_json(findings))
     else:
-        for f in findings:
-            emit(f"{f.level}: {f.kind}: {f.where}: {f.what}" if f.where else f"{f.level}: {f.kind}: {f.what}")
-        say(f"{errors} errors, {len(findings) - errors} warnings")
-    if errors or (strict and findings):
+        for finding in findings:
+            emit(finding.line)
+        say(f"{errors} errors, {warnings} warnings")
+    if errors or (strict and warnings):
         raise typer.Exit(1)
 
 
 @spans.command()
 def log(ref: SetArg, json_: Json = False) -> None:
     """List the versions of a set, oldest first; of SET@N those up to N."""
-    from dataclasses import asdict
-
     from tif.sets import store
+    from tif.sets.metadata import version_json
 
     versions = store.versions(ref)
     if json_:
-        emit_json([{"version": v.number, **{k: x for k, x in asdict(v).items() if k != "number"}} for v in versions])
+        emit_json([version_json(v) for v in versions])
         return
     for v in versions:
         emit(f"{v.number:>4}  {v.digest[:12]}  {v.created}  {v.author or '-'}  {v.message}".rstrip())
@@ -116,8 +104,10 @@ def log(ref: SetArg, json_: Json = False) -> None:
 
 @spans.command()
 def diff(
-    a: SetArg,
+    a: SetOrFile,
     b: Annotated[str | None, typer.Argument(metavar="[SET[@N]]", help="Default: A's version before against A.")] = None,
+    labels: Labels = None,
+    data_dir: DataDir = None,
     json_: Json = False,
     md: Annotated[bool, typer.Option("--md", help="A Markdown table.")] = False,
 ) -> None:
@@ -125,28 +115,16 @@ def diff(
 
     Example: tif spans diff annotations/tofu10.parquet@1 annotations/tofu10.parquet@2
     """
-    from tif.sets import compare, store
+    from tif.sets import compare, exchange, store
 
-    if b is None:
-        a, b = f"{store.resolve(a)[0]}@{_before(a)}", a
-    changes = compare.diff(store.load(a), store.load(b))
+    a, b = store.compared(a, b)
+    changes = compare.diff(*exchange.load_all([a, b], labels=split_labels(labels), data_dir=data_dir))
     if json_:
         emit_json({"a": a, "b": b, "records": [c.to_json() for c in changes]})
         return
-    lines = compare.markdown(changes) if md else compare.lines(changes)
-    for line in lines:
+    for line in compare.markdown(changes) if md else compare.lines(changes):
         emit(line)
     say(f"{len(changes)} records differ")
-
-
-def _before(ref: str) -> int:
-    from tif.sets import store
-
-    version = store.load(ref).version
-    assert version is not None
-    if version.number == 1:
-        raise UsageError(f"{ref} has no version before it", hint="Name two sets: tif spans diff A B.")
-    return version.number - 1
 
 
 @spans.command()
@@ -157,17 +135,18 @@ def restore(ref: SetArg, message: Message = "", author: Author = "") -> None:
     """
     from tif.sets import store
 
-    _saved(str(store.resolve(ref)[0]), store.restore(ref, message=message, author=_author(author)))
+    _saved(str(store.resolve(ref)[0]), store.restore(ref, message=message, author=author))
 
 
 @spans.command()
 def export(
     ref: SetArg,
-    format_: Annotated[str, typer.Option("--format", "-f", help="See docs/formats.md.")] = "tif",
+    format_: Annotated[FormatName, typer.Option("--format", "-f", help="See docs/formats.md.")] = "tif",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: stdout.")] = None,
     spans_only: Annotated[
         bool, typer.Option("--spans-only", help="Parquet of ids, hashes and spans: no prompt, no text.")
     ] = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Write a set as JSONL (or another format), for an editor or another tool.
 
@@ -176,15 +155,9 @@ def export(
     from tif.sets import exchange, store
 
     if spans_only:
-        from tif.sets import spans_only as joining
-
-        if out is None:
-            raise UsageError("--spans-only writes parquet", hint="Give --out FILE.parquet.")
-        joining.strip(ref, out)
-        say(f"wrote {out}, without prompts and texts")
+        say(f"wrote {exchange.strip(ref, out, data_dir=data_dir)}, without prompts and texts")
         return
-
-    for line in exchange.export(ref, format_, out):
+    for line in exchange.export(ref, format_, out, data_dir=data_dir):
         emit(line)
     if out is not None:
         how = "" if format_ == "tif" else f" --format {format_}"
@@ -193,31 +166,33 @@ def export(
 
 @spans.command()
 def join(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="What `tif spans export --spans-only` wrote.")],
+    ref: Annotated[str, typer.Argument(metavar="FILE", help="What `tif spans export --spans-only` wrote.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The full set.")],
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: what FILE says.")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(envvar="TIF_DATA_DIR", help="Folder with local copies of benchmark files.")
-    ] = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Bring the texts back to a set that was passed on without them; refused if a hash differs.
 
     Example: tif spans join tofu10.parquet --out annotations/tofu10-full.parquet
     """
-    from tif.sets import spans_only as joining
+    from tif.sets import exchange
 
-    _saved(str(out), joining.save_joined(path, out, dataset, data_dir))
+    _saved(str(out), exchange.join(ref, out, dataset=dataset, data_dir=data_dir))
 
 
 @spans.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="What `tif spans export` wrote, edited.")],
     into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set to correct; a new one is made.")],
-    format_: Annotated[str, typer.Option("--format", "-f", help="See docs/formats.md.")] = "tif",
-    base: Annotated[str | None, typer.Option(help="Exported version. Default: what FILE says, else the head.")] = None,
+    format_: Annotated[
+        FormatName | None, typer.Option("--format", "-f", help="Default: recognised by FILE's content.")
+    ] = None,
+    from_version: Annotated[
+        str | None, typer.Option(metavar="N", help="Exported version. Default: what FILE says, else the head.")
+    ] = None,
     ours: Ours = False,
     theirs: Theirs = False,
-    uw: Annotated[str | None, typer.Option(help="tpo format: unwanted are the `targets` or the `complement`.")] = None,
+    uw: Annotated[UnwantedIn | None, typer.Option(help="tpo format: which of its words are unwanted.")] = None,
     message: Message = "",
     author: Author = "",
     json_: Json = False,
@@ -228,98 +203,67 @@ def import_(
 
     Example: tif spans import fix.jsonl --into annotations/tofu10.parquet -m "second look at dates"
     """
-    from tif.sets import exchange
+    from tif.sets import compare, exchange
 
-    outcome = exchange.bring_in(
-        file, into, format_, base=base, prefer=_side(ours, theirs), uw=uw, message=message, author=_author(author)
+    prefer = compare.side(ours=ours, theirs=theirs)
+    merged = exchange.bring_in(
+        file, into, format_, from_version=from_version, prefer=prefer, uw=uw, message=message, author=author
     )
-    version = outcome.merged.version
-    assert version is not None
     if json_:
-        emit_json(
-            {
-                "set": str(into),
-                "version": version.number,
-                "digest": version.digest,
-                "changed": list(outcome.changed),
-                "conflicts": list(outcome.conflicts),
-            }
-        )
+        emit_json(merged.to_json(into))
     else:
-        _merged(str(into), outcome)
-    _complain_of(outcome.conflicts, decided=ours or theirs)
+        _merged(into, merged)
+    merged.check(prefer)
 
 
 @spans.command()
 def merge(
     sets: Annotated[list[str], typer.Argument(metavar="SET[@N]...", help="What to merge.")],
     into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set that takes the changes, or the votes.")],
-    base: Annotated[str | None, typer.Option(help="Three-way: SET@N that both grew from.")] = None,
+    from_version: Annotated[
+        str | None, typer.Option(metavar="SET@N", help="Three-way: the version that both grew from.")
+    ] = None,
     vote: Annotated[int | None, typer.Option(help="Keep characters that so many of the sets mark.")] = None,
     union: Annotated[bool, typer.Option("--union", help="The same as --vote 1.")] = False,
     intersect: Annotated[bool, typer.Option("--intersect", help="Keep what all of the sets mark.")] = False,
     ours: Ours = False,
     theirs: Theirs = False,
+    data_dir: DataDir = None,
     message: Message = "",
     author: Author = "",
 ) -> None:
-    """Merge annotators by vote, or bring into SET what another copy of it changed since BASE.
+    """Merge annotators by vote, or bring into SET what another copy of it changed since an older version.
 
     Example: tif spans merge ner.parquet mlm.parquet llm.parquet --vote 2 --into voted.parquet
 
-    Example: tif spans merge colleague.parquet --into tofu10.parquet --base tofu10.parquet@1
+    Example: tif spans merge colleague.parquet --into tofu10.parquet --from-version tofu10.parquet@1
     """
-    if [base is not None, vote is not None, union, intersect].count(True) != 1:
-        hint = "Give one of --vote N, --union, --intersect, or --base SET@N for two people's edits."
-        raise UsageError("say how to merge", hint=hint)
-    if base is None:
-        if ours or theirs:
-            raise UsageError("--ours and --theirs decide between two people's edits", hint="They go with --base.")
-        from tif.sets import vote as ensemble
+    from tif.sets import compare, exchange
+    from tif.sets.vote import votes_needed
 
-        need = vote if vote is not None else 1 if union else len(sets)
-        _saved(str(into), ensemble.merge_votes(sets, need, into, message=message, author=_author(author)))
-        return
-    if len(sets) != 1:
-        raise UsageError(f"{len(sets)} sets for one base", hint="Bring in one after the other.")
-    from tif.sets import exchange
-
-    outcome = exchange.merge_sets(
-        sets[0], into, base, prefer=_side(ours, theirs), message=message, author=_author(author)
+    prefer = compare.side(ours=ours, theirs=theirs)
+    merged = exchange.merge(
+        sets,
+        into,
+        from_version=from_version,
+        need=votes_needed(len(sets), vote=vote, union=union, intersect=intersect),
+        prefer=prefer,
+        message=message,
+        author=author,
+        data_dir=data_dir,
     )
-    _merged(str(into), outcome)
-    _complain_of(outcome.conflicts, decided=ours or theirs)
+    _merged(into, merged)
+    merged.check(prefer)
 
 
-def _side(ours: bool, theirs: bool) -> Side | None:
-    if ours and theirs:
-        raise UsageError("--ours and --theirs exclude each other")
-    return "ours" if ours else "theirs" if theirs else None
+def _saved(path: str, annotations: SavedSet) -> None:
+    say(f"{path} is version {annotations.version.number}, {annotations.version.digest[:12]}")
 
 
-def _author(given: str) -> str:
-    return given or os.environ.get("USER") or os.environ.get("USERNAME") or ""
-
-
-def _saved(path: str, annotations: AnnotationSet) -> None:
-    version = annotations.version
-    assert version is not None
-    say(f"{path} is version {version.number}, {version.digest[:12]}")
-
-
-def _merged(path: str, outcome: Merge) -> None:
+def _merged(path: Path, merged: Merged) -> None:
     from tif.sets import compare
 
-    for line in compare.conflict_lines(outcome):
+    for line in compare.conflict_lines(merged.disputed):
         emit(line)
-    _saved(path, outcome.merged)
-    say(f"{len(outcome.changed)} records changed, {len(outcome.conflicts)} conflicts")
-
-
-def _complain_of(conflicts: tuple[str, ...], *, decided: bool) -> None:
-    if conflicts and not decided:
-        raise PartialError(
-            f"{len(conflicts)} records conflict",
-            why=", ".join(conflicts[:3]) + (" ..." if len(conflicts) > 3 else ""),
-            hint="They keep the head's spans and status `conflict`: correct them, or say --ours or --theirs.",
-        )
+    _saved(str(path), merged.saved)
+    say(f"{len(merged.changed)} records changed, {len(merged.conflicts)} conflicts")

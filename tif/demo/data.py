@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tif import sources
 from tif.console import say
 from tif.errors import InputError
+from tif.readers import Row, read_records
 from tif.sets import store
-from tif.spans import UW, AnnotationSet, Example, Provenance, Span
+from tif.sets.formats.records import in_order, list_field, need_text, span_of, status_field
+from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet
 
 FILE: Final = Path(__file__).parents[1] / "data" / "demo.jsonl"
 AUTHOR: Final = "tif"
@@ -54,32 +55,35 @@ def load() -> tuple[Pair, ...]:
     """All pairs, a person's five in a row.
 
     Raises:
-        InputError: for a span that does not say what the file says it does.
+        InputError: for a span that does not mark the words that the file says.
     """
     pairs = []
-    for place, row in sources.read_records(FILE):
-        example = Example(
-            row["id"],
-            row["prompt"],
-            row["text"],
-            tuple(Span(s["start"], s["end"], UW, AUTHOR) for s in row["spans"]),
-            row["status"],
-        )
-        for span, said in zip(example.spans, row["spans"], strict=True):
-            if example.quote(span) != said["text"]:
-                raise InputError(f"{said['text']!r} is not at {span.start}", where=place)
-        pairs.append(Pair(example, row["split"], row["paraphrased_answer"], tuple(row["perturbed_answer"])))
+    for place, row in read_records(FILE):
+        try:
+            pairs.append(_pair(row))
+        except InputError as error:
+            raise error.within(place) from None
     return tuple(pairs)
+
+
+def _pair(row: Row) -> Pair:
+    text = need_text(row, "text")
+    spans = [span_of(span, text, f"spans[{i}]", source=AUTHOR) for i, span in enumerate(list_field(row, "spans"))]
+    example = Example(
+        need_text(row, "id"), need_text(row, "prompt"), text, in_order(spans), status_field(row) or "auto"
+    )
+    perturbed = tuple(str(answer) for answer in list_field(row, "perturbed_answer"))
+    return Pair(example, need_text(row, "split"), need_text(row, "paraphrased_answer"), perturbed)
 
 
 def annotation_set(pairs: tuple[Pair, ...], split: str = "") -> AnnotationSet:
     """The examples of one split, or of all, as a set with its provenance."""
     chosen = AnnotationSet(tuple(pair.example for pair in pairs if split in ("", pair.split)))
-    dataset = {"id": "demo", "split": split, "fingerprint": chosen.fingerprint, "examples": len(chosen)}
+    dataset = Dataset(id="demo", split=split, fingerprint=chosen.fingerprint, examples=len(chosen))
     return AnnotationSet(chosen.examples, Provenance(dataset, {"name": "manual", "version": 1}))
 
 
-def save(annotations: AnnotationSet, path: Path) -> AnnotationSet:
+def save(annotations: AnnotationSet, path: Path) -> SavedSet:
     """Save as the newest version of `path`; nothing happens if that is what its newest version says already."""
     head = store.head_version(path)
     return store.save(
@@ -89,5 +93,4 @@ def save(annotations: AnnotationSet, path: Path) -> AnnotationSet:
 
 if __name__ == "__main__":
     saved = save(annotation_set(load()), Path(sys.argv[1]))
-    assert saved.version is not None
     say(f"{sys.argv[1]}: {len(saved)} samples, version {saved.version.number}")

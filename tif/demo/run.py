@@ -27,7 +27,7 @@ from tif import files, sources
 from tif.console import say
 from tif.demo import data, models
 from tif.errors import MissingError
-from tif.sets import agreement
+from tif.sets.score import score
 from tif.spans import AnnotationSet
 
 TITLE: Final = "tif demo: eight people forgotten"
@@ -107,8 +107,7 @@ def annotate(out: Path, forget: AnnotationSet) -> dict[str, Any]:
         return {"method": "ner", "left_out": str(error)}
     source = sources.load(str(out / "data" / "forget.jsonl"))
     made = annotate_source(source, annotator, out / "annotations" / "ner.parquet", message="tif demo").check().set
-    total = agreement.score(made, forget).total
-    assert made.version is not None
+    total = score(made, forget).total
     say(
         f"ner, without a person's help, against the spans marked by hand: precision {total.char.precision:.2f}, "
         f"recall {total.char.recall:.2f} of characters"

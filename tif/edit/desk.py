@@ -16,10 +16,10 @@ from tif.edit.journal import Journal
 from tif.edit.session import Card, Event, Session
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.sets import compare, formats, store
-from tif.sets.agreement import queue
-from tif.spans import AnnotationSet, Example, tidy
+from tif.sets.queue import queue
+from tif.spans import STATUSES, AnnotationSet, Example, Key, SavedSet, Status, tidy
 
-QUEUES = ("todo", "all", "auto", "accepted", "corrected", "rejected", "conflict", "failed", "flagged", "skipped")
+QUEUES = ("todo", "all", *STATUSES, "flagged", "skipped")
 CHOICES = ("mine", "theirs", "merge")
 
 
@@ -123,7 +123,7 @@ class Desk:
             return sorted(waiting, key=lambda id_: id_ in cards and cards[id_].skipped)
         return [e.id for e in now if name in ("all", e.status)]
 
-    def finish(self, message: str = "", author: str = "") -> tuple[AnnotationSet, tuple[str, ...]]:
+    def finish(self, message: str = "", author: str = "") -> tuple[SavedSet, tuple[str, ...]]:
         """Save all edits as a new version, and begin a new journal on it.
 
         Where the head has changed since the set was loaded, the edits are merged into it; records that both sides
@@ -151,7 +151,6 @@ class Desk:
                 outcome = compare.merge(base, head, AnnotationSet(tuple(self._placed(wanted, head))))
                 conflicts = outcome.conflicts
                 saved = store.save(outcome.merged, self.path, message=message, author=author)
-        assert saved.version is not None
         self._journal.start(saved.version.digest, self._session.flagged)
         self._session.rebase(saved)
         return saved, conflicts
@@ -163,7 +162,6 @@ class Desk:
         lost = [e for e in edited if (e.id, e.prompt, e.text) not in there]
         if lost:
             version = self._session.base.version
-            assert version is not None
             told = AnnotationSet(tuple(lost), self._session.base.provenance, version)
             self.aside = self._journal.path.with_name(f"edit-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.jsonl")
             files.write(self.aside, "".join(f"{line}\n" for line in formats.write(told)))
@@ -186,8 +184,8 @@ class Desk:
         return self._session.apply(event)
 
 
-def _judgement(example: Example) -> tuple[frozenset[tuple[int, int, str]], str]:
-    return edits.bounds(example), example.status
+def _judgement(example: Example) -> tuple[frozenset[Key], Status]:
+    return example.keys, example.status
 
 
 def merged(base: Example, ours: Example, theirs: Example) -> Example:
@@ -211,14 +209,13 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
     """
     if store.resolve(path)[1] is not None:
         raise UsageError(f"{path} is one version of a set", hint="The head is what can be corrected; see restore.")
-    if store.head_version(path) is None:
+    if store.editable_head(path) is None:
         raise StoreError("no such annotation set", where=str(path), hint="`tif annotate` makes one.")
     journal = Journal(store.folder(path) / "edit.jsonl")
     hint = "Use its page, or stop it with ctrl+c."
     busy = StoreError("is being corrected by another process", where=str(path), hint=hint)
     with files.locked(store.folder(path) / "edit.lock", seconds=0, busy=busy):
         head = store.load(path)
-        assert head.version is not None
         header = journal.header()
         if header is None:
             journal.start(head.version.digest, ())
@@ -236,7 +233,6 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
             saved, conflicts = desk.finish(
                 f"{session.changed()} records corrected by hand, taken over from the journal"
             )
-            assert saved.version is not None
             say(f"{path} had changed meanwhile: merged as version {saved.version.number}, {len(conflicts)} conflicts")
         yield desk
 

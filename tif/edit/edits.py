@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tif.errors import InputError
-from tif.spans import UW, Example, Span, tidy
+from tif.spans import CONFIRMED, UW, Example, Span, Status, tidy
 from tif.text import Range, clusters, mentions, pieces
 
 SPAN_OPS: Final = ("toggle", "mark", "unmark", "remove", "label", "edge", "mentions")
@@ -79,11 +79,6 @@ def word_pieces(text: str, cuts: Iterable[int] = ()) -> tuple[Range, ...]:
     return pieces(text, cuts, inside_words="'’", inside_numbers=".,")
 
 
-def bounds(example: Example) -> frozenset[tuple[int, int, str]]:
-    """What the spans say, whoever says it."""
-    return frozenset((s.start, s.end, s.label) for s in example.spans)
-
-
 def apply(example: Example, op: Op, base: Example, author: str) -> Example:
     """The example after one op on it; the same example where the op changes nothing.
 
@@ -99,10 +94,9 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
     if op.kind == "reject":
         return replace(example, status="rejected", error=None)
     if op.kind == "accept":
-        if bounds(example) != bounds(base):
-            status = "corrected"
-        else:
-            status = base.status if base.status in ("accepted", "corrected") else "accepted"
+        status: Status = "corrected"
+        if example.keys == base.keys:
+            status = base.status if base.status in CONFIRMED else "accepted"
         return replace(example, status=status, error=None)
     cut = pieces_of(example)
     if op.last >= len(cut):
@@ -131,7 +125,7 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
         case _:
             raise InputError(f"{op.kind} is not about spans")
     after = tidy(example.text, spans)
-    if {(s.start, s.end, s.label) for s in after} == bounds(example):
+    if {span.key for span in after} == example.keys:
         return example
     return replace(example, spans=after, status="corrected" if example.status == "accepted" else example.status)
 
@@ -204,4 +198,4 @@ def _moved(text: str, spans: list[Span], start: int, end: int, op: Op, author: s
     return _added([s for s in spans if s != span], *new, span.label, author)
 
 
-__all__ = ["OPS", "SPAN_OPS", "Op", "apply", "bounds", "pieces_of", "word_pieces"]
+__all__ = ["OPS", "SPAN_OPS", "Op", "apply", "pieces_of", "word_pieces"]

@@ -108,7 +108,6 @@ def make_app(
     async def finish(request: Request) -> Response:
         body = await _body(request, {"message": str, "author": str})
         saved, conflicts = desk.finish(body["message"].strip(), body["author"].strip())
-        assert saved.version is not None
         return JSONResponse(
             {
                 "version": saved.version.number,

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tif.edit.edits import bounds
 from tif.errors import InputError
-from tif.spans import REVIEWED, UNDECIDED, AnnotationSet, Example, Span
+from tif.spans import REVIEWED, UNDECIDED, AnnotationSet, Example, SavedSet, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Card:
 class Session:
     """All records of a set, and what was done to them since it was loaded."""
 
-    def __init__(self, base: AnnotationSet, flagged: Iterable[str] = ()) -> None:
+    def __init__(self, base: SavedSet, flagged: Iterable[str] = ()) -> None:
         self.base = base
         self.at_base = base.by_id()
         self.cards = {id_: Card((self.at_base[id_],), flagged=True) for id_ in flagged if id_ in self.at_base}
@@ -156,7 +155,7 @@ class Session:
         """How many records would be saved otherwise than they are in the base version."""
         return sum(_decided(card.example, self.at_base[id_]) != self.at_base[id_] for id_, card in self.cards.items())
 
-    def rebase(self, saved: AnnotationSet) -> None:
+    def rebase(self, saved: SavedSet) -> None:
         """Go on from a version that was saved. Revs grow on; undo reaches back to here from now on."""
         cards = {}
         for example in saved:
@@ -169,7 +168,7 @@ class Session:
 
 
 def _decided(example: Example, base: Example) -> Example:
-    if example.status in UNDECIDED and bounds(example) != bounds(base):
+    if example.status in UNDECIDED and example.keys != base.keys:
         return replace(example, status="corrected", error=None)
     return example
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tif.edit.desk import QUEUES, Desk
-from tif.edit.edits import bounds, pieces_of
+from tif.edit.edits import pieces_of
 from tif.edit.session import Card
 from tif.spans import UW, Example
 
@@ -13,7 +13,7 @@ from tif.spans import UW, Example
 def record(desk: Desk, card: Card) -> dict[str, Any]:
     """One record with all that its page shows."""
     base = desk.session.at_base[card.example.id]
-    gone = [base.quote(s) for s in base.spans if (s.start, s.end, s.label) not in bounds(card.example)]
+    gone = [base.quote(s) for s in base.spans if s.key not in card.example.keys]
     return {
         "rev": card.rev,
         "flagged": card.flagged,
@@ -96,7 +96,6 @@ def start(desk: Desk, queue: str, labels: tuple[str, ...], tokenizer: str | None
     """What the page asks for first: who corrects what, with which labels and tokenizer, and a queue's ids."""
     used = sorted({s.label for e in desk.session.base for s in e.spans} | set(labels))
     version = desk.session.base.version
-    assert version is not None
     return {
         "set": desk.path.name,
         "version": version.number,

@@ -20,8 +20,8 @@ from tif import __version__
 from tif.errors import InputError
 from tif.eval.measure.leakage import Leakage
 from tif.eval.settings import Scoring
+from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord
-from tif.sources import read_json
 
 EVAL_SCHEMA: Final = 2
 """Schema version of `eval.json` that this tif writes. It also reads version 1."""

@@ -30,7 +30,7 @@ from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
 from tif.eval.settings import Scoring
 from tif.records import ModelIdentity, RunRecord
-from tif.sets import spans_only, store
+from tif.sets import store
 from tif.sources import is_file
 from tif.spans import AnnotationSet, of_labels
 from tif.tokens.encoding import Encoder
@@ -304,7 +304,7 @@ def _annotations(
         ref = f"{head}@{run.masks.digest[:12]}"
     if ref is None:
         return None, None
-    annotations = spans_only.load(ref, data_dir=options.data_dir)
+    annotations = store.load(ref, data_dir=options.data_dir)
     if not any(of_labels(row.spans, labels) for row in questions.annotate(rows, annotations)):
         which = f" labelled {' or '.join(labels)}" if labels else ""
         problem = f"no question of the forget split has a span{which} in this set"
@@ -313,7 +313,6 @@ def _annotations(
             raise InputError(problem, where=ref, hint=hint)
         warn(f"{ref}, the run's annotation set: {problem}; no UW and GW numbers. {hint}")
         return None, None
-    assert annotations.version is not None
     version = annotations.version
     used = MasksUsed(
         ref=ref, version=version.number, digest=version.digest, author=version.author, message=version.message

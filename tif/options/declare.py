@@ -117,10 +117,19 @@ class Declared:
         Raises:
             UsageError: if no value remains.
         """
-        pieces = tuple(piece.strip() for value in values for piece in value.split(",") if piece.strip())
-        if not pieces:
-            raise UsageError("names nothing", where=self.flag)
-        return pieces
+        return split_values(values, self.flag)
+
+
+def split_values(values: Iterable[str], flag: str) -> tuple[str, ...]:
+    """Split values with commas between them, and drop what is named twice.
+
+    Raises:
+        UsageError: if no value remains.
+    """
+    pieces = tuple(dict.fromkeys(piece.strip() for value in values for piece in value.split(",") if piece.strip()))
+    if not pieces:
+        raise UsageError("names nothing", where=flag)
+    return pieces
 
 
 class Options(BaseModel):

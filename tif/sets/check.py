@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from tif.errors import InputError, TifError
-from tif.sets import rows, store
+from tif.errors import InputError, StoreError, TifError
+from tif.sets import store
 from tif.spans import Example, Span
 from tif.text import divides, mentions, words
 
@@ -27,29 +27,46 @@ class Finding:
     where: str
     what: str
 
+    @property
+    def line(self) -> str:
+        """The finding for a person."""
+        return ": ".join(part for part in (self.level, self.kind, self.where, self.what) if part)
 
-def check(ref: str | Path) -> list[Finding]:
-    """All findings in the set that `ref` names: errors first, then warnings, each in the set's order."""
+
+def count(findings: Sequence[Finding]) -> tuple[int, int]:
+    """How many errors and how many warnings there are."""
+    errors = sum(finding.level == "error" for finding in findings)
+    return errors, len(findings) - errors
+
+
+def to_json(findings: Sequence[Finding]) -> dict[str, object]:
+    """Findings as plain JSON values."""
+    errors, warnings = count(findings)
+    return {"errors": errors, "warnings": warnings, "findings": [asdict(finding) for finding in findings]}
+
+
+def check(ref: str | Path, *, data_dir: str | Path | None = None) -> list[Finding]:
+    """All findings in the set that `ref` names: errors first, then warnings, each in the set's order.
+
+    Raises:
+        TifError: for a set without texts whose data set is not at hand, so that nothing can be said of it.
+    """
     errors: list[Finding] = []
     warnings: list[Finding] = []
     seen: dict[str, int] = {}
     try:
-        for number, row in enumerate(store.read_rows(ref), start=1):
-            example, found = rows.read_row(row)
-            errors += [Finding("error", "invalid", ", ".join(e.where), _told(e)) for e in found]
-            id_ = repr(row["id"])
+        for number, row in enumerate(store.read_rows(ref, data_dir=data_dir), start=1):
+            errors += [Finding("error", "invalid", ", ".join(e.where), _shown(e)) for e in row.errors]
+            id_ = repr(row.id)
             if id_ in seen:
                 errors.append(Finding("error", "id-twice", f"record {id_}", f"row {number} repeats row {seen[id_]}"))
             seen.setdefault(id_, number)
-            if example is not None:
-                warnings += _look_at(example)
-    except TifError as error:
-        return [*errors, Finding("error", "unreadable", ", ".join(error.where), _told(error))]
-    if not errors:
-        try:
-            store.load(ref)
-        except TifError as error:
-            errors.append(Finding("error", "unreadable", ", ".join(error.where), _told(error)))
+            if row.example is not None:
+                warnings += _look_at(row.example)
+        if not errors:
+            store.load(ref, data_dir=data_dir)
+    except StoreError as error:
+        errors.append(Finding("error", "unreadable", ", ".join(error.where), _shown(error)))
     return errors + warnings
 
 
@@ -90,8 +107,8 @@ def _unmarked(example: Example, span: Span, quote: str) -> Iterator[int]:
             yield at
 
 
-def _told(error: TifError) -> str:
+def _shown(error: TifError) -> str:
     return str(InputError(error.what, why=error.why, hint=error.hint))
 
 
-__all__ = ["LONG_SHARE", "Finding", "check"]
+__all__ = ["LONG_SHARE", "Finding", "check", "count", "to_json"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from tif.errors import InputError
-from tif.spans import UW, AnnotationSet, Example, Span, tidy
+from tif.errors import InputError, UsageError
+from tif.spans import UW, AnnotationSet, Example, Key, Span, Status, tidy
 
 Kind = Literal["added", "removed", "changed"]
 Side = Literal["ours", "theirs"]
@@ -28,15 +28,15 @@ class RecordDiff:
     """Same label, overlapping, other bounds: A's span and words, B's span and words."""
     relabelled: tuple[tuple[Span, Span, str], ...] = ()
     """Same bounds, other label."""
-    status: tuple[str, str] | None = None
+    status: tuple[Status, Status] | None = None
     """Status in A and in B, where they differ."""
     text_changed: bool = False
     """Prompt or text differ, so that offsets of A say nothing about B."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The record as plain JSON values."""
 
-        def span(s: Span, words: str) -> dict[str, Any]:
+        def span(s: Span, words: str) -> dict[str, object]:
             return {"start": s.start, "end": s.end, "label": s.label, "text": words}
 
         return {
@@ -49,6 +49,17 @@ class RecordDiff:
             "status": list(self.status) if self.status else None,
             "text_changed": self.text_changed,
         }
+
+
+def side(*, ours: bool, theirs: bool) -> Side | None:
+    """Whose spans stand where both sides changed the same words; None if neither is preferred.
+
+    Raises:
+        UsageError: for both.
+    """
+    if ours and theirs:
+        raise UsageError("--ours and --theirs exclude each other")
+    return "ours" if ours else "theirs" if theirs else None
 
 
 def diff(a: AnnotationSet, b: AnnotationSet) -> list[RecordDiff]:
@@ -112,8 +123,9 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
         if merged_one != ours_one:
             changed.append(merged_one.id)
             at_ours[merged_one.id] = merged_one
-    merged = replace(ours, examples=tuple(at_ours.values()))
-    return Merge(merged, tuple(changed), tuple(e.id for e, _ in disputed), tuple(disputed))
+    return Merge(
+        ours.with_examples(at_ours.values()), tuple(changed), tuple(e.id for e, _ in disputed), tuple(disputed)
+    )
 
 
 def first_difference(a: str, b: str) -> str:
@@ -131,9 +143,9 @@ def lines(changes: Iterable[RecordDiff]) -> Iterator[str]:
             yield f"  {mark} {what}"
 
 
-def conflict_lines(outcome: Merge) -> Iterator[str]:
-    """A merge's conflicts for a person: for each record what either side says."""
-    for ours, theirs in outcome.disputed:
+def conflict_lines(disputed: Iterable[tuple[Example, Example]]) -> Iterator[str]:
+    """A merge's conflicts for a person: for each record what either side marked."""
+    for ours, theirs in disputed:
         yield f"{ours.id}  conflict"
         for side, one in (("ours", ours), ("theirs", theirs)):
             yield f"  {side:<7}{one.status:<10}{_said(one)}"
@@ -168,7 +180,7 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     if _judgement(ours) == _judgement(base):
         return theirs, False
     statuses = {ours.status, theirs.status} - {base.status}
-    base_spans, our_spans, their_spans = _bounds(base), _bounds(ours), _bounds(theirs)
+    base_spans, our_spans, their_spans = _by_key(base), _by_key(ours), _by_key(theirs)
     ours_new = [our_spans[k] for k in our_spans.keys() - base_spans.keys()]
     theirs_new = [their_spans[k] for k in their_spans.keys() - base_spans.keys()]
     # Who rejects says that nothing here is to be unlearned; the other side has just said what.
@@ -193,12 +205,12 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {_said(theirs)}"), True
 
 
-def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset[tuple[int, int, str]]]:
+def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset[Key]]:
     """What became of a base's span: whether it stayed, and which new spans lie on its words, under whatever label."""
-    return stays, frozenset((s.start, s.end, s.label) for s in new if s.overlaps(span))
+    return stays, frozenset(s.key for s in new if s.overlaps(span))
 
 
-_UNTOUCHED: Final = (True, frozenset[tuple[int, int, str]]())
+_UNTOUCHED: Final = (True, frozenset[Key]())
 
 
 def _said(example: Example) -> str:
@@ -206,13 +218,13 @@ def _said(example: Example) -> str:
     return ", ".join(said) or "no spans"
 
 
-def _judgement(example: Example) -> tuple[frozenset[tuple[int, int, str]], str]:
-    """What a person decides about a record; source and score are only who said it."""
-    return frozenset(_bounds(example)), example.status
+def _judgement(example: Example) -> tuple[frozenset[Key], Status]:
+    """What a person decides about a record. Source and score are not part of it."""
+    return example.keys, example.status
 
 
-def _bounds(example: Example) -> dict[tuple[int, int, str], Span]:
-    return {(s.start, s.end, s.label): s for s in example.spans}
+def _by_key(example: Example) -> dict[Key, Span]:
+    return {span.key: span for span in example.spans}
 
 
 def _quoted(example: Example, spans: Iterable[Span]) -> tuple[tuple[Span, str], ...]:
@@ -225,7 +237,7 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
         return RecordDiff(
             new.id, "changed", _quoted(new, new.spans), _quoted(old, old.spans), status=status, text_changed=True
         )
-    before, after = _bounds(old), _bounds(new)
+    before, after = _by_key(old), _by_key(new)
     gone = [s for k, s in before.items() if k not in after]
     come = [s for k, s in after.items() if k not in before]
     moved, relabelled = [], []
@@ -247,4 +259,4 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
     )
 
 
-__all__ = ["Merge", "RecordDiff", "conflict_lines", "diff", "first_difference", "lines", "markdown", "merge"]
+__all__ = ["Merge", "RecordDiff", "conflict_lines", "diff", "first_difference", "lines", "markdown", "merge", "side"]

@@ -1,127 +1,262 @@
-"""Sets out to files and corrections back in: `tif spans export`, `import` and `merge`."""
+"""Sets out to files and corrections back in: `tif spans export`, `import`, `join` and `merge`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tif import files
-from tif.errors import InputError, StoreError, UsageError
-from tif.sets import compare, formats, store
-from tif.sets.compare import Merge, Side
+from tif.errors import InputError, PartialError, StoreError, UsageError
+from tif.readers import is_parquet
+from tif.sets import compare, formats, spans_only, store, vote
+from tif.sets.compare import Side
+from tif.sets.formats import FormatName, UnwantedIn
 from tif.sets.formats.records import Record
 from tif.sets.formats.tpo import write_folder
-from tif.spans import AnnotationSet, Example, Provenance
+from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tidy
 
 
-def export(ref: str, format_: str, out: Path | None) -> Iterator[str]:
+def load(ref: str | Path, *, data_dir: str | Path | None = None) -> AnnotationSet:
+    """What a command reads spans from: a saved set, with or without its texts, or a file in one of the formats.
+
+    In a file, overlapping spans of one label are united.
+
+    Raises:
+        StoreError, InputError, MissingError: as `store.load` and `formats.read` do.
+    """
+    path, version = store.resolve(ref)
+    if version is not None or is_parquet(path) or path.suffix == ".parquet" or not path.exists():
+        return store.load(ref, data_dir=data_dir)
+    # Which of two overlapping spans a character is in makes no difference to whether it is unwanted.
+    records = [replace(record, spans=tidy(record.text, record.spans)) for record in formats.read(path)]
+    return AnnotationSet(tuple(formats.resolve(records, name=path.stem)))
+
+
+def load_all(
+    refs: Sequence[str], *, labels: Collection[str] | None = None, data_dir: str | Path | None = None
+) -> list[AnnotationSet]:
+    """Several sets or files to be compared, by the spans of some labels or of all.
+
+    Raises:
+        UsageError: for a label that no span of any of them has.
+        StoreError, InputError, MissingError: as `load`.
+    """
+    sets = [load(ref, data_dir=data_dir) for ref in refs]
+    there = sorted({label for one in sets for label in one.labels})
+    for label in labels or ():
+        if label not in there:
+            hint = f"Labels here: {', '.join(there) or 'none'}."
+            raise UsageError(f"no span is labelled {label!r}", where="--labels", hint=hint)
+    return [one.of_labels(labels) for one in sets]
+
+
+def export(ref: str, format_: FormatName, out: Path | None, *, data_dir: str | Path | None = None) -> Iterator[str]:
     """The set's lines in a format: yielded, or written to `out`, of which nothing is left if it goes wrong.
 
     A `tpo` export to a path without a suffix makes a folder, as the release's own training code loads it.
 
     Raises:
-        UsageError: for an unknown format, or a file that is named like a set.
+        UsageError: for a file that is named like a set.
         InputError: for a set that the format cannot hold.
     """
     if out is not None and out.suffix == ".parquet":
         raise UsageError(f"{out} is named like a set", why="no format here is parquet", hint="Give another --out.")
-    annotations = store.load(ref)
+    annotations = store.load(ref, data_dir=data_dir)
     lines = formats.write(annotations, format_)
     if out is None:
         yield from lines
-        return
-    if format_ == "tpo" and not out.suffix:
+    elif format_ == "tpo" and not out.suffix:
         write_folder(annotations, out)
     else:
         files.write(out, "".join(f"{line}\n" for line in lines))
 
 
+def strip(ref: str, out: Path | None, *, data_dir: str | Path | None = None) -> Path:
+    """Write the set that `ref` names to `out` without prompts and texts.
+
+    Raises:
+        UsageError: if `out` is missing, does not end in `.parquet`, or is the set itself.
+    """
+    path, _ = store.resolve(ref)
+    if out is None or out.suffix != ".parquet":
+        raise UsageError("a set without texts is a parquet file", hint="Give --out FILE.parquet.")
+    if out.exists() and path.exists() and out.samefile(path):
+        raise UsageError(f"{out} is the set itself", hint="Its texts would be lost: give another --out.")
+    spans_only.write(store.load(ref, data_dir=data_dir), out)
+    return out
+
+
+def join(ref: str | Path, out: Path, *, dataset: str | None = None, data_dir: str | Path | None = None) -> SavedSet:
+    """Save a set that lacks its texts as a full set of its own.
+
+    Raises:
+        StaleHeadError: if there is another set at `out` already.
+        StoreError, InputError, MissingError: as `store.load` does.
+    """
+    full = store.load(ref, dataset=dataset, data_dir=data_dir)
+    return store.save(full, out, message=f"join {store.resolve(ref)[0].name}", base=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What became of corrections that were brought into a set."""
+
+    saved: SavedSet
+    changed: tuple[str, ...]
+    """Ids of the records that differ from the set before."""
+    disputed: tuple[tuple[Example, Example], ...] = ()
+    """Records that both sides changed in ways that exclude each other: the set's, and the other one."""
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """Ids of the disputed records."""
+        return tuple(ours.id for ours, _ in self.disputed)
+
+    def check(self, prefer: Side | None) -> None:
+        """Raise a `PartialError` that names the first conflicts, if there are any and nothing settled them."""
+        if not self.disputed or prefer is not None:
+            return
+        raise PartialError(
+            f"{len(self.disputed)} records conflict",
+            why=", ".join(self.conflicts[:3]) + (" ..." if len(self.disputed) > 3 else ""),
+            hint="They keep the head's spans and status `conflict`: correct them, or give --ours or --theirs.",
+        )
+
+    def to_json(self, path: Path) -> dict[str, object]:
+        """The outcome as plain JSON values."""
+        return {
+            "set": str(path),
+            "version": self.saved.version.number,
+            "digest": self.saved.version.digest,
+            "changed": list(self.changed),
+            "conflicts": list(self.conflicts),
+        }
+
+
 def bring_in(
     file: Path,
     into: Path,
-    format_: str,
+    format_: FormatName | None = None,
     *,
-    base: str | None = None,
+    from_version: str | None = None,
     prefer: Side | None = None,
-    uw: str | None = None,
+    uw: UnwantedIn | None = None,
     message: str = "",
     author: str = "",
-) -> Merge:
+) -> Merged:
     """Merge an edited file into a set, and save the result as a new version.
 
-    A record whose spans were edited becomes `corrected`, unless the file itself says another status. Where there is no
-    set yet, the file becomes its first version.
+    A record whose spans were edited becomes `corrected`, unless the file itself gives another status. Where there is
+    no set yet, the file becomes its first version.
 
     Args:
         file: what was exported and edited.
         into: the set.
-        format_: the file's format.
-        base: number or digest of the version that was exported; by default what the file says, else the head's.
+        format_: the file's format; None recognises it.
+        from_version: number or digest of the version that was exported; by default what the file says, else the head's.
         prefer: whose spans stand where both sides changed the same words.
-        uw: `targets` or `complement`, for the tpo format.
+        uw: for the tpo format: which of its columns are the unwanted words.
         message: why, for the log.
         author: who corrected.
 
     Raises:
         InputError: for a file that is damaged or does not belong to the set.
-        StoreError: if the base version is not here.
+        StoreError: if the version is not here, or the set lacks its texts.
     """
+    head = store.editable_head(into)
+    format_ = format_ or formats.recognise(file)
     records = formats.read(file, format_, uw=uw)
     message = message or f"import {file.name}"
-    head = store.head_version(into)
     if head is None:
-        if base is not None:
+        if from_version is not None:
             raise StoreError("no such annotation set", where=str(into))
-        examples = formats.resolve(records, name=into.stem)
-        method = {"name": "manual", "parameters": {"format": format_, "file": file.name}}
-        new = AnnotationSet(tuple(examples))
-        dataset = {"id": file.name, "split": "", "fingerprint": new.fingerprint, "examples": len(new)}
-        new = replace(new, provenance=Provenance(dataset, method))
-        saved = store.save(new, into, message=message, author=author, base=None)
-        return Merge(saved, tuple(e.id for e in saved), ())
-    at_base = store.load(f"{into}@{base or _said_base(records) or head.number}")
+        saved = store.save(_first(file, into, format_, records), into, message=message, author=author, base=None)
+        return Merged(saved=saved, changed=tuple(e.id for e in saved))
+    exported = store.load(f"{into}@{from_version or _named_version(records) or head.number}")
+    known = exported.by_id()
     corrected = []
-    known = at_base.by_id()
-    for record, example in zip(records, formats.resolve(records, at_base), strict=True):
+    for record, example in zip(records, formats.resolve(records, exported), strict=True):
         old = known.get(example.id)
         if old is None:
             raise InputError(f"id {example.id!r} is not in the set", where=record.where, hint="Ids must be kept.")
         corrected.append(_as_corrected(old, example, author))
-    return _merged(at_base, into, AnnotationSet(tuple(corrected)), prefer, message, author)
+    return _merge(exported, into, AnnotationSet(tuple(corrected)), prefer, message, author)
 
 
-def merge_sets(
-    other: str, into: Path, base: str, *, prefer: Side | None = None, message: str = "", author: str = ""
-) -> Merge:
-    """Bring into the set at `into` what `other` changed since `base`, and save a new version.
+def merge(
+    others: Sequence[str],
+    into: Path,
+    *,
+    from_version: str | None = None,
+    need: int | None = None,
+    prefer: Side | None = None,
+    message: str = "",
+    author: str = "",
+    data_dir: str | Path | None = None,
+) -> Merged:
+    """Bring into the set at `into` what another one changed since `from_version`, or what `need` of several mark.
+
+    Args:
+        others: the set with the changes, or the sets that vote.
+        into: the set that gets a new version.
+        from_version: for a three-way merge: `SET@N` that both grew from.
+        need: for a vote: how many of the sets have to mark a character.
+        prefer: in a three-way merge, whose spans stand where both sides changed the same words.
+        message: why, for the log.
+        author: who.
+        data_dir: for sets without texts: folder with local copies of benchmark files.
 
     Raises:
+        UsageError: unless exactly one of `from_version` and `need` is given, and what goes with it.
         InputError: if the sets are not over the same samples.
-        StoreError: if one of them is not here.
+        StoreError: if one of them is not here, or `into` lacks its texts.
     """
-    return _merged(store.load(base), into, store.load(other), prefer, message or f"merge {Path(other).name}", author)
+    if need is not None and from_version is None:
+        if prefer is not None:
+            hint = "They go with --from-version."
+            raise UsageError("--ours and --theirs decide between two people's edits", hint=hint)
+        saved = vote.merge_votes(others, need, into, message=message, author=author, data_dir=data_dir)
+        return Merged(saved=saved, changed=())
+    if from_version is None or need is not None:
+        hint = "Give one of --vote N, --union, --intersect, or --from-version SET@N for two people's edits."
+        raise UsageError("how to merge is not clear", hint=hint)
+    if len(others) != 1:
+        raise UsageError(f"{len(others)} sets for one --from-version", hint="Bring in one after the other.")
+    store.editable_head(into)
+    base, theirs = store.load(from_version, data_dir=data_dir), store.load(others[0], data_dir=data_dir)
+    return _merge(base, into, theirs, prefer, message or f"merge {Path(others[0]).name}", author)
 
 
-def _merged(
+def _first(file: Path, into: Path, format_: FormatName, records: Sequence[Record]) -> AnnotationSet:
+    new = AnnotationSet(tuple(formats.resolve(records, name=into.stem)))
+    dataset = Dataset(id=file.name, fingerprint=new.fingerprint, examples=len(new))
+    method = {"name": "manual", "parameters": {"format": format_, "file": file.name}}
+    return AnnotationSet(new.examples, Provenance(dataset, method))
+
+
+def _merge(
     base: AnnotationSet, into: Path, theirs: AnnotationSet, prefer: Side | None, message: str, author: str
-) -> Merge:
+) -> Merged:
     outcome = compare.merge(base, store.load(into), theirs, prefer=prefer)
-    return replace(outcome, merged=store.save(outcome.merged, into, message=message, author=author))
+    saved = store.save(outcome.merged, into, message=message, author=author)
+    return Merged(saved=saved, changed=outcome.changed, disputed=outcome.disputed)
 
 
-def _said_base(records: Sequence[Record]) -> str | None:
-    said = {record.base for record in records if record.base}
-    if len(said) > 1:
+def _named_version(records: Sequence[Record]) -> str | None:
+    """The version that the file says it was exported from."""
+    named = {record.base for record in records if record.base}
+    if len(named) > 1:
         raise UsageError(
-            f"the file mixes exports of {len(said)} versions", hint="Say which it is to be compared with: --base N."
+            f"the file mixes exports of {len(named)} versions",
+            hint="Name the version that it is compared with: --from-version N.",
         )
-    return said.pop() if said else None
+    return named.pop() if named else None
 
 
 def _as_corrected(old: Example, new: Example, author: str) -> Example:
-    before = {(s.start, s.end, s.label) for s in old.spans}
-    added = [s for s in new.spans if (s.start, s.end, s.label) not in before]
+    before = old.keys
+    added = [span for span in new.spans if span.key not in before]
     if not added and len(new.spans) == len(old.spans):
         return new
     named = tuple(replace(s, source=author, score=None) if author and s in added else s for s in new.spans)
@@ -129,4 +264,4 @@ def _as_corrected(old: Example, new: Example, author: str) -> Example:
     return replace(new, spans=named, status=status, error=None)
 
 
-__all__ = ["bring_in", "export", "merge_sets"]
+__all__ = ["Merged", "bring_in", "export", "join", "load", "load_all", "merge", "strip"]

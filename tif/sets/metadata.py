@@ -9,11 +9,11 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif import __version__
 from tif.errors import StoreError
-from tif.spans import AnnotationSet, Provenance, Version
+from tif.spans import Dataset, Provenance, SavedSet, Version
 
 SCHEMA: Final = 1
 """Version of the layout that this tif reads and writes."""
@@ -22,20 +22,23 @@ KEY: Final = b"tif"
 """Key of the JSON in the parquet file's own key-value metadata."""
 
 
-def of(annotations: AnnotationSet) -> dict[str, Any]:
+def of(annotations: SavedSet) -> dict[str, object]:
     """What the parquet file and its sidecar say of a saved set."""
-    assert annotations.version is not None
-    version = asdict(annotations.version)
     return {
         "schema": SCHEMA,
-        "version": version.pop("number"),
-        **version,
+        **version_json(annotations.version),
         "offset_unit": "codepoint",
-        "dataset": dict(annotations.provenance.dataset),
+        "dataset": asdict(annotations.provenance.dataset),
         "method": dict(annotations.provenance.method),
         "counts": annotations.counts(),
         "tif": __version__,
     }
+
+
+def version_json(version: Version) -> dict[str, object]:
+    """A version as plain JSON values; its number is the key `version`."""
+    fields = asdict(version)
+    return {"version": fields.pop("number"), **fields}
 
 
 def sidecar(path: Path) -> Path:
@@ -65,10 +68,18 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
         if parent is not None and not re.fullmatch("[0-9a-f]{64}", parent):
             raise ValueError(f"parent {str(parent)[:20]!r}")
         version = Version(number, digest, parent, str(meta["created"]), str(meta["message"]), str(meta["author"]))
-        return version, Provenance(dict(meta["dataset"]), dict(meta["method"]))
+        return version, Provenance(_dataset(dict(meta["dataset"])), dict(meta["method"]))
     except (ValueError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise StoreError("its tif metadata cannot be read", where=str(path), why=why) from None
 
 
-__all__ = ["KEY", "SCHEMA", "of", "parse", "sidecar"]
+def _dataset(recorded: dict[str, object]) -> Dataset:
+    id_, split, fingerprint = (str(recorded.get(name, "")) for name in ("id", "split", "fingerprint"))
+    examples = recorded.get("examples", 0)
+    if type(examples) is not int:
+        raise ValueError(f"examples {examples!r}")
+    return Dataset(id=id_, split=split, fingerprint=fingerprint, examples=examples)
+
+
+__all__ = ["KEY", "SCHEMA", "of", "parse", "sidecar", "version_json"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -68,17 +68,26 @@ def _batch(examples: tuple[Example, ...]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def examples(columns: Iterable[pa.RecordBatch], *, strict: bool) -> Iterator[Example]:
-    """The examples of batches with the columns of `SCHEMA`, each checked.
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A stored row, read as far as it can be."""
 
-    Raises:
-        InputError: for the first thing that is wrong, naming the record.
-    """
-    for row in raw(columns):
-        example, found = read_row(row, strict=strict)
-        if found or example is None:
-            raise found[0]
-        yield example
+    id: object
+    """What the column `id` holds."""
+    example: Example | None
+    """None if the row cannot be one."""
+    errors: tuple[InputError, ...] = ()
+    """Everything that is wrong, naming the record."""
+
+    def checked(self) -> Example:
+        """The example.
+
+        Raises:
+            InputError: for the first thing that is wrong.
+        """
+        if self.example is None:
+            raise self.errors[0]
+        return self.example
 
 
 def raw(columns: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
@@ -87,7 +96,7 @@ def raw(columns: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | None, list[InputError]]:
+def read_row(row: Mapping[str, Any], *, strict: bool = True) -> StoredRow:
     """A stored row as an example, or every reason why it cannot be one.
 
     Args:
@@ -97,8 +106,8 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | 
     where = f"record {row['id']!r}"
     if not isinstance(row["spans"], list):
         what = "null" if row["spans"] is None else f"{type(row['spans']).__name__}, not a list"
-        return None, [InputError(f"spans is {what}", where=where)]
-    found: list[InputError] = []
+        return StoredRow(row["id"], None, (InputError(f"spans is {what}", where=where),))
+    errors: list[InputError] = []
     spans: list[Span] = []
     for index, item in enumerate(row["spans"]):
         place = (where, f"spans[{index}]")
@@ -113,17 +122,17 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> tuple[Example | 
             Example("one", "", row["text"], (span,))
             spans.append(span)
         except KeyError as error:
-            found.append(InputError(f"span has no field {error}", where=place))
+            errors.append(InputError(f"span has no field {error}", where=place))
         except InputError as error:
-            found.append(InputError(error.what, where=place, why=error.why, hint=error.hint))
+            errors.append(InputError(error.what, where=place, why=error.why, hint=error.hint))
     example = None
     try:
         example = Example(row["id"], row["prompt"], row["text"], tuple(spans), _shared(row["status"]), row["error"])
         if row["text_sha256"] != sha256(example.text):
-            found.append(InputError("text does not match its hash", where=where, why="the text was changed"))
+            errors.append(InputError("text does not match its hash", where=where, why="the text was changed"))
     except InputError as error:
-        found.append(error if error.where and error.where[0] == where else error.within(where))
-    return example, found
+        errors.append(error if error.where and error.where[0] == where else error.within(where))
+    return StoredRow(row["id"], None if errors else example, tuple(errors))
 
 
 def _shared(value: Any) -> Any:
@@ -131,4 +140,4 @@ def _shared(value: Any) -> Any:
     return sys.intern(value) if type(value) is str else value
 
 
-__all__ = ["BATCH", "SCHEMA", "batches", "examples", "raw", "read_row", "table"]
+__all__ = ["BATCH", "SCHEMA", "StoredRow", "batches", "raw", "read_row", "table"]

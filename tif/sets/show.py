@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from tif.spans import UW, AnnotationSet, Example
+from tif.errors import UsageError
+from tif.spans import UW, AnnotationSet, Example, Status
 
 _STYLES = ("bold black on yellow", "bold black on cyan", "bold black on magenta", "bold black on green")
 """A style for each label, in order of appearance; UW always has the first."""
@@ -14,6 +15,23 @@ def styles(annotations: AnnotationSet) -> dict[str, str]:
     """A terminal style for every label in the set."""
     labels = dict.fromkeys([UW, *(s.label for e in annotations for s in e.spans)])
     return {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
+
+
+def choose(annotations: AnnotationSet, *, id_: str | None = None, status: Status | None = None) -> list[Example]:
+    """The examples of an id, or of a status.
+
+    Raises:
+        UsageError: for an id that the set lacks, or has in another status.
+    """
+    chosen = [e for e in annotations if id_ in (None, e.id) and status in (None, e.status)]
+    if id_ is not None and not chosen:
+        raise UsageError(f"no record {id_!r} in this set", hint="`tif spans export SET` lists all ids.")
+    return chosen
+
+
+def counts_line(annotations: AnnotationSet) -> str:
+    """How many examples and spans a set has."""
+    return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.counts().items())
 
 
 def coloured(example: Example, style_of: dict[str, str]) -> Text:
@@ -39,4 +57,4 @@ def bracketed(example: Example) -> str:
     return "".join([*out, example.text[at:]])
 
 
-__all__ = ["bracketed", "coloured", "styles"]
+__all__ = ["bracketed", "choose", "coloured", "counts_line", "styles"]

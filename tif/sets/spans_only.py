@@ -1,136 +1,88 @@
-"""Sets without their text: ids, hashes and spans alone, for data that may not be passed on.
+"""Sets without their texts: ids, hashes and spans alone, for data that may not be passed on.
 
-`strip` leaves the text out; `join` brings it back from the data set and refuses unless every hash, and the digest of
-the whole, are what they were. `load` does so by itself where the file names a public source.
+`write` leaves prompts and texts out. `tif.sets.store.load` takes them from the data set again, and refuses unless every
+hash, and the digest of the content, are what they were.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tif import files, sources
-from tif.errors import InputError, StoreError, UsageError
-from tif.sets import metadata, rows, store
-from tif.sources import Source
-from tif.spans import AnnotationSet, sha256
+from tif.errors import InputError, StoreError, TifError
+from tif.sets import metadata, rows
+from tif.spans import Dataset, Example, SavedSet, sha256
 
-_PROMPT_HASH = "prompt_sha256"
-_LEFT_OUT = ("prompt", "text")
+PROMPT_HASH: Final = "prompt_sha256"
+_LEFT_OUT: Final = ("prompt", "text")
+
+COLUMNS: Final = (*(name for name in rows.SCHEMA.names if name not in _LEFT_OUT), PROMPT_HASH)
+"""Columns of a file without texts."""
 
 
-def strip(ref: str, out: Path) -> None:
-    """Write the set that `ref` names to `out` without prompts and texts.
+def write(annotations: SavedSet, out: Path) -> None:
+    """Write a set to `out` without prompts and texts.
 
     Raises:
-        UsageError: if `out` does not end in `.parquet`, or is the set itself.
+        WriteError: if `out` cannot be written.
     """
-    path, _ = store.resolve(ref)
-    if out.suffix != ".parquet":
-        raise UsageError(f"{out} does not end in .parquet")
-    if out.exists() and path.exists() and out.samefile(path):
-        raise UsageError(f"{out} is the set itself", hint="Its texts would be gone: give another --out.")
-    annotations = store.load(ref)
     table = rows.table(annotations)
     hashes = pa.array([sha256(e.prompt) for e in annotations], pa.string())
-    table = table.drop_columns(list(_LEFT_OUT)).append_column(_PROMPT_HASH, hashes)
+    table = table.drop_columns(list(_LEFT_OUT)).append_column(PROMPT_HASH, hashes)
     meta = json.dumps({**metadata.of(annotations), "spans_only": True}, ensure_ascii=False)
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
     files.write(out, sink.getvalue())
 
 
-def join(path: Path, source: Source) -> AnnotationSet:
-    """The set whose spans are in `path` and whose samples are `source`.
-
-    Returns:
-        The set as it was before `strip`, with its version.
-
-    Raises:
-        StoreError: for a file that `strip` did not write.
-        InputError: for a sample that is missing, or whose text is not what it was.
-    """
-    raw, table = _read(path)
-    samples = {e.id: e for e in source.examples}
-    full = []
-    for row in table.to_pylist():
-        where = (str(path), f"record {row['id']!r}")
-        sample = samples.get(row["id"])
-        if sample is None:
-            raise InputError("is not in the data set", where=where, why=f"{source.id} {source.split}".strip())
-        if sha256(sample.prompt) != row.pop(_PROMPT_HASH):
-            raise InputError("the prompt is not what it was", where=where, why="its hash differs")
-        example, found = rows.read_row({**row, "prompt": sample.prompt, "text": sample.text})
-        if found or example is None:
-            raise found[0].within(str(path))
-        full.append(example)
-    version, provenance = metadata.parse(raw, path)
-    joined = AnnotationSet(tuple(full), provenance, version)
-    if joined.digest != version.digest:
-        raise StoreError("is not the set that its metadata describes", where=str(path), why="the digests differ")
-    return joined
+def lacks_texts(columns: Collection[str]) -> bool:
+    """Whether a file with these columns is one that `write` made."""
+    return PROMPT_HASH in columns and "text" not in columns
 
 
-def load(ref: str | Path, *, data_dir: str | Path | None = None, dataset: str | None = None) -> AnnotationSet:
-    """`store.load`, and for a set without texts also the join with the data set that it names.
+def samples(path: Path, recorded: Dataset, *, dataset: str | None, data_dir: str | Path | None) -> dict[str, Example]:
+    """The samples that the spans in `path` belong to, by id.
 
     Args:
-        ref: `path`, `path@3` or `path@<digest prefix>`.
-        data_dir: folder with local copies of benchmark files.
+        path: the file, for the error line.
+        recorded: what the file says of its samples.
         dataset: where the samples are; by default what the file says.
+        data_dir: folder with local copies of benchmark files.
 
     Raises:
-        StoreError, InputError, MissingError: as `store.load`, `sources.load` and `join` do.
+        StoreError: if the file names a local data set, and `dataset` is not given.
+        InputError, MissingError, UsageError: as `sources.load` does.
     """
-    path, version = store.resolve(ref)
-    if not is_stripped(path):
-        return store.load(ref)
-    spec = dataset or sources.spec_of(metadata.parse(_read(path)[0], path)[1].dataset)
+    spec = dataset or sources.spec_of(recorded)
     if spec is None:
-        hint = f"`tif spans join {path} --dataset SRC --out FULL.parquet` says where they are."
-        raise StoreError("holds spans without their texts", where=str(path), hint=hint)
-    joined = join(path, sources.load(spec, data_dir=data_dir))
-    assert joined.version is not None
-    if version is not None and version != str(joined.version.number) and not joined.version.digest.startswith(version):
-        raise StoreError(f"no version {version}", where=str(path), why=f"it is version {joined.version.number} alone")
-    return joined
-
-
-def save_joined(path: Path, out: Path, dataset: str | None, data_dir: str | Path | None) -> AnnotationSet:
-    """Join, and save the result as a set of its own.
-
-    Raises:
-        StaleHeadError: if there is another set at `out` already.
-    """
-    joined = load(path, data_dir=data_dir, dataset=dataset)
-    return store.save(replace(joined, version=None), out, message=f"join {path.name}", base=None)
-
-
-def is_stripped(path: Path) -> bool:
-    """Whether a file holds spans without their texts."""
+        raise StoreError(
+            "contains spans without their texts",
+            where=str(path),
+            why=f"the texts are in {recorded.id!r}",
+            hint=f"`tif spans join {path} --dataset {recorded.id} --out FULL.parquet` makes a full set.",
+        )
     try:
-        return path.is_file() and _PROMPT_HASH in pq.read_schema(path).names
-    except (pa.ArrowException, OSError, ValueError):
-        return False  # Not parquet at all: `store.load` says so best.
+        return {e.id: e for e in sources.load(spec, data_dir=data_dir).examples}
+    except TifError as error:
+        raise error.within(str(path)) from None
 
 
-def _read(path: Path) -> tuple[bytes, pa.Table]:
-    if not is_stripped(path):
-        raise StoreError("is no set without texts", where=str(path), hint="`tif spans export --spans-only` makes one.")
-    try:
-        with pq.ParquetFile(path) as file:  # opened once, like `store` does: a save may swap the file at any time
-            table = file.read()
-        raw = (table.schema.metadata or {})[metadata.KEY]
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise StoreError("cannot be read", where=str(path), why=str(error)[:160]) from None
-    wanted = {_PROMPT_HASH, *rows.SCHEMA.names} - set(_LEFT_OUT)
-    if missing := wanted - set(table.column_names):
-        raise StoreError(f"has no column {min(missing)!r}", where=str(path))
-    return raw, table.replace_schema_metadata(None)
+def read_row(row: Mapping[str, Any], texts: Mapping[str, Example]) -> rows.StoredRow:
+    """A row with its text, or every reason why it cannot be one: the sample is missing, or is not what it was."""
+    where = f"record {row['id']!r}"
+    sample = texts.get(row["id"])
+    if sample is None:
+        return rows.StoredRow(row["id"], None, (InputError("is not in the data set", where=where),))
+    if sha256(sample.prompt) != row[PROMPT_HASH]:
+        changed = InputError("the prompt is not what it was", where=where, why="its hash differs")
+        return rows.StoredRow(row["id"], None, (changed,))
+    return rows.read_row({**row, "prompt": sample.prompt, "text": sample.text})
 
 
-__all__ = ["is_stripped", "join", "load", "save_joined", "strip"]
+__all__ = ["COLUMNS", "PROMPT_HASH", "lacks_texts", "read_row", "samples", "write"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tif.errors import UsageError
 from tif.sets import store
-from tif.spans import DECIDED, AnnotationSet, Example, Provenance, Span, tidy
+from tif.spans import DECIDED, AnnotationSet, Example, Provenance, SavedSet, Span, tidy
 
 
 def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
@@ -45,11 +45,11 @@ def _voted(versions: list[Example], need: int) -> Example:
     decided = [e for e in versions if e.status in DECIDED]
     if decided:
         first = decided[0]
-        views = {(frozenset((s.start, s.end, s.label) for s in e.spans), e.status == "rejected") for e in decided}
+        views = {(e.keys, e.status == "rejected") for e in decided}
         if len(views) == 1:
             return first
-        said = "; ".join(", ".join(repr(e.quote(s)) for s in e.spans) or "nothing" for e in decided)
-        return replace(first, status="conflict", error=f"people disagree: {said}")
+        marked = "; ".join(", ".join(repr(e.quote(s)) for s in e.spans) or "nothing" for e in decided)
+        return replace(first, status="conflict", error=f"people disagree: {marked}")
     voters = [e for e in versions if e.status != "failed"]
     if len(voters) < need:
         why = f"{len(voters)} of {len(versions)} sets have an annotation, {need} votes are needed"
@@ -67,20 +67,36 @@ def _voted(versions: list[Example], need: int) -> Example:
     return Example(versions[0].id, versions[0].prompt, text, tidy(text, spans))
 
 
-def merge_votes(sets: Sequence[str], need: int, out: Path, *, message: str = "", author: str = "") -> AnnotationSet:
+def votes_needed(sets: int, *, vote: int | None, union: bool, intersect: bool) -> int | None:
+    """How many of the sets have to mark a character; None if none of the three options is given."""
+    if vote is not None:
+        return vote
+    return 1 if union else sets if intersect else None
+
+
+def merge_votes(
+    sets: Sequence[str],
+    need: int,
+    out: Path,
+    *,
+    message: str = "",
+    author: str = "",
+    data_dir: str | Path | None = None,
+) -> SavedSet:
     """Vote over saved sets, and save the outcome as the next version of `out`.
 
     Raises:
         UsageError: as `vote`; or if `out` holds a person's decisions that are none of the sets' own.
+        StoreError: if `out` lacks its texts.
     """
-    loaded = [store.load(ref) for ref in sets]
+    head = store.load(out) if store.editable_head(out) else None
+    loaded = [store.load(ref, data_dir=data_dir) for ref in sets]
     examples = vote(loaded, need)
-    head = store.load(out) if out.exists() else None
     result = {e.id: e for e in examples}
     if head is not None and any(e.status in DECIDED and result.get(e.id) != e for e in head):
         raise UsageError(f"{out} holds people's decisions that this would overwrite", hint="Choose another --into.")
     members = [
-        {"set": ref, "digest": one.version.digest if one.version else one.digest, "method": dict(one.provenance.method)}
+        {"set": ref, "digest": one.version.digest, "method": dict(one.provenance.method)}
         for ref, one in zip(sets, loaded, strict=True)
     ]
     method = {"name": "vote", "version": 1, "need": need, "of": members}
@@ -89,4 +105,4 @@ def merge_votes(sets: Sequence[str], need: int, out: Path, *, message: str = "",
     return store.save(voted, out, message=message or f"vote {need} of {len(sets)}", author=author)
 
 
-__all__ = ["merge_votes", "vote"]
+__all__ = ["merge_votes", "vote", "votes_needed"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from tif import sources
 from tif.console import say, warn
 from tif.errors import MaskError, UsageError
-from tif.sets import spans_only as join
-from tif.spans import UNTRAINED, AnnotationSet, Example
+from tif.sets import store
+from tif.spans import UNRESOLVED, UNTRAINED, Example, SavedSet
 from tif.tokens.encoding import Encoder, TrainingView, see
 from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
@@ -52,7 +52,7 @@ class ValidationSet:
 class Prepared:
     """What a run trains on, in tokens."""
 
-    annotations: AnnotationSet
+    annotations: SavedSet
     tokenizer: PreTrainedTokenizerBase
     template: Template
     forget: tuple[Encoded, ...]
@@ -83,7 +83,7 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
             marks nothing or is trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
-    annotations = join.load(options.masks, data_dir=options.data_dir)
+    annotations = store.load(options.masks, data_dir=options.data_dir)
     options.check_labels(annotations, options.masks)
     encoder = Encoder.of(load_tokenizer(options.model), options)
     chosen, counts = _select(annotations.examples[: options.limit], options.masks, options)
@@ -156,7 +156,7 @@ def _framed(view: TrainingView, encoder: Encoder, options: TrainOptions, counts:
 def _validation(encoder: Encoder, options: TrainOptions) -> ValidationSet | None:
     if options.validation is None:
         return None
-    annotations = join.load(options.validation, data_dir=options.data_dir)
+    annotations = store.load(options.validation, data_dir=options.data_dir)
     chosen, _ = _select(annotations.examples, options.validation, options)
     view = see(chosen, encoder, skip_unmarked=False)
     _warn_emptied(view.emptied, len(chosen), "validation examples")
@@ -210,7 +210,7 @@ def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> t
     Raises:
         UsageError: for undecided examples, unless `skip_failed` is set.
     """
-    undecided = [e for e in examples if e.status in ("failed", "conflict")]
+    undecided = [e for e in examples if e.status in UNRESOLVED]
     if undecided and not options.skip_failed:
         raise UsageError(
             f"{len(undecided)} examples are failed or in conflict: {_first([e.id for e in undecided])}",

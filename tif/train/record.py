@@ -46,7 +46,7 @@ def new(
         },
         masks=MasksIdentity(
             path=options.masks,
-            version=masks.version.number if masks.version else None,
+            version=masks.version.number,
             digest=masks.digest,
             fingerprint=masks.fingerprint,
         ),

@@ -19,7 +19,7 @@ from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import LearnedOptions
 from tif.errors import UsageError
 from tif.sets import store
-from tif.sets.agreement import score
+from tif.sets.score import score
 from tif.spans import AnnotationSet, Example, Span
 
 FACTS = [f"{name} lives in {town}." for name, town in [("Mara", "Narva"), ("Ilo", "Tartu"), ("Veera", "Paide")]] * 4

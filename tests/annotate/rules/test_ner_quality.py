@@ -7,7 +7,7 @@ import pytest
 from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import NerOptions
 from tif.sets import formats
-from tif.sets.agreement import Counts, score
+from tif.sets.score import Counts, score
 from tif.spans import AnnotationSet, tidy
 
 OTHER60 = Path(__file__).parents[2] / "data" / "other60.jsonl"

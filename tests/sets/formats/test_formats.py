@@ -258,7 +258,7 @@ def test_inline_refuses_a_changed_character_and_shows_it(tmp_path):
         bring_in(file, ref, "inline")
     file.write_text(file.read_text().replace("!", "."))
     outcome = bring_in(file, ref, "inline", author="Ana")
-    (corrected,) = outcome.merged
+    (corrected,) = outcome.saved
     assert (bounds(corrected), corrected.status, corrected.spans[0].source) == ([(4, 10, "UW")], "corrected", "Ana")
 
 
@@ -302,3 +302,81 @@ def test_unknown_formats_and_options_are_named(tmp_path):
         formats.read(tmp_path / "x", "brat")
     with pytest.raises(UsageError, match="no option 'uw'"):
         formats.read(tmp_path / "x", "tif", uw="targets")
+
+
+SHOWN = Example("people/1", "Who?", "Mara 😀 Ilves is a florist.", (Span(0, 12), Span(18, 25)))
+
+
+@pytest.mark.parametrize("name", ["x", "x.ls", "x.txt", "x.json", "x.jsonl", "x.csv"])
+@pytest.mark.parametrize("format_", formats.FORMATS)
+def test_a_format_is_recognised_by_its_content_whatever_the_name(tmp_path, format_, name):
+    file = tmp_path / name
+    file.write_text("".join(line + "\n" for line in formats.write(AnnotationSet((SHOWN,)), format_)))
+    assert formats.recognise(file) == format_
+    (back,) = formats.resolve(formats.read(file))
+    assert (back.text, bounds(back)) == (SHOWN.text, bounds(SHOWN))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_label_studio_export_of_any_name_comes_back(tmp_path, cli, indent):
+    path, file = tmp_path / "set.parquet", tmp_path / "x.ls"
+    store.save(AnnotationSet((SHOWN, replace(SHOWN, id="people/2", text=SHOWN.text + "!"))), path)
+    assert cli("spans", "export", path, "--format", "label-studio", "--out", file).code == 0
+    tasks = json.loads(file.read_text())
+    del tasks[1]["predictions"][0]["result"][1]
+    file.write_text(json.dumps(tasks, indent=indent))
+    done = cli("spans", "import", file, "--into", path, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["changed"] == ["people/2"]
+    assert [e.quote(s) for e in store.load(path) for s in e.spans] == ["Mara 😀 Ilves", "florist"] + ["Mara 😀 Ilves"]
+
+
+def test_a_doc_bin_and_a_tpo_folder_are_recognised(tmp_path):
+    spacy = pytest.importorskip("spacy")
+    from spacy.tokens import DocBin
+
+    doc = spacy.blank("xx")("Mara Ilves is a florist.")
+    doc.spans["sc"] = [doc.char_span(0, 10, label="UW")]
+    (tmp_path / "x").write_bytes(DocBin(docs=[doc]).to_bytes())
+    assert formats.recognise(tmp_path / "x") == "spacy"
+    (back,) = formats.resolve(formats.read(tmp_path / "x"))
+    assert bounds(back) == [(0, 10, "UW")]
+    store.save(AnnotationSet((SHOWN,)), tmp_path / "set.parquet")
+    list(export(str(tmp_path / "set.parquet"), "tpo", tmp_path / "folder"))
+    assert formats.recognise(tmp_path / "folder") == "tpo"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"name": "Mara"}\n', r"line 1: is in no format that is recognised \(fields: name\)"),
+        ("[3]", r"record 1: is in no format that is recognised"),
+        ("", "contains no records"),
+        ("Mara is a florist.\n", "line 1: is not JSON"),
+    ],
+)
+def test_what_is_not_recognised_is_refused_with_the_formats_by_name(tmp_path, cli, content, told):
+    file = tmp_path / "x.ls"
+    file.write_text(content)
+    with pytest.raises(InputError, match=told):
+        formats.recognise(file)
+    refused = cli("spans", "import", file, "--into", tmp_path / "a.parquet")
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    if "recognised" in told:
+        assert "--format tif, prodigy, doccano, label-studio, spacy, inline, tpo" in refused.err
+
+
+def test_help_offers_the_formats_and_the_statuses(cli):
+    assert "tif|prodigy|doccano|label-studio|spacy|inline|tpo" in cli("spans", "import", "--help").out.replace("\n", "")
+    assert "auto|accepted|corrected|rejected|conflict|failed" in cli("spans", "show", "--help").out.replace("\n", "")
+
+
+def test_any_exported_file_can_be_compared_with_a_set(tmp_path, cli):
+    path = tmp_path / "set.parquet"
+    store.save(AnnotationSet((SHOWN,)), path)
+    for format_ in formats.FORMATS:
+        file = tmp_path / f"{format_}.out"
+        assert cli("spans", "export", path, "--format", format_, "--out", file).code == 0
+        told = cli("spans", "score", file, "--gold", path, "--json")
+        assert told.code == 0, told.err
+        assert json.loads(told.out)["span_exact"]["f1"] == 1.0

@@ -24,7 +24,8 @@ from tif.eval.measure.complete import complete, rouge
 from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
 from tif.eval.record import Means, MuseNumbers
-from tif.sources import find_local, read_records
+from tif.readers import read_records
+from tif.sources import find_local
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
 
@@ -262,10 +263,10 @@ def _read(
         raise MissingError(f"{folder}/{name}.json is not in the data folder", hint="Give MUSE's folder as --data-dir.")
     rows = []
     for place, record in read_records(path):
-        for field in fields:
-            if not isinstance(record.get(field), str):
-                raise InputError(f"no text in field {field!r}", where=place)
-        rows.append({field: record[field] for field in fields})
+        texts = {field: value for field in fields if isinstance(value := record.get(field), str)}
+        if missing := [field for field in fields if field not in texts]:
+            raise InputError(f"no text in field {missing[0]!r}", where=place)
+        rows.append(texts)
     return rows[:limit]
 
 

@@ -28,7 +28,7 @@ from tif.eval.measure import measures
 from tif.eval.measure.leakage import Leakage
 from tif.eval.record import EvalRecord, MuseNumbers
 from tif.eval.settings import Scoring
-from tif.sources import read_json
+from tif.readers import read_json
 
 SPLIT_SIZES: Final = {"forget01": 40, "forget05": 200, "forget10": 400}
 FIELD_CAP: Final = 300

@@ -25,7 +25,7 @@ from tif.eval import processes
 from tif.eval.benchmarks import questions
 from tif.eval.options import EvaluateOptions
 from tif.eval.run import Evaluated, evaluate_model
-from tif.sources import read_json
+from tif.readers import read_json
 from tif.tokens.encoding import Encoder
 from tif.tokens.finetune import FineTuning, fine_tune
 from tif.tokens.masks import Template

@@ -16,8 +16,8 @@ from tif.eval.measure.score import Scored, from_table
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.eval.run import describe
 from tif.eval.settings import Scoring
+from tif.readers import Row, read_records
 from tif.records import RunRecord
-from tif.sources import read_records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Entry:
         # The record says which run was evaluated; the folder around it may be another model's run.
         inside = (folder.parent / "run.json").is_file()
         log = folder.parent / "log.jsonl"
-        history = [row for _, row in read_records(log)] if record.run and log.is_file() else []
+        history = [_numbers(row) for _, row in read_records(log)] if record.run and log.is_file() else []
         # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
         name = label or (folder.parent.name + folder.name.removeprefix("eval") if inside else folder.name)
         return cls(label=name, record=record, examples=examples, scores=scores, history=history)
@@ -108,6 +108,10 @@ class Entry:
             return None
         low, high = measures.bootstrap(values)
         return sum(values) / len(values), low, high
+
+
+def _numbers(row: Row) -> dict[str, float]:
+    return {name: value for name, value in row.items() if isinstance(value, (int, float))}
 
 
 __all__ = ["Entry"]

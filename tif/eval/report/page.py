@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any, Final
 
@@ -290,7 +291,7 @@ def _audit(entry: Entry) -> str:
         "objective": ", ".join(f"{name} {value}" for name, value in run.main_options().items()) if run else "",
         "annotation set": _annotation_set(record),
         "annotated by": _values(run.provenance.method) if run else "",
-        "data": _values(run.provenance.dataset) if run else "",
+        "data": _values(asdict(run.provenance.dataset)) if run else "",
         "samples": ", ".join(f"{name} {count}" for name, count in run.counts.items()) if run else "",
         "benchmark": f"{record.benchmark}, {record.forget}" if record.benchmark else "",
         "retain log": record.retain_log or "",

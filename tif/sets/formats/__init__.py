@@ -8,8 +8,9 @@
     inline        `Her father was a [[florist|UW]].` for a plain editor
     tpo           the TIF release's `target_words`/`common_words`: JSONL, or a folder of `save_to_disk`
 
-To add one: a module with `write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record]` and the
-names of those `OPTIONS`, and a row in `FORMATS`.
+A file's format is recognised by its content, whatever its name. To add a format: a module with
+`write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record]` and the names of those `OPTIONS`, a
+name in `FormatName`, a row in `FORMATS`, and a rule in `recognise.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from tif.errors import InputError, UsageError
+from tif.sets.formats.recognise import FormatName, UnwantedIn, recognise
 from tif.sets.formats.records import Record, resolve, row_of
 from tif.spans import AnnotationSet
 
-FORMATS: Final[dict[str, str]] = {
+FORMATS: Final[dict[FormatName, str]] = {
     "tif": "tif.sets.formats.native",
     "prodigy": "tif.sets.formats.prodigy",
     "doccano": "tif.sets.formats.doccano",
@@ -36,7 +38,7 @@ FORMATS: Final[dict[str, str]] = {
 """Format name -> module."""
 
 
-def write(annotations: AnnotationSet, format_: str = "tif") -> Iterator[str]:
+def write(annotations: AnnotationSet, format_: FormatName = "tif") -> Iterator[str]:
     """The file's content, line by line (a line may hold line breaks of the text itself), without the final newlines.
 
     Raises:
@@ -47,33 +49,36 @@ def write(annotations: AnnotationSet, format_: str = "tif") -> Iterator[str]:
     return lines
 
 
-def read(path: str | Path, format_: str = "tif", **options: Any) -> list[Record]:
+def read(path: str | Path, format_: FormatName | None = None, **options: str | None) -> list[Record]:
     """Every record of a file, checked in itself; `resolve` makes examples of them.
 
     Args:
         path: the file (for `tpo`, or the folder).
-        format_: one of `FORMATS`.
+        format_: its format; None recognises it.
         options: what the format's own `read` takes, e.g. `uw="complement"` for tpo; None counts as not given.
 
     Raises:
         UsageError: for an unknown format, or an option that it does not have.
         InputError: naming file, line and field.
     """
-    module = _module(format_)
+    path = Path(path)
+    chosen = format_ or recognise(path)
+    module = _module(chosen)
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in module.OPTIONS:
-            raise UsageError(f"the {format_} format has no option {name!r}", where=f"--{name.replace('_', '-')}")
-    records = list(module.read(Path(path), **given))
+            raise UsageError(f"the {chosen} format has no option {name!r}", where=f"--{name.replace('_', '-')}")
+    records = list(module.read(path, **given))
     if not records:
-        raise InputError("holds no records", where=str(path))
+        raise InputError("contains no records", where=str(path))
     return records
 
 
 def _module(format_: str) -> ModuleType:
-    if format_ not in FORMATS:
-        raise UsageError(f"no format {format_!r}", where="--format", hint=f"Known: {', '.join(FORMATS)}.")
-    return import_module(FORMATS[format_])
+    for name, module in FORMATS.items():
+        if name == format_:
+            return import_module(module)
+    raise UsageError(f"no format {format_!r}", where="--format", hint=f"Known: {', '.join(FORMATS)}.")
 
 
-__all__ = ["FORMATS", "Record", "read", "resolve", "row_of", "write"]
+__all__ = ["FORMATS", "FormatName", "Record", "UnwantedIn", "read", "recognise", "resolve", "row_of", "write"]

@@ -8,30 +8,31 @@ doccano's page marks text by JavaScript, so its offsets are UTF-16 units; each e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Literal, get_args
 
 from tif.errors import InputError
+from tif.readers import Row, read_records
 from tif.sets.formats.offsets import Utf16
 from tif.sets.formats.records import (
     Record,
+    a_span,
     an_object,
     base_of,
+    checked,
     id_field,
     in_order,
     list_field,
     need_text,
     status_field,
     text_field,
-    trimmed,
 )
-from tif.sources import read_records
 from tif.spans import AnnotationSet, Span
 
 OPTIONS: Final = ("offset_unit",)
 
-_UNITS: Final = ("utf16", "codepoint")
+Unit = Literal["utf16", "codepoint"]
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
@@ -53,7 +54,7 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
         yield json.dumps(row, ensure_ascii=False)
 
 
-def read(path: Path, offset_unit: str | None = None) -> Iterator[Record]:
+def read(path: Path, offset_unit: Unit | None = None) -> Iterator[Record]:
     """Documents with `label`, `labels` (older exports) or `entities` (exports with relations).
 
     Args:
@@ -68,11 +69,11 @@ def read(path: Path, offset_unit: str | None = None) -> Iterator[Record]:
         yield record
 
 
-def _record(where: str, row: Mapping[str, Any], offset_unit: str | None) -> Record:
+def _record(where: str, row: Row, offset_unit: Unit | None) -> Record:
     text = need_text(row, "text")
     unit = offset_unit or text_field(row, "tif_offset_unit", "utf16")
-    if unit not in _UNITS:
-        raise InputError(f"unknown unit {unit!r}", where="tif_offset_unit", hint=f"Known: {', '.join(_UNITS)}.")
+    if unit not in get_args(Unit):
+        raise InputError(f"unknown unit {unit!r}", where="tif_offset_unit", hint=f"Known: {', '.join(get_args(Unit))}.")
     units = Utf16(text) if unit == "utf16" else None
     spans = []
     for name in ("label", "labels", "entities"):
@@ -93,7 +94,7 @@ def _record(where: str, row: Mapping[str, Any], offset_unit: str | None) -> Reco
     )
 
 
-def _span(value: Any, text: str, units: Utf16 | None) -> Span:
+def _span(value: object, text: str, units: Utf16 | None) -> Span:
     if isinstance(value, list):
         if len(value) != 3:
             raise InputError(f"has {len(value)} parts, not [start, end, label]")
@@ -103,7 +104,4 @@ def _span(value: Any, text: str, units: Utf16 | None) -> Span:
         start, end, label = row.get("start_offset"), row.get("end_offset"), row.get("label")
     if units is not None:
         start, end = units.to_point(start, "start"), units.to_point(end, "end")
-    span = Span(start, end, label, "doccano")
-    if span.end > len(text):
-        raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters", where="end")
-    return trimmed(span, text)
+    return checked(a_span(start, end, label, "doccano"), text)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tif.errors import InputError
-from tif.sets.formats.records import Record, base_of, in_order, trimmed
-from tif.sources import read_text
-from tif.spans import STATUSES, UW, AnnotationSet, Example, Span
+from tif.readers import read_text
+from tif.sets.formats.records import Record, base_of, checked, in_order
+from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, Status, is_status
 
 OPTIONS: Final[tuple[str, ...]] = ()
 
@@ -87,7 +87,7 @@ def _inside(words: str) -> str:
 def read(path: Path) -> Iterator[Record]:
     """Records of a marked file."""
     base: str | None = None
-    head: tuple[int, str, str] | None = None
+    head: _Head | None = None
     prompt: list[str] = []
     body: list[str] = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
@@ -112,20 +112,25 @@ def read(path: Path) -> Iterator[Record]:
         yield _record(path, head, prompt, body, base)
 
 
-def _head(path: Path, number: int, line: str) -> tuple[int, str, str]:
+class _Head(NamedTuple):
+    line: int
+    status: Status
+    id: str
+
+
+def _head(path: Path, number: int, line: str) -> _Head:
     status, _, id_ = line.removeprefix(_HEAD).partition(" ")
-    if status not in STATUSES:
+    if not is_status(status):
         hint = f"Known: {', '.join(STATUSES)}."
         raise InputError(f"unknown status {status!r}", where=(str(path), f"line {number}"), hint=hint)
-    return number, status, id_
+    return _Head(number, status, id_)
 
 
-def _record(path: Path, head: tuple[int, str, str], prompt: list[str], body: list[str], base: str | None) -> Record:
-    number, status, id_ = head
-    where = f"{path}, line {number}"
+def _record(path: Path, head: _Head, prompt: list[str], body: list[str], base: str | None) -> Record:
+    where = f"{path}, line {head.line}"
     try:
         text, spans = parse("\n".join(body))
-        return Record(where, text, in_order(spans), id_, "\n".join(prompt), status, None, base)
+        return Record(where, text, in_order(spans), head.id, "\n".join(prompt), head.status, None, base)
     except InputError as error:
         raise error.within(where) from None
 
@@ -164,7 +169,7 @@ def parse(body: str) -> tuple[str, list[Span]]:
     if opened is not None:
         raise InputError("a mark has no end", why=f"it opens at {''.join(text[opened:])[:30]!r}")
     whole = "".join(text)
-    return whole, [trimmed(Span(start, end, label, "inline"), whole) for start, end, label in spans]
+    return whole, [checked(Span(start, end, label, "inline"), whole) for start, end, label in spans]
 
 
 def _label(body: str, at: int) -> tuple[str, int]:

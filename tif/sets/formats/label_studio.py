@@ -7,16 +7,19 @@ is compared so, and where UTF-16 disagrees with it and code points agree, code p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif.errors import InputError
+from tif.readers import Row, read_records
 from tif.sets.formats.offsets import Utf16
 from tif.sets.formats.records import (
     Record,
+    a_span,
     an_object,
     base_of,
+    checked,
     id_field,
     in_order,
     list_field,
@@ -24,9 +27,7 @@ from tif.sets.formats.records import (
     object_field,
     status_field,
     text_field,
-    trimmed,
 )
-from tif.sources import read_records
 from tif.spans import DECIDED, AnnotationSet, Example, Span
 
 OPTIONS: Final[tuple[str, ...]] = ()
@@ -42,11 +43,11 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
     yield "]"
 
 
-def _task(number: int, example: Example, base: str | None) -> dict[str, Any]:
+def _task(number: int, example: Example, base: str | None) -> dict[str, object]:
     units = Utf16(example.text)
     result = []
     for index, span in enumerate(example.spans):
-        region: dict[str, Any] = {
+        region: dict[str, object] = {
             "id": f"{number}-{index}",
             "from_name": "label",
             "to_name": "text",
@@ -94,7 +95,7 @@ def read(path: Path) -> Iterator[Record]:
             yield record
 
 
-def _record(where: str, row: Mapping[str, Any]) -> Record | None:
+def _record(where: str, row: Row) -> Record | None:
     data = object_field(row, "data")
     try:
         text = need_text(data, "text")
@@ -105,6 +106,7 @@ def _record(where: str, row: Mapping[str, Any]) -> Record | None:
         raise error.within("data") from None
     annotations = [an_object(a, f"annotations[{i}]") for i, a in enumerate(list_field(row, "annotations"))]
     predictions = [an_object(p, f"predictions[{i}]") for i, p in enumerate(list_field(row, "predictions"))]
+    chosen: Row
     kept = [(i, a) for i, a in enumerate(annotations) if not a.get("was_cancelled")]
     if annotations and not kept:
         return None
@@ -126,37 +128,36 @@ def _record(where: str, row: Mapping[str, Any]) -> Record | None:
     return Record(where, text, in_order(spans), id_, prompt, status, note, base)
 
 
-def _spans(region: Mapping[str, Any], text: str, units: Utf16, where: str) -> list[Span]:
+def _spans(region: Row, text: str, units: Utf16, where: str) -> list[Span]:
     if region.get("type") != "labels":
         return []
     try:
         value = object_field(region, "value")
         claimed = text_field(value, "text")
-        start: Any = value.get("start")
-        end: Any = value.get("end")
+        start, end = value.get("start"), value.get("end")
         by_points = claimed is not None and _is(claimed, text, start, end)
         if not (by_points and not _agrees(claimed, text, units, start, end)):
             start, end = units.to_point(start, "start"), units.to_point(end, "end")
-        found = []
+        spans = []
         for label in list_field(value, "labels"):
             source = text_field(object_field(region, "meta"), "source", "label-studio") or ""
-            span = Span(start, end, label, source, region.get("score"))
+            span = a_span(start, end, label, source, region.get("score"))
             if claimed is not None and not _is(claimed, text, span.start, span.end):
                 stands = text[span.start : span.end]
                 raise InputError(f"the offsets say {stands[:60]!r}, the text says {claimed[:60]!r}", where="text")
-            found.append(trimmed(span, text))
-        return found
+            spans.append(checked(span, text))
+        return spans
     except InputError as error:
         raise error.within(where, "value") from None
 
 
-def _agrees(claimed: str | None, text: str, units: Utf16, start: Any, end: Any) -> bool:
+def _agrees(claimed: str | None, text: str, units: Utf16, start: object, end: object) -> bool:
     try:
         return _is(claimed or "", text, units.to_point(start, "start"), units.to_point(end, "end"))
     except InputError:
         return False
 
 
-def _is(claimed: str, text: str, start: Any, end: Any) -> bool:
+def _is(claimed: str, text: str, start: object, end: object) -> bool:
     """Whether the words stand there, white space taken as equal."""
     return type(start) is int and type(end) is int and claimed.split() == text[start:end].split()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif.errors import InputError
+from tif.readers import Row, read_records
 from tif.sets.formats.records import (
     Record,
     base_of,
@@ -20,7 +21,6 @@ from tif.sets.formats.records import (
     status_field,
     text_field,
 )
-from tif.sources import read_records
 from tif.spans import AnnotationSet
 
 OPTIONS: Final[tuple[str, ...]] = ()
@@ -43,7 +43,7 @@ def read(path: Path) -> Iterator[Record]:
         yield record
 
 
-def _record(where: str, row: Mapping[str, Any]) -> Record:
+def _record(where: str, row: Row) -> Record:
     unit = text_field(row, "offset_unit", "codepoint")
     if unit != "codepoint":
         raise InputError(f"offsets are in {unit!r}", where="offset_unit", why="this format counts code points")

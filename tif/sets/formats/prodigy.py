@@ -7,11 +7,12 @@ Status goes over as `answer`: `accept` for what a person accepted or corrected, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif.errors import InputError
+from tif.readers import Row, read_records
 from tif.sets.formats.records import (
     Record,
     an_object,
@@ -25,27 +26,29 @@ from tif.sets.formats.records import (
     status_field,
     text_field,
 )
-from tif.sources import read_records
-from tif.spans import AnnotationSet, Example, Span
+from tif.spans import CONFIRMED, UNDECIDED, AnnotationSet, Example, Span, Status
 from tif.text import pieces
 
 OPTIONS: Final[tuple[str, ...]] = ()
 
-_ANSWERS: Final = {"accepted": "accept", "corrected": "accept", "rejected": "reject"}
+_ANSWERS: Final[dict[Status, str]] = dict.fromkeys(CONFIRMED, "accept") | {"rejected": "reject"}
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
     """One task a line, with tokens cut at span bounds so that `ner.manual` takes them."""
     base = base_of(annotations)
     for example in annotations:
-        yield json.dumps(_task(example, base), ensure_ascii=False)
+        task = _task(example, base)
+        if example.status in _ANSWERS:
+            task["answer"] = _ANSWERS[example.status]
+        yield json.dumps(task, ensure_ascii=False)
 
 
-def _task(example: Example, base: str | None) -> dict[str, Any]:
+def _task(example: Example, base: str | None) -> dict[str, object]:
     tokens = pieces(example.text, example.edges)
     first = {start: i for i, (start, _) in enumerate(tokens)}
     last = {end: i for i, (_, end) in enumerate(tokens)}
-    task: dict[str, Any] = {
+    return {
         "text": example.text,
         "tokens": [
             {"text": example.text[s:e], "start": s, "end": e, "id": i, "ws": example.text[e : e + 1].isspace()}
@@ -72,9 +75,6 @@ def _task(example: Example, base: str | None) -> dict[str, Any]:
             "base": base,
         },
     }
-    if example.status in _ANSWERS:
-        task["answer"] = _ANSWERS[example.status]
-    return task
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -88,7 +88,7 @@ def read(path: Path) -> Iterator[Record]:
             yield record
 
 
-def _record(where: str, row: Mapping[str, Any]) -> Record | None:
+def _record(where: str, row: Row) -> Record | None:
     text = need_text(row, "text")
     answer = text_field(row, "answer")
     if answer not in (None, "accept", "reject", "ignore"):
@@ -99,14 +99,14 @@ def _record(where: str, row: Mapping[str, Any]) -> Record | None:
     tokens = [_token(token, text, f"tokens[{i}]") for i, token in enumerate(list_field(row, "tokens"))]
     spans = [_span(span, text, tokens, f"spans[{i}]") for i, span in enumerate(list_field(row, "spans"))]
     status = status_field(meta)
-    if answer is not None and _ANSWERS.get(status or "") != answer:
+    if answer is not None and (status is None or _ANSWERS.get(status) != answer):
         status = "accepted" if answer == "accept" else "rejected"
-    error = text_field(meta, "error") if status in (None, "auto", "failed", "conflict") else None
+    error = text_field(meta, "error") if status is None or status in UNDECIDED else None
     prompt = text_field(meta, "prompt")
     return Record(where, text, in_order(spans), id_field(meta), prompt, status, error, text_field(meta, "base"))
 
 
-def _token(value: Any, text: str, where: str) -> tuple[int, int]:
+def _token(value: object, text: str, where: str) -> tuple[int, int]:
     token = an_object(value, where)
     start, end = token.get("start"), token.get("end")
     if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
@@ -114,17 +114,21 @@ def _token(value: Any, text: str, where: str) -> tuple[int, int]:
     return start, end
 
 
-def _span(value: Any, text: str, tokens: list[tuple[int, int]], where: str) -> Span:
+def _span(value: object, text: str, tokens: list[tuple[int, int]], where: str) -> Span:
     span = an_object(value, where)
     start, end = span.get("start"), span.get("end")
     first, last = span.get("token_start"), span.get("token_end")
     if tokens and first is not None and last is not None:
-        for name, index in (("token_start", first), ("token_end", last)):
-            if type(index) is not int or not 0 <= index < len(tokens):
-                raise InputError(f"{index!r} is no token", where=(where, name), why=f"there are {len(tokens)}")
-        said = (tokens[first][0], tokens[last][1])
-        start, end = said[0] if start is None else start, said[1] if end is None else end
-        if (start, end) != said:
-            why = f"tokens {first} to {last} are characters {said[0]} to {said[1]}; token_end is inclusive"
+        begin = tokens[_index(first, tokens, (where, "token_start"))][0]
+        stop = tokens[_index(last, tokens, (where, "token_end"))][1]
+        start, end = begin if start is None else start, stop if end is None else end
+        if (start, end) != (begin, stop):
+            why = f"tokens {first} to {last} are characters {begin} to {stop}; token_end is inclusive"
             raise InputError(f"start {start!r} and end {end!r} are not its tokens'", where=where, why=why)
     return span_of(span, text, where, source="prodigy", start=start, end=end)
+
+
+def _index(value: object, tokens: list[tuple[int, int]], where: tuple[str, str]) -> int:
+    if type(value) is not int or not 0 <= value < len(tokens):
+        raise InputError(f"{value!r} is no token", where=where, why=f"there are {len(tokens)}")
+    return value

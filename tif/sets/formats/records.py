@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from operator import attrgetter
 
 from tif.errors import InputError
+from tif.readers import Row
 from tif.sets.compare import first_difference
-from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, tidy
+from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, Status, is_status, tidy
 
 BASE_LENGTH = 12
 """Hex digits of the exported version's digest that a file carries."""
@@ -24,7 +25,7 @@ class Record:
     spans: tuple[Span, ...]
     id: str | None = None
     prompt: str | None = None
-    status: str | None = None
+    status: Status | None = None
     error: str | None = None
     base: str | None = None
     """First digits of the digest of the version that was exported."""
@@ -94,11 +95,11 @@ def _with_labels(spans: Sequence[Span], old: Example) -> tuple[Span, ...]:
 
 
 def _with_sources(spans: Iterable[Span], old: Iterable[Span]) -> tuple[Span, ...]:
-    known = {(s.start, s.end, s.label): s for s in old}
-    return tuple(known.get((s.start, s.end, s.label), s) for s in spans)
+    known = {span.key: span for span in old}
+    return tuple(known.get(span.key, span) for span in spans)
 
 
-def row_of(example: Example) -> dict[str, Any]:
+def row_of(example: Example) -> dict[str, object]:
     """An example as a row of our JSONL."""
     return {
         "id": example.id,
@@ -123,7 +124,7 @@ def row_of(example: Example) -> dict[str, Any]:
 # --- reading a row's fields --------------------------------------------------------------------------------------
 
 
-def text_field(row: Mapping[str, Any], name: str, default: str | None = None) -> str | None:
+def text_field(row: Row, name: str, default: str | None = None) -> str | None:
     """A field that holds text, or the default where it is missing or null.
 
     Raises:
@@ -137,7 +138,7 @@ def text_field(row: Mapping[str, Any], name: str, default: str | None = None) ->
     return value
 
 
-def need_text(row: Mapping[str, Any], name: str) -> str:
+def need_text(row: Row, name: str) -> str:
     """A field that must hold text."""
     value = text_field(row, name)
     if value is None:
@@ -145,7 +146,7 @@ def need_text(row: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def list_field(row: Mapping[str, Any], name: str) -> list[Any]:
+def list_field(row: Row, name: str) -> list[object]:
     """A field that holds a list; missing or null is an empty one."""
     value = row.get(name)
     if value is None:
@@ -155,80 +156,110 @@ def list_field(row: Mapping[str, Any], name: str) -> list[Any]:
     return value
 
 
-def object_field(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def object_field(row: Row, name: str) -> Row:
     """A field that holds an object; missing or null is an empty one."""
     value = row.get(name)
     return {} if value is None else an_object(value, name)
 
 
-def an_object(value: Any, where: str) -> Mapping[str, Any]:
+def an_object(value: object, where: str) -> Row:
     """The value, if it is a JSON object."""
     if not isinstance(value, dict):
         raise InputError(f"is {type(value).__name__}, not an object", where=where)
     return value
 
 
-def status_field(row: Mapping[str, Any], name: str = "status") -> str | None:
+def status_field(row: Row, name: str = "status") -> Status | None:
     """A field that holds one of the statuses."""
     value = text_field(row, name)
-    if value is not None and value not in STATUSES:
+    if value is not None and not is_status(value):
         raise InputError(f"unknown status {value!r}", where=name, hint=f"Known: {', '.join(STATUSES)}.")
     return value
 
 
-def id_field(row: Mapping[str, Any], name: str = "id") -> str | None:
+def id_field(row: Row, name: str = "id") -> str | None:
     """A field that holds an id: text, or a whole number."""
     value = row.get(name)
     return str(value) if type(value) is int else text_field(row, name)
 
 
-def span_of(row: Any, text: str, where: str, *, source: str, start: Any = None, end: Any = None) -> Span:
+def span_of(value: object, text: str, where: str, *, source: str, start: object = None, end: object = None) -> Span:
     """A span out of `{start, end, label, text?, source?, score?}`, checked against the text and trimmed.
 
     Raises:
         InputError: for offsets outside the text, or a `text` that is not what stands there.
     """
-    row = an_object(row, where)
+    row = an_object(value, where)
     try:
         start, end = row.get("start") if start is None else start, row.get("end") if end is None else end
         label = text_field(row, "label", UW) or ""
-        span = Span(start, end, label, text_field(row, "source", source) or "", row.get("score"))
-        if span.end > len(text):
-            raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters", where="end")
-        check_quote(text_field(row, "text"), text[span.start : span.end])
-        return trimmed(span, text)
+        span = a_span(start, end, label, text_field(row, "source", source) or "", row.get("score"))
+        return checked(span, text, quote=text_field(row, "text"))
     except InputError as error:
         raise error.within(where) from None
 
 
-def check_quote(claimed: str | None, stands: str) -> None:
-    """Refuse a span whose own `text` is not what its offsets say."""
-    if claimed is not None and claimed != stands:
+def a_span(start: object, end: object, label: object, source: str, score: object = None) -> Span:
+    """A span out of values as they stand in a file: `Span` refuses those of a wrong type."""
+    return Span(start, end, label, source, score)  # type: ignore[arg-type]  # it checks them itself
+
+
+def checked(span: Span, text: str, *, quote: str | None = None) -> Span:
+    """The span without outer white space, if it lies inside the text.
+
+    Args:
+        span: as it stands in a file.
+        text: what it indexes.
+        quote: what the file itself says that the span marks.
+
+    Raises:
+        InputError: if it ends beyond the text, marks something else than `quote`, or nothing but white space.
+    """
+    if span.end > len(text):
+        raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters", where="end")
+    stands = text[span.start : span.end]
+    if quote is not None and quote != stands:
         raise InputError(
-            f"the offsets say {_short(stands)}, the text says {_short(claimed)}",
+            f"the offsets say {_short(stands)}, the text says {_short(quote)}",
             where="text",
             why="offsets count Unicode code points from 0, end exclusive",
         )
-
-
-def trimmed(span: Span, text: str) -> Span:
-    """The span without outer white space."""
-    found = tidy(text, [span])
-    if not found:
-        raise InputError("holds only white space")
-    return found[0]
+    trimmed = tidy(text, [span])
+    if not trimmed:
+        raise InputError("marks only white space")
+    return trimmed[0]
 
 
 def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
     """Spans sorted as an example wants them, duplicates dropped. Overlaps are left for the example to refuse."""
-    return tuple(sorted(dict.fromkeys(spans), key=lambda s: (s.start, s.end, s.label)))
+    return tuple(sorted(dict.fromkeys(spans), key=attrgetter("key")))
 
 
 def base_of(annotations: AnnotationSet) -> str | None:
     """What a file says of the version that it was exported from."""
-    return annotations.version.digest[:BASE_LENGTH] if annotations.version else None
+    return annotations.base.digest[:BASE_LENGTH] if annotations.base else None
 
 
 def _short(value: str) -> str:
     shown = repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+__all__ = [
+    "BASE_LENGTH",
+    "Record",
+    "a_span",
+    "an_object",
+    "base_of",
+    "checked",
+    "id_field",
+    "in_order",
+    "list_field",
+    "need_text",
+    "object_field",
+    "resolve",
+    "row_of",
+    "span_of",
+    "status_field",
+    "text_field",
+]

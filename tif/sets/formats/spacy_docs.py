@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tif.errors import InputError, MissingError
 from tif.packages import install_hint
+from tif.readers import Place, Row, read_text
+from tif.readers.json import json_values
+from tif.sets.formats.recognise import is_compressed
 from tif.sets.formats.records import (
     Record,
+    a_span,
     an_object,
     base_of,
+    checked,
     id_field,
     in_order,
     list_field,
@@ -26,10 +31,8 @@ from tif.sets.formats.records import (
     span_of,
     status_field,
     text_field,
-    trimmed,
 )
-from tif.sources import parse_json, read_text
-from tif.spans import AnnotationSet, Example, Span
+from tif.spans import AnnotationSet, Example
 from tif.text import pieces
 
 OPTIONS: Final[tuple[str, ...]] = ()
@@ -44,7 +47,7 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
         yield json.dumps(_document(example, base), ensure_ascii=False)
 
 
-def _document(example: Example, base: str | None) -> dict[str, Any]:
+def _document(example: Example, base: str | None) -> dict[str, object]:
     return {
         "text": example.text,
         "tokens": [{"id": i, "start": s, "end": e} for i, (s, e) in enumerate(_tokens(example))],
@@ -80,7 +83,7 @@ def _tokens(example: Example) -> Iterator[tuple[int, int]]:
 
 def read(path: Path) -> Iterator[Record]:
     """Documents of JSONL, of a JSON array, or of a `.spacy` file."""
-    rows = _doc_bin(path) if path.suffix == ".spacy" else _json_rows(path)
+    rows = _doc_bin(path) if is_compressed(path) or path.suffix == ".spacy" else json_values(path, read_text(path))
     for where, row in rows:
         try:
             record = _pair(where, row) if isinstance(row, list) else _from_json(where, an_object(row, ""))
@@ -89,27 +92,7 @@ def read(path: Path) -> Iterator[Record]:
         yield record
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    content = read_text(path)
-    if path.suffix == ".json":
-        try:
-            rows = parse_json(content)
-        except InputError as error:
-            raise error.within(str(path)) from None
-        for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
-            yield f"{path}, record {number}", row
-        return
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            try:
-                row = parse_json(line)
-            except InputError as error:
-                raise error.within(where) from None
-            yield where, row
-
-
-def _doc_bin(path: Path) -> Iterator[tuple[str, Any]]:
+def _doc_bin(path: Path) -> Iterator[tuple[Place, object]]:
     try:
         import spacy
         from spacy.tokens import DocBin
@@ -123,7 +106,7 @@ def _doc_bin(path: Path) -> Iterator[tuple[str, Any]]:
         yield f"{path}, document {number}", doc.to_json()
 
 
-def _from_json(where: str, row: Mapping[str, Any]) -> Record:
+def _from_json(where: str, row: Row) -> Record:
     text = need_text(row, "text")
     meta = object_field(row, "meta")
     spans = [span_of(span, text, f"ents[{i}]", source="spacy") for i, span in enumerate(list_field(row, "ents"))]
@@ -142,7 +125,7 @@ def _from_json(where: str, row: Mapping[str, Any]) -> Record:
     )
 
 
-def _pair(where: str, row: list[Any]) -> Record:
+def _pair(where: str, row: list[object]) -> Record:
     if len(row) != 2 or not isinstance(row[0], str):
         raise InputError('is not [text, {"entities": [[start, end, label]]}]')
     text, spans = row[0], []
@@ -150,10 +133,7 @@ def _pair(where: str, row: list[Any]) -> Record:
         try:
             if not isinstance(entity, list) or len(entity) != 3:
                 raise InputError("is not [start, end, label]")
-            span = Span(entity[0], entity[1], entity[2], "spacy")
-            if span.end > len(text):
-                raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters")
-            spans.append(trimmed(span, text))
+            spans.append(checked(a_span(entity[0], entity[1], entity[2], "spacy"), text))
         except InputError as error:
             raise error.within(f"entities[{index}]") from None
     return Record(where, text, in_order(spans))

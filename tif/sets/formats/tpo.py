@@ -9,27 +9,28 @@ targets, `--uw complement` everything that is no common word.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, get_args
 
 from tif import files
 from tif.console import say
 from tif.errors import InputError, UsageError
+from tif.readers import Row, parse_json, read_records
+from tif.sets.formats.recognise import UnwantedIn
 from tif.sets.formats.records import (
     Record,
+    a_span,
     an_object,
     base_of,
-    check_quote,
+    checked,
     id_field,
     in_order,
     list_field,
     need_text,
     text_field,
-    trimmed,
 )
-from tif.sources import parse_json, read_records
-from tif.spans import AnnotationSet, Example, Span, tidy
+from tif.spans import UW, AnnotationSet, Example, Span, tidy
 from tif.text import pieces
 
 OPTIONS: Final = ("uw",)
@@ -55,7 +56,7 @@ def write_folder(annotations: AnnotationSet, folder: Path) -> None:
     features = {name: {"feature": value, "_type": "List"} if kind != text else value for name, kind in kinds.items()}
     features["base"] = value
     name = "data-00000-of-00001.arrow"
-    state: dict[str, Any] = {
+    state: dict[str, object] = {
         "_data_files": [{"filename": name}],
         "_fingerprint": annotations.digest[:16],
         "_format_columns": None,
@@ -71,7 +72,7 @@ def write_folder(annotations: AnnotationSet, folder: Path) -> None:
         files.write(new / "state.json", json.dumps(state))
 
 
-def _rows(annotations: AnnotationSet) -> Iterator[dict[str, Any]]:
+def _rows(annotations: AnnotationSet) -> Iterator[dict[str, object]]:
     base = base_of(annotations)
     for example in annotations:
         # The columns have no labels: words under several of them are unwanted once.
@@ -87,7 +88,7 @@ def _rows(annotations: AnnotationSet) -> Iterator[dict[str, Any]]:
         }
 
 
-def _common(example: Example) -> list[dict[str, Any]]:
+def _common(example: Example) -> list[dict[str, object]]:
     return [
         _word(example.text, start, end)
         for start, end in pieces(example.text, example.edges)
@@ -95,11 +96,11 @@ def _common(example: Example) -> list[dict[str, Any]]:
     ]
 
 
-def _word(text: str, start: int, end: int) -> dict[str, Any]:
+def _word(text: str, start: int, end: int) -> dict[str, object]:
     return {"word": text[start:end], "start": start, "end": end}
 
 
-def read(path: Path, uw: str | None = None) -> Iterator[Record]:
+def read(path: Path, uw: UnwantedIn | None = None) -> Iterator[Record]:
     """Records of a `save_to_disk` folder, or of a file with the same columns.
 
     Args:
@@ -109,7 +110,7 @@ def read(path: Path, uw: str | None = None) -> Iterator[Record]:
     Raises:
         UsageError: for another `uw`, or `targets` where there are none.
     """
-    if uw not in (None, "targets", "complement"):
+    if uw is not None and uw not in get_args(UnwantedIn):
         raise UsageError(f"{uw!r} is neither `targets` nor `complement`", where="--uw")
     rows = list(_folder(path) if path.is_dir() else read_records(path))
     has_targets = any(row.get("target_words") is not None for _, row in rows)
@@ -134,7 +135,7 @@ def _name(by_targets: bool) -> str:
     return "the targets" if by_targets else "the complement"
 
 
-def _folder(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _folder(path: Path) -> Iterator[tuple[str, Row]]:
     import pyarrow as pa
 
     number = 0
@@ -154,7 +155,7 @@ def _folder(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{path}, record {number}", row
 
 
-def _targets(row: Mapping[str, Any], text: str) -> list[Span]:
+def _targets(row: Row, text: str) -> list[Span]:
     value = row["target_words"]
     if isinstance(value, str):
         try:
@@ -165,7 +166,7 @@ def _targets(row: Mapping[str, Any], text: str) -> list[Span]:
     return list(tidy(text, spans))
 
 
-def _complement(row: Mapping[str, Any], text: str) -> tuple[Span, ...]:
+def _complement(row: Row, text: str) -> tuple[Span, ...]:
     """What no common word covers, white space between two such pieces included."""
     common = []
     for index, word in enumerate(list_field(row, "common_words")):
@@ -182,15 +183,9 @@ def _complement(row: Mapping[str, Any], text: str) -> tuple[Span, ...]:
     return tidy(text, [Span(start, end, source=SOURCE) for start, end in gaps if start < end])
 
 
-def _span(value: Any, text: str, where: str) -> Span:
+def _span(value: object, text: str, where: str) -> Span:
     try:
         word = an_object(value, "")
-        start: Any = word.get("start")
-        end: Any = word.get("end")
-        span = Span(start, end, source=SOURCE)
-        if span.end > len(text):
-            raise InputError(f"end {span.end} lies beyond the answer's {len(text)} characters", where="end")
-        check_quote(text_field(word, "word"), text[span.start : span.end])
-        return trimmed(span, text)
+        return checked(a_span(word.get("start"), word.get("end"), UW, SOURCE), text, quote=text_field(word, "word"))
     except InputError as error:
         raise error.within(where) from None

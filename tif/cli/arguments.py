@@ -1,0 +1,40 @@
+"""Arguments and options that several commands on annotation sets share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tif.options.declare import split_values
+
+SetArg = Annotated[str, typer.Argument(metavar="SET[@N]", help="An annotation set; @N or @DIGEST names a version.")]
+SetOrFile = Annotated[
+    str, typer.Argument(metavar="SET", help="An annotation set (SET@N), or an exported file in any format.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Message = Annotated[str, typer.Option("--message", "-m", help="Why, for the log.")]
+Author = Annotated[str, typer.Option("--author", envvar=["TIF_AUTHOR", "USER", "USERNAME"], help="Who, for the log.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--labels", help="Only spans with these labels, e.g. PERSON,DATE. Default: every label of the set."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(envvar="TIF_DATA_DIR", help="Folder with the data set, for a set without its texts."),
+]
+Ours = Annotated[bool, typer.Option("--ours", help="Where both sides changed a record, keep the head's.")]
+Theirs = Annotated[bool, typer.Option("--theirs", help="Where both sides changed a record, take the other's.")]
+
+
+def split_labels(values: list[str] | None) -> tuple[str, ...] | None:
+    """The labels that `--labels` names: `PERSON,DATE`, or one option each; None for none given.
+
+    Raises:
+        UsageError: if the values contain no label.
+    """
+    return None if values is None else split_values(values, "--labels")
+
+
+__all__ = ["Author", "DataDir", "Json", "Labels", "Message", "Ours", "SetArg", "SetOrFile", "Theirs", "split_labels"]

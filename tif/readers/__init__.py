@@ -1,0 +1,36 @@
+"""Records out of files: JSON lines, a JSON array, CSV or parquet. The content decides, not the name alone.
+
+Files are read without changing a character: no newline translation, no normalising.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tif.readers.csv import csv_records
+from tif.readers.json import json_records, parse_json, read_json
+from tif.readers.parquet import is_parquet, parquet_records
+from tif.readers.row import Place, Row
+from tif.readers.text import read_text
+
+
+def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
+    """(place, record) of a file, e.g. `("a.jsonl, line 3", {...})`.
+
+    Raises:
+        InputError: for what cannot be read, naming file and line or record.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".parquet" or is_parquet(path):
+        yield from parquet_records(path)
+        return
+    text = read_text(path)
+    # No header line begins like JSON does.
+    if path.suffix.lower() == ".csv" and text.lstrip()[:1] not in ("[", "{"):
+        yield from csv_records(path, text)
+    else:
+        yield from json_records(path, text)
+
+
+__all__ = ["Place", "Row", "is_parquet", "parse_json", "read_json", "read_records", "read_text"]

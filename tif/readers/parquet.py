@@ -1,0 +1,42 @@
+"""Records of parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tif.errors import InputError
+from tif.readers.row import Place, Row
+
+
+def is_parquet(path: str | Path) -> bool:
+    """Whether a file's first bytes are those of parquet."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:
+        return False
+
+
+def parquet_records(path: Path) -> Iterator[tuple[Place, Row]]:
+    """(place, record) of each row.
+
+    Raises:
+        InputError: for what cannot be read as parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        table.validate(full=True)
+        batches = [batch.to_pylist() for batch in table.to_batches()]
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path)) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError("cannot be read as parquet", where=str(path), why=str(error)[:160]) from None
+    for number, row in enumerate((row for batch in batches for row in batch), start=1):
+        yield f"{path}, record {number}", row
+
+
+__all__ = ["is_parquet", "parquet_records"]

@@ -1,0 +1,183 @@
+"""One stored file of an annotation set: parquet with `tif` metadata, read and checked row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tif.console import warn
+from tif.errors import InputError, StoreError
+from tif.sets import metadata, rows, spans_only
+from tif.spans import AnnotationSet, Example, Provenance, SavedSet, Version
+
+
+def lacks_texts(path: Path) -> bool:
+    """Whether a file contains spans without their texts. False for a file that cannot be read at all."""
+    try:
+        return spans_only.lacks_texts(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError, ValueError):
+        return False
+
+
+def content(annotations: SavedSet) -> pa.Buffer:
+    """The bytes of the file."""
+    blob = json.dumps(metadata.of(annotations), ensure_ascii=False, allow_nan=False)
+    sink = pa.BufferOutputStream()
+    schema = rows.SCHEMA.with_metadata({metadata.KEY: blob})
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for batch in rows.batches(annotations):
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    return sink.getvalue()
+
+
+def version_of(path: Path) -> Version:
+    """The version that a file says it is, from its metadata alone.
+
+    Raises:
+        StoreError: if the file is missing, or not one of tif's.
+    """
+    try:
+        raw = (pq.read_schema(path).metadata or {}).get(metadata.KEY)
+    except FileNotFoundError:
+        raise StoreError("no such annotation set", where=str(path)) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _no_parquet(path, error) from None
+    return read(path).version if raw is None else metadata.parse(raw, path)[0]
+
+
+def read(path: Path, *, dataset: str | None = None, data_dir: str | Path | None = None) -> SavedSet:
+    """The set in a file: columns, every row, and the digest of the content are checked.
+
+    Args:
+        path: the file.
+        dataset: for a file without texts: where these are. By default what the file says.
+        data_dir: for a file without texts: folder with local copies of benchmark files.
+
+    Raises:
+        StoreError: if the file is missing, damaged, or not one of tif's.
+        InputError, MissingError: for a file without texts, if its data set is not at hand, or not what it was.
+    """
+    with _opened(path) as opened:
+        texts = _texts(path, opened, dataset, data_dir)
+        try:
+            annotations = AnnotationSet(tuple(_examples(opened, texts)))
+        except InputError as error:
+            if texts is not None:
+                raise error.within(str(path)) from None
+            raise StoreError(error.what, where=(str(path), *error.where), why=error.why) from None
+        except (pa.ArrowException, ValueError, OverflowError, TypeError, AttributeError) as error:
+            raise StoreError("a column has the wrong type", where=str(path), why=str(error)[:200]) from None
+    version, provenance = _vouched(path, opened.raw, annotations)
+    return SavedSet(annotations.examples, provenance, version=version)
+
+
+def read_rows(path: Path, *, data_dir: str | Path | None = None) -> Iterator[rows.StoredRow]:
+    """Every row of a file, each with all that is wrong with it.
+
+    Raises:
+        StoreError, InputError, MissingError: as `read`, for what concerns the file as such.
+    """
+    with _opened(path) as opened:
+        yield from _rows(opened, _texts(path, opened, None, data_dir))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file that is open once, so that its rows and its metadata are of one version, whatever is saved meanwhile."""
+
+    columns: list[str]
+    batches: Iterator[pa.RecordBatch]
+    raw: bytes | None
+    """The metadata; None where another tool dropped it."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Opened]:
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise StoreError("no such annotation set", where=str(path)) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _no_parquet(path, error) from None
+    with file:
+        names = file.schema_arrow.names
+        needed = spans_only.COLUMNS if spans_only.lacks_texts(names) else tuple(rows.SCHEMA.names)
+        if missing := [name for name in needed if name not in names]:
+            raise StoreError(f"has no column {missing[0]!r}", where=str(path), why="is it an annotation set?")
+        yield _Opened(names, _batches(path, file, needed), (file.schema_arrow.metadata or {}).get(metadata.KEY))
+
+
+def _batches(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        for batch in file.iter_batches(rows.BATCH):
+            batch.validate(full=True)
+            yield batch.select(list(columns))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _no_parquet(path, error) from None
+
+
+def _texts(
+    path: Path, opened: _Opened, dataset: str | None, data_dir: str | Path | None
+) -> Mapping[str, Example] | None:
+    """For a file without texts, the samples that these are taken from; else None."""
+    if not spans_only.lacks_texts(opened.columns):
+        return None
+    if opened.raw is None:
+        raise StoreError("contains spans without their texts, and no tif metadata", where=str(path))
+    recorded = metadata.parse(opened.raw, path)[1].dataset
+    return spans_only.samples(path, recorded, dataset=dataset, data_dir=data_dir)
+
+
+def _rows(opened: _Opened, texts: Mapping[str, Example] | None) -> Iterator[rows.StoredRow]:
+    for row in rows.raw(opened.batches):
+        if texts is None:
+            yield rows.read_row(row, strict=opened.raw is not None)
+        else:
+            yield spans_only.read_row(row, texts)
+
+
+def _examples(opened: _Opened, texts: Mapping[str, Example] | None) -> Iterator[Example]:
+    return (row.checked() for row in _rows(opened, texts))
+
+
+def _vouched(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tuple[Version, Provenance]:
+    """Version and provenance, if the content is what they were recorded for."""
+    if raw is not None:
+        version, provenance = metadata.parse(raw, path)
+        if version.digest != annotations.digest:
+            raise StoreError(
+                "content does not match its digest",
+                where=str(path),
+                why="it was changed outside tif",
+                hint=f"`tif spans restore {path}@{version.number}` brings the saved version back; edits go through "
+                "`tif spans export` and `tif spans import`.",
+            )
+        return version, provenance
+    # pandas and datasets drop metadata. The sidecar is believed only if its digest fits the content.
+    beside = metadata.sidecar(path)
+    if not beside.exists():
+        raise StoreError("carries no tif metadata, and no sidecar lies beside it", where=str(path))
+    version, provenance = metadata.parse(beside.read_bytes(), beside)
+    if version.digest != annotations.digest:
+        raise StoreError(
+            "carries no tif metadata, and its sidecar is of other content",
+            where=str(path),
+            why="another tool rewrote it; a restore keeps this file, so that `tif spans import` can bring its edits in",
+        )
+    warn(f"{path}: another tool dropped its metadata; taken from {beside.name}, which matches")
+    return version, provenance
+
+
+def _no_parquet(path: Path, error: Exception) -> StoreError:
+    if path.is_dir():
+        return StoreError("is a folder, not a parquet file", where=str(path))
+    return StoreError("cannot be read as parquet", where=str(path), why=str(error)[:160])
+
+
+__all__ = ["content", "lacks_texts", "read", "read_rows", "version_of"]

@@ -1,0 +1,67 @@
+"""Which examples to review first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from tif.sets.score import measure, paired
+from tif.spans import REVIEWED, AnnotationSet, Example, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An example that waits for review."""
+
+    example: Example
+    disagreement: float
+    """1 minus the mean character F1 of all pairs of sources; 0 where there is one source only."""
+    lowest: float | None
+    """The lowest score of its spans; None where no span has one."""
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain JSON values."""
+        return {
+            "id": self.example.id,
+            "disagreement": self.disagreement,
+            "score": self.lowest,
+            "status": self.example.status,
+            "spans": len(self.example.spans),
+        }
+
+
+def queue(sets: Sequence[AnnotationSet]) -> list[Queued]:
+    """The first set's unreviewed examples, in the order in which review pays: most disagreement, then lowest score.
+
+    With several sets each one is a source; with one set, the sources that its spans name. Among equals those come
+    first that failed, conflict, or say in `error` what could not be placed.
+    """
+    others = [{theirs.id: ours for ours, theirs in paired(other, sets[0])[0]} for other in sets[1:]]
+    waiting = []
+    for example in sets[0]:
+        if example.status in REVIEWED:
+            continue
+        if others:
+            votes = [example.spans, *(other[example.id].spans for other in others if example.id in other)]
+        else:
+            sources = sorted({span.source for span in example.spans})
+            votes = [tuple(s for s in example.spans if s.source == source) for source in sources]
+        scores = [span.score for span in example.spans if span.score is not None]
+        waiting.append(Queued(example, _disagreement(example.text, votes), min(scores, default=None)))
+    return sorted(
+        waiting,
+        key=lambda q: (
+            -q.disagreement,
+            q.example.status == "auto" and not q.example.error,
+            1.0 if q.lowest is None else q.lowest,
+        ),
+    )
+
+
+def _disagreement(text: str, votes: Sequence[Sequence[Span]]) -> float:
+    f1 = [measure(text, a, b).char.f1 for a, b in combinations(votes, 2)]
+    return 1.0 - sum(f1) / len(f1) if f1 else 0.0
+
+
+__all__ = ["Queued", "queue"]

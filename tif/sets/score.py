@@ -1,0 +1,214 @@
+"""How good spans are beside gold: precision, recall and F1.
+
+Three units, because each hides what another shows:
+
+- **char**: alphanumeric characters that lie in a span, labels aside. Long spans weigh more; whether two spans or one
+  cover the same words does not matter, nor do quotation marks and spaces.
+- **span_exact**: spans with the same start, end and label.
+- **span_partial**: spans that overlap one of the same label in the other set by at least one character.
+
+Counts are summed over all examples before any ratio is taken (micro-average). Where a ratio is 0/0 it is 1 if there
+was nothing to find and nothing was found, else 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tif.errors import InputError
+from tif.spans import AnnotationSet, Example, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What two sides share and what only one of them has. `hits` are counted on each side: partial matches differ."""
+
+    hits_predicted: int = 0
+    predicted: int = 0
+    hits_gold: int = 0
+    gold: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.hits_predicted + other.hits_predicted,
+            self.predicted + other.predicted,
+            self.hits_gold + other.hits_gold,
+            self.gold + other.gold,
+        )
+
+    @property
+    def wrong(self) -> int:
+        """What one side has and the other lacks."""
+        return self.predicted - self.hits_predicted + self.gold - self.hits_gold
+
+    @property
+    def precision(self) -> float:
+        """Share of what was predicted that is right."""
+        return _ratio(self.hits_predicted, self.predicted, empty=self.gold == 0)
+
+    @property
+    def recall(self) -> float:
+        """Share of the gold that was found."""
+        return _ratio(self.hits_gold, self.gold, empty=self.predicted == 0)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        p, r = self.precision, self.recall
+        return 2 * p * r / (p + r) if p + r else 0.0
+
+    def to_json(self) -> dict[str, float]:
+        """Precision, recall and F1."""
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The three units of the module's docstring."""
+
+    char: Counts = Counts()
+    span_exact: Counts = Counts()
+    span_partial: Counts = Counts()
+
+    def __add__(self, other: Measures) -> Measures:
+        return Measures(
+            self.char + other.char, self.span_exact + other.span_exact, self.span_partial + other.span_partial
+        )
+
+    def to_json(self) -> dict[str, dict[str, float]]:
+        """Each unit as plain JSON values."""
+        return {
+            "char": self.char.to_json(),
+            "span_exact": self.span_exact.to_json(),
+            "span_partial": self.span_partial.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleScore:
+    """One example's measures, with the words that went wrong."""
+
+    id: str
+    measures: Measures
+    missed: tuple[str, ...]
+    """Gold spans that no predicted span touches."""
+    spurious: tuple[str, ...]
+    """Predicted spans that touch no gold span."""
+
+    def to_json(self) -> dict[str, object]:
+        """The same as plain JSON values."""
+        missed, spurious = list(self.missed), list(self.spurious)
+        return {"id": self.id, **self.measures.to_json(), "missed": missed, "spurious": spurious}
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A predicted set against a gold set."""
+
+    total: Measures
+    labels: dict[str, Measures]
+    examples: tuple[ExampleScore, ...]
+    missing: tuple[str, ...]
+    """Ids of gold examples that the predicted set lacks: not counted in anything above."""
+
+    def worst_first(self) -> list[ExampleScore]:
+        """All examples by character F1, the lowest first; among equals those with most characters wrong."""
+        return sorted(self.examples, key=lambda e: (e.measures.char.f1, -e.measures.char.wrong))
+
+    def worst(self, n: int) -> list[ExampleScore]:
+        """The first of these in which a character is wrong."""
+        return [example for example in self.worst_first()[:n] if example.measures.char.wrong]
+
+    def to_json(self) -> dict[str, object]:
+        """All of it as plain JSON values."""
+        return {
+            **self.total.to_json(),
+            "examples": len(self.examples),
+            "missing": len(self.missing),
+            "labels": {label: measures.to_json() for label, measures in self.labels.items()},
+            "by_example": [example.to_json() for example in self.worst_first()],
+        }
+
+
+def score(predicted: AnnotationSet, gold: AnnotationSet) -> Score:
+    """Measure a predicted set against gold. An example whose annotation failed counts as one without spans.
+
+    Examples are matched by id where the texts agree, else by prompt and text.
+
+    Raises:
+        InputError: if the sets have no example in common.
+    """
+    pairs, missing = paired(predicted, gold)
+    examples, labels, total = [], dict[str, Measures](), Measures()
+    for ours, theirs in pairs:
+        measures = measure(ours.text, ours.spans, theirs.spans)
+        total += measures
+        for label in {span.label for span in (*ours.spans, *theirs.spans)}:
+            own, other = ([s for s in e.spans if s.label == label] for e in (ours, theirs))
+            labels[label] = labels.get(label, Measures()) + measure(ours.text, own, other)
+        examples.append(
+            ExampleScore(
+                theirs.id,
+                measures,
+                tuple(theirs.quote(s) for s in theirs.spans if not _touched(s, ours.spans)),
+                tuple(ours.quote(s) for s in ours.spans if not _touched(s, theirs.spans)),
+            )
+        )
+    return Score(total, dict(sorted(labels.items())), tuple(examples), missing)
+
+
+def paired(predicted: AnnotationSet, gold: AnnotationSet) -> tuple[list[tuple[Example, Example]], tuple[str, ...]]:
+    """(predicted, gold) examples of the same text, in gold's order, and the ids of gold examples without a partner.
+
+    Raises:
+        InputError: if there is no pair at all.
+    """
+    by_id = predicted.by_id()
+    by_text: dict[tuple[str, str], list[Example]] = {}
+    for example in predicted:
+        by_text.setdefault((example.prompt, example.text), []).append(example)
+    pairs: list[tuple[Example, Example]] = []
+    missing: list[str] = []
+    for wanted in gold:
+        same = by_id.get(wanted.id)
+        if same is None or same.text != wanted.text:
+            same = next(iter(by_text.get((wanted.prompt, wanted.text), ())), None)
+        if same is None:
+            missing.append(wanted.id)
+        else:
+            pairs.append((same, wanted))
+    if not pairs:
+        raise InputError("the two sets have no example in common", why="neither ids with equal texts nor texts match")
+    return pairs, tuple(missing)
+
+
+def measure(text: str, predicted: Sequence[Span], gold: Sequence[Span]) -> Measures:
+    """The three units of one text."""
+    ours, theirs = _characters(text, predicted), _characters(text, gold)
+    same = len({s.key for s in predicted} & {s.key for s in gold})
+    return Measures(
+        Counts(len(ours & theirs), len(ours), len(ours & theirs), len(theirs)),
+        Counts(same, len(predicted), same, len(gold)),
+        Counts(
+            sum(_touched(s, gold) for s in predicted),
+            len(predicted),
+            sum(_touched(s, predicted) for s in gold),
+            len(gold),
+        ),
+    )
+
+
+def _characters(text: str, spans: Iterable[Span]) -> set[int]:
+    return {i for span in spans for i in range(span.start, span.end) if text[i].isalnum()}
+
+
+def _touched(span: Span, others: Iterable[Span]) -> bool:
+    return any(span.label == other.label and span.overlaps(other) for other in others)
+
+
+def _ratio(part: int, all_: int, *, empty: bool) -> float:
+    return part / all_ if all_ else float(empty)
+
+
+__all__ = ["Counts", "ExampleScore", "Measures", "Score", "measure", "paired", "score"]
