@@ -107,7 +107,7 @@ class EvaluateOptions(Options):
     max_new_tokens: Annotated[int, Option("Longest completion, in tokens.", _HOW, least=1, idle=_scoring)] = 200
     completions: Annotated[
         bool,
-        Option("Write completions. Without them there is no ROUGE, model utility or verdict, but it is much faster.",
+        Option("Write completions. Without them tif is much faster, but gives no ROUGE, model utility or verdict.",
                _HOW, idle=_scoring),
     ] = True  # fmt: skip
     dtype: Annotated[

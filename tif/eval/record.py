@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import __version__
 from tif.errors import InputError
 from tif.eval.measure.leakage import Leakage
+from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Scoring
 from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord
@@ -83,12 +84,12 @@ class EvalRecord:
     tif: str | None = None
     """Version of tif."""
     python: str | None = None
-    benchmark: Literal["tofu", "muse", "local"] | None = None
+    benchmark: Benchmark | None = None
     """None if the evaluation did not come from `tif eval`."""
     config: Mapping[str, JsonValue] = field(default_factory=dict)
     """The options, from `EvaluateOptions.to_json`."""
     model: ModelIdentity | None = None
-    attack: Literal["relearn", "nf4"] | None = None
+    attack: Attack | None = None
     """The attack on the model before the evaluation."""
     forget: str | None = None
     """The forget split, or its file."""

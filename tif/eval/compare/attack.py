@@ -11,7 +11,7 @@ Both change the model in place. Load it again for any other use.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -23,8 +23,6 @@ from tif.tokens.finetune import FineTuning, fine_tune
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Attack = Literal["relearn", "nf4"]
-ATTACKS: Final = ("relearn", "nf4")
 RELEARNING: Final = FineTuning(epochs=1, lr=2e-5)
 """OpenUnlearning's relearning (arXiv 2506.12618, section 4.2)."""
 BLOCK: Final = 64
@@ -87,4 +85,4 @@ def nf4(weight: torch.Tensor) -> torch.Tensor:
     return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
 
 
-__all__ = ["ATTACKS", "NF4", "RELEARNING", "Attack", "nf4", "quantize", "relearn"]
+__all__ = ["NF4", "RELEARNING", "nf4", "quantize", "relearn"]

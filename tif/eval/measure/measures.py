@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 _LARGEST_EXPONENT: Final = 700.0
 """exp of a larger number (above 709) is infinite."""
-Wrong = Literal["loss", "probability"]
+Averaging = Literal["loss", "probability"]
 """How the wrong answers' likelihoods are averaged.
 
 `loss`: mean loss, then exp, as in TOFU's and open-unlearning's code. `probability`: mean of exp(-loss), as in the TOFU
@@ -42,13 +42,13 @@ def normalised_probability(loss: ArrayLike, wrong: ArrayLike) -> Floats:
         return np.asarray(1 / (1 + np.exp(gap).sum(axis=-1)), dtype=np.float64)
 
 
-def truth_ratio(correct: ArrayLike, wrong: ArrayLike, *, average: Wrong = "loss") -> Floats:
+def truth_ratio(correct: ArrayLike, wrong: ArrayLike, *, average: Averaging = "loss") -> Floats:
     """Return p(wrong) / p(correct) of each example, `[n]`. It is below 1 if the model prefers the right answer.
 
     Args:
         correct: `[n]`, loss of the paraphrased (right) answer.
         wrong: `[n, k]`, losses of the perturbed (wrong) answers.
-        average: see `Wrong`.
+        average: see `Averaging`.
     """
     gap = np.asarray(correct, dtype=np.float64)[..., None] - np.asarray(wrong, dtype=np.float64)
     # A collapsed model's ratios overflow a float, and JSON has no infinity. e^700 is still larger than any other ratio.
