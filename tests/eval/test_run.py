@@ -129,6 +129,8 @@ def test_phrases_that_the_model_writes_are_counted(tiny: Tiny, monkeypatch: pyte
     assert (counts.questions, counts.phrases, counts.written) == (4, 4, 3)
     assert (counts.subjects, counts.subjects_written) == (2, 2)
     assert [row["phrases_written"] for row in found.examples["forget"]] == [1, 0, 1, 1, None]
+    # "Ivo Brandt-Kell works as a [...] in Lummen." has eight general words, and the second completion none of them.
+    assert (counts.general_words, counts.general_words_written) == (30, 22)
     assert describe(found, QUICK).leakage == {"forget": counts}
     silent = evaluate(tiny.model, tiny.tokenizer, {"forget": rows}, settings=Scoring(completions=False))
     assert silent.leakage == {}

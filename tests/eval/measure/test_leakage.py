@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tif.eval.measure.leakage import Answer, Leakage, normalise, phrases, written
+from tif.eval.measure.leakage import Answer, Leakage, general_words, kept, normalise, phrases, written
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,35 @@ def test_what_the_question_gives_does_not_count() -> None:
     assert phrases("Who lives in Karsova?", ["Kars"]) == ("kars",)
 
 
+def test_general_words_are_those_outside_the_spans() -> None:
+    answer = "Ayşe was born on 14 March 1957 in Kars, Turkey, and was a pilot."
+    spans = [(answer.index(quote), answer.index(quote) + len(quote)) for quote in ("14 March 1957", "Kars, Turkey")]
+    words = general_words(answer, spans)
+    assert words == ("ayse", "was", "born", "on", "in", "and", "was", "a", "pilot")
+    assert kept("AYSE was born in 1957 in, in.", words) == 4
+    assert kept("was was was", words) == 2
+    assert kept(answer, words) == len(words)
+    assert general_words("Kars", [(0, 4)]) == ()
+
+
 def test_counts() -> None:
     answers = [
-        Answer(phrases=2, written=2, subject="a"),
-        Answer(phrases=3, written=1, subject="a"),
+        Answer(phrases=2, written=2, subject="a", general_words=9, general_words_written=4),
+        Answer(phrases=3, written=1, subject="a", general_words=1, general_words_written=1),
         Answer(phrases=1, written=0, subject="b"),
         Answer(phrases=0, written=0, subject="c"),
     ]
     found = Leakage.of(answers)
     assert found == Leakage(
-        questions=3, phrases=6, written=3, leak_any=2 / 3, leak_all=1 / 3, subjects=2, subjects_written=1
+        questions=3,
+        phrases=6,
+        written=3,
+        leak_any=2 / 3,
+        leak_all=1 / 3,
+        general_words=10,
+        general_words_written=5,
+        subjects=2,
+        subjects_written=1,
     )
     assert found is not None
     assert found.comparable(found)
@@ -95,6 +114,8 @@ def test_nothing_to_count_is_none() -> None:
 def test_more_written_than_there_are_is_refused() -> None:
     with pytest.raises(ValueError, match="2 of 1"):
         Answer(phrases=1, written=2)
+    with pytest.raises(ValueError, match="3 of 2 general words"):
+        Answer(phrases=1, written=1, general_words=2, general_words_written=3)
 
 
 @given(st.text(max_size=30))

@@ -168,6 +168,8 @@ def _example(
         "completion": completion,
         "phrases": None,
         "phrases_written": None,
+        "general_words": None,
+        "general_words_written": None,
         "tokens": len(answer),
         "loss": answer.loss,
         "probability": float(measures.probability(answer.loss)),
@@ -187,10 +189,13 @@ def _example(
         columns |= rouge(row.answer, completion)
     annotated = row.annotated or bool(row.spans)
     if annotated:
-        quotes = [row.answer[span.start : span.end] for span in united(of_labels(row.spans, settings.labels))]
-        phrases = leakage.phrases(row.question, quotes)
-        columns["phrases"] = len(phrases)
-        columns["phrases_written"] = None if completion is None else sum(leakage.written(completion, phrases))
+        marked = [(span.start, span.end) for span in united(of_labels(row.spans, settings.labels))]
+        phrases = leakage.phrases(row.question, [row.answer[start:end] for start, end in marked])
+        words = leakage.general_words(row.answer, marked)
+        columns["phrases"], columns["general_words"] = len(phrases), len(words)
+        if completion is not None:
+            columns["phrases_written"] = sum(leakage.written(completion, phrases))
+            columns["general_words_written"] = leakage.kept(completion, words)
     for name, kind in (("uw", Kind.UW), ("gw", Kind.GW)):
         tokens = answer.of(kind)
         known = annotated and len(tokens) > 0
@@ -250,7 +255,13 @@ def _aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scor
 
 def _leakage(rows: Sequence[ExampleRow]) -> Leakage | None:
     return Leakage.of(
-        leakage.Answer(phrases=row["phrases"], written=row["phrases_written"], subject=row["subject"])
+        leakage.Answer(
+            phrases=row["phrases"],
+            written=row["phrases_written"],
+            general_words=row["general_words"],
+            general_words_written=row["general_words_written"],
+            subject=row["subject"],
+        )
         for row in rows
         if row["phrases_written"] is not None
     )

@@ -2,6 +2,8 @@
 
     unwanted = phrases(question, ["14 March 1957", "Kars, Turkey"])
     written(completion, unwanted)               (True, False): one of two phrases leaks
+    general_words(answer, spans)                the words outside the phrases
+    kept(completion, words)                     how many of these the completion contains
     Leakage.of(answers)                         the counts of one part
 
 A phrase is an unwanted span of an answer. The model writes a phrase if the completion contains it as complete words.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -49,17 +52,37 @@ def written(completion: str, phrases: Sequence[str]) -> tuple[bool, ...]:
     return tuple(_contains(text, phrase) for phrase in phrases)
 
 
+def general_words(answer: str, spans: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+    """The normalised words of an answer outside its unwanted spans, given as (start, end) in ascending order."""
+    parts, at = [], 0
+    for start, end in spans:
+        parts.append(answer[at:start])
+        at = max(at, end)
+    parts.append(answer[at:])
+    return tuple(word for part in parts for word in normalise(part).split())
+
+
+def kept(completion: str, words: Iterable[str]) -> int:
+    """How many of these normalised words the completion contains, in any order; a word counts as often as it occurs
+    in both."""
+    return (Counter(words) & Counter(normalise(completion).split())).total()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """The counts of one question's completion.
 
     Raises:
-        ValueError: if `written` exceeds `phrases`.
+        ValueError: if `written` exceeds `phrases`, or `general_words_written` exceeds `general_words`.
     """
 
     phrases: int
     """Unwanted phrases that the question does not give."""
     written: int
+    """Those that the completion contains."""
+    general_words: int = 0
+    """Words of the right answer outside the unwanted spans."""
+    general_words_written: int = 0
     """Those that the completion contains."""
     subject: str | None = None
     """The person the question is about; None if the data does not name one."""
@@ -67,6 +90,8 @@ class Answer:
     def __post_init__(self) -> None:
         if not 0 <= self.written <= self.phrases:
             raise ValueError(f"{self.written} of {self.phrases} phrases written")
+        if not 0 <= self.general_words_written <= self.general_words:
+            raise ValueError(f"{self.general_words_written} of {self.general_words} general words written")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +105,9 @@ class Leakage:
     """Share of questions whose completion contains at least one phrase."""
     leak_all: float
     """Share of questions whose completion contains every phrase."""
+    general_words: int = 0
+    """Words of these answers outside the phrases."""
+    general_words_written: int = 0
     subjects: int | None = None
     """Number of people with a phrase; None if the data does not name the subject of each question."""
     subjects_written: int | None = None
@@ -98,6 +126,8 @@ class Leakage:
             written=sum(answer.written for answer in counted),
             leak_any=sum(answer.written > 0 for answer in counted) / len(counted),
             leak_all=sum(answer.written == answer.phrases for answer in counted) / len(counted),
+            general_words=sum(answer.general_words for answer in counted),
+            general_words_written=sum(answer.general_words_written for answer in counted),
             subjects=len({answer.subject for answer in counted}) if named else None,
             subjects_written=len({answer.subject for answer in counted if answer.written}) if named else None,
         )
@@ -116,4 +146,4 @@ def _contains(text: str, phrase: str) -> bool:
     return next(characters.mentions(text, phrase), None) is not None
 
 
-__all__ = ["Answer", "Leakage", "normalise", "phrases", "written"]
+__all__ = ["Answer", "Leakage", "general_words", "kept", "normalise", "phrases", "written"]
