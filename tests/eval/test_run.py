@@ -376,7 +376,7 @@ def test_command(cli, model_folder: str, data: Path) -> None:
     assert list(found)[:4] == ["model_utility", "forget_quality", "uw_probability", "gw_probability"]
     assert found["parts"]["forget"]["n"] == 2
     assert cli("report", out, "--out", data / "r.html").code == 0
-    assert "<h2>Headline</h2>" in (data / "r.html").read_text()
+    assert "<h2>Metrics for researchers</h2>" in (data / "r.html").read_text()
     again = cli("eval", "--config", out / "eval.json", "--out", data / "again", "--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["parts"] == found["parts"]

@@ -23,9 +23,11 @@ from tif.eval.measure.score import score
 from tif.eval.parts import PartsCache
 from tif.eval.record import EvalRecord
 from tif.eval.report import figures, heatmap
+from tif.eval.report.answers import chosen
 from tif.eval.report.entry import Entry
-from tif.eval.report.page import chosen
-from tif.eval.report.write import compose, markdown, summarise, write_json, write_report
+from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.headline import Interval, summarise
+from tif.eval.report.write import markdown, write_json, write_report
 from tif.eval.run import describe, write
 from tif.eval.settings import Scoring
 from tif.records import ModelIdentity
@@ -52,25 +54,26 @@ def entries(tiny: Tiny) -> list[Entry]:
 
 
 def test_headline_is_what_the_examples_say(entries: list[Entry]) -> None:
-    named, base = compose(entries, "target")
-    rows = summarise(named, base)
+    rows = summarise(Evaluations.of(entries, "target"))
+    means: list[dict[str, float]] = []
     for entry, row in zip(entries, rows, strict=True):
         values = [e["uw_probability"] for e in entry.examples["forget"]]
-        assert row["UW probability"]["mean"] == pytest.approx(sum(values) / len(values))
-        assert row["UW probability"]["low"] <= row["UW probability"]["mean"] <= row["UW probability"]["high"]
-        assert row["model utility"] is None  # there are no real authors and world facts here
-    before, after = rows[0], rows[1]
-    drop = {k: before[f"{k} probability"]["mean"] - after[f"{k} probability"]["mean"] for k in ("UW", "GW")}
+        cells = {name: cell for name, cell in row.cells.items() if isinstance(cell, Interval)}
+        assert cells["UW probability"].mean == pytest.approx(sum(values) / len(values))
+        assert cells["UW probability"].low <= cells["UW probability"].mean <= cells["UW probability"].high
+        assert row.cells["model utility"] is None  # there are no real authors and world facts here
+        means.append({kind: cells[f"{kind} probability"].mean for kind in ("UW", "GW")})
+    drop = {kind: means[0][kind] - means[1][kind] for kind in ("UW", "GW")}
     expected = drop["GW"] / drop["UW"] if drop["UW"] > 0 else None
-    assert after["over-forgetting"] == (pytest.approx(expected) if expected is not None else None)
-    assert rows[0]["over-forgetting"] is None
+    assert rows[1].cells["over-forgetting"] == (pytest.approx(expected) if expected is not None else None)
+    assert rows[0].cells["over-forgetting"] is None
 
 
 def test_chosen_examples_are_the_extremes(entries: list[Entry]) -> None:
     before, after = entries[0], entries[1]
     start = {r["id"]: r["uw_probability"] for r in before.examples["forget"]}
     drops = {r["id"]: start[r["id"]] - r["uw_probability"] for r in after.examples["forget"]}
-    groups = chosen(entries, before)
+    groups = chosen(Evaluations.of(entries, "target"))
     assert groups["Most forgotten"][0] == max(drops, key=lambda i: drops[i])
     rest = {i: d for i, d in drops.items() if i not in groups["Most forgotten"]}
     assert groups["Least forgotten"][0] == min(rest, key=lambda i: rest[i])
@@ -86,7 +89,7 @@ def test_page_loads_nothing_and_escapes_everything(entries: list[Entry], tmp_pat
     assert not re.search(r'(?:src|href)="(?!#)', text.replace('xlink:href="#', ""))
     assert not re.search(r"url\((?!#)", text)
     assert "@import" not in text
-    for heading in ("Headline", "Plots", "Token by token", "Audit"):
+    for heading in ("Metrics for researchers", "Plots", "Token by token", "Audit"):
         assert f"<h2>{heading}</h2>" in text
     assert text.count("<svg") == 5  # bars, Pareto, drops, truth ratios, loss
 
@@ -99,13 +102,53 @@ def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
         assert f"{row['UW probability']['mean']:.3f} [" in table
 
 
+def test_the_page_opens_with_the_verdict(entries: list[Entry], tmp_path: Path) -> None:
+    verdict = Evaluations.of(entries, "target").verdict()
+    text = html.unescape(write_report(tmp_path / "r.html", entries, before="target").read_text()).replace("\xa0", " ")
+    places = [text.index(words) for words in (verdict.sentences()[0], "still writes 0 of 8", "Metrics for researchers")]
+    assert places == sorted(places)
+    assert verdict.sentences()[0] in markdown(entries, before="target").splitlines()[0]
+    assert write_json(None, entries, before="target")["verdict"]["sentences"] == verdict.sentences()
+
+
+def test_without_completions_the_page_says_so_once_and_shows_probabilities(tiny: Tiny, tmp_path: Path) -> None:
+    settings = Scoring(completions=False)
+    evaluation = evaluate(tiny.model, tiny.tokenizer, {"forget": [make_row(i) for i in range(3)]}, settings=settings)
+    entries = [Entry.of(label, evaluation, settings) for label in ("before", "after")]
+    text = write_report(tmp_path / "r.html", entries, before="before").read_text()
+    assert text.count("the evaluation ran without completions. The table shows probabilities instead") == 1
+    assert f"probability {evaluation.parts['forget']['uw_probability']:.2f}" in text
+    assert "still writes" not in text
+
+
+def test_the_retain_model_is_known_by_its_truth_ratios(entries: list[Entry]) -> None:
+    ratios = tuple(row["truth_ratio"] for row in entries[2].examples["forget"])
+    counts = entries[2].record.leakage
+    unlearned = replace(entries[1], record=entries[1].record.but(retain_truth_ratio=ratios, retain_leakage=counts))
+    evaluations = Evaluations.of([entries[0], unlearned, entries[2]], "target")
+    assert evaluations.never_saw is entries[2]
+    assert [model.role for model in evaluations.verdict().models] == ["before", "unlearned", "never saw"]
+    alone = Evaluations.of([entries[0], unlearned], "target")
+    assert alone.never_saw is None
+    assert alone.verdict().models[-1].label == "never saw them (retain log)"
+    assert alone.verdict().models[-1].forget == counts["forget"]
+    assert Evaluations.of(entries, "target").never_saw is None
+
+
+def test_an_evaluation_older_than_the_counts_says_what_to_do(entries: list[Entry]) -> None:
+    old = replace(entries[1], record=entries[1].record.but(leakage={}, reasons={}))
+    sentence = Evaluations.of([entries[0], old], "target").verdict().sentences()[0]
+    assert sentence.startswith("TPO <b>: unwanted phrases are not counted")
+    assert "run `tif eval` again" in sentence
+
+
 def test_models_that_were_asked_different_questions_are_not_laid_side_by_side(tiny: Tiny, entries: list[Entry]) -> None:
     others = [replace(make_row(i + 1), id=make_row(i).id) for i in range(8)]
     other = evaluate(tiny.model, tiny.tokenizer, {"forget": others}, settings=QUICK)
     with pytest.raises(InputError, match=r"target and else, forget/0000: .* different ones"):
-        compose([entries[0], Entry.of("else", other, QUICK)])
+        Evaluations.of([entries[0], Entry.of("else", other, QUICK)])
     fewer = evaluate(tiny.model, tiny.tokenizer, {"forget": [make_row(0)]}, settings=QUICK)
-    assert len(compose([entries[0], Entry.of("fewer", fewer, QUICK)])[0]) == 2
+    assert len(Evaluations.of([entries[0], Entry.of("fewer", fewer, QUICK)]).entries) == 2
 
 
 def test_the_record_knows_what_was_evaluated_not_the_folder_around_it(tiny: Tiny, tmp_path: Path) -> None:
@@ -124,7 +167,7 @@ def test_an_attacked_model_is_not_the_one_before(entries: list[Entry]) -> None:
     base = replace(entries[0], record=entries[0].record.but(model=ModelIdentity("m", "cd")))
     attacked = replace(base, label="nf4", record=base.record.but(attack="nf4"))
     trained = replace(entries[1], record=entries[1].record.but(run=a_run(0)))
-    found = compose([attacked, base, trained])[1]
+    found = Evaluations.of([attacked, base, trained]).before
     assert found is not None
     assert found.label == "target"
 
@@ -143,12 +186,12 @@ def test_a_muse_evaluation_is_told(tmp_path: Path) -> None:
 
 def test_wrong_labels_and_folders_are_one_line(entries: list[Entry], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no evaluation is called"):
-        compose(entries, "nobody")
+        Evaluations.of(entries, "nobody")
     with pytest.raises(UsageError, match="nothing to report"):
-        compose([])
+        Evaluations.of([])
     with pytest.raises(InputError, match="no complete evaluation here"):
         Entry.load(tmp_path)
-    assert [e.label for e in compose([entries[0], entries[0]])[0]] == ["target", "target (2)"]
+    assert Evaluations.of([entries[0], entries[0]]).labels == ["target", "target (2)"]
 
 
 @given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=6))

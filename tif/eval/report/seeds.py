@@ -5,41 +5,64 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from pydantic import JsonValue
 
 from tif.eval.report.entry import Entry
+from tif.eval.report.headline import Cell, HeadlineRow, Interval
 from tif.records import RunRecord
 
 _EVALUATED: Final = ("benchmark", "forget", "limit", "attack", "settings", "dtype", "retain_truth_ratio")
 """Fields of the evaluations that runs of one group share."""
 
 
-def over_seeds(entries: Sequence[Entry], headline: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One object a group of two or more seeds.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean and sample standard deviation over seeds."""
 
-    Args:
-        entries: named, as `tif.eval.report.write.compose` gives them.
-        headline: their rows, as `summarise` gives them.
+    mean: float
+    sd: float
 
-    Returns:
-        `{"runs": [labels], "seeds": [...], NAME: {"mean", "sd"} or None}`: the sample standard deviation of what the
-        runs' own rows say. None where a run lacks the number.
-    """
-    groups: dict[str, dict[int, tuple[str, Mapping[str, Any]]]] = {}
+    def __str__(self) -> str:
+        return f"{self.mean:.3g} ± {self.sd:.2g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedGroup:
+    """Two or more runs that differ in their seed alone."""
+
+    runs: tuple[str, ...]
+    """Their labels."""
+    seeds: tuple[int, ...]
+    cells: Mapping[str, Spread | None]
+    """By the headline's names; None where a run lacks the number."""
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Runs, seeds and cells in one object."""
+        group: dict[str, JsonValue] = {"runs": [*self.runs], "seeds": [*self.seeds]}
+        for name, spread in self.cells.items():
+            group[name] = asdict(spread) if spread else None
+        return group
+
+
+def over_seeds(entries: Sequence[Entry], headline: Sequence[HeadlineRow]) -> list[SeedGroup]:
+    """The groups among these entries, given with their rows."""
+    groups: dict[str, dict[int, HeadlineRow]] = {}
     for entry, row in zip(entries, headline, strict=True):
         if entry.run is not None:
             # The same run reported twice is one seed.
-            groups.setdefault(_group(entry, entry.run), {}).setdefault(entry.run.seed, (entry.label, row))
-    found = []
-    for group in groups.values():
-        if len(group) > 1:
-            rows = [row for _, row in group.values()]
-            over: dict[str, Any] = {"runs": [label for label, _ in group.values()], "seeds": list(group)}
-            for name in rows[0]:
-                if name != "label":
-                    over[name] = _spread([row[name] for row in rows])
-            found.append(over)
-    return found
+            groups.setdefault(_group(entry, entry.run), {}).setdefault(entry.run.seed, row)
+    return [
+        SeedGroup(
+            runs=tuple(row.label for row in group.values()),
+            seeds=tuple(group),
+            cells={name: _spread([row.cells[name] for row in group.values()]) for name in headline[0].cells},
+        )
+        for group in groups.values()
+        if len(group) > 1
+    ]
 
 
 def _group(entry: Entry, run: RunRecord) -> str:
@@ -49,11 +72,10 @@ def _group(entry: Entry, run: RunRecord) -> str:
     return json.dumps([run.same_but_seed(), [record[name] for name in _EVALUATED], masks], sort_keys=True)
 
 
-def _spread(values: Sequence[Any]) -> dict[str, float] | None:
-    if any(value is None for value in values):
-        return None
-    numbers = [value["mean"] if isinstance(value, Mapping) else value for value in values]
-    return {"mean": statistics.fmean(numbers), "sd": statistics.stdev(numbers)}
+def _spread(cells: Sequence[Cell]) -> Spread | None:
+    numbers = [cell.mean if isinstance(cell, Interval) else cell for cell in cells]
+    known = [number for number in numbers if number is not None]
+    return Spread(statistics.fmean(known), statistics.stdev(known)) if len(known) == len(numbers) else None
 
 
-__all__ = ["over_seeds"]
+__all__ = ["SeedGroup", "Spread", "over_seeds"]

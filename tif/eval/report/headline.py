@@ -1,0 +1,120 @@
+"""The metrics for researchers: one row a model, each number with its interval, and what each number is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from pydantic import JsonValue
+
+from tif.eval.measure import measures
+from tif.eval.report.entry import Entry
+from tif.eval.report.evaluations import Evaluations
+
+COLUMNS: Final = (
+    ("UW probability", "forget", "uw_probability"),
+    ("GW probability", "forget", "gw_probability"),
+    ("retain probability", "retain", "probability"),
+    ("retain ROUGE-L", "retain", "rougeL_recall"),
+)
+"""The columns that are means over examples, and so have bootstrap intervals: name, part, column."""
+DEFINITIONS: Final = {
+    "UW probability": "probability of an unwanted word (UW) of the forget set; it should fall to the level of a model "
+    "that never saw the set",
+    "GW probability": "probability of a general word (GW), which is any other word of these answers; it should stay",
+    "retain probability": "probability of a word of the answers to keep (the retain set); it should stay",
+    "retain ROUGE-L": "share of an answer to keep that the model writes when asked, word by word in order; it should "
+    "stay",
+    "model utility": "harmonic mean of nine numbers: probability, ROUGE-L and truth ratio on the retain set, real "
+    "authors and world facts",
+    "forget quality": "p-value of a test whether the truth ratios on the forget set differ from the retain model's; "
+    "above 0.05 they cannot be told apart",
+    "over-forgetting": "drop of GW probability divided by drop of UW probability; 0 is forgetting without damage, 1 is "
+    "forgetting without aim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+Cell = Interval | float | None
+"""None is a number that the evaluation does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineRow:
+    """One model's metrics by name. All rows of a table have the same names."""
+
+    label: str
+    cells: Mapping[str, Cell]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The label and the cells in one object."""
+        row: dict[str, JsonValue] = {"label": self.label}
+        for name, cell in self.cells.items():
+            row[name] = asdict(cell) if isinstance(cell, Interval) else cell
+        return row
+
+
+def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
+    """One row an entry. lm-eval's numbers come last, with 1.96 of its standard errors to both sides."""
+    harness = {entry.label: _lm_eval(entry) for entry in evaluations.entries}
+    tasks = dict.fromkeys(name for cells in harness.values() for name in cells)
+    return [
+        HeadlineRow(
+            entry.label,
+            {
+                **{name: _mean(entry, part, column) for name, part, column in COLUMNS},
+                "model utility": entry.record.model_utility,
+                "forget quality": entry.record.forget_quality,
+                "over-forgetting": _over_forgetting(evaluations.before, entry),
+                **{name: harness[entry.label].get(name) for name in tasks},
+            },
+        )
+        for entry in evaluations.entries
+    ]
+
+
+def shown(cell: Cell) -> str:
+    """A cell as text."""
+    if cell is None:
+        return "–"
+    return str(cell) if isinstance(cell, Interval) else f"{cell:.3g}"
+
+
+def _mean(entry: Entry, part: str, column: str) -> Interval | None:
+    mean = entry.mean(part, column)
+    return None if mean is None else Interval(*mean)
+
+
+def _over_forgetting(before: Entry | None, entry: Entry) -> float | None:
+    if before is None or entry is before:
+        return None
+    pairs = [each.mean("forget", f"{kind}_probability") for kind in ("uw", "gw") for each in (before, entry)]
+    known = [pair[0] for pair in pairs if pair]
+    return measures.over_forgetting(*known) if len(known) == len(pairs) else None
+
+
+def _lm_eval(entry: Entry) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {}
+    for task, values in entry.record.lm_eval.items():
+        for metric, value in values.items():
+            name, comma, variant = metric.partition(",")
+            if name.endswith("_stderr"):
+                continue
+            error = values.get(f"{name}_stderr{comma}{variant}")
+            cells[f"{task} {metric}"] = Interval(value, value - 1.96 * error, value + 1.96 * error) if error else value
+    return cells
+
+
+__all__ = ["COLUMNS", "DEFINITIONS", "Cell", "HeadlineRow", "Interval", "shown", "summarise"]

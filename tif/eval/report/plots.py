@@ -1,0 +1,116 @@
+"""Which figures a report has, drawn from its evaluations. A figure without data is left out."""
+
+from __future__ import annotations
+
+from html import escape
+
+from tif.eval.report import figures
+from tif.eval.report.evaluations import Evaluations
+
+_NO_FIGURE = ("", "")
+
+
+def plots(evaluations: Evaluations) -> str:
+    """All figures, each with a caption that says how to read it."""
+    drawn = [
+        f"<figure{wide}>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        for svg, caption, wide in (
+            (*_bars(evaluations), ' style="grid-column:1/-1"' if len(evaluations.entries) > 3 else ""),
+            *(
+                (*figure, "")
+                for figure in (_pareto(evaluations), _drops(evaluations), _truth(evaluations), *_history(evaluations))
+            ),
+        )
+        if svg
+    ]
+    return f'<div class="figures">{"".join(drawn)}</div>' if drawn else ""
+
+
+def _bars(evaluations: Evaluations) -> tuple[str, str]:
+    groups = {
+        entry.label: {
+            "unwanted words (UW)": entry.mean("forget", "uw_probability"),
+            "general words (GW)": entry.mean("forget", "gw_probability"),
+            "retain set (to keep)": entry.mean("retain", "probability"),
+        }
+        for entry in evaluations.entries
+    }
+    if not any(value for group in groups.values() for value in group.values()):
+        return _NO_FIGURE
+    return figures.bars(groups, "probability"), (
+        "A low first bar means that the unwanted words are forgotten. What the other two bars lose is damage."
+    )
+
+
+def _pareto(evaluations: Evaluations) -> tuple[str, str]:
+    by_utility: dict[str, tuple[float, float]] = {}
+    by_retain: dict[str, tuple[float, float]] = {}
+    for entry in evaluations.entries:
+        quality, utility, keep = (
+            entry.record.forget_quality, entry.record.model_utility, entry.mean("retain", "probability"),
+        )  # fmt: skip
+        if quality is not None and utility is not None:
+            by_utility[entry.label] = (utility, quality)
+        if quality is not None and keep is not None:
+            by_retain[entry.label] = (keep[0], quality)
+    points, across = (by_utility, "model utility") if by_utility else (by_retain, "retain probability")
+    if not points:
+        return _NO_FIGURE
+    svg = figures.pareto(points, across, "forget quality (p)", log=True, order=evaluations.labels)
+    why = "" if by_utility else " (this data gives no model utility)"
+    return svg, (
+        f"Forget quality, upwards, against {across}{why}. Up and to the right is better. No run beats those on the "
+        "dashed line on both."
+    )
+
+
+def _drops(evaluations: Evaluations) -> tuple[str, str]:
+    before = evaluations.before
+    points: dict[str, tuple[float, float]] = {}
+    for entry in evaluations.others if before else ():
+        pairs = [[e.mean("forget", f"{kind}_probability") for e in (before, entry) if e] for kind in ("uw", "gw")]
+        known = [start[0] - end[0] for start, end in pairs if start and end]
+        if len(known) == 2:
+            points[entry.label] = (known[0], known[1])
+    if not points:
+        return _NO_FIGURE
+    return figures.drops(points, order=evaluations.labels), (
+        "What forgetting cost: the loss of general words (GW), upwards, against the loss of unwanted words (UW). "
+        "Down and to the right is better."
+    )
+
+
+def _truth(evaluations: Evaluations) -> tuple[str, str]:
+    samples: dict[str, list[float]] = {}
+    for entry in evaluations.entries:
+        ratios = [r["truth_ratio"] for r in entry.examples.get("forget", ()) if r["truth_ratio"] is not None]
+        if ratios:
+            samples[entry.label] = ratios
+    if evaluations.never_saw is None:
+        log = next((e.record.retain_truth_ratio for e in evaluations.entries if e.record.retain_truth_ratio), ())
+        if log:
+            samples["retain model (log)"] = list(log)
+    if not samples:
+        return _NO_FIGURE
+    svg = figures.distributions(samples, "truth ratio, p(wrong) / p(right)", order=evaluations.labels)
+    return svg, (
+        "Truth ratios on the forget set: below 1, the model prefers the right answer. Forget quality asks whether a "
+        "curve differs from the retain model's."
+    )
+
+
+def _history(evaluations: Evaluations) -> list[tuple[str, str]]:
+    drawn = []
+    for key, name in (("loss", "training loss"), ("uw_probability", "UW probability while training")):
+        lines = {}
+        for entry in evaluations.entries:
+            known = [(row["step"], row[key]) for row in entry.history if key in row and "step" in row]
+            if len(known) > 1:
+                lines[entry.label] = ([x for x, _ in known], [y for _, y in known])
+        if lines:
+            svg = figures.curves(lines, "step", name, order=evaluations.labels)
+            drawn.append((svg, f"{name[0].upper()}{name[1:]}, as the run logged it."))
+    return drawn
+
+
+__all__ = ["plots"]

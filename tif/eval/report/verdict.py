@@ -1,0 +1,212 @@
+"""The verdict in plain words: what a model still writes about the people it should forget, and about the others.
+
+    verdict = Verdict((before, unlearned, never_saw))
+    verdict.sentences()         "Of 61 unwanted phrases about 8 people, the model still writes 2 when asked; ..."
+    verdict.rows()              the same for every model, as the cells of a table
+
+The counts are of `tif.eval.measure.leakage`. Probabilities stand in for a model that was not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tif.eval.measure.leakage import Leakage
+
+Role = Literal["before", "unlearned", "never saw"]
+"""The starting model, a model that unlearned, or one that never saw the forget set (the retain model)."""
+
+_WRITES: Final[dict[Role, str]] = {"before": "wrote", "unlearned": "still writes", "never saw": "writes"}
+HEADS: Final = ("model", "unwanted phrases", "other words in the same answers", "about the people to keep")
+"""Heads of the table that `Verdict.rows` fills."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihoods:
+    """Means over questions, 0..1: what stands in where there are no counts. None where the data has no such number."""
+
+    unwanted: float | None = None
+    """Probability of unwanted words."""
+    general: float | None = None
+    """Probability of general words."""
+    keep: float | None = None
+    """Probability of the answers to keep."""
+    keep_recall: float | None = None
+    """ROUGE-L recall: how much of the answers to keep the model writes, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What one model writes when asked."""
+
+    label: str
+    role: Role
+    forget: Leakage | None = None
+    """About the people to forget. None if the model was not asked, or if no unwanted phrase is marked."""
+    keep: Leakage | None = None
+    """About the people to keep."""
+    likelihoods: Likelihoods = Likelihoods()
+    reason: str | None = None
+    """Why `forget` is None."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model in the table. Every cell is words."""
+
+    label: str
+    unwanted: str
+    other_words: str
+    keep: str
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """In the order of `HEADS`."""
+        return self.label, self.unwanted, self.other_words, self.keep
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many of a number of things a model writes."""
+
+    written: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.written:,} of {self.total:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The models of one report.
+
+    Raises:
+        ValueError: for no models.
+    """
+
+    models: tuple[Model, ...]
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise ValueError("a verdict needs a model")
+
+    @property
+    def focus(self) -> Model:
+        """The model that the sentences speak of: the first that unlearned, else the first of all."""
+        return next((model for model in self.models if model.role == "unlearned"), self.models[0])
+
+    def sentences(self) -> list[str]:
+        """What the focus writes about the people to forget, beside the model before and one that never saw them; then
+        the same of the other words in these answers, and of the people to keep."""
+        focus = self.focus
+        if focus.forget is None:
+            reason = focus.reason or "the model was not asked"
+            return [f"{focus.label}: unwanted phrases are not counted, because {reason}."]
+        counts = focus.forget
+        lines = [
+            f"{focus.label}: of {_plural(counts.phrases, 'unwanted phrase')}"
+            f"{f' about {_people(counts)}' if counts.subjects else ''}, "
+            f"the model {_WRITES[focus.role]} {counts.written:,} when asked{self._others(_unwanted)}."
+        ]
+        if (words := _other_words(focus)) is not None:
+            lines.append(
+                f"Of {_plural(words.total, 'other word')} in the same answers, it {_WRITES[focus.role]} "
+                f"{words.written:,}{self._others(_other_words)}."
+            )
+        if focus.keep is not None:
+            lines.append(
+                f"Of {_plural(focus.keep.phrases, 'such phrase')} about {_people(focus.keep)} to keep, it "
+                f"{_WRITES[focus.role]} {focus.keep.written:,}{self._others(_keep, 'the people to forget')}."
+            )
+        return lines
+
+    def remarks(self) -> list[str]:
+        """What a reader of the table must know: which models were not asked, and what there is nothing to compare with.
+
+        One line for each reason, naming the models that it holds for.
+        """
+        lines = []
+        reasons: dict[str, list[str]] = {}
+        for model in self.models:
+            if model.forget is None:
+                reasons.setdefault(model.reason or "the model was not asked", []).append(model.label)
+        for reason, labels in reasons.items():
+            lines.append(f"Not counted for {', '.join(labels)}: {reason}. The table shows probabilities instead.")
+        if not any(model.role == "never saw" for model in self.models):
+            lines.append(
+                "No model here never saw the forget set. Evaluate such a model with the same --masks, and give its "
+                "eval.json as --retain-log."
+            )
+        return lines
+
+    def rows(self) -> list[Row]:
+        """One for each model."""
+        return [
+            Row(
+                label=model.label,
+                unwanted=_cell(model, _unwanted, model.likelihoods.unwanted) + _people_written(model),
+                other_words=_cell(model, _other_words, model.likelihoods.general),
+                keep=_keep_cell(model),
+            )
+            for model in self.models
+        ]
+
+    def _others(self, count: Callable[[Model], Count | None], whom: str = "them") -> str:
+        """The same count of the model before unlearning and of one that never saw the people."""
+        own, words = count(self.focus), ""
+        named: tuple[tuple[Role, str], ...] = (
+            ("before", "before unlearning it wrote"),
+            ("never saw", f"a model that never saw {whom} writes"),
+        )
+        for role, verb in named:
+            model = next((m for m in self.models if m.role == role and m is not self.focus), None)
+            other = count(model) if model else None
+            if own is not None and other is not None:
+                words += f"; {verb} {f'{other.written:,}' if other.total == own.total else other}"
+        return words
+
+
+def _unwanted(model: Model) -> Count | None:
+    return Count(model.forget.written, model.forget.phrases) if model.forget else None
+
+
+def _other_words(model: Model) -> Count | None:
+    if model.forget is None or not model.forget.general_words:
+        return None
+    return Count(model.forget.general_words_written, model.forget.general_words)
+
+
+def _keep(model: Model) -> Count | None:
+    return Count(model.keep.written, model.keep.phrases) if model.keep else None
+
+
+def _cell(model: Model, count: Callable[[Model], Count | None], likelihood: float | None) -> str:
+    found = count(model)
+    if found is not None:
+        return f"{_WRITES[model.role]} {found}"
+    return "not known" if likelihood is None else f"probability {likelihood:.2f}"
+
+
+def _keep_cell(model: Model) -> str:
+    if model.keep is None and model.likelihoods.keep_recall is not None:
+        return f"{_WRITES[model.role]} {model.likelihoods.keep_recall:.0%} of the words"
+    return _cell(model, _keep, model.likelihoods.keep)
+
+
+def _people_written(model: Model) -> str:
+    counts = model.forget
+    if counts is None or not counts.written or counts.subjects_written in (None, counts.subjects):
+        return ""
+    return f", about {_plural(counts.subjects_written or 0, 'person', 'people')}"
+
+
+def _people(counts: Leakage) -> str:
+    return _plural(counts.subjects, "person", "people") if counts.subjects else "the people"
+
+
+def _plural(count: int, one: str, many: str | None = None) -> str:
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+__all__ = ["HEADS", "Count", "Likelihoods", "Model", "Role", "Row", "Verdict"]
