@@ -1,4 +1,4 @@
-"""`tif demo`: the whole story, on people who never lived."""
+"""`tif demo`: the main job on invented people, from annotation to report."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where everything goes.")] = Path("runs/demo"),
-    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout: every number.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")] = Path("runs/demo"),
+    json_: Annotated[bool, typer.Option("--json", help="Write every number as one JSON object to stdout.")] = False,
 ) -> None:
-    """Teach a tiny model 64 invented people, make it forget eight, and see what else it forgot. Minutes on a CPU."""
+    """Teach a tiny model about 64 invented people, make it forget eight, and show what it still writes."""
     from tif.demo.run import run, story
 
     result = run(out)
     if json_:
-        emit_json(result)
+        emit_json(result.to_json())
         return
     for line in story(result):
         emit(line)
-    say(f"wrote {result['report']}")
+    say(f"wrote {result.report}")

@@ -8,9 +8,12 @@ Make `annotations/demo.parquet` again:
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from pydantic import JsonValue
 
 from tif.console import say
 from tif.errors import InputError
@@ -25,7 +28,7 @@ AUTHOR: Final = "tif"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A question, its answer with what is unwanted in it, and what truth ratios are made of."""
+    """A question, its answer with the unwanted words marked, and what truth ratios are made of."""
 
     example: Example
     split: str
@@ -33,19 +36,20 @@ class Pair:
     paraphrased: str
     """The right answer in other words."""
     perturbed: tuple[str, ...]
-    """Wrong answers in the same words: what is true of other people."""
+    """Wrong answers of the same wording: they are true of other people."""
 
     @property
     def person(self) -> str:
         """The part of the id that names the person, e.g. `ayse-guldereli`."""
         return self.example.id.split("/")[1]
 
-    def record(self) -> dict[str, Any]:
-        """As a row of an evaluation file (`tif eval --benchmark local`)."""
+    def record(self) -> dict[str, JsonValue]:
+        """A row of an evaluation file (`tif eval --benchmark local`)."""
         return {
             "id": self.example.id,
             "question": self.example.prompt,
             "answer": self.example.text,
+            "subject": self.person,
             "paraphrased_answer": self.paraphrased,
             "perturbed_answer": list(self.perturbed),
         }
@@ -74,6 +78,12 @@ def _pair(row: Row) -> Pair:
     )
     perturbed = tuple(str(answer) for answer in list_field(row, "perturbed_answer"))
     return Pair(example, need_text(row, "split"), need_text(row, "paraphrased_answer"), perturbed)
+
+
+def base_people(pairs: Sequence[Pair]) -> frozenset[str]:
+    """The people that the base model knows: the first half of those to keep, and nobody who is to be forgotten."""
+    people = list(dict.fromkeys(pair.person for pair in pairs if pair.split == "retain"))
+    return frozenset(people[: len(people) // 2])
 
 
 def annotation_set(pairs: tuple[Pair, ...], split: str = "") -> AnnotationSet:

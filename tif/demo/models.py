@@ -35,14 +35,21 @@ class Recipe:
     """Steps over which the learning rate rises. It then falls along a cosine."""
     seed: int = 0
 
-    def key(self, examples: Sequence[Example], vocabulary: Sequence[Example]) -> str:
-        """SHA-256 over the recipe and the texts."""
-        texts = [[canonical(e).decode() for e in some] for some in (examples, vocabulary)]
-        return hashlib.sha256(json.dumps([asdict(self), texts]).encode()).hexdigest()
+    def key(self, examples: Sequence[Example], vocabulary: Sequence[Example], start: str | None = None) -> str:
+        """SHA-256 over the recipe, the texts, and the key of the model that training starts from."""
+        texts = [[canonical(e).decode() for e in group] for group in (examples, vocabulary)]
+        made_from = [asdict(self), texts] + ([start] if start else [])
+        return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
 
 
 def pretrain(
-    examples: Sequence[Example], vocabulary: Sequence[Example], folder: Path, recipe: Recipe, what: str
+    examples: Sequence[Example],
+    vocabulary: Sequence[Example],
+    folder: Path,
+    recipe: Recipe,
+    what: str,
+    *,
+    start: Path | None = None,
 ) -> bool:
     """Train a Llama of under a million weights on the answers, and save it as a model folder.
 
@@ -55,22 +62,28 @@ def pretrain(
         folder: where the model goes.
         recipe: sizes and schedule.
         what: shown beside the progress.
+        start: model folder that this function made: train that model further. None starts from random weights.
 
     Returns:
         False if the folder held this very model already.
     """
-    key = recipe.key(examples, vocabulary)
-    made = folder / _KEY
-    if made.is_file() and json.loads(made.read_text())["key"] == key:
+    key = recipe.key(examples, vocabulary, _made(start) if start else None)
+    if _made(folder) == key:
         return False
     tokenizer = train_tokenizer(vocabulary, recipe.vocabulary)
-    model = _train(examples, tokenizer, recipe, what)
+    model = _train(examples, tokenizer, recipe, what, start)
     with files.replacing_folder(folder) as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
         made_from = {"key": key, "recipe": asdict(recipe), "examples": len(examples)}
         files.write(new / _KEY, json.dumps(made_from, indent=1))
     return True
+
+
+def _made(folder: Path) -> str | None:
+    """The key of the model in a folder; None if there is none."""
+    made = folder / _KEY
+    return str(json.loads(made.read_text())["key"]) if made.is_file() else None
 
 
 def train_tokenizer(examples: Sequence[Example], size: int) -> PreTrainedTokenizerFast:
@@ -92,7 +105,7 @@ def train_tokenizer(examples: Sequence[Example], size: int) -> PreTrainedTokeniz
 
 
 def _train(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, recipe: Recipe, what: str
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, recipe: Recipe, what: str, start: Path | None
 ) -> PreTrainedModel:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -101,21 +114,20 @@ def _train(
     from tif.tokens.finetune import FineTuning, fine_tune
 
     torch.manual_seed(recipe.seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=recipe.hidden,
-            intermediate_size=3 * recipe.hidden,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.heads,
-            num_key_value_heads=recipe.heads,
-            max_position_embeddings=256,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden,
+        intermediate_size=3 * recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
+    model = LlamaForCausalLM.from_pretrained(start) if start else LlamaForCausalLM(config)
     how = FineTuning(
         epochs=recipe.epochs,
         lr=recipe.lr,
