@@ -36,6 +36,8 @@ def test_normalised(text: str, words: str) -> None:
         ("It is Kars, in Turkey: Kars,Turkey.", "Kars, Turkey"),
         ("the calendar, the salt calendar", "The Salt Calendar"),
         ("a lighthouse keeper's wage", "lighthouse keeper"),
+        ("她生于北京市海淀区。", "北京市"),
+        ("เธอเกิดที่เชียงใหม่ในปี", "เชียงใหม่"),
     ],
 )
 def test_written(completion: str, phrase: str) -> None:
