@@ -5,11 +5,12 @@ PIP_ARGS ?=
 BIN := .venv/bin
 SMOLLM2 := .cache/smollm2
 LLAMA := .cache/llama
+LOWEST := .cache/lowest
 SHARED ?= ../shared/data
 TOFU_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-install test-real test-llama lint format docs bench smollm2 tofu clean
+.PHONY: demo test test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
@@ -20,6 +21,12 @@ test: .venv/.ready
 # Builds the wheel and the sdist, installs the wheel into an empty venv outside the checkout, and runs `tif demo` there.
 test-install: .venv/.ready
 	PIP_ARGS='$(PIP_ARGS)' $(BIN)/python -m pytest -m install --durations=5
+
+# The fast tests, and those of Ray, on the lowest versions that pyproject.toml allows.
+test-lowest: $(LOWEST)/.ready
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal \
+		-m 'not real and not install and not slow'
+	$(LOWEST)/bin/python -m pytest -m real tests/annotate/test_ray.py
 
 # On real data (../shared), a real model and real servers.
 test-real: .venv/.real smollm2
@@ -69,6 +76,18 @@ smollm2: .venv/.real
 
 .venv/.real: .venv/.ready
 	$(PIP) -e '.[dev,real]'
+	touch $@
+
+# torch alone is not the lowest but that of constraints.txt: for x86-64 Linux, PyPI has older versions only with CUDA.
+$(LOWEST)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS) uv torch
+	echo torch > $(LOWEST)/excludes.txt
+	$(LOWEST)/bin/uv pip compile -q --resolution lowest-direct --extra dev --extra ray --extra lm-eval \
+		--python $(LOWEST)/bin/python --excludes $(LOWEST)/excludes.txt pyproject.toml -o $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install -q $(PIP_ARGS) -r $(LOWEST)/requirements.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install -q --no-deps -e .
+	$(LOWEST)/bin/python -m pip check
 	touch $@
 
 # For any x86-64 since AVX2, and never a wheel from pip's cache: one built for the CPU it was built on need not run on
