@@ -24,6 +24,9 @@ from tif.options import Declared, Options, declared
 PRIVATE: Final = ("tif.cli", "tif.demo", "tif.edit", "tif.__main__")
 """Packages that are commands and not an API."""
 
+LONG: Final = 100
+"""Characters from which the value of a constant is left out."""
+
 _FIELDS: Final = re.compile(r"(Args|Raises|Returns|Yields|Attributes|Note):$")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 _CODE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
@@ -60,23 +63,17 @@ def markdown(*packages: str) -> str:
 
 def _module(name: str) -> Iterator[str]:
     names = described(name)
-    bare = [each for each in names if each in _undocumented(name)]
+    module = importlib.import_module(name)
+    constants = {each for node in ast.parse(inspect.getsource(module)).body for each in _assigned(node)}
     yield from (f"## {name}", "", "```{eval-rst}", f".. automodule:: {name}")
-    if len(bare) < len(names):
-        yield f"   :members: {', '.join(each for each in names if each not in bare)}"
-    # Sphinx finds a constant among a module's members by its docstring alone.
-    yield from ("", *(f".. autodata:: {name}.{each}" for each in bare), "```", "")
-
-
-def _undocumented(module: str) -> set[str]:
-    """The constants of a module that no docstring follows, such as an alias of a type."""
-    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
-    bare: set[str] = set()
-    for node, after in zip(body, [*body[1:], None], strict=True):
-        text = getattr(getattr(after, "value", None), "value", None) if isinstance(after, ast.Expr) else None
-        if not isinstance(text, str):
-            bare.update(_assigned(node))
-    return bare
+    if members := [each for each in names if each not in constants]:
+        yield f"   :members: {', '.join(members)}"
+    yield ""
+    for each in names:
+        if each in constants:
+            yield f".. autodata:: {name}.{each}"
+            yield from ("   :no-value:", "") if len(repr(getattr(module, each))) > LONG else ("",)
+    yield from ("```", "")
 
 
 def _assigned(node: ast.stmt) -> list[str]:
@@ -184,4 +181,4 @@ def setup(app: Any) -> None:
     app.connect("missing-reference", _missing)
 
 
-__all__ = ["PRIVATE", "described", "markdown", "public", "restructured", "setup"]
+__all__ = ["LONG", "PRIVATE", "described", "markdown", "public", "restructured", "setup"]

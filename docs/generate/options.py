@@ -38,8 +38,14 @@ def section(level: int, title: str, options: type[Options]) -> Iterator[str]:
 
 def row(each: Declared) -> list[str]:
     """One option: key, type, default and help."""
-    default = "must be given" if each.required else prose(each.shown_default or "")
-    return [f"`{each.name}`", value(each), default, prose(each.option.help)]
+    return [f"`{each.name}`", value(each), default(each), prose(each.option.help)]
+
+
+def default(each: Declared) -> str:
+    """What holds without the key."""
+    if each.required:
+        return "must be given"
+    return str(each.default).lower() if isinstance(each.default, bool) else prose(each.shown_default or "not set")
 
 
 def value(each: Declared) -> str:
@@ -73,4 +79,4 @@ def table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
         yield "| " + " | ".join(" ".join(cell.split()) for cell in cells) + " |"
 
 
-__all__ = ["kind", "markdown", "row", "section", "table", "value"]
+__all__ = ["default", "kind", "markdown", "row", "section", "table", "value"]
