@@ -18,7 +18,10 @@ from typing import Any, Final
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.roles import XRefRole
+from sphinx.util.typing import stringify_annotation
 
+import tif
+from generate.commands import prose
 from tif.options import Declared, Options, declared
 
 PRIVATE: Final = ("tif.cli", "tif.demo", "tif.edit", "tif.__main__")
@@ -59,6 +62,27 @@ def described(module: str) -> list[str]:
 def markdown(*packages: str) -> str:
     """A section a module, for the modules of `packages`."""
     return "\n".join(line for package in packages for name in public(package) for line in _module(name))
+
+
+def front() -> str:
+    """A table of the names of `import tif`: each with its first sentence, and a link to where it is described."""
+    lines = ["| name | what it is |", "|---|---|"]
+    for name, (module, attribute) in sorted(exports().items(), key=lambda item: (item[0][0].isupper(), item[0])):
+        documented = getattr(importlib.import_module(module), attribute)
+        summary = " ".join((inspect.getdoc(documented) or "").split("\n\n")[0].split())
+        lines.append(f"| {{py:obj}}`tif.{name} <{module}.{attribute}>` | {prose(summary)} |")
+    return "\n".join(lines)
+
+
+def exports() -> dict[str, tuple[str, str]]:
+    """The names of `import tif`, each with the module that defines it and its name there."""
+    types = next(node for node in ast.parse(inspect.getsource(tif)).body if isinstance(node, ast.If))
+    return {
+        alias.asname or alias.name: (node.module or "", alias.name)
+        for node in types.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def _module(name: str) -> Iterator[str]:
@@ -147,13 +171,27 @@ class NameRole(XRefRole):
         return title, target
 
 
+def _is_options(documented: Any) -> bool:
+    return isinstance(documented, type) and issubclass(documented, Options) and bool(declared(documented))
+
+
+def _signature(_app: Any, _what: str, _name: str, documented: Any, _options: Any, _shown: Any, returned: Any) -> Any:
+    """The types and defaults of an options class, without the rest of each declaration."""
+    if not _is_options(documented):
+        return None
+    shown = [f"{each.name}: {stringify_annotation(each.type, 'smart')}" for each in declared(documented)]
+    defaults = ["" if each.required else f" = {each.default!r}" for each in declared(documented)]
+    return f"(*, {', '.join(map(''.join, zip(shown, defaults, strict=True)))})", returned
+
+
 def _docstring(_app: Any, what: str, _name: str, documented: Any, _options: Any, lines: list[str]) -> None:
     # A constant or an alias without a docstring shows that of its type, which says nothing of it.
     types = (type(documented), typing.get_origin(documented), documented) if what == "data" else ()
     if "\n".join(lines).strip() in {inspect.cleandoc(each.__doc__) for each in types if getattr(each, "__doc__", None)}:
         lines.clear()
-    if isinstance(documented, type) and issubclass(documented, Options) and declared(documented):
-        lines += ["", "Args:", *(f"    {each.name}: {_one_line(each)}" for each in declared(documented)), ""]
+    if _is_options(documented):
+        place = lines.index("Raises:") if "Raises:" in lines else len(lines)
+        lines[place:place] = ["", "Args:", *(f"    {e.name}: {_one_line(e)}" for e in declared(documented)), ""]
     lines[:] = restructured(lines)
 
 
@@ -177,8 +215,9 @@ def _missing(_app: Any, _env: Any, node: pending_xref, content: nodes.Element) -
 def setup(app: Any) -> None:
     """Connect this to Sphinx."""
     app.add_role("maybe", NameRole())
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-docstring", _docstring, priority=100)
     app.connect("missing-reference", _missing)
 
 
-__all__ = ["LONG", "PRIVATE", "described", "markdown", "public", "restructured", "setup"]
+__all__ = ["LONG", "PRIVATE", "described", "exports", "front", "markdown", "public", "restructured", "setup"]

@@ -17,6 +17,7 @@ from generate import api, commands, options
 GENERATORS: Final[Mapping[str, Callable[..., str]]] = {
     "commands": commands.markdown,
     "options": options.markdown,
+    "front": api.front,
     "modules": api.markdown,
 }
 
