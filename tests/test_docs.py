@@ -257,7 +257,8 @@ def test_the_example_in_python_makes_options_that_are_accepted():
     [
         ("Loads `x.y` of `a b`.", r"Loads \ :maybe:`x.y`\  of \ ``a b``\ ."),
         ("A *.tmp file, foo_ and a|b.", r"A \*.tmp file, foo\_ and a\|b."),
-        ("Like this:\n\n    f(*x)\n    g(`y`)\n\nThen.", "Like this:\n\n::\n\n    f(*x)\n    g(`y`)\n\nThen."),
+        ("Like this:\n\n    f(*x)\n    g(`y`)\n\nThen.", "Like this:\n\n\n::\n\n    f(*x)\n    g(`y`)\n\nThen."),
+        ("Like this:\n    f(*x)\n\nThen.", "Like this:\n\n::\n\n    f(*x)\n\nThen."),
         ("Args:\n    x: of `y`.\n\n        more", "Args:\n    x: of \\ :maybe:`y`\\ .\n\n        more"),
     ],
 )

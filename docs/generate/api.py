@@ -32,6 +32,7 @@ LONG: Final = 100
 
 _FIELDS: Final = re.compile(r"(Args|Raises|Returns|Yields|Attributes|Note):$")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
+_ITEM: Final = re.compile(r"\s*([-*]|\d+\.) ")
 _CODE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 
@@ -121,9 +122,9 @@ def restructured(lines: list[str]) -> list[str]:
     for number, line in enumerate(lines):
         if line.strip() and not line.startswith("    "):
             fields, literal = bool(_FIELDS.match(line)), False
-        elif line.strip() and not fields and not literal and number and not lines[number - 1].strip():
+        elif line.strip() and number and not (fields or literal or _ITEM.match(lines[number - 1])):
             end_of_text()
-            out += ["::", ""]
+            out += ["", "::", ""]
             literal = True
         if literal:
             out.append(line)
@@ -138,7 +139,7 @@ def restructured(lines: list[str]) -> list[str]:
 
 def _starts_item(line: str, fields: bool) -> bool:
     """A paragraph ends here: code in backticks does not go over it."""
-    return bool(re.match(r"\s*([-*]|\d+\.) ", line)) or (fields and re.match(r"    \w", line) is not None)
+    return _ITEM.match(line) is not None or (fields and re.match(r"    \w", line) is not None)
 
 
 def _inline(text: str) -> str:
