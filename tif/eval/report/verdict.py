@@ -53,7 +53,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class VerdictRow:
     """One model in the table. Every cell is words."""
 
     label: str
@@ -140,10 +140,10 @@ class Verdict:
             )
         return lines
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[VerdictRow]:
         """One for each model."""
         return [
-            Row(
+            VerdictRow(
                 label=model.label,
                 unwanted=_cell(model, _unwanted, model.likelihoods.unwanted) + _people_written(model),
                 other_words=_cell(model, _other_words, model.likelihoods.general),
@@ -209,4 +209,4 @@ def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-__all__ = ["HEADS", "Count", "Likelihoods", "Model", "Role", "Row", "Verdict"]
+__all__ = ["HEADS", "Count", "Likelihoods", "Model", "Role", "Verdict", "VerdictRow"]
