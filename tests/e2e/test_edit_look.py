@@ -128,7 +128,7 @@ CONTRASTS = """() => {
 def test_all_that_is_written_can_be_read(tmp_path, serve, chromium, model, scheme):
     """Contrast of at least 4.5 to 1 as the browser computes it, in every state."""
     path = one_of_many_sources(tmp_path)
-    _, address = serve(path, "--tokenizer", str(model), "--labels", "NAME")
+    _, address = serve(path, "--tokenizer", str(model), "--more-labels", "NAME")
     context = chromium.new_context(color_scheme=scheme)
     page = open_page(context, address)
     seen = 0
@@ -156,7 +156,7 @@ def test_all_that_is_written_can_be_read(tmp_path, serve, chromium, model, schem
 def test_twice_the_size_needs_no_scrolling_sideways(tmp_path, serve, chromium, model):
     """1280 by 800 at 200 % is a page of 640 by 400."""
     path = one_of_many_sources(tmp_path)
-    _, address = serve(path, "--tokenizer", str(model), "--labels", "NAME,PLACE,DATE,OCCUPATION")
+    _, address = serve(path, "--tokenizer", str(model), "--more-labels", "NAME,PLACE,DATE,OCCUPATION")
     context = chromium.new_context(viewport={"width": 640, "height": 400}, device_scale_factor=2)
     page, other = open_page(context, address), open_page(context, address)
     wide = "n => n.scrollWidth - n.clientWidth"

@@ -327,7 +327,7 @@ def test_script_in_the_data_stays_text(tmp_path, serve, context):
     path = tmp_path / "bad.parquet"
     example = Example(hostile, hostile, hostile, (span(hostile, "img", source=hostile),), "failed", hostile)
     store.save(AnnotationSet((example,)), path)
-    _, address = serve(path, "--labels", "<b>x</b>")
+    _, address = serve(path, "--more-labels", "<b>x</b>")
     page = open_page(context, address)
     page.keyboard.press("m")
     page.keyboard.press("2")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tif.cli.arguments import Author, Message
 from tif.console import emit, say
-from tif.errors import MissingError, UsageError
-from tif.packages import install_hint
+from tif.options.declare import split_values
+
+if TYPE_CHECKING:
+    from tif.edit.desk import Desk
 
 
 def register(spans: typer.Typer) -> None:
@@ -20,40 +22,32 @@ def register(spans: typer.Typer) -> None:
 
 def edit(
     path: Annotated[Path, typer.Argument(metavar="SET", help="The annotation set to correct.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
-    labels: Annotated[str, typer.Option(help="Further labels to offer, separated by commas.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
+    more_labels: Annotated[list[str] | None, typer.Option(help="More labels to offer, e.g. NAME,DATE.")] = None,
     tokenizer: Annotated[
-        str, typer.Option(help="Model folder or hub id: show which of its tokens training would mask.")
-    ] = "",
-    template: Annotated[str, typer.Option(help="For --tokenizer: auto, chat, qa, text, or a format string.")] = "auto",
-    max_length: Annotated[
-        int | None, typer.Option(min=2, help="For --tokenizer: tokens a sample at most, as for training.")
+        str | None, typer.Option(help="Model folder or hub id. Shows which of its tokens training would mask.")
     ] = None,
-    message: Annotated[str, typer.Option("--message", "-m", help="Why, for the log, when it is stopped.")] = "",
-    author: Annotated[str, typer.Option(envvar="TIF_AUTHOR", help="Who, for the log. Default: login name.")] = "",
+    template: Annotated[
+        str, typer.Option(help="Template for --tokenizer: auto, chat, qa, text, or a format string.")
+    ] = "auto",
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest sample in tokens, for --tokenizer. Use the value of training.")
+    ] = None,
+    message: Message = "",
+    author: Author = "",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
     """Correct spans by hand in a browser page on this machine, with the keyboard or the mouse.
 
-    The page's address is printed. Every edit is on the disk before the page says so; ctrl+c saves all of them as a new
-    version. After a crash the same command goes on from the last edit.
+    The page's address is printed. Each edit is on disk before the page shows it as saved. Ctrl+C saves all edits as a
+    new version. After a crash, run the same command again: it continues from the last edit.
 
     Example: tif spans edit annotations/tofu10.parquet
     """
-    import secrets
-    import signal
-    import socket
     import webbrowser
 
-    try:
-        import uvicorn
+    from tif.edit.serve import serve
 
-        from tif.edit.server import make_app
-    except ModuleNotFoundError as error:
-        raise MissingError(f"{error.name} is not installed", hint=install_hint("edit")) from None
-    from tif.edit.desk import open_desk
-
-    author = author or os.environ.get("USER") or os.environ.get("USERNAME") or "reviewer"
     masker = None
     if tokenizer:
         from tif.edit.masking import Masker
@@ -61,40 +55,16 @@ def edit(
         from tif.tokens.templates import TemplateSpec
 
         masker = Masker.load(tokenizer, Encoding(template=TemplateSpec.of(template), max_length=max_length))
-    extra = tuple(label for part in labels.split(",") if (label := part.strip()))
-    with open_desk(path, author) as desk, socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-            # From here on a browser that follows the address waits for the server, however long that takes to start.
-            listener.listen()
-        except OSError as error:
-            raise UsageError(
-                f"port {port} cannot be used", why=error.strerror, hint="Leave --port out for a free one."
-            ) from None
-        port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(24)
-        app = make_app(desk, token, cookie=f"tif_{port}", labels=extra, masker=masker)
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-        )
 
-        # uvicorn stops in an orderly way on either signal and then raises it again, which must not keep us from saving.
-        # One that comes before uvicorn listens for it must stop the server all the same.
-        def stop(*_: object) -> None:
-            server.should_exit = True
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        address = f"http://127.0.0.1:{port}/?token={token}"
+    def started(desk: Desk, address: str) -> None:
         emit(address, now=True)
-        say(f"correcting {path} as {author}; ctrl+c saves a new version and stops")
+        say(f"correcting {path} as {desk.author}; press Ctrl+C to save a new version and stop")
         if browser:
             webbrowser.open(address)
-        server.run([listener])
-        before = desk.session.base.version
-        saved, conflicts = desk.finish(message)
-        if saved.version == before:
-            say(f"{path} stays at version {saved.version.number}")
-        else:
-            say(f"{path} is version {saved.version.number}, {len(conflicts)} conflicts")
+
+    labels = split_values(more_labels, "--more-labels") if more_labels else ()
+    done = serve(path, author, started=started, port=port, labels=labels, masker=masker, message=message)
+    if done.changed:
+        say(f"{path} is version {done.saved.version.number}, {len(done.conflicts)} conflicts")
+    else:
+        say(f"{path} stays at version {done.saved.version.number}")
