@@ -1,4 +1,4 @@
-"""The only place that draws on the terminal: data to stdout, everything else to stderr, progress to whoever watches."""
+"""The only module that writes to the terminal: data to stdout, messages and progress to stderr."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.text import Text
 
-# FORCE_COLOR makes rich take a CI log for a terminal and flood it with progress frames.
+# With FORCE_COLOR, rich treats a CI log as a terminal and floods it with progress frames.
 _INTERACTIVE = False if os.environ.get("CI") else None
 
 _EVERY = 10.0
-"""Seconds between progress lines where nobody watches a terminal."""
+"""Seconds between progress lines without a terminal."""
 
 
 def stderr() -> Console:
-    """The console for everything that is not data. Made anew each time, so that a redirected stderr is honoured."""
+    """The console for everything that is not data. Built at each call, so that a redirected stderr is used."""
     return Console(stderr=True, force_interactive=_INTERACTIVE, highlight=False, soft_wrap=True)
 
 
@@ -31,42 +31,42 @@ def stdout() -> Console:
 
 
 def say(line: str) -> None:
-    """One line to stderr, taken literally."""
+    """Print one line to stderr, without markup."""
     stderr().print(Text(line))
 
 
 def warn(line: str) -> None:
-    """One line to stderr that begins with `warning:`."""
+    """Print one line to stderr that begins with `warning:`."""
     stderr().print(Text.assemble(("warning: ", "yellow"), line))
 
 
 def emit(line: str = "", *, now: bool = False) -> None:
-    """One line of data to stdout, byte for byte; `now` for a reader who waits for it while the command goes on."""
+    """Write one line of data to stdout, byte for byte. `now` flushes it, for a reader that waits for it."""
     sys.stdout.write(line + "\n")
     if now:
         sys.stdout.flush()
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document to stdout. NaN and infinity are not JSON: callers say null and why."""
+    """Write one JSON document to stdout. NaN and infinity are not JSON: callers write null and the reason."""
     emit(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 class Advance(Protocol):
-    """What a unit of work calls to move the progress on."""
+    """The function that a unit of work calls to advance the progress."""
 
     def __call__(self, by: int = 1, *, note: str | None = None) -> None:
-        """`by` more units are done; `note` is shown behind the bar."""
+        """Count `by` more units as done, and show `note` after the bar."""
 
 
 @contextmanager
 def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
-    """A progress bar on a terminal; elsewhere a line now and then.
+    """Show a progress bar on a terminal; elsewhere a line every few seconds.
 
     Args:
-        what: what goes on, e.g. `annotating`.
-        total: units in all; None where unknown.
-        done: units that an earlier run finished.
+        what: the name of the work, e.g. `annotating`.
+        total: number of units; None if unknown.
+        done: number of units that an earlier run finished.
     """
     console = stderr()
     if console.is_interactive and console.is_terminal:

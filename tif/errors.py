@@ -1,17 +1,17 @@
 """Every error that tif raises on purpose, and how it reads.
 
-    TifError                 exit code 1: a known failure, told in one line
-    |-- InputError           a file, record or field that cannot be used as it is
+    TifError                 exit code 1: a known failure, shown as one line
+    |-- InputError           an unusable file, record or field
     |   `-- WriteError       a file or folder that cannot be written
     |-- StoreError           an annotation set on disk: damaged, missing, not tif's
-    |   `-- StaleHeadError   somebody else saved since this set was loaded
+    |   `-- StaleHeadError   another save came in since this set was loaded
     |-- MaskError            spans that the tokenizer cannot carry over to tokens
-    |-- ServerError          a judge's endpoint that answers wrongly, or not at all
-    |-- MissingError         a model, a package or data that is not installed here
-    `-- UsageError           exit code 2: the command line or a config asks for what cannot be
+    |-- ServerError          a judge's endpoint with a wrong answer or none
+    |-- MissingError         a model, a package or data that is not installed
+    `-- UsageError           exit code 2: wrong or contradictory options
     PartialError             exit code 3: finished, but some records failed
 
-The raiser says what, where, why and what to do next; the command line turns that into one line and an exit code.
+The raiser gives what, where, why and what to do next. The command line prints that as one line and sets the exit code.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Self
 
 _LONGEST = 600
-"""Characters of an error line that are shown at most: a reader needs the place, not the payload."""
+"""Longest error line in characters: a reader needs the place, not the payload."""
 
 
 class TifError(Exception):
@@ -28,7 +28,7 @@ class TifError(Exception):
     Args:
         what: what is wrong, without a full stop.
         where: the place, outermost part first, e.g. `("a.jsonl", "line 3", "spans[0].end")`.
-        why: the reason, when `what` does not hold it.
+        why: the reason, unless `what` gives it.
         hint: what to do next: a command, an option, a fix.
     """
 
@@ -44,7 +44,7 @@ class TifError(Exception):
         super().__init__(what)
 
     def within(self, *outer: str) -> Self:
-        """The same error, seen from further out: `outer` is put before `where`."""
+        """Return the same error with `outer` put before `where`."""
         return type(self)(self.what, where=(*outer, *self.where), why=self.why, hint=self.hint)
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class TifError(Exception):
 
 
 class InputError(TifError):
-    """Raised when a file, a record or a field cannot be used as it is."""
+    """Raised when a file, a record or a field is unusable."""
 
 
 class WriteError(InputError):
@@ -70,23 +70,23 @@ class StoreError(TifError):
 
 
 class StaleHeadError(StoreError):
-    """Raised when saving would overwrite a version that the saver has not seen."""
+    """Raised when a save would overwrite a version that the caller has not loaded."""
 
 
 class MaskError(TifError):
-    """Raised when spans and tokens do not agree, so that training would be on the wrong tokens."""
+    """Raised when spans and tokens disagree, so that training would use the wrong tokens."""
 
 
 class ServerError(TifError):
-    """Raised when a judge's endpoint refuses, or answers in a way that no retry can mend."""
+    """Raised when a judge's endpoint refuses, or answers in a way that no retry can fix."""
 
 
 class MissingError(TifError):
-    """Raised when a model, a package or data is needed and not installed here."""
+    """Raised when a model, a package or data is needed but not installed."""
 
 
 class UsageError(TifError):
-    """Raised when options, or a config, contradict each other or ask for what cannot be."""
+    """Raised when options or a config are wrong or contradict each other."""
 
     exit_code = 2
 

@@ -1,6 +1,6 @@
-"""Files and folders on disk: written so that a crash leaves the old content or the new one, locked, cached.
+"""Files and folders on disk: atomic writes (a crash leaves the old or the new content), locks, the cache folder.
 
-Whatever fails here because of the disk or its permissions is one error: `WriteError`, "cannot be written".
+Every failure of the disk or its permissions raises `WriteError`, "cannot be written".
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _HINT: Final = "Check the permissions and the free space of its folder, or choos
 
 @contextmanager
 def writing(path: str | Path, what: str = "cannot be written") -> Iterator[None]:
-    """Turn what the system reports while `path` is written into one error.
+    """Turn system errors during a write of `path` into `WriteError`.
 
     Raises:
         WriteError: naming `path` and the reason.
     """
     try:
         yield
-    # safetensors reports a full disk by an error of its own.
+    # safetensors has its own error for a full disk.
     except (OSError, SafetensorError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise WriteError(what, where=str(path), why=why, hint=_HINT) from None
 
 
 def make_folder(path: str | Path) -> Path:
-    """Make a folder, with its parents, and see that files can be put into it.
+    """Make a folder and its parents, and check that it is writable.
 
     Raises:
-        WriteError: if that is not so.
+        WriteError: if the folder cannot be made or is not writable.
     """
     path = Path(path)
     with writing(path, "cannot be written to"):
@@ -66,7 +66,7 @@ def write(path: str | Path, data: str | bytes | pa.Buffer) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path for the new content of the file `path`, which it replaces at the end, if nothing failed.
+    """Yield a temporary path; at the end it replaces the file `path`, if nothing failed.
 
     For libraries that write files themselves. Parent folders are made.
 
@@ -89,7 +89,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder for the new content of the folder `path`, which it replaces at the end, if nothing failed.
+    """Yield an empty temporary folder; at the end it replaces the folder `path`, if nothing failed.
 
     Raises:
         WriteError: if it cannot be written; the old folder is left as it was.
@@ -117,19 +117,19 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def sync(folder: Path) -> None:
-    """Put everything under a folder on the disk before returning."""
+    """Flush everything under a folder to disk."""
     for path in (*folder.rglob("*"), folder):
         _sync(path)
 
 
 @contextmanager
 def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
-    """Hold the lock file `path`, which one process at a time can.
+    """Hold the lock file `path`. Only one process at a time can hold it.
 
     Args:
-        path: made if need be, with its folder, and left behind.
-        seconds: how long to wait for it.
-        busy: raised if another process holds it all that time.
+        path: the lock file; made with its folder if missing, and never deleted.
+        seconds: how long to wait for the lock.
+        busy: the error to raise if another process holds the lock all that time.
 
     Raises:
         WriteError: if the lock file cannot be made.
@@ -148,14 +148,14 @@ def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
 
 
 def clear_temporaries(folder: Path, name: str | None = None) -> None:
-    """Delete what killed writers left in a folder. Only for who holds the lock that all its writers take.
+    """Delete temporary files of killed writers. The caller must hold the lock that all writers of the folder take.
 
     Args:
-        folder: where to look.
-        name: only what was to become the file of this name, or one whose name goes on behind a dot.
+        folder: the folder to clear.
+        name: only temporaries of the file with this name, or with this name plus a suffix.
 
     Raises:
-        WriteError: if that is not allowed.
+        WriteError: if a file cannot be deleted.
     """
     with writing(folder):
         for left in folder.glob(f".{'*' if name is None else escape(name)}.*.tmp"):
@@ -163,7 +163,7 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
 
 
 def cache_folder(*parts: str) -> Path:
-    """Where results are kept that can be computed again: `$XDG_CACHE_HOME/tif`, or what the system has for this."""
+    """Return the folder for results that can be recomputed: `$XDG_CACHE_HOME/tif`, or `~/.cache/tif`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache").joinpath("tif", *parts)
 
@@ -176,12 +176,12 @@ def _make(folder: Path) -> None:
 
 
 def _beside(path: Path, kind: str = "tmp") -> Path:
-    """In the same folder, so that renaming is one step; hidden; this process's own."""
+    """Return a hidden path of this process in the same folder, so that renaming is atomic."""
     return path.with_name(f".{path.name}.{os.getpid()}.{kind}")
 
 
 def _clear_left(path: Path) -> None:
-    """Delete the folders that killed writers of `path` left: a model's takes gigabytes. Put an old one back first."""
+    """Delete folders that killed writers of `path` left (a model takes gigabytes). Restore an old one first."""
     for left in (p for kind in ("old", "tmp") for p in path.parent.glob(f".{escape(path.name)}.*.{kind}")):
         process = left.name.split(".")[-2]
         if not process.isdigit() or _runs(int(process)):

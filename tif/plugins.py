@@ -1,4 +1,4 @@
-"""What other packages add to tif: entry points by group and name."""
+"""Plugins of other packages: entry points by group and name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tif.errors import MissingError, UsageError
 
 
 def names(group: str, builtin: Collection[str]) -> list[str]:
-    """Everything that can be asked for: the built-in ones first, then those of other packages."""
+    """Return all known names: the built-in ones first, then those of other packages."""
     return [*builtin, *sorted({point.name for point in entry_points(group=group)} - set(builtin))]
 
 
@@ -23,25 +23,25 @@ def load(
     where: str | tuple[str, ...] = (),
     of: type = object,
 ) -> Any:
-    """What another package offers under a name that is none of the built-in ones.
+    """Load the object that another package offers under a name that is not built in.
 
     Args:
-        group: of entry points.
-        name: what was asked for.
-        builtin: names that tif brings along, for the error.
-        kind: what is looked for, in a word.
-        where: the option that asked for it.
-        of: what it has to be an instance of.
+        group: the entry point group.
+        name: the name to load.
+        builtin: the built-in names, for the error line.
+        kind: the kind of object in one word, for the error line.
+        where: the option that gave the name.
+        of: the class that the object must be an instance of.
 
     Raises:
-        UsageError: for a name that nobody offers, or something else under it.
-        MissingError: if the package cannot be imported here.
+        UsageError: if no package offers the name, or the object has another type.
+        MissingError: if the package cannot be imported.
     """
     points = [point for point in entry_points(group=group) if point.name == name]
     if not points:
         raise UsageError(f"no {kind} {name!r}", where=where, hint=f"Known: {', '.join(names(group, builtin))}.")
     try:
-        found = points[0].load()
+        plugin = points[0].load()
     except (ImportError, AttributeError) as error:
         raise MissingError(
             f"{kind} {name!r} cannot be loaded",
@@ -49,9 +49,9 @@ def load(
             why=f"{type(error).__name__}: {error}",
             hint="Reinstall the package that provides it.",
         ) from error
-    if not isinstance(found, of):
-        raise UsageError(f"plugin {name!r} is no {of.__name__}", where=points[0].value)
-    return found
+    if not isinstance(plugin, of):
+        raise UsageError(f"plugin {name!r} is not of type {of.__name__}", where=points[0].value)
+    return plugin
 
 
 __all__ = ["load", "names"]

@@ -6,7 +6,7 @@
     people.jsonl           a local .jsonl, .json, .csv or .parquet
 
 A record is a question and an answer, or a text. Common field names are recognised; `--prompt-field` and
-`--text-field` say others. Files are read without changing a character: no newline translation, no normalising.
+`--text-field` name other fields. Files are read without changing a character: no newline translation, no normalising.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _MUSE: Final = {"news": ("muse-bench/MUSE-News", "raw"), "books": ("muse-bench/M
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Samples in order, and where they are from."""
+    """Samples in order, and where they come from."""
 
     id: str
     """`locuslab/TOFU`, a hub id, or a file's name."""
     split: str
-    """`forget10`; "" where there is none."""
+    """`forget10`; "" if there is none."""
     examples: tuple[Example, ...]
     """Without spans, unless the records carry them (then in `rows`)."""
     rows: tuple[Row, ...]
     """The records as they were read, one for each example."""
     places: tuple[str, ...]
-    """Where each record stands, e.g. `people.jsonl, line 3`."""
+    """The place of each record, e.g. `people.jsonl, line 3`."""
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +59,7 @@ class Source:
 
     @property
     def dataset(self) -> Dataset:
-        """What an annotation set records of its samples."""
+        """The samples as an annotation set records them."""
         return Dataset(id=self.id, split=self.split, fingerprint=self.fingerprint, examples=len(self.examples))
 
 
@@ -71,22 +71,22 @@ def load(
     text_field: str | None = None,
     limit: int | None = None,
 ) -> Source:
-    """Read the samples that `spec` names (see this file's head).
+    """Read the samples that `spec` names (see the module docstring).
 
     Args:
-        spec: what to read.
+        spec: the data set or file.
         data_dir: folder with local copies of benchmark files; by default `TIF_DATA_DIR`.
         prompt_field: field that holds the prompt.
         text_field: field that holds the text; with it and no `prompt_field`, prompts are "".
-        limit: at most so many records, from the start.
+        limit: read at most this many records.
 
     Raises:
         InputError: for a malformed file, naming file, line and field.
-        MissingError: if the data is neither here nor to be fetched.
-        UsageError: for a spec that names nothing tif knows.
+        MissingError: if the data is not on this machine and cannot be fetched.
+        UsageError: for an unknown spec.
     """
     if limit is not None and limit < 1:
-        raise UsageError(f"limit {limit} leaves nothing to read", hint="Give 1 or more.")
+        raise UsageError(f"limit {limit} reads no records", hint="Give a limit of 1 or more.")
     id_, split, prefix, records = _open(spec, data_dir)
     examples: list[Example] = []
     rows: list[Row] = []
@@ -106,12 +106,12 @@ def load(
         rows.append(row)
         places.append(place)
     if not examples:
-        raise InputError("holds no records", where=spec)
+        raise InputError("contains no records", where=spec)
     return Source(id=id_, split=split, examples=tuple(examples), rows=tuple(rows), places=tuple(places))
 
 
 def default_name(spec: str) -> str:
-    """The annotation set's name for a source: `tofu:forget10` -> `tofu10`, `people.jsonl` -> `people`."""
+    """Return the annotation set's name for a source: `tofu:forget10` -> `tofu10`, `people.jsonl` -> `people`."""
     if match := re.fullmatch(r"tofu:forget(\d+)", spec):
         return f"tofu{match[1]}"
     if is_file(spec):
@@ -120,7 +120,7 @@ def default_name(spec: str) -> str:
 
 
 def spec_of(dataset: Dataset) -> str | None:
-    """The spec that names a set's samples again, out of its provenance; None for a local file."""
+    """Return the spec of a set's samples, from its provenance; None for a local file."""
     if dataset.id == "locuslab/TOFU":
         return f"tofu:{dataset.split}"
     for name, (hub_id, _) in _MUSE.items():
@@ -135,12 +135,12 @@ def is_file(spec: str) -> bool:
 
 
 def find_local(name: str, data_dir: str | Path | None, *folders: str) -> Path | None:
-    """`name` (without suffix) under the data folder or one of its sub-`folders`; None if it is not there."""
+    """Find `name` (without suffix) in the data folder or one of its sub-`folders`; None if it is not there."""
     root = data_dir or os.environ.get(DATA_DIR_VARIABLE)
     if not root:
         return None
     if not Path(root).is_dir():
-        raise MissingError(f"data folder {root} does not exist", hint=f"Mend --data-dir or {DATA_DIR_VARIABLE}.")
+        raise MissingError(f"data folder {root} does not exist", hint=f"Correct --data-dir or {DATA_DIR_VARIABLE}.")
     candidates = (Path(root, folder, name + suffix) for folder in ("", *folders) for suffix in SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
 
@@ -154,14 +154,14 @@ def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterab
     scheme, _, name = spec.partition(":")
     if scheme == "tofu":
         if not _TOFU.match(name):
-            raise UsageError(f"{spec!r} names no TOFU split", hint="For example tofu:forget10 or tofu:retain90.")
+            raise UsageError(f"{spec!r} is not a TOFU split", hint="Use for example tofu:forget10 or tofu:retain90.")
         local = find_local(name, data_dir, "tofu")
         if local is not None:
             return "locuslab/TOFU", name, f"tofu/{name}", read_records(local)
         return "locuslab/TOFU", name, f"tofu/{name}", _hub("locuslab/TOFU", name, "train", f"{name}.json")
     if scheme == "muse":
         if name not in _MUSE:
-            raise UsageError(f"{spec!r} names no MUSE corpus", hint=f"Known: {', '.join(f'muse:{n}' for n in _MUSE)}.")
+            raise UsageError(f"{spec!r} is not a MUSE corpus", hint=f"Known: {', '.join(f'muse:{n}' for n in _MUSE)}.")
         local = find_local("forget", data_dir, "raw", f"muse_{name}/raw")
         hub_id, config = _MUSE[name]
         if local is not None:
@@ -172,19 +172,19 @@ def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterab
         split = split or "train"
         return hub_id, split, f"{hub_id}/{split}", _hub(hub_id, None, split, f"{split}.jsonl")
     raise UsageError(
-        f"{spec!r} names no source",
+        f"{spec!r} is not a data set",
         hint="Give tofu:forget10, muse:news, a hub id owner/name[:split], or a .jsonl/.json/.csv/.parquet file.",
     )
 
 
 def _hub(hub_id: str, config: str | None, split: str, local: str) -> Iterator[tuple[str, Row]]:
-    instead = f"A local copy serves too: put {local} into a folder and give it as --data-dir or {DATA_DIR_VARIABLE}."
+    instead = f"Or put {local} into a folder and name the folder with --data-dir or {DATA_DIR_VARIABLE}."
     try:
         import datasets
     except ImportError:
         hint = f"{install_hint('hub')}. {instead}"
         raise MissingError(f"reading {hub_id} needs the datasets package", hint=hint) from None
-    # Its notes on each retry are for its developers: the error line says what failed.
+    # The library logs each retry; the error line below already gives the failure.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         loaded = datasets.load_dataset(hub_id, config, split=split)
@@ -223,9 +223,9 @@ def _fields(row: Row, prompt_field: str | None, text_field: str | None) -> tuple
         if text_name in row:
             return prompt_field, text_name
     raise InputError(
-        "no field that holds the text",
+        "the text field is not recognised",
         why=f"fields: {', '.join(map(str, row)) or 'none'}",
-        hint="Say which with --text-field (and --prompt-field).",
+        hint="Name it with --text-field (and --prompt-field).",
     )
 
 

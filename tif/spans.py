@@ -1,7 +1,7 @@
 """The nouns of annotation: `Span`, `Example`, `AnnotationSet`, and `SavedSet` once it has a version.
 
-Offsets are Unicode code points into the exact `Example.text`, 0-based, half-open: what Python's own slices mean.
-Text is never normalised, so that an offset stays true for as long as the text's hash does.
+Offsets are Unicode code points into the exact `Example.text`, 0-based, half-open: as in Python slices.
+Text is never normalised, so that offsets stay valid as long as the text's hash does.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ UW: Final = "UW"
 """The label of unwanted words, the default everywhere."""
 
 Status = Literal["auto", "accepted", "corrected", "rejected", "conflict", "failed"]
-"""`auto`: a machine's, unreviewed. `accepted`, `corrected`: a person confirmed or changed the spans. `rejected`: a
+"""`auto`: by a machine, unreviewed. `accepted`, `corrected`: a person confirmed or changed the spans. `rejected`: a
 person decided against unlearning the sample. `conflict`: two people disagree. `failed`: the annotator failed, and
 `error` gives the reason."""
 
 Key = tuple[int, int, str]
-"""Start, end and label: what two people's spans are compared by."""
+"""Start, end and label: two spans with the same key count as the same."""
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
@@ -36,16 +36,16 @@ DECIDED: Final[tuple[Status, ...]] = (*REVIEWED, "conflict")
 """At least one person decided. A machine never overwrites these."""
 
 UNRESOLVED: Final[tuple[Status, ...]] = ("failed", "conflict")
-"""There are no spans yet that one could train on."""
+"""The sample has no spans to train on yet."""
 
 UNDECIDED: Final[tuple[Status, ...]] = ("auto", *UNRESOLVED)
-"""No decision stands: a person still has to look."""
+"""No decision yet: a person still has to review the sample."""
 
 CONFIRMED: Final[tuple[Status, ...]] = ("accepted", "corrected")
-"""A person vouches for the spans."""
+"""A person confirmed the spans."""
 
 UNTRAINED: Final[tuple[Status, ...]] = ("rejected", *UNRESOLVED)
-"""Training leaves these samples out."""
+"""Training leaves out these samples."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,7 +64,7 @@ class Span:
     source: str = ""
     """Who marked it: an annotator such as `ner:en_core_web_sm`, or a reviewer's name."""
     score: float | None = None
-    """The source's confidence, 0..1, when it has one."""
+    """The source's confidence, 0..1, if it gives one."""
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
@@ -73,7 +73,9 @@ class Span:
                 raise InputError(f"{name} is {_short(value)}, not a whole number", where=name)
         if not 0 <= self.start < self.end:
             raise InputError(
-                f"start {self.start} and end {self.end} bound no text", why="0 <= start < end must hold", where="start"
+                f"start {self.start} and end {self.end} contain no text",
+                why="0 <= start < end must hold",
+                where="start",
             )
         for name in ("label", "source"):
             value = getattr(self, name)
@@ -81,7 +83,11 @@ class Span:
                 raise InputError(f"{name} is {_short(value)}, not text", where=name)
             _encodable(value, name)
         if not self.label or self.label != self.label.strip():
-            raise InputError(f"{_short(self.label)} is no label", why="empty or padded with white space", where="label")
+            raise InputError(
+                f"{_short(self.label)} is not a valid label",
+                why="it is empty or padded with white space",
+                where="label",
+            )
         if self.score is not None:
             if type(self.score) not in (int, float) or not 0.0 <= self.score <= 1.0:
                 raise InputError(f"score {_short(self.score)} is not between 0 and 1", where="score")
@@ -89,21 +95,21 @@ class Span:
 
     @property
     def key(self) -> Key:
-        """Start, end and label: the span without who marked it. Spans are sorted by it."""
+        """Start, end and label, without source and score. Spans are sorted by it."""
         return (self.start, self.end, self.label)
 
     def overlaps(self, other: Span) -> bool:
-        """Whether the two share at least one code point."""
+        """Whether the two spans share at least one code point."""
         return self.start < other.end and other.start < self.end
 
     def move(self, by: int) -> Span:
-        """The same span, `by` code points further on."""
+        """Return the span moved right by `by` code points."""
         return replace(self, start=self.start + by, end=self.end + by)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sample of a forget set, with what is unwanted in it.
+    """One sample of a forget set, with its spans.
 
     Raises:
         InputError: unless spans are sorted, inside the text, trimmed of outer white space, and free of overlaps
@@ -113,13 +119,13 @@ class Example:
     id: str
     """Stable across runs, e.g. `tofu/forget10/0007`."""
     prompt: str
-    """What is asked; "" for plain text."""
+    """The question; "" for plain text."""
     text: str
-    """The answer or document, which `spans` index."""
+    """The answer or document, indexed by `spans`."""
     spans: tuple[Span, ...] = ()
     status: Status = "auto"
     error: str | None = None
-    """Why `status` is `failed`, or what an annotator could not place."""
+    """The reason for `failed`, or a note, e.g. quotes that an annotator could not place."""
 
     def __post_init__(self) -> None:
         for name in ("id", "prompt", "text"):
@@ -129,7 +135,9 @@ class Example:
             _encodable(value, name)
         here = f"record {self.id!r}"
         if not self.id or self.id != self.id.strip() or "\n" in self.id:
-            raise InputError(f"{_short(self.id)} is no id", why="empty, padded or of several lines", where="id")
+            raise InputError(
+                f"{_short(self.id)} is not a valid id", why="it is empty, padded or contains a line break", where="id"
+            )
         if not is_status(self.status):
             raise InputError(
                 f"unknown status {_short(self.status)}", where=(here, "status"), hint=f"Known: {', '.join(STATUSES)}."
@@ -143,7 +151,7 @@ class Example:
         for index, span in enumerate(self.spans):
             where = (here, f"spans[{index}]")
             if span.end > len(self.text):
-                raise InputError(f"end {span.end} lies beyond the text's {len(self.text)} characters", where=where)
+                raise InputError(f"end {span.end} is beyond the text's {len(self.text)} characters", where=where)
             if self.text[span.start].isspace() or self.text[span.end - 1].isspace():
                 raise InputError(f"{_short(self.quote(span))} begins or ends with white space", where=where)
             if index and span.key < self.spans[index - 1].key:
@@ -163,31 +171,31 @@ class Example:
 
     @property
     def keys(self) -> frozenset[Key]:
-        """The spans by start, end and label alone."""
+        """The keys of all spans."""
         return frozenset(span.key for span in self.spans)
 
     def unwanted(self, labels: Collection[str] | None = None) -> tuple[Span, ...]:
-        """The spans to forget: those of these labels, or all of them where `labels` is None."""
+        """Return the spans to forget: those with these labels, or all if `labels` is None."""
         return of_labels(self.spans, labels)
 
     def with_spans(self, spans: Iterable[Span], *, status: Status | None = None, error: str | None = None) -> Example:
-        """The same sample with other spans, which are tidied first."""
+        """Return the sample with other spans, which are tidied first."""
         return replace(self, spans=tidy(self.text, spans), status=status or self.status, error=error)
 
     @property
     def edges(self) -> frozenset[int]:
-        """Where a span begins or ends."""
+        """Every offset where a span begins or ends."""
         return frozenset(edge for span in self.spans for edge in (span.start, span.end))
 
     @property
     def text_sha256(self) -> str:
-        """SHA-256 of the text's UTF-8: what the offsets are true of."""
+        """SHA-256 of the text's UTF-8. The offsets are valid for this text only."""
         return sha256(self.text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Which samples a set annotates."""
+    """The samples that a set annotates."""
 
     id: str = ""
     """`locuslab/TOFU`, a hub id, or a file's name."""
@@ -200,22 +208,22 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a set's samples and spans come from. It never holds a key or a password."""
+    """Where a set's samples and spans come from. It never contains a key or a password."""
 
     dataset: Dataset = field(default_factory=Dataset)
     method: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values: `name`, `parameters`, `model`, `prompt_sha256`, `usage`, as far as the annotator has them."""
+    """JSON values: `name`, `parameters`, `model`, `prompt_sha256`, `usage`, if the annotator has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which saved version a set is. Made by the store alone."""
+    """A saved version of a set. Only the store makes it."""
 
     number: int
     digest: str
-    """Of the content: `AnnotationSet.digest`."""
+    """Digest of the content: `AnnotationSet.digest`."""
     parent: str | None
-    """Digest of the version before it."""
+    """Digest of the previous version."""
     created: str
     message: str = ""
     author: str = ""
@@ -264,20 +272,20 @@ class AnnotationSet:
         return tuple(sorted({span.label for example in self.examples for span in example.spans}))
 
     def of_labels(self, labels: Collection[str] | None) -> AnnotationSet:
-        """The set with the spans of these labels alone; the set itself where `labels` is None."""
+        """Return the set with only the spans of these labels; the set itself if `labels` is None."""
         if labels is None:
             return self
         return self.with_examples(replace(e, spans=of_labels(e.spans, labels)) for e in self.examples)
 
     def with_examples(self, examples: Iterable[Example]) -> AnnotationSet:
-        """Other examples, not saved yet, in the place of these. Provenance and base stay."""
+        """Return an unsaved set with other examples and the same provenance and base."""
         return AnnotationSet(tuple(examples), self.provenance, self.base)
 
     def replaced(self, changed: Iterable[Example]) -> AnnotationSet:
-        """The set with those examples replaced that have the ids of `changed`.
+        """Return the set with each example of `changed` in the place of the one with its id.
 
         Raises:
-            InputError: for an id that the set does not hold.
+            InputError: for an id that is not in the set.
         """
         new = self.by_id()
         for example in changed:
@@ -289,11 +297,11 @@ class AnnotationSet:
     @property
     def digest(self) -> str:
         """SHA-256 over the logical content, independent of the file format and of provenance."""
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         for example in self.examples:
-            whole.update(canonical(example))
-            whole.update(b"\n")
-        return whole.hexdigest()
+            digest.update(canonical(example))
+            digest.update(b"\n")
+        return digest.hexdigest()
 
     @property
     def fingerprint(self) -> str:
@@ -315,13 +323,13 @@ class AnnotationSet:
 
 @dataclass(frozen=True, slots=True)
 class SavedSet(AnnotationSet):
-    """A set as it was saved: the store alone makes it, when it loads or saves one."""
+    """A saved set. Only the store makes it, when it loads or saves a set."""
 
     version: Version = field(kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base", self.version)
-        # Not super(): a class with slots is made twice, and the name means the first one.
+        # Not super(): a dataclass with slots is created twice, and super() refers to the first class.
         AnnotationSet.__post_init__(self)
 
 
@@ -331,9 +339,9 @@ def is_status(value: object) -> TypeGuard[Status]:
 
 
 def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Spans as `Example` wants them: clamped to the text, trimmed, sorted, overlaps of one label united.
+    """Return spans as `Example` requires: clamped to the text, trimmed, sorted, overlaps within a label united.
 
-    A span with nothing but white space is dropped. A union keeps the source of the span that starts first and the
+    A span of only white space is dropped. A union keeps the source of the span that starts first and the
     highest score.
     """
     kept: list[Span] = []
@@ -348,7 +356,7 @@ def tidy(text: str, spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def united(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Sorted spans without overlaps: those that overlap become one, whatever their labels.
+    """Return sorted spans without overlaps. Overlapping spans become one, even with different labels.
 
     A union keeps the label and the source of the span that starts first, and the highest score.
     """
@@ -363,12 +371,12 @@ def united(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def of_labels(spans: Iterable[Span], labels: Collection[str] | None) -> tuple[Span, ...]:
-    """The spans with one of these labels, in their order; all of them where `labels` is None."""
+    """Return the spans with one of these labels, in order; all if `labels` is None."""
     return tuple(span for span in spans if labels is None or span.label in labels)
 
 
 def canonical(example: Example) -> bytes:
-    """One example as the JSON that digests are made of."""
+    """Return one example as the JSON that digests are computed over."""
     spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
     row = [example.id, example.prompt, example.text, spans, example.status, example.error]
     return json.dumps(row, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
@@ -376,11 +384,11 @@ def canonical(example: Example) -> bytes:
 
 def fingerprint(rows: Iterable[tuple[str, str, str]]) -> str:
     """SHA-256 over (id, prompt, text) rows, in order."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for row in rows:
-        whole.update(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
-        whole.update(b"\n")
-    return whole.hexdigest()
+        digest.update(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
 
 
 def sha256(text: str) -> str:
@@ -393,7 +401,7 @@ def _encodable(value: str, name: str) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{name} holds a lone surrogate at {error.start}", where=name, why="not valid Unicode"
+            f"{name} contains a lone surrogate at {error.start}", where=name, why="not valid Unicode"
         ) from None
 
 

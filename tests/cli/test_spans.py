@@ -93,7 +93,7 @@ def test_two_people_who_edit_one_record_get_a_conflict_not_a_loss(cli, path, tmp
         (lambda r: r.update(text=r["text"] + "!"), "was changed"),
         (lambda r: r.update(id="p/9", text="other", spans=[]), "no record"),
         (lambda r: r["spans"].append({"start": 5, "end": 500}), "beyond"),
-        (lambda r: r["spans"].append({"start": 4, "end": 10, "text": "mother"}), "the text says 'mother'"),
+        (lambda r: r["spans"].append({"start": 4, "end": 10, "text": "mother"}), "but the text is 'mother'"),
         (lambda r: r["spans"].append({"start": 18, "end": 22}), "overlaps"),
         (lambda r: r.update(status="maybe"), "unknown status"),
         (lambda r: r.update(base="0" * 12), "no version"),

@@ -58,7 +58,7 @@ def test_the_token_view_follows_every_edit(tmp_path, serve, context, model):
     )
     page.keyboard.press("Alt+}")  # Mirel
     page.wait_for_selector("#tokens-text .part")
-    assert "only in part" in page.inner_text("#tokens-count")
+    assert "only partly in a span" in page.inner_text("#tokens-count")
     page.keyboard.press("n")
     go_to(page, "clocks/2")
     page.wait_for_function("() => document.querySelectorAll('#tokens-text mark').length === 0")

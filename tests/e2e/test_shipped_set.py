@@ -110,4 +110,4 @@ def test_every_command_says_in_one_line_which_data_set_to_give(cli, tmp_path: Pa
     assert len(said.err.strip().splitlines()) == 1
     assert str(SHIPPED) in said.err
     assert "locuslab/TOFU (forget10)" in said.err
-    assert "put forget10.json into a folder and give it as --data-dir or TIF_DATA_DIR" in said.err
+    assert "put forget10.json into a folder and name the folder with --data-dir or TIF_DATA_DIR" in said.err

@@ -51,7 +51,7 @@ def test_without_its_data_set_a_bare_set_says_what_to_do(cli, data, full):
     assert result.code == 1
     assert result.err.count("\n") == 1
     assert f"{bare}: locuslab/TOFU (forget10) cannot be loaded" in result.err
-    assert "put forget10.json into a folder and give it as --data-dir" in result.err
+    assert "put forget10.json into a folder and name the folder with --data-dir" in result.err
     with pytest.raises(StoreError, match="no version 7"):
         store.load(f"{bare}@7", data_dir=data)
 

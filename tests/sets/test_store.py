@@ -131,7 +131,7 @@ def test_a_real_round_trip_through_datasets_is_recovered_or_refused(tmp_path, mo
     assert store.load(path) == saved
     assert "dropped its metadata" in capfd.readouterr().err
     theirs.map(lambda row: {**row, "spans": []}).to_parquet(str(path))
-    with pytest.raises(StoreError, match=r"sidecar is of other content .*tif spans restore"):
+    with pytest.raises(StoreError, match=r"sidecar describes other content .*tif spans restore"):
         store.load(path)
     metadata.sidecar(path).unlink()
     with pytest.raises(StoreError, match="no sidecar lies beside it"):

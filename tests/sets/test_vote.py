@@ -62,12 +62,12 @@ def test_a_failure_has_no_vote():
 
 @pytest.mark.parametrize("need", [0, 3])
 def test_votes_out_of_range(need):
-    with pytest.raises(UsageError, match=f"{need} votes of 2 sets"):
+    with pytest.raises(UsageError, match=f"{need} votes are not possible with 2 sets"):
         vote([one(JOB), one(JOB)], need)
 
 
 def test_other_samples_are_refused():
-    with pytest.raises(UsageError, match=r"sets 1 and 2 are not over the same samples .*'a/2'"):
+    with pytest.raises(UsageError, match=r"sets 1 and 2 annotate different samples .*'a/2'"):
         vote([one(JOB), AnnotationSet((*one(JOB).examples, Example("a/2", "", "More.")))], 1)
 
 

@@ -43,7 +43,7 @@ def test_it_shows_what_training_sees(cli, tmp_path) -> None:
     seen = prepare(config, "uw").counts
     assert (found["examples"], found["left_out"], found["lost_spans"]) == (1, 2, seen["lost_spans"])
     assert (found["uw_tokens"], found["gw_tokens"]) == (seen["uw_tokens"], seen["gw_tokens"])
-    assert "2 examples that are not trained on" in cli("masks", path, "--tokenizer", model).out
+    assert "2 examples left out of training" in cli("masks", path, "--tokenizer", model).out
 
 
 def test_its_rows_are_those_of_the_trainer(cli, tmp_path) -> None:

@@ -410,7 +410,7 @@ def test_an_installed_objective_trains(workshop: Workshop, plugin) -> None:
 
 @pytest.mark.parametrize(
     ("name", "error", "told"),
-    [("harsh", UsageError, "is no Objective"), ("absent", MissingError, "No module named 'gone_tif'")],
+    [("harsh", UsageError, "is not of type Objective"), ("absent", MissingError, "No module named 'gone_tif'")],
 )
 def test_a_plugin_that_offers_no_objective_is_told(workshop: Workshop, plugin, name, error, told) -> None:
     with pytest.raises(error, match=told):

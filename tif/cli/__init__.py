@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         _complain("error", str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted", "what was finished is kept; the same command goes on from there")
+        _complain("interrupted", "finished work is saved; run the same command again to continue")
         return 130
     except BrokenPipeError:
         # The reader went away (`tif spans show | head`): nothing is wrong, and Python must not complain at exit.
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         if debug:
             raise
         _complain("error", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
-        _complain("hint", "this is not a failure tif knows. TIF_DEBUG=1 shows where it arose; please report it")
+        _complain("hint", "this failure is unexpected. Set TIF_DEBUG=1 to see the traceback, and please report it")
         return 1
     return code if isinstance(code, int) else 0
 

@@ -24,12 +24,12 @@ def annotate(
     options: AnnotateOptions,
     method: Options,
     *,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout: the result.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")] = False,
 ) -> None:
     """Find the unwanted words of every sample, and save them as an annotation set.
 
-    Finished examples are kept at once: after a crash, or Ctrl-C, the same command goes on from there. Exit code 3 means
-    that some examples failed and the others are saved.
+    Each finished example is saved at once. After a crash or Ctrl+C, run the same command again to continue. Exit code 3
+    means that some examples failed and the others are saved.
 
     Example: tif annotate --method ner --dataset tofu:forget10
 
@@ -52,8 +52,8 @@ def _show(report: Report, *, json_: bool) -> None:
     counts, version = report.set.counts(), report.version
     if report.dropped:
         warn(
-            f"{report.dropped} records of the version before are not in this one; "
-            f"`tif spans log {report.path}` lists versions"
+            f"{report.dropped} records of the previous version are not in this one; "
+            f"`tif spans log {report.path}` lists the versions"
         )
     say(report.line)
     say(

@@ -13,19 +13,21 @@ SetArg = Annotated[str, typer.Argument(metavar="SET[@N]", help="An annotation se
 SetOrFile = Annotated[
     str, typer.Argument(metavar="SET", help="An annotation set (SET@N), or an exported file in any format.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Message = Annotated[str, typer.Option("--message", "-m", help="Why, for the log.")]
-Author = Annotated[str, typer.Option("--author", envvar=["TIF_AUTHOR", "USER", "USERNAME"], help="Who, for the log.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+Message = Annotated[str, typer.Option("--message", "-m", help="Reason for the change, for the log.")]
+Author = Annotated[
+    str, typer.Option("--author", envvar=["TIF_AUTHOR", "USER", "USERNAME"], help="Author, for the log.")
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--labels", help="Only spans with these labels, e.g. PERSON,DATE. Default: every label of the set."),
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option(envvar="TIF_DATA_DIR", help="Folder with the data set, for a set without its texts."),
+    typer.Option(envvar="TIF_DATA_DIR", help="Folder with the data set, for a set without texts."),
 ]
-Ours = Annotated[bool, typer.Option("--ours", help="Where both sides changed a record, keep the head's.")]
-Theirs = Annotated[bool, typer.Option("--theirs", help="Where both sides changed a record, take the other's.")]
+Ours = Annotated[bool, typer.Option("--ours", help="Keep the head's record where both sides changed it.")]
+Theirs = Annotated[bool, typer.Option("--theirs", help="Take the other side's record where both changed it.")]
 
 
 def split_labels(values: list[str] | None) -> tuple[str, ...] | None:

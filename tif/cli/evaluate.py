@@ -57,7 +57,7 @@ def report(
     Example: tif report runs/people --out report.html
     """
     if md and json_:
-        raise UsageError("--md and --json exclude each other")
+        raise UsageError("--md and --json cannot be combined", hint="Give one of them.")
     from tif.eval.report.entry import Entry
     from tif.eval.report.write import markdown, write_json
     from tif.eval.report.write import report as write

@@ -22,11 +22,11 @@ def register(app: typer.Typer) -> None:
 def masks(
     options: MaskOptions,
     *,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
     """Show which tokens are prompt (dim), general words, and unwanted words (red), and count them.
 
-    The tokens are those that training would see. Where there is no terminal, unwanted tokens stand in double brackets.
+    The tokens are those that training would see. Without a terminal, unwanted tokens are shown in double brackets.
 
     Example: tif masks annotations/demo.parquet --tokenizer MODEL --limit 3
     """
@@ -74,5 +74,5 @@ def _summary(coverage: Coverage) -> str:
     if coverage.windows > coverage.examples:
         parts.append(f"{coverage.windows} windows, {coverage.windows_without_uw} of them without an unwanted word")
     if coverage.left_out:
-        parts.append(f"{coverage.left_out} examples that are not trained on")
+        parts.append(f"{coverage.left_out} examples left out of training")
     return "; ".join(parts)

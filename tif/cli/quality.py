@@ -19,11 +19,11 @@ def register(spans: typer.Typer) -> None:
 
 def score(
     predicted: SetOrFile,
-    gold: Annotated[str, typer.Option("--gold", metavar="SET", help="What is right: a set, or a file in any format.")],
+    gold: Annotated[str, typer.Option("--gold", metavar="SET", help="The gold spans: a set, or a file in any format.")],
     labels: Labels = None,
     data_dir: DataDir = None,
     json_: Json = False,
-    worst: Annotated[int, typer.Option(min=0, help="Show so many of the worst examples.")] = 5,
+    worst: Annotated[int, typer.Option(min=0, help="Number of worst examples to show.")] = 5,
 ) -> None:
     """Measure spans against gold: characters, exact spans, overlapping spans.
 
@@ -34,7 +34,7 @@ def score(
 
     result = measure(*exchange.load_all([predicted, gold], labels=split_labels(labels), data_dir=data_dir))
     if result.missing:
-        warn(f"{len(result.missing)} gold examples are not in {predicted} and do not count")
+        warn(f"{len(result.missing)} gold examples are not in {predicted} and are not counted")
     if json_:
         emit_json(result.to_json())
         return
@@ -79,13 +79,15 @@ def agree(
 
 
 def queue(
-    sets: Annotated[list[str], typer.Argument(metavar="SET [OTHER ...]", help="SET is listed; others are compared.")],
+    sets: Annotated[
+        list[str], typer.Argument(metavar="SET [OTHER ...]", help="SET is listed; the others are compared with it.")
+    ],
     labels: Labels = None,
     data_dir: DataDir = None,
     json_: Json = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Largest number of examples to list.")] = None,
 ) -> None:
-    """List unreviewed examples in the order in which review pays: most disagreement first, then lowest score.
+    """List unreviewed examples, those with the most disagreement first, then those with the lowest score.
 
     Example: tif spans queue ner.parquet llm.parquet mlm.parquet --limit 50
     """

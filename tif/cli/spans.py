@@ -31,10 +31,10 @@ def register(app: typer.Typer) -> None:
 @spans.command()
 def show(
     ref: SetOrFile,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many examples.")] = 20,
-    id_: Annotated[str | None, typer.Option("--id", help="Only the example of this id.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only examples of this status.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="[[words|UW]] in place of colours.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Largest number of examples to show.")] = 20,
+    id_: Annotated[str | None, typer.Option("--id", help="Only the example with this id.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only examples with this status.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Show spans as [[words|UW]] instead of colours.")] = False,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
@@ -68,11 +68,11 @@ def check(
     ref: SetArg,
     data_dir: DataDir = None,
     json_: Json = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 for warnings too.")] = False,
 ) -> None:
-    """List everything that is wrong with a set, or worth a second look.
+    """List the errors of a set, and what deserves a second look.
 
-    Exit code 1 if anything is an error.
+    Exit code 1 means that there is at least one error.
     """
     from tif.sets import check as checking
 
@@ -90,7 +90,7 @@ def check(
 
 @spans.command()
 def log(ref: SetArg, json_: Json = False) -> None:
-    """List the versions of a set, oldest first; of SET@N those up to N."""
+    """List the versions of a set, oldest first. SET@N lists those up to N."""
     from tif.sets import store
     from tif.sets.metadata import version_json
 
@@ -105,11 +105,13 @@ def log(ref: SetArg, json_: Json = False) -> None:
 @spans.command()
 def diff(
     a: SetOrFile,
-    b: Annotated[str | None, typer.Argument(metavar="[SET[@N]]", help="Default: A's version before against A.")] = None,
+    b: Annotated[
+        str | None, typer.Argument(metavar="[SET[@N]]", help="Default: compare A's previous version with A.")
+    ] = None,
     labels: Labels = None,
     data_dir: DataDir = None,
     json_: Json = False,
-    md: Annotated[bool, typer.Option("--md", help="A Markdown table.")] = False,
+    md: Annotated[bool, typer.Option("--md", help="Write a Markdown table.")] = False,
 ) -> None:
     """Show added, removed, moved and relabelled spans, record by record.
 
@@ -142,9 +144,9 @@ def restore(ref: SetArg, message: Message = "", author: Author = "") -> None:
 def export(
     ref: SetArg,
     format_: Annotated[FormatName, typer.Option("--format", "-f", help="See docs/formats.md.")] = "tif",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Default: stdout.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Output file. Default: stdout.")] = None,
     spans_only: Annotated[
-        bool, typer.Option("--spans-only", help="Parquet of ids, hashes and spans: no prompt, no text.")
+        bool, typer.Option("--spans-only", help="Write parquet with ids, hashes and spans, without prompts and texts.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -161,17 +163,19 @@ def export(
         emit(line)
     if out is not None:
         how = "" if format_ == "tif" else f" --format {format_}"
-        say(f"wrote {out}; when edited: tif spans import {out}{how} --into {store.resolve(ref)[0]}")
+        say(f"wrote {out}; to bring edits back: tif spans import {out}{how} --into {store.resolve(ref)[0]}")
 
 
 @spans.command()
 def join(
-    ref: Annotated[str, typer.Argument(metavar="FILE", help="What `tif spans export --spans-only` wrote.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The full set.")],
-    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Default: what FILE says.")] = None,
+    ref: Annotated[str, typer.Argument(metavar="FILE", help="File that `tif spans export --spans-only` wrote.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the full set.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Data set with the texts. Default: the one that FILE names.")
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Bring the texts back to a set that was passed on without them; refused if a hash differs.
+    """Add the texts to a set that was shared without them. Refused if a hash differs.
 
     Example: tif spans join tofu10.parquet --out annotations/tofu10-full.parquet
     """
@@ -182,24 +186,24 @@ def join(
 
 @spans.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `tif spans export` wrote, edited.")],
-    into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set to correct; a new one is made.")],
+    file: Annotated[Path, typer.Argument(help="Edited file that `tif spans export` wrote.")],
+    into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set to correct; made if it does not exist.")],
     format_: Annotated[
-        FormatName | None, typer.Option("--format", "-f", help="Default: recognised by FILE's content.")
+        FormatName | None, typer.Option("--format", "-f", help="Default: recognised from FILE's content.")
     ] = None,
     from_version: Annotated[
-        str | None, typer.Option(metavar="N", help="Exported version. Default: what FILE says, else the head.")
+        str | None, typer.Option(metavar="N", help="Exported version. Default: the one that FILE names, else the head.")
     ] = None,
     ours: Ours = False,
     theirs: Theirs = False,
-    uw: Annotated[UnwantedIn | None, typer.Option(help="tpo format: which of its words are unwanted.")] = None,
+    uw: Annotated[UnwantedIn | None, typer.Option(help="For the tpo format: which words are unwanted.")] = None,
     message: Message = "",
     author: Author = "",
     json_: Json = False,
 ) -> None:
-    """Bring corrected spans back: a three-way merge against the version that was exported.
+    """Merge corrected spans into a set: a three-way merge against the exported version.
 
-    Records that both sides changed are left as `status=conflict` unless --ours or --theirs decides. Exit code 3 then.
+    Records that both sides changed get `status=conflict` and exit code 3, unless --ours or --theirs decides.
 
     Example: tif spans import fix.jsonl --into annotations/tofu10.parquet -m "second look at dates"
     """
@@ -218,21 +222,21 @@ def import_(
 
 @spans.command()
 def merge(
-    sets: Annotated[list[str], typer.Argument(metavar="SET[@N]...", help="What to merge.")],
+    sets: Annotated[list[str], typer.Argument(metavar="SET[@N]...", help="Sets to merge.")],
     into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set that takes the changes, or the votes.")],
     from_version: Annotated[
-        str | None, typer.Option(metavar="SET@N", help="Three-way: the version that both grew from.")
+        str | None, typer.Option(metavar="SET@N", help="Three-way merge: the version that both sides started from.")
     ] = None,
-    vote: Annotated[int | None, typer.Option(help="Keep characters that so many of the sets mark.")] = None,
+    vote: Annotated[int | None, typer.Option(help="Keep characters that at least this many sets mark.")] = None,
     union: Annotated[bool, typer.Option("--union", help="The same as --vote 1.")] = False,
-    intersect: Annotated[bool, typer.Option("--intersect", help="Keep what all of the sets mark.")] = False,
+    intersect: Annotated[bool, typer.Option("--intersect", help="Keep characters that all sets mark.")] = False,
     ours: Ours = False,
     theirs: Theirs = False,
     data_dir: DataDir = None,
     message: Message = "",
     author: Author = "",
 ) -> None:
-    """Merge annotators by vote, or bring into SET what another copy of it changed since an older version.
+    """Merge annotators by vote, or merge the changes of another copy since an older version into SET.
 
     Example: tif spans merge ner.parquet mlm.parquet llm.parquet --vote 2 --into voted.parquet
 

@@ -162,13 +162,13 @@ class Desk:
         lost = [e for e in edited if (e.id, e.prompt, e.text) not in there]
         if lost:
             version = self._session.base.version
-            told = AnnotationSet(tuple(lost), self._session.base.provenance, version)
+            kept = AnnotationSet(tuple(lost), self._session.base.provenance, version)
             self.aside = self._journal.path.with_name(f"edit-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.jsonl")
-            files.write(self.aside, "".join(f"{line}\n" for line in formats.write(told)))
+            files.write(self.aside, "".join(f"{line}\n" for line in formats.write(kept)))
             warn(
-                f"{len(lost)} edited records, the first {lost[0].id!r}, are not in {self.path} any more, or with "
-                f"another text: they are kept in {self.aside}. `tif spans restore {self.path}@{version.number}` brings "
-                "back the set that they belong to, and `tif spans import` them into it."
+                f"{len(lost)} edited records (first: {lost[0].id!r}) are no longer in {self.path}, or have another "
+                f"text. They are kept in {self.aside}. To use them, run `tif spans restore "
+                f"{self.path}@{version.number}`, then `tif spans import`."
             )
         return (example for example in edited if example not in lost)
 
@@ -208,9 +208,12 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
         StoreError: if the set is missing or damaged, another process corrects it, or the journal cannot be read.
     """
     if store.resolve(path)[1] is not None:
-        raise UsageError(f"{path} is one version of a set", hint="The head is what can be corrected; see restore.")
+        raise UsageError(
+            f"{path} is one version of a set",
+            hint="Correct the head; `tif spans restore` makes a version the head.",
+        )
     if store.editable_head(path) is None:
-        raise StoreError("no such annotation set", where=str(path), hint="`tif annotate` makes one.")
+        raise StoreError("no such annotation set", where=str(path), hint="Make one with `tif annotate`.")
     journal = Journal(store.folder(path) / "edit.jsonl")
     hint = "Use its page, or stop it with ctrl+c."
     busy = StoreError("is being corrected by another process", where=str(path), hint=hint)
@@ -228,12 +231,10 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
         for event in events:
             session.apply(event)
         if events:
-            say(f"{len(events)} edits taken over from {journal.path}")
+            say(f"{len(events)} edits read from {journal.path}")
         if base is not head:
-            saved, conflicts = desk.finish(
-                f"{session.changed()} records corrected by hand, taken over from the journal"
-            )
-            say(f"{path} had changed meanwhile: merged as version {saved.version.number}, {len(conflicts)} conflicts")
+            saved, conflicts = desk.finish(f"{session.changed()} records corrected by hand, read from the journal")
+            say(f"{path} had changed: edits merged as version {saved.version.number}, {len(conflicts)} conflicts")
         yield desk
 
 

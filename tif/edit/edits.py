@@ -47,13 +47,13 @@ class Op:
             raise InputError(f"unknown op {str(self.kind)[:40]!r}", hint=f"Known: {', '.join(OPS)}.")
         for name in ("first", "last"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 0:
-                raise InputError(f"{name} is no index of a piece", where="op")
+                raise InputError(f"{name} is not a piece index", where="op")
         if self.first > self.last:
-            raise InputError("first is behind last", where="op")
+            raise InputError("first is after last", where="op")
         if not isinstance(self.label, str) or not self.label or self.label != self.label.strip():
-            raise InputError("label is empty, padded or no text", where="op")
+            raise InputError("label is empty, padded or not text", where="op")
         if self.side not in ("start", "end") or self.unit not in ("word", "char") or self.by not in (1, -1):
-            raise InputError("an edge is moved by side (start, end), unit (word, char) and by (1, -1)", where="op")
+            raise InputError("an edge op needs side (start, end), unit (word, char) and by (1, -1)", where="op")
 
     @classmethod
     def parse(cls, row: Any) -> Op:
@@ -63,7 +63,7 @@ class Op:
             InputError: for anything else.
         """
         if not isinstance(row, Mapping) or not isinstance(row.get("op"), str):
-            raise InputError("an op is an object with `op`")
+            raise InputError("an op must be an object with the field `op`")
         if unknown := row.keys() - _KEYS:
             raise InputError(f"unknown field {sorted(unknown)[0][:40]!r}", where="op")
         return cls(row["op"], **{name: value for name, value in row.items() if name != "op"})
@@ -100,7 +100,7 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
         return replace(example, status=status, error=None)
     cut = pieces_of(example)
     if op.last >= len(cut):
-        raise InputError(f"piece {op.last} of {len(cut)}", where=f"record {example.id!r}")
+        raise InputError(f"no piece {op.last} among {len(cut)}", where=f"record {example.id!r}")
     start, end = cut[op.first][0], cut[op.last][1]
     spans = list(example.spans)
     match op.kind:
@@ -123,7 +123,7 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
                 if not any(s.label == label and _touches(s, at, at + len(quote)) for s in spans):
                     spans = _added(spans, at, at + len(quote), label, author)
         case _:
-            raise InputError(f"{op.kind} is not about spans")
+            raise InputError(f"{op.kind} does not change spans")
     after = tidy(example.text, spans)
     if {span.key for span in after} == example.keys:
         return example

@@ -72,23 +72,23 @@ class Guard:
         headers = request.headers
         host = headers.get("host", "")
         if host.rpartition(":")[0] not in LOOPBACK and host not in LOOPBACK:
-            return 400, "this host is not served here"
+            return 400, "this host name is not allowed"
         if "origin" in headers and headers["origin"] != f"http://{host}":
-            return 403, "another page's request"
+            return 403, "requests from other pages are refused"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and request.url.path != "/":
-            return 403, "another page's request"
+            return 403, "requests from other pages are refused"
         if request.method == "POST":
             if "origin" not in headers:
-                return 403, "a request without Origin"
+                return 403, "the Origin header is missing"
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-                return 415, "JSON only"
+                return 415, "the body must be JSON"
             length = headers.get("content-length", "")
             if not length.isdecimal() or int(length) > LONGEST_BODY:
-                return 413, "too much, or of unknown length"
+                return 413, "the body is too long, or its length is unknown"
         elif request.method not in ("GET", "HEAD"):
-            return 405, "GET and POST only"
+            return 405, "only GET and POST are allowed"
         if not self._knows_token(headers, request.query_params.get("token")):
-            return 403, "open the address that `tif spans edit` has printed"
+            return 403, "open the address that `tif spans edit` printed"
         return None
 
     def _knows_token(self, headers: Headers, asked: str | None) -> bool:

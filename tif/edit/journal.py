@@ -45,7 +45,7 @@ class Journal:
             return None
         head = rows[0]
         if head.get("tif_edit") != FORMAT or not isinstance(head.get("base"), str):
-            raise self._damaged(1, "no header of this format")
+            raise self._damaged(1, "the header has another format")
         return head["base"], list(head["flagged"])
 
     def events(self, base: Mapping[str, Example]) -> list[Event]:
@@ -106,7 +106,7 @@ class Journal:
             "this journal of edits cannot be read",
             where=(str(self.path), f"line {number}"),
             why=why,
-            hint="Mend the line, or move the file away to go on without the edits that it holds.",
+            hint="Correct the line, or move the file away to continue without its edits.",
         )
 
 

@@ -153,7 +153,7 @@ async def _told(_: Request, error: Exception) -> Response:
 
 def _index(said: str) -> int:
     if not (said.isascii() and said.isdecimal() and len(said) < 10):
-        raise InputError("first and last are indices of pieces")
+        raise InputError("first and last must be piece indices")
     return int(said)
 
 
@@ -161,12 +161,12 @@ async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
     try:
         body = json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise InputError("the body is no JSON", why=str(error)) from None
+        raise InputError("the body is not JSON", why=str(error)) from None
     if not isinstance(body, dict) or body.keys() != fields.keys():
-        raise InputError(f"the body is an object with {', '.join(fields)}")
+        raise InputError(f"the body must be an object with {', '.join(fields)}")
     for name, kind in fields.items():
         if type(body[name]) is not kind:
-            raise InputError(f"{name} is no {kind.__name__}", where="body")
+            raise InputError(f"{name} is not {kind.__name__}", where="body")
     return body
 
 

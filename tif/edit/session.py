@@ -49,7 +49,7 @@ class Event:
                 example = replace(old, spans=spans, status=row["status"], error=row["error"])
             return cls(old.id, row["op"], example, row.get("why", ""), row["by"], row["at"])
         except (KeyError, TypeError) as error:
-            raise InputError(f"no edit of this set: {type(error).__name__} {error}") from None
+            raise InputError(f"not an edit of this set: {type(error).__name__} {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

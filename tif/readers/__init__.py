@@ -1,4 +1,4 @@
-"""Records out of files: JSON lines, a JSON array, CSV or parquet. The content decides, not the name alone.
+"""Read records from JSON lines, a JSON array, CSV or parquet. The content decides, not only the name.
 
 Files are read without changing a character: no newline translation, no normalising.
 """
@@ -16,17 +16,17 @@ from tif.readers.text import read_text
 
 
 def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
-    """(place, record) of a file, e.g. `("a.jsonl, line 3", {...})`.
+    """Yield (place, record) of a file, e.g. `("a.jsonl, line 3", {...})`.
 
     Raises:
-        InputError: for what cannot be read, naming file and line or record.
+        InputError: if the file cannot be read, naming file and line or record.
     """
     path = Path(path)
     if path.suffix.lower() == ".parquet" or is_parquet(path):
         yield from parquet_records(path)
         return
     text = read_text(path)
-    # No header line begins like JSON does.
+    # A CSV header never begins like JSON.
     if path.suffix.lower() == ".csv" and text.lstrip()[:1] not in ("[", "{"):
         yield from csv_records(path, text)
     else:

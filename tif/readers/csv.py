@@ -12,12 +12,12 @@ from tif.readers.row import Place, Row
 
 
 def csv_records(path: Path, text: str) -> Iterator[tuple[Place, Row]]:
-    """(place, record) of each line.
+    """Yield (place, record) of each line.
 
     Raises:
-        InputError: for what is not CSV, or a line without as many fields as the header, naming the line.
+        InputError: for invalid CSV, or a line with another number of fields than the header, naming the line.
     """
-    # Texts are longer than the 128 KiB that the module takes for a mistake.
+    # Texts can be longer than the module's default limit of 128 KiB.
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -27,7 +27,7 @@ def csv_records(path: Path, text: str) -> Iterator[tuple[Place, Row]]:
         for row in reader:
             place = f"{path}, line {reader.line_num}"
             if None in row or None in row.values():
-                raise InputError(f"has not {len(names)} columns like the header", where=place)
+                raise InputError(f"does not have the header's {len(names)} columns", where=place)
             yield place, row
     except csv.Error as error:
         raise InputError("is not CSV", where=f"{path}, line {reader.reader.line_num}", why=str(error)) from None

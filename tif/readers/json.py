@@ -13,7 +13,7 @@ from tif.readers.text import read_text
 
 
 def parse_json(text: str) -> Any:
-    """`json.loads` that refuses what JSON does not have (NaN, repeated keys) and nesting without end.
+    """Parse strict JSON: refuse NaN, repeated keys and nesting that is too deep.
 
     Raises:
         InputError: with the reason.
@@ -29,10 +29,10 @@ def parse_json(text: str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """One JSON document in a file.
+    """Return the JSON document in a file.
 
     Raises:
-        InputError: for what cannot be read or parsed, naming the file.
+        InputError: if the file cannot be read or parsed, naming it.
     """
     text = read_text(path)
     try:
@@ -42,10 +42,10 @@ def read_json(path: Path) -> Any:
 
 
 def json_records(path: Path, text: str) -> Iterator[tuple[Place, Row]]:
-    """(place, record) of JSON lines or of a JSON array. A text alone is a record with the field `text`.
+    """Yield (place, record) of JSON lines or a JSON array. A bare string is a record with the field `text`.
 
     Raises:
-        InputError: for what is not JSON, or no object, naming line or record.
+        InputError: for invalid JSON or a value that is not an object, naming line or record.
     """
     for place, value in json_values(path, text):
         if isinstance(value, str) and ", record " in place:
@@ -57,16 +57,16 @@ def json_records(path: Path, text: str) -> Iterator[tuple[Place, Row]]:
 
 
 def json_values(path: Path, text: str) -> Iterator[tuple[Place, object]]:
-    """(place, value) of each line, or of each element if the text is one array.
+    """Yield (place, value) of each line, or of each element if the text is one array.
 
     Raises:
-        InputError: for what is not JSON, naming the line.
+        InputError: for invalid JSON, naming the line.
     """
     if text.lstrip()[:1] == "[" and (array := _array(path, text)) is not None:
         for number, value in enumerate(array, start=1):
             yield f"{path}, record {number}", value
         return
-    # Not splitlines(): U+2028 and its like are ordinary characters inside a JSON string.
+    # Not splitlines(): U+2028 and similar are ordinary characters inside a JSON string.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             place = f"{path}, line {number}"
@@ -78,25 +78,25 @@ def json_values(path: Path, text: str) -> Iterator[tuple[Place, object]]:
 
 
 def _array(path: Path, text: str) -> list[object] | None:
-    """The elements of the array that the text is; None for lines that are arrays each."""
+    """Return the elements if the text is one array; None if each line is an array."""
     try:
         array: list[object] = parse_json(text)
-    except InputError as whole:
+    except InputError as error:
         first = next(line for line in text.split("\n") if line.strip())
         try:
             parse_json(first)
         except InputError:
-            # The array goes over several lines, and is damaged. Of a single line the place is known.
+            # The array is damaged. The line is known only if there is one.
             one_line = text.strip() == first.strip()
-            raise whole.within(f"{path}, line 1" if one_line else str(path)) from None
+            raise error.within(f"{path}, line 1" if one_line else str(path)) from None
         return None
-    # spaCy's [text, {"entities": ...}] in a line of its own.
+    # A line of spaCy's [text, {"entities": ...}] is a record, not an array of records.
     pair = len(array) == 2 and isinstance(array[0], str) and isinstance(array[1], dict) and "entities" in array[1]
     return None if pair else array
 
 
 def _no_constant(name: str) -> object:
-    raise InputError(f"contains {name}, which JSON does not have")
+    raise InputError(f"contains {name}, which is not JSON")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Records of parquet."""
+"""Records of parquet files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tif.readers.row import Place, Row
 
 
 def is_parquet(path: str | Path) -> bool:
-    """Whether a file's first bytes are those of parquet."""
+    """Whether a file begins with the magic bytes of parquet."""
     try:
         with Path(path).open("rb") as file:
             return file.read(4) == b"PAR1"
@@ -19,10 +19,10 @@ def is_parquet(path: str | Path) -> bool:
 
 
 def parquet_records(path: Path) -> Iterator[tuple[Place, Row]]:
-    """(place, record) of each row.
+    """Yield (place, record) of each row.
 
     Raises:
-        InputError: for what cannot be read as parquet.
+        InputError: if the file cannot be read as parquet.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

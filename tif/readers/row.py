@@ -1,13 +1,13 @@
-"""What every reader yields: a place and a record."""
+"""The place and the record that every reader yields."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 Row = Mapping[str, object]
-"""Fields as they stand in a file. Nothing is known of the values before somebody has checked them."""
+"""Fields as read from a file. The values are unchecked."""
 
 Place = str
-"""Where a record stands, for an error line: `people.jsonl, line 3`."""
+"""The place of a record, for an error line: `people.jsonl, line 3`."""
 
 __all__ = ["Place", "Row"]

@@ -1,4 +1,4 @@
-"""Text files as they are."""
+"""Text files, read without changes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tif.errors import InputError
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file, not a character changed but for a byte-order mark at its head.
+    """Return the text of a UTF-8 file unchanged, without a byte-order mark at its start.
 
     Raises:
-        InputError: for what is missing, a folder, or not UTF-8, naming the line.
+        InputError: for a missing file, a folder, or invalid UTF-8, naming the line.
     """
     try:
         return path.read_bytes().decode("utf-8-sig")

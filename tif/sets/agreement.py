@@ -1,4 +1,4 @@
-"""How far annotators agree: Cohen's kappa, Krippendorff's alpha, and the F1 of each pair."""
+"""Agreement between annotators: Cohen's kappa, Krippendorff's alpha, and the F1 of each pair."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ class Pair:
 
     a: int
     b: int
-    """Positions of the two sets in the list that was given."""
+    """Positions of the two sets in the given list."""
     kappa: float | None
-    """Cohen's kappa over tokens; None where chance alone explains full agreement, so that it is undefined."""
+    """Cohen's kappa over tokens; None if it is undefined, because chance alone explains full agreement."""
     measures: Measures
     """As in `score`, with B as gold; F1 does not depend on the order."""
 
     def to_json(self, names: Sequence[str]) -> dict[str, object]:
-        """The same as plain JSON values, the sets under their names."""
+        """Return plain JSON values, with the names of the sets."""
         return {"a": names[self.a], "b": names[self.b], "kappa": self.kappa, **self.measures.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Agreement of two or more sets over the examples that all of them hold."""
+    """Agreement of two or more sets over the examples that they share."""
 
     pairs: tuple[Pair, ...]
     alpha: float | None
-    """Krippendorff's alpha (nominal) over tokens; None where it is undefined."""
+    """Krippendorff's alpha (nominal) over tokens; None if it is undefined."""
     examples: int
     tokens: int
 
     def to_json(self, names: Sequence[str]) -> dict[str, object]:
-        """The same as plain JSON values, the sets under their names."""
+        """Return plain JSON values, with the names of the sets."""
         pairs = [pair.to_json(names) for pair in self.pairs]
         return {"examples": self.examples, "tokens": self.tokens, "alpha": self.alpha, "pairs": pairs}
 
 
 def agreement(sets: Sequence[AnnotationSet]) -> Agreement:
-    """How far two or more sets agree on which tokens are unwanted.
+    """Measure how far two or more sets agree on which tokens are unwanted.
 
     A token is a run of letters, digits and underscores; it is unwanted if a span, of any label, touches it.
 
@@ -56,7 +56,7 @@ def agreement(sets: Sequence[AnnotationSet]) -> Agreement:
         InputError: for sets that have no example in common.
     """
     if len(sets) < 2:
-        raise UsageError("agreement needs at least two sets", hint="tif spans agree A B")
+        raise UsageError("agreement needs at least two sets", hint="Use `tif spans agree A B`.")
     rows: list[list[Example]] = [[example] for example in sets[0]]
     for other in sets[1:]:
         first = AnnotationSet(tuple(row[0] for row in rows))
@@ -74,9 +74,9 @@ def agreement(sets: Sequence[AnnotationSet]) -> Agreement:
 
 
 def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> float | None:
-    """Cohen's kappa of two coders' values for the same units (Cohen 1960): (p_o - p_e) / (1 - p_e).
+    """Return Cohen's kappa of two coders' values for the same units (Cohen 1960): (p_o - p_e) / (1 - p_e).
 
-    None where it is undefined: no units, or both coders use one and the same value throughout.
+    None if it is undefined: there are no units, or both coders use only one value.
     """
     if not a:
         return None
@@ -91,11 +91,11 @@ def krippendorff_alpha(units: Iterable[Sequence[Hashable | None]]) -> float | No
     """Krippendorff's alpha for nominal values: 1 - D_o / D_e over the coincidence matrix (Krippendorff 2011, §C).
 
     Args:
-        units: for each unit the coders' values; None where a coder gave none. Units with fewer than two values say
-            nothing about agreement and are left out.
+        units: for each unit the coders' values; None if a coder gave none. Units with fewer than two values
+            cannot show agreement and are left out.
 
     Returns:
-        Alpha; None where it is undefined, because no unit has two values or only one value is used at all.
+        Alpha; None if it is undefined, because no unit has two values or only one value is used.
     """
     used: Counter[Hashable] = Counter()
     disagreement = 0.0
@@ -113,7 +113,7 @@ def krippendorff_alpha(units: Iterable[Sequence[Hashable | None]]) -> float | No
 
 
 def _tagged(example: Example) -> list[bool]:
-    # Words without any model's tokenizer, so that sets from anywhere can be compared.
+    # Words are independent of any tokenizer, so that all sets can be compared.
     covered = {i for span in example.spans for i in range(span.start, span.end)}
     return [not covered.isdisjoint(range(*word)) for word in words(example.text)]
 

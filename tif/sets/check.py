@@ -1,4 +1,4 @@
-"""All findings in a stored set: errors that make it unusable, and warnings that deserve a second look."""
+"""Check a stored set: errors that make it unusable, and warnings that deserve a second look."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tif.spans import Example, Span
 from tif.text import divides, mentions, words
 
 LONG_SHARE = 0.8
-"""A span over more than this share of a text leaves hardly any general words, and is reported."""
+"""A span over more than this share of a text is reported: it leaves hardly any general words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class Finding:
     """One problem."""
 
     level: Literal["error", "warning"]
-    """`error`: the set cannot be used as it is. `warning`: it can, but somebody should look."""
+    """`error`: the set cannot be used as it is. `warning`: it can, but deserves a look."""
     kind: str
-    """Short and stable, to count and to grep by."""
+    """Short and stable, for counting and grep."""
     where: str
     what: str
 
@@ -34,22 +34,22 @@ class Finding:
 
 
 def count(findings: Sequence[Finding]) -> tuple[int, int]:
-    """How many errors and how many warnings there are."""
+    """Return the number of errors and the number of warnings."""
     errors = sum(finding.level == "error" for finding in findings)
     return errors, len(findings) - errors
 
 
 def to_json(findings: Sequence[Finding]) -> dict[str, object]:
-    """Findings as plain JSON values."""
+    """Return findings as plain JSON values."""
     errors, warnings = count(findings)
     return {"errors": errors, "warnings": warnings, "findings": [asdict(finding) for finding in findings]}
 
 
 def check(ref: str | Path, *, data_dir: str | Path | None = None) -> list[Finding]:
-    """All findings in the set that `ref` names: errors first, then warnings, each in the set's order.
+    """Return all findings in the set that `ref` names: errors first, then warnings, each in the set's order.
 
     Raises:
-        TifError: for a set without texts whose data set is not at hand, so that nothing can be said of it.
+        TifError: for a set without texts whose data set is not available.
     """
     errors: list[Finding] = []
     warnings: list[Finding] = []
@@ -94,7 +94,7 @@ def _look_at(example: Example) -> Iterator[Finding]:
 
 
 def _unmarked(example: Example, span: Span, quote: str) -> Iterator[int]:
-    """Where a span's words occur again outside every span of its label: often a miss.
+    """Yield offsets where a span's words occur outside every span of its label: often a missed mention.
 
     Each phrase is reported once, for its first span.
     """

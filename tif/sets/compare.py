@@ -1,4 +1,4 @@
-"""What changed between two annotation sets, and merging two that grew from one base. Pure functions."""
+"""Differences between two annotation sets, and the three-way merge. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Side = Literal["ours", "theirs"]
 
 @dataclass(frozen=True, slots=True)
 class RecordDiff:
-    """How one record differs between set A and set B."""
+    """The difference of one record between set A and set B."""
 
     id: str
     kind: Kind
@@ -29,9 +29,9 @@ class RecordDiff:
     relabelled: tuple[tuple[Span, Span, str], ...] = ()
     """Same bounds, other label."""
     status: tuple[Status, Status] | None = None
-    """Status in A and in B, where they differ."""
+    """Status in A and in B, if they differ."""
     text_changed: bool = False
-    """Prompt or text differ, so that offsets of A say nothing about B."""
+    """Prompt or text differ, so that offsets of A are not valid in B."""
 
     def to_json(self) -> dict[str, object]:
         """The record as plain JSON values."""
@@ -52,51 +52,51 @@ class RecordDiff:
 
 
 def side(*, ours: bool, theirs: bool) -> Side | None:
-    """Whose spans stand where both sides changed the same words; None if neither is preferred.
+    """Return the side whose spans win where both changed the same words; None if neither is preferred.
 
     Raises:
-        UsageError: for both.
+        UsageError: if both are given.
     """
     if ours and theirs:
-        raise UsageError("--ours and --theirs exclude each other")
+        raise UsageError("--ours and --theirs cannot be combined", hint="Give one of them.")
     return "ours" if ours else "theirs" if theirs else None
 
 
 def diff(a: AnnotationSet, b: AnnotationSet) -> list[RecordDiff]:
-    """Records that differ from A to B, in B's order, those that B lacks last."""
-    before, found = a.by_id(), []
+    """Return records that differ from A to B, in B's order; those missing in B come last."""
+    before, diffs = a.by_id(), []
     for new in b:
         old = before.pop(new.id, None)
         if old is None:
-            found.append(RecordDiff(new.id, "added", added=_quoted(new, new.spans)))
+            diffs.append(RecordDiff(new.id, "added", added=_quoted(new, new.spans)))
         elif old != new and (change := _changed(old, new)) is not None:
-            found.append(change)
-    found += [RecordDiff(old.id, "removed", removed=_quoted(old, old.spans)) for old in before.values()]
-    return found
+            diffs.append(change)
+    diffs += [RecordDiff(old.id, "removed", removed=_quoted(old, old.spans)) for old in before.values()]
+    return diffs
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Outcome of a three-way merge."""
+    """The result of a three-way merge."""
 
     merged: AnnotationSet
     changed: tuple[str, ...]
     """Ids of the records that differ from `ours`."""
     conflicts: tuple[str, ...]
-    """Ids of the records that both sides changed in ways that exclude each other."""
+    """Ids of the records that both sides changed in contradictory ways."""
     disputed: tuple[tuple[Example, Example], ...] = ()
-    """Those records, ours and theirs."""
+    """The conflicting records: ours and theirs."""
 
 
 def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, prefer: Side | None = None) -> Merge:
-    """Bring into `ours` what changed from `base` to `theirs`.
+    """Merge the changes from `base` to `theirs` into `ours`.
 
-    Records that `theirs` lacks stay as they are: a partial file is a partial correction, not a deletion. Changes of
-    both sides to one record are united where they concern different words; where they exclude each other, `prefer`
-    decides, and without it the record keeps our spans and gets status `conflict`, with theirs told in `error`.
+    Records missing in `theirs` stay unchanged: a partial file is a partial correction, not a deletion. If both sides
+    changed one record, changes to different words are united. If the changes contradict each other, `prefer` decides.
+    Without it, the record keeps our spans, gets status `conflict`, and `error` lists their spans.
 
     Raises:
-        InputError: for a record of `theirs` that `base` does not hold, or whose prompt or text is not the base's.
+        InputError: for a record of `theirs` that is not in `base`, or whose prompt or text differs from the base's.
     """
     at_base, at_ours = base.by_id(), ours.by_id()
     changed: list[str] = []
@@ -105,7 +105,9 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
         base_one, ours_one = at_base.get(theirs_one.id), at_ours.get(theirs_one.id)
         where = f"record {number}"
         if base_one is None or ours_one is None:
-            raise InputError(f"id {theirs_one.id!r} is not in the set", where=where, hint="Ids must be kept.")
+            raise InputError(
+                f"id {theirs_one.id!r} is not in the set", where=where, hint="Keep the ids of the exported file."
+            )
         if (theirs_one.prompt, theirs_one.text) != (base_one.prompt, base_one.text):
             raise InputError(
                 f"prompt or text of {theirs_one.id!r} was changed",
@@ -113,10 +115,12 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
                 why=first_difference(
                     base_one.prompt + "\n" + base_one.text, theirs_one.prompt + "\n" + theirs_one.text
                 ),
-                hint="Only spans and status may be edited: offsets are true of the exact text.",
+                hint="Edit only spans and status: offsets index the exact text.",
             )
         if (base_one.prompt, base_one.text) != (ours_one.prompt, ours_one.text):
-            raise InputError(f"{theirs_one.id!r} has another text in the head than in the base", where=where)
+            raise InputError(
+                f"the text of {theirs_one.id!r} differs between the head and the base version", where=where
+            )
         merged_one, clash = _merge_one(base_one, ours_one, theirs_one, prefer)
         if clash:
             disputed.append((ours_one, theirs_one))
@@ -129,37 +133,37 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
 
 
 def first_difference(a: str, b: str) -> str:
-    """Where two texts part, in words."""
+    """Describe the first difference of two texts."""
     at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     return f"first difference at character {at}: {a[at : at + 20]!r} became {b[at : at + 20]!r}"
 
 
 def lines(changes: Iterable[RecordDiff]) -> Iterator[str]:
-    """A diff for a person: a head for each record, then `+`, `-`, `~` lines."""
+    """Yield the lines of a readable diff: a head for each record, then `+`, `-`, `~` lines."""
     for change in changes:
         status = f"  {change.status[0]} -> {change.status[1]}" if change.status else ""
         yield f"{change.id}  {change.kind}{status}{'  text changed' if change.text_changed else ''}"
-        for mark, what in _marks(change):
-            yield f"  {mark} {what}"
+        for mark, line in _marks(change):
+            yield f"  {mark} {line}"
 
 
 def conflict_lines(disputed: Iterable[tuple[Example, Example]]) -> Iterator[str]:
-    """A merge's conflicts for a person: for each record what either side marked."""
+    """Yield the readable lines of a merge's conflicts: for each record the spans of both sides."""
     for ours, theirs in disputed:
         yield f"{ours.id}  conflict"
         for side, one in (("ours", ours), ("theirs", theirs)):
-            yield f"  {side:<7}{one.status:<10}{_said(one)}"
+            yield f"  {side:<7}{one.status:<10}{_span_list(one)}"
 
 
 def markdown(changes: Iterable[RecordDiff]) -> Iterator[str]:
-    """A diff as a Markdown table, a row for each change."""
+    """Yield the lines of a diff as a Markdown table, a row for each change."""
     yield "| record | change | spans |"
     yield "|---|---|---|"
     for change in changes:
         marks = list(_marks(change)) or [("", "")]
         status = f" ({change.status[0]} → {change.status[1]})" if change.status else ""
-        for mark, what in marks:
-            cell = what.replace("|", "\\|").replace("\n", " ")
+        for mark, line in marks:
+            cell = line.replace("|", "\\|").replace("\n", " ")
             yield f"| {change.id} | {change.kind}{status} | {mark} {cell} |"
 
 
@@ -183,7 +187,7 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     base_spans, our_spans, their_spans = _by_key(base), _by_key(ours), _by_key(theirs)
     ours_new = [our_spans[k] for k in our_spans.keys() - base_spans.keys()]
     theirs_new = [their_spans[k] for k in their_spans.keys() - base_spans.keys()]
-    # Who rejects says that nothing here is to be unlearned; the other side has just said what.
+    # A rejection means that nothing is unlearned; it contradicts any other decision.
     clash = len(statuses) > 1 or ("rejected" in statuses and ours.status != theirs.status)
     clash |= any(
         a.label == b.label and a.overlaps(b) and (a.start, a.end) != (b.start, b.end)
@@ -191,35 +195,35 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
         for b in theirs_new
     )
     for key, span in base_spans.items():
-        fates = [_fate(key in there, span, new) for there, new in ((our_spans, ours_new), (their_spans, theirs_new))]
+        fates = [_fate(key in kept, span, new) for kept, new in ((our_spans, ours_new), (their_spans, theirs_new))]
         clash |= fates[0] != fates[1] and _UNTOUCHED not in fates
     if not clash:
         kept = [s for k, s in base_spans.items() if k in our_spans and k in their_spans]
         united = tidy(ours.text, [*kept, *ours_new, *theirs_new])
         status = statuses.pop() if statuses else ours.status
-        # A note is about the status that it came with: a settled conflict must not go on telling of the other side.
+        # A note belongs to its status: a settled conflict must not keep the note about the other side.
         error = ours.error if status == ours.status else theirs.error
         return replace(ours, spans=united, status=status, error=error), False
     if prefer is not None:
         return (ours if prefer == "ours" else theirs), True
-    return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {_said(theirs)}"), True
+    return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {_span_list(theirs)}"), True
 
 
 def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset[Key]]:
-    """What became of a base's span: whether it stayed, and which new spans lie on its words, under whatever label."""
+    """Return whether a base span stayed, and the new spans of any label that overlap it."""
     return stays, frozenset(s.key for s in new if s.overlaps(span))
 
 
 _UNTOUCHED: Final = (True, frozenset[Key]())
 
 
-def _said(example: Example) -> str:
-    said = (f"{s.start}-{s.end}{'' if s.label == UW else f' {s.label}'} {example.quote(s)!r}" for s in example.spans)
-    return ", ".join(said) or "no spans"
+def _span_list(example: Example) -> str:
+    spans = (f"{s.start}-{s.end}{'' if s.label == UW else f' {s.label}'} {example.quote(s)!r}" for s in example.spans)
+    return ", ".join(spans) or "no spans"
 
 
 def _judgement(example: Example) -> tuple[frozenset[Key], Status]:
-    """What a person decides about a record. Source and score are not part of it."""
+    """Return what a person decides about a record: spans and status, without source and score."""
     return example.keys, example.status
 
 

@@ -1,4 +1,4 @@
-"""Sets out to files and corrections back in: `tif spans export`, `import`, `join` and `merge`."""
+"""Export sets to files and bring corrections back: `tif spans export`, `import`, `join` and `merge`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tid
 
 
 def load(ref: str | Path, *, data_dir: str | Path | None = None) -> AnnotationSet:
-    """What a command reads spans from: a saved set, with or without its texts, or a file in one of the formats.
+    """Load a saved set, with or without its texts, or a file in one of the formats.
 
     In a file, overlapping spans of one label are united.
 
@@ -28,7 +28,7 @@ def load(ref: str | Path, *, data_dir: str | Path | None = None) -> AnnotationSe
     path, version = store.resolve(ref)
     if version is not None or is_parquet(path) or path.suffix == ".parquet" or not path.exists():
         return store.load(ref, data_dir=data_dir)
-    # Which of two overlapping spans a character is in makes no difference to whether it is unwanted.
+    # A character in two overlapping spans is unwanted either way, so uniting them loses nothing.
     records = [replace(record, spans=tidy(record.text, record.spans)) for record in formats.read(path)]
     return AnnotationSet(tuple(formats.resolve(records, name=path.stem)))
 
@@ -36,32 +36,34 @@ def load(ref: str | Path, *, data_dir: str | Path | None = None) -> AnnotationSe
 def load_all(
     refs: Sequence[str], *, labels: Collection[str] | None = None, data_dir: str | Path | None = None
 ) -> list[AnnotationSet]:
-    """Several sets or files to be compared, by the spans of some labels or of all.
+    """Load several sets or files to compare, with the spans of these labels, or of all.
 
     Raises:
-        UsageError: for a label that no span of any of them has.
+        UsageError: for a label that no span of any set has.
         StoreError, InputError, MissingError: as `load`.
     """
     sets = [load(ref, data_dir=data_dir) for ref in refs]
-    there = sorted({label for one in sets for label in one.labels})
+    known = sorted({label for one in sets for label in one.labels})
     for label in labels or ():
-        if label not in there:
-            hint = f"Labels here: {', '.join(there) or 'none'}."
-            raise UsageError(f"no span is labelled {label!r}", where="--labels", hint=hint)
+        if label not in known:
+            hint = f"Labels here: {', '.join(known) or 'none'}."
+            raise UsageError(f"no span has the label {label!r}", where="--labels", hint=hint)
     return [one.of_labels(labels) for one in sets]
 
 
 def export(ref: str, format_: FormatName, out: Path | None, *, data_dir: str | Path | None = None) -> Iterator[str]:
-    """The set's lines in a format: yielded, or written to `out`, of which nothing is left if it goes wrong.
+    """Yield the set's lines in a format, or write them to `out`. A failed write leaves no file.
 
-    A `tpo` export to a path without a suffix makes a folder, as the release's own training code loads it.
+    A `tpo` export to a path without a suffix makes a folder that the release's training code can load.
 
     Raises:
-        UsageError: for a file that is named like a set.
-        InputError: for a set that the format cannot hold.
+        UsageError: for a file with the suffix `.parquet`.
+        InputError: for a set that the format cannot represent.
     """
     if out is not None and out.suffix == ".parquet":
-        raise UsageError(f"{out} is named like a set", why="no format here is parquet", hint="Give another --out.")
+        raise UsageError(
+            f"{out} is named like a set", why="no export format is parquet", hint="Give --out another suffix."
+        )
     annotations = store.load(ref, data_dir=data_dir)
     lines = formats.write(annotations, format_)
     if out is None:
@@ -82,16 +84,16 @@ def strip(ref: str, out: Path | None, *, data_dir: str | Path | None = None) -> 
     if out is None or out.suffix != ".parquet":
         raise UsageError("a set without texts is a parquet file", hint="Give --out FILE.parquet.")
     if out.exists() and path.exists() and out.samefile(path):
-        raise UsageError(f"{out} is the set itself", hint="Its texts would be lost: give another --out.")
+        raise UsageError(f"{out} is the set itself", why="its texts would be lost", hint="Give another --out.")
     spans_only.write(store.load(ref, data_dir=data_dir), out)
     return out
 
 
 def join(ref: str | Path, out: Path, *, dataset: str | None = None, data_dir: str | Path | None = None) -> SavedSet:
-    """Save a set that lacks its texts as a full set of its own.
+    """Save a set without texts as a full set.
 
     Raises:
-        StaleHeadError: if there is another set at `out` already.
+        StaleHeadError: if `out` already contains another set.
         StoreError, InputError, MissingError: as `store.load` does.
     """
     full = store.load(ref, dataset=dataset, data_dir=data_dir)
@@ -100,13 +102,13 @@ def join(ref: str | Path, out: Path, *, dataset: str | None = None, data_dir: st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """What became of corrections that were brought into a set."""
+    """The result of merging corrections into a set."""
 
     saved: SavedSet
     changed: tuple[str, ...]
-    """Ids of the records that differ from the set before."""
+    """Ids of the records that changed."""
     disputed: tuple[tuple[Example, Example], ...] = ()
-    """Records that both sides changed in ways that exclude each other: the set's, and the other one."""
+    """Records that both sides changed in contradictory ways: the set's and the other one."""
 
     @property
     def conflicts(self) -> tuple[str, ...]:
@@ -114,17 +116,17 @@ class Merged:
         return tuple(ours.id for ours, _ in self.disputed)
 
     def check(self, prefer: Side | None) -> None:
-        """Raise a `PartialError` that names the first conflicts, if there are any and nothing settled them."""
+        """Raise a `PartialError` that names the first conflicts, unless `prefer` settled them."""
         if not self.disputed or prefer is not None:
             return
         raise PartialError(
             f"{len(self.disputed)} records conflict",
             why=", ".join(self.conflicts[:3]) + (" ..." if len(self.disputed) > 3 else ""),
-            hint="They keep the head's spans and status `conflict`: correct them, or give --ours or --theirs.",
+            hint="They keep the head's spans with status `conflict`. Correct them, or use --ours or --theirs.",
         )
 
     def to_json(self, path: Path) -> dict[str, object]:
-        """The outcome as plain JSON values."""
+        """Return the result as plain JSON values."""
         return {
             "set": str(path),
             "version": self.saved.version.number,
@@ -147,22 +149,22 @@ def bring_in(
 ) -> Merged:
     """Merge an edited file into a set, and save the result as a new version.
 
-    A record whose spans were edited becomes `corrected`, unless the file itself gives another status. Where there is
-    no set yet, the file becomes its first version.
+    A record whose spans were edited becomes `corrected`, unless the file itself gives another status. If there
+    is no set yet, the file becomes its first version.
 
     Args:
-        file: what was exported and edited.
+        file: the exported and edited file.
         into: the set.
         format_: the file's format; None recognises it.
-        from_version: number or digest of the version that was exported; by default what the file says, else the head's.
-        prefer: whose spans stand where both sides changed the same words.
+        from_version: number or digest of the exported version; by default the one that the file names, else the head's.
+        prefer: the side whose spans win where both changed the same words.
         uw: for the tpo format: which of its columns are the unwanted words.
-        message: why, for the log.
-        author: who corrected.
+        message: reason for the change, for the log.
+        author: name of the person, for the log.
 
     Raises:
         InputError: for a file that is damaged or does not belong to the set.
-        StoreError: if the version is not here, or the set lacks its texts.
+        StoreError: if the version is missing, or the set lacks its texts.
     """
     head = store.editable_head(into)
     format_ = format_ or formats.recognise(file)
@@ -179,7 +181,9 @@ def bring_in(
     for record, example in zip(records, formats.resolve(records, exported), strict=True):
         old = known.get(example.id)
         if old is None:
-            raise InputError(f"id {example.id!r} is not in the set", where=record.where, hint="Ids must be kept.")
+            raise InputError(
+                f"id {example.id!r} is not in the set", where=record.where, hint="Keep the ids of the exported file."
+            )
         corrected.append(_as_corrected(old, example, author))
     return _merge(exported, into, AnnotationSet(tuple(corrected)), prefer, message, author)
 
@@ -195,34 +199,36 @@ def merge(
     author: str = "",
     data_dir: str | Path | None = None,
 ) -> Merged:
-    """Bring into the set at `into` what another one changed since `from_version`, or what `need` of several mark.
+    """Merge into the set at `into` the changes of another set since `from_version`, or a vote of several sets.
 
     Args:
         others: the set with the changes, or the sets that vote.
         into: the set that gets a new version.
-        from_version: for a three-way merge: `SET@N` that both grew from.
-        need: for a vote: how many of the sets have to mark a character.
-        prefer: in a three-way merge, whose spans stand where both sides changed the same words.
-        message: why, for the log.
-        author: who.
+        from_version: for a three-way merge: `SET@N` that both sides started from.
+        need: for a vote: number of sets that must mark a character.
+        prefer: in a three-way merge, the side whose spans win where both changed the same words.
+        message: reason for the change, for the log.
+        author: name of the person, for the log.
         data_dir: for sets without texts: folder with local copies of benchmark files.
 
     Raises:
-        UsageError: unless exactly one of `from_version` and `need` is given, and what goes with it.
-        InputError: if the sets are not over the same samples.
-        StoreError: if one of them is not here, or `into` lacks its texts.
+        UsageError: unless exactly one of `from_version` and `need` is given, with options that fit it.
+        InputError: if the sets annotate different samples.
+        StoreError: if a set is missing, or `into` lacks its texts.
     """
     if need is not None and from_version is None:
         if prefer is not None:
-            hint = "They go with --from-version."
-            raise UsageError("--ours and --theirs decide between two people's edits", hint=hint)
+            hint = "Use them with --from-version."
+            raise UsageError("--ours and --theirs do not work with a vote", hint=hint)
         saved = vote.merge_votes(others, need, into, message=message, author=author, data_dir=data_dir)
         return Merged(saved=saved, changed=())
     if from_version is None or need is not None:
         hint = "Give one of --vote N, --union, --intersect, or --from-version SET@N for two people's edits."
-        raise UsageError("how to merge is not clear", hint=hint)
+        raise UsageError("a merge needs exactly one method", hint=hint)
     if len(others) != 1:
-        raise UsageError(f"{len(others)} sets for one --from-version", hint="Bring in one after the other.")
+        raise UsageError(
+            f"--from-version merges one set, not {len(others)}", hint="Merge the sets one after the other."
+        )
     store.editable_head(into)
     base, theirs = store.load(from_version, data_dir=data_dir), store.load(others[0], data_dir=data_dir)
     return _merge(base, into, theirs, prefer, message or f"merge {Path(others[0]).name}", author)
@@ -238,18 +244,18 @@ def _first(file: Path, into: Path, format_: FormatName, records: Sequence[Record
 def _merge(
     base: AnnotationSet, into: Path, theirs: AnnotationSet, prefer: Side | None, message: str, author: str
 ) -> Merged:
-    outcome = compare.merge(base, store.load(into), theirs, prefer=prefer)
-    saved = store.save(outcome.merged, into, message=message, author=author)
-    return Merged(saved=saved, changed=outcome.changed, disputed=outcome.disputed)
+    result = compare.merge(base, store.load(into), theirs, prefer=prefer)
+    saved = store.save(result.merged, into, message=message, author=author)
+    return Merged(saved=saved, changed=result.changed, disputed=result.disputed)
 
 
 def _named_version(records: Sequence[Record]) -> str | None:
-    """The version that the file says it was exported from."""
+    """Return the exported version that the file names."""
     named = {record.base for record in records if record.base}
     if len(named) > 1:
         raise UsageError(
             f"the file mixes exports of {len(named)} versions",
-            hint="Name the version that it is compared with: --from-version N.",
+            hint="Name the version to compare it with: --from-version N.",
         )
     return named.pop() if named else None
 

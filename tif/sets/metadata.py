@@ -1,6 +1,6 @@
-"""What a stored set says of itself: JSON in the parquet file's own metadata, and again in a sidecar.
+"""Metadata of a stored set: JSON in the parquet file's own metadata, repeated in a sidecar.
 
-pandas and HF datasets drop parquet metadata; the sidecar is how a file that lost it is known again.
+pandas and HF datasets drop parquet metadata. The sidecar identifies a file that lost it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY: Final = b"tif"
 
 
 def of(annotations: SavedSet) -> dict[str, object]:
-    """What the parquet file and its sidecar say of a saved set."""
+    """Return the metadata of a saved set, for the parquet file and its sidecar."""
     return {
         "schema": SCHEMA,
         **version_json(annotations.version),
@@ -36,21 +36,21 @@ def of(annotations: SavedSet) -> dict[str, object]:
 
 
 def version_json(version: Version) -> dict[str, object]:
-    """A version as plain JSON values; its number is the key `version`."""
+    """Return a version as plain JSON values; its number has the key `version`."""
     fields = asdict(version)
     return {"version": fields.pop("number"), **fields}
 
 
 def sidecar(path: Path) -> Path:
-    """The file that repeats a head's provenance."""
+    """Return the path of a head's sidecar, which repeats its provenance."""
     return path.with_name(path.name + ".meta.json")
 
 
 def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
-    """Version and provenance out of the JSON that `of` made.
+    """Read version and provenance from the JSON that `of` made.
 
     Raises:
-        StoreError: if it is damaged, or of another schema version.
+        StoreError: if it is damaged, or has another schema version.
     """
     try:
         meta = json.loads(raw)
@@ -60,7 +60,7 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
             raise StoreError(
                 f"has schema version {meta.get('schema')!r}; this tif reads {SCHEMA}",
                 where=str(path),
-                hint="Install the tif that wrote it, or newer.",
+                hint="Install the tif version that wrote it, or a newer one.",
             )
         number, digest, parent = meta["version"], meta["digest"], meta["parent"]
         if type(number) is not int or number < 1 or not re.fullmatch("[0-9a-f]{64}", digest):
@@ -71,7 +71,7 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
         return version, Provenance(_dataset(dict(meta["dataset"])), dict(meta["method"]))
     except (ValueError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise StoreError("its tif metadata cannot be read", where=str(path), why=why) from None
+        raise StoreError("the tif metadata cannot be read", where=str(path), why=why) from None
 
 
 def _dataset(recorded: dict[str, object]) -> Dataset:

@@ -26,7 +26,7 @@ def lacks_texts(path: Path) -> bool:
 
 
 def content(annotations: SavedSet) -> pa.Buffer:
-    """The bytes of the file."""
+    """Return the bytes of the parquet file."""
     blob = json.dumps(metadata.of(annotations), ensure_ascii=False, allow_nan=False)
     sink = pa.BufferOutputStream()
     schema = rows.SCHEMA.with_metadata({metadata.KEY: blob})
@@ -37,10 +37,10 @@ def content(annotations: SavedSet) -> pa.Buffer:
 
 
 def version_of(path: Path) -> Version:
-    """The version that a file says it is, from its metadata alone.
+    """Read the version of a file from its metadata only.
 
     Raises:
-        StoreError: if the file is missing, or not one of tif's.
+        StoreError: if the file is missing, or is not an annotation set.
     """
     try:
         raw = (pq.read_schema(path).metadata or {}).get(metadata.KEY)
@@ -52,16 +52,16 @@ def version_of(path: Path) -> Version:
 
 
 def read(path: Path, *, dataset: str | None = None, data_dir: str | Path | None = None) -> SavedSet:
-    """The set in a file: columns, every row, and the digest of the content are checked.
+    """Read the set in a file, and check columns, every row, and the digest of the content.
 
     Args:
         path: the file.
-        dataset: for a file without texts: where these are. By default what the file says.
+        dataset: for a file without texts: the data set with the texts. By default the one that the file names.
         data_dir: for a file without texts: folder with local copies of benchmark files.
 
     Raises:
-        StoreError: if the file is missing, damaged, or not one of tif's.
-        InputError, MissingError: for a file without texts, if its data set is not at hand, or not what it was.
+        StoreError: if the file is missing, damaged, or not an annotation set.
+        InputError, MissingError: for a file without texts, if its data set is missing or has changed.
     """
     with _opened(path) as opened:
         texts = _texts(path, opened, dataset, data_dir)
@@ -73,15 +73,15 @@ def read(path: Path, *, dataset: str | None = None, data_dir: str | Path | None 
             raise StoreError(error.what, where=(str(path), *error.where), why=error.why) from None
         except (pa.ArrowException, ValueError, OverflowError, TypeError, AttributeError) as error:
             raise StoreError("a column has the wrong type", where=str(path), why=str(error)[:200]) from None
-    version, provenance = _vouched(path, opened.raw, annotations)
+    version, provenance = _identify(path, opened.raw, annotations)
     return SavedSet(annotations.examples, provenance, version=version)
 
 
 def read_rows(path: Path, *, data_dir: str | Path | None = None) -> Iterator[rows.StoredRow]:
-    """Every row of a file, each with all that is wrong with it.
+    """Yield every row of a file, each with all of its errors.
 
     Raises:
-        StoreError, InputError, MissingError: as `read`, for what concerns the file as such.
+        StoreError, InputError, MissingError: as `read`, for errors of the file itself.
     """
     with _opened(path) as opened:
         yield from _rows(opened, _texts(path, opened, None, data_dir))
@@ -89,12 +89,12 @@ def read_rows(path: Path, *, data_dir: str | Path | None = None) -> Iterator[row
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A file that is open once, so that its rows and its metadata are of one version, whatever is saved meanwhile."""
+    """An open file. Rows and metadata come from one version, even if another is saved meanwhile."""
 
     columns: list[str]
     batches: Iterator[pa.RecordBatch]
     raw: bytes | None
-    """The metadata; None where another tool dropped it."""
+    """The metadata; None if another tool dropped it."""
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _batches(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> Iterat
 def _texts(
     path: Path, opened: _Opened, dataset: str | None, data_dir: str | Path | None
 ) -> Mapping[str, Example] | None:
-    """For a file without texts, the samples that these are taken from; else None."""
+    """Return the samples of a file without texts; None for a file with texts."""
     if not spans_only.lacks_texts(opened.columns):
         return None
     if opened.raw is None:
@@ -146,8 +146,8 @@ def _examples(opened: _Opened, texts: Mapping[str, Example] | None) -> Iterator[
     return (row.checked() for row in _rows(opened, texts))
 
 
-def _vouched(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tuple[Version, Provenance]:
-    """Version and provenance, if the content is what they were recorded for."""
+def _identify(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tuple[Version, Provenance]:
+    """Return version and provenance, after checking that they belong to the content."""
     if raw is not None:
         version, provenance = metadata.parse(raw, path)
         if version.digest != annotations.digest:
@@ -155,22 +155,22 @@ def _vouched(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tuple
                 "content does not match its digest",
                 where=str(path),
                 why="it was changed outside tif",
-                hint=f"`tif spans restore {path}@{version.number}` brings the saved version back; edits go through "
+                hint=f"Run `tif spans restore {path}@{version.number}` to get the saved version back. Edit sets with "
                 "`tif spans export` and `tif spans import`.",
             )
         return version, provenance
-    # pandas and datasets drop metadata. The sidecar is believed only if its digest fits the content.
-    beside = metadata.sidecar(path)
-    if not beside.exists():
-        raise StoreError("carries no tif metadata, and no sidecar lies beside it", where=str(path))
-    version, provenance = metadata.parse(beside.read_bytes(), beside)
+    # pandas and datasets drop metadata. The sidecar counts only if its digest matches the content.
+    sidecar = metadata.sidecar(path)
+    if not sidecar.exists():
+        raise StoreError("has no tif metadata and no sidecar", where=str(path))
+    version, provenance = metadata.parse(sidecar.read_bytes(), sidecar)
     if version.digest != annotations.digest:
         raise StoreError(
-            "carries no tif metadata, and its sidecar is of other content",
+            "has no tif metadata, and its sidecar describes other content",
             where=str(path),
-            why="another tool rewrote it; a restore keeps this file, so that `tif spans import` can bring its edits in",
+            why="another tool rewrote it; a restore keeps this file, so that `tif spans import` can read its edits",
         )
-    warn(f"{path}: another tool dropped its metadata; taken from {beside.name}, which matches")
+    warn(f"{path}: another tool dropped its metadata; used {sidecar.name}, whose digest matches")
     return version, provenance
 
 

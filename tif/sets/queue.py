@@ -1,4 +1,4 @@
-"""Which examples to review first."""
+"""The order in which to review examples."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Queued:
 
     example: Example
     disagreement: float
-    """1 minus the mean character F1 of all pairs of sources; 0 where there is one source only."""
+    """1 minus the mean character F1 of all pairs of sources; 0 with only one source."""
     lowest: float | None
-    """The lowest score of its spans; None where no span has one."""
+    """The lowest score of its spans; None if no span has one."""
 
     def to_json(self) -> dict[str, object]:
-        """The same as plain JSON values."""
+        """Return plain JSON values."""
         return {
             "id": self.example.id,
             "disagreement": self.disagreement,
@@ -32,10 +32,10 @@ class Queued:
 
 
 def queue(sets: Sequence[AnnotationSet]) -> list[Queued]:
-    """The first set's unreviewed examples, in the order in which review pays: most disagreement, then lowest score.
+    """Return the first set's unreviewed examples: most disagreement first, then lowest score.
 
-    With several sets each one is a source; with one set, the sources that its spans name. Among equals those come
-    first that failed, conflict, or say in `error` what could not be placed.
+    With several sets, each set is a source. With one set, the sources are those of its spans. Among equals, examples
+    that failed, conflict or have a note in `error` come first.
     """
     others = [{theirs.id: ours for ours, theirs in paired(other, sets[0])[0]} for other in sets[1:]]
     waiting = []

@@ -1,4 +1,4 @@
-"""Examples as rows of an Arrow table, and back: what a stored set looks like to any parquet reader."""
+"""Conversion between examples and rows of an Arrow table: the schema that every parquet reader sees."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ SCHEMA: Final = pa.schema(
 
 
 BATCH: Final = 8192
-"""Rows that are plain values or Arrow columns at one time, beside the examples themselves."""
+"""Number of rows converted at a time, to limit memory."""
 
 
 def table(annotations: AnnotationSet) -> pa.Table:
-    """The set as the table that is stored, without metadata."""
+    """Return the set as the stored table, without metadata."""
     return pa.Table.from_batches(batches(annotations), schema=SCHEMA)
 
 
 def batches(annotations: AnnotationSet) -> Iterator[pa.RecordBatch]:
-    """The same in pieces."""
+    """Yield the stored table in batches."""
     for at in range(0, len(annotations), BATCH):
         yield _batch(annotations.examples[at : at + BATCH])
 
@@ -70,20 +70,20 @@ def _batch(examples: tuple[Example, ...]) -> pa.RecordBatch:
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A stored row, read as far as it can be."""
+    """A stored row, with its example or its errors."""
 
     id: object
-    """What the column `id` holds."""
+    """The value of the column `id`."""
     example: Example | None
-    """None if the row cannot be one."""
+    """None if the row has errors."""
     errors: tuple[InputError, ...] = ()
-    """Everything that is wrong, naming the record."""
+    """All errors of the row, naming the record."""
 
     def checked(self) -> Example:
-        """The example.
+        """Return the example.
 
         Raises:
-            InputError: for the first thing that is wrong.
+            InputError: the first error of the row.
         """
         if self.example is None:
             raise self.errors[0]
@@ -91,22 +91,22 @@ class StoredRow:
 
 
 def raw(columns: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """The rows of batches as plain values, a batch in memory at a time."""
+    """Yield the rows of batches as plain values, with one batch in memory at a time."""
     for batch in columns:
         yield from batch.to_pylist()
 
 
 def read_row(row: Mapping[str, Any], *, strict: bool = True) -> StoredRow:
-    """A stored row as an example, or every reason why it cannot be one.
+    """Read a stored row as an example, or collect all of its errors.
 
     Args:
         row: a row of a table with the columns of `SCHEMA`.
-        strict: refuse NaN as a score. pandas writes a missing score so, in files that lost their metadata.
+        strict: refuse NaN as a score. pandas writes NaN for a missing score, in files that lost their metadata.
     """
     where = f"record {row['id']!r}"
     if not isinstance(row["spans"], list):
-        what = "null" if row["spans"] is None else f"{type(row['spans']).__name__}, not a list"
-        return StoredRow(row["id"], None, (InputError(f"spans is {what}", where=where),))
+        kind = "null" if row["spans"] is None else f"{type(row['spans']).__name__}, not a list"
+        return StoredRow(row["id"], None, (InputError(f"spans is {kind}", where=where),))
     errors: list[InputError] = []
     spans: list[Span] = []
     for index, item in enumerate(row["spans"]):
@@ -118,7 +118,7 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> StoredRow:
             if not strict and score is not None and score != score:
                 score = None
             span = Span(item["start"], item["end"], _shared(item["label"]), _shared(item["source"]), score)
-            # Each span alone, so that one bad span does not hide the next.
+            # Check each span alone, so that one bad span does not hide the next.
             Example("one", "", row["text"], (span,))
             spans.append(span)
         except KeyError as error:
@@ -136,7 +136,7 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> StoredRow:
 
 
 def _shared(value: Any) -> Any:
-    """One object for all equal strings: a large set has few labels, sources and statuses, and millions of spans."""
+    """Return one object for all equal strings: millions of spans share few labels and sources."""
     return sys.intern(value) if type(value) is str else value
 
 

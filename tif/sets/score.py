@@ -1,14 +1,14 @@
-"""How good spans are beside gold: precision, recall and F1.
+"""Spans measured against gold: precision, recall and F1.
 
-Three units, because each hides what another shows:
+There are three units, because each shows something that the others hide:
 
-- **char**: alphanumeric characters that lie in a span, labels aside. Long spans weigh more; whether two spans or one
-  cover the same words does not matter, nor do quotation marks and spaces.
+- **char**: alphanumeric characters inside a span of any label. Long spans weigh more. Quotation marks and spaces do not
+  count, nor does it matter whether one span or two cover the same words.
 - **span_exact**: spans with the same start, end and label.
-- **span_partial**: spans that overlap one of the same label in the other set by at least one character.
+- **span_partial**: spans that overlap a span of the same label in the other set by at least one character.
 
-Counts are summed over all examples before any ratio is taken (micro-average). Where a ratio is 0/0 it is 1 if there
-was nothing to find and nothing was found, else 0.
+Counts are summed over all examples before any ratio is taken (micro-average). A ratio of 0/0 is 1 if the other set has
+no spans either, else 0.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tif.spans import AnnotationSet, Example, Span
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What two sides share and what only one of them has. `hits` are counted on each side: partial matches differ."""
+    """Counts and matches of two sides. Matches are counted on each side, because partial matches differ."""
 
     hits_predicted: int = 0
     predicted: int = 0
@@ -39,17 +39,17 @@ class Counts:
 
     @property
     def wrong(self) -> int:
-        """What one side has and the other lacks."""
+        """Number of items without a match, on both sides."""
         return self.predicted - self.hits_predicted + self.gold - self.hits_gold
 
     @property
     def precision(self) -> float:
-        """Share of what was predicted that is right."""
+        """Share of the predicted items that match gold."""
         return _ratio(self.hits_predicted, self.predicted, empty=self.gold == 0)
 
     @property
     def recall(self) -> float:
-        """Share of the gold that was found."""
+        """Share of the gold items that the prediction matches."""
         return _ratio(self.hits_gold, self.gold, empty=self.predicted == 0)
 
     @property
@@ -59,7 +59,7 @@ class Counts:
         return 2 * p * r / (p + r) if p + r else 0.0
 
     def to_json(self) -> dict[str, float]:
-        """Precision, recall and F1."""
+        """Return precision, recall and F1."""
         return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
@@ -77,7 +77,7 @@ class Measures:
         )
 
     def to_json(self) -> dict[str, dict[str, float]]:
-        """Each unit as plain JSON values."""
+        """Return each unit as plain JSON values."""
         return {
             "char": self.char.to_json(),
             "span_exact": self.span_exact.to_json(),
@@ -87,7 +87,7 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class ExampleScore:
-    """One example's measures, with the words that went wrong."""
+    """One example's measures, with its missed and spurious words."""
 
     id: str
     measures: Measures
@@ -97,31 +97,31 @@ class ExampleScore:
     """Predicted spans that touch no gold span."""
 
     def to_json(self) -> dict[str, object]:
-        """The same as plain JSON values."""
+        """Return plain JSON values."""
         missed, spurious = list(self.missed), list(self.spurious)
         return {"id": self.id, **self.measures.to_json(), "missed": missed, "spurious": spurious}
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A predicted set against a gold set."""
+    """Measures of a predicted set against a gold set."""
 
     total: Measures
     labels: dict[str, Measures]
     examples: tuple[ExampleScore, ...]
     missing: tuple[str, ...]
-    """Ids of gold examples that the predicted set lacks: not counted in anything above."""
+    """Ids of gold examples missing in the predicted set; the measures leave them out."""
 
     def worst_first(self) -> list[ExampleScore]:
-        """All examples by character F1, the lowest first; among equals those with most characters wrong."""
+        """Return all examples by character F1, lowest first; among equals, most wrong characters first."""
         return sorted(self.examples, key=lambda e: (e.measures.char.f1, -e.measures.char.wrong))
 
     def worst(self, n: int) -> list[ExampleScore]:
-        """The first of these in which a character is wrong."""
+        """Return the `n` worst examples, without those that have no wrong character."""
         return [example for example in self.worst_first()[:n] if example.measures.char.wrong]
 
     def to_json(self) -> dict[str, object]:
-        """All of it as plain JSON values."""
+        """Return plain JSON values."""
         return {
             **self.total.to_json(),
             "examples": len(self.examples),
@@ -132,9 +132,9 @@ class Score:
 
 
 def score(predicted: AnnotationSet, gold: AnnotationSet) -> Score:
-    """Measure a predicted set against gold. An example whose annotation failed counts as one without spans.
+    """Measure a predicted set against gold. A failed example counts as one without spans.
 
-    Examples are matched by id where the texts agree, else by prompt and text.
+    Examples are matched by id if their texts agree, else by prompt and text.
 
     Raises:
         InputError: if the sets have no example in common.
@@ -159,10 +159,10 @@ def score(predicted: AnnotationSet, gold: AnnotationSet) -> Score:
 
 
 def paired(predicted: AnnotationSet, gold: AnnotationSet) -> tuple[list[tuple[Example, Example]], tuple[str, ...]]:
-    """(predicted, gold) examples of the same text, in gold's order, and the ids of gold examples without a partner.
+    """Pair predicted and gold examples of one text, in gold's order, and the ids of gold examples without a partner.
 
     Raises:
-        InputError: if there is no pair at all.
+        InputError: if there is no pair.
     """
     by_id = predicted.by_id()
     by_text: dict[tuple[str, str], list[Example]] = {}
@@ -184,7 +184,7 @@ def paired(predicted: AnnotationSet, gold: AnnotationSet) -> tuple[list[tuple[Ex
 
 
 def measure(text: str, predicted: Sequence[Span], gold: Sequence[Span]) -> Measures:
-    """The three units of one text."""
+    """Measure one text in the three units."""
     ours, theirs = _characters(text, predicted), _characters(text, gold)
     same = len({s.key for s in predicted} & {s.key for s in gold})
     return Measures(

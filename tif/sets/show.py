@@ -1,4 +1,4 @@
-"""Examples as coloured text for the terminal. rich styles by code point, as spans count."""
+"""Examples as coloured text for the terminal. rich and spans both count code points."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _STYLES = ("bold black on yellow", "bold black on cyan", "bold black on magenta"
 
 
 def styles(annotations: AnnotationSet) -> dict[str, str]:
-    """A terminal style for every label in the set."""
+    """Return a terminal style for every label in the set."""
     labels = dict.fromkeys([UW, *(s.label for e in annotations for s in e.spans)])
     return {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
 
 
 def choose(annotations: AnnotationSet, *, id_: str | None = None, status: Status | None = None) -> list[Example]:
-    """The examples of an id, or of a status.
+    """Return the examples with an id, or with a status.
 
     Raises:
-        UsageError: for an id that the set lacks, or has in another status.
+        UsageError: for an id that is not in the set, or has another status.
     """
     chosen = [e for e in annotations if id_ in (None, e.id) and status in (None, e.status)]
     if id_ is not None and not chosen:
@@ -30,12 +30,12 @@ def choose(annotations: AnnotationSet, *, id_: str | None = None, status: Status
 
 
 def counts_line(annotations: AnnotationSet) -> str:
-    """How many examples and spans a set has."""
+    """Return one line with the counts of a set: examples, spans, statuses."""
     return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.counts().items())
 
 
 def coloured(example: Example, style_of: dict[str, str]) -> Text:
-    """An example with its spans highlighted: id and status, the prompt dimmed, the text."""
+    """Return an example as styled text: id and status, the dimmed prompt, the text with its spans."""
     head = Text.assemble((example.id, "bold"), f"  {example.status}")
     if example.error:
         head.append(f"  ({' '.join(example.error.split())})", "red")
@@ -47,7 +47,7 @@ def coloured(example: Example, style_of: dict[str, str]) -> Text:
 
 
 def bracketed(example: Example) -> str:
-    """The text with spans as `[[words|LABEL]]`, for pipes and files, where colours do not show."""
+    """Return the text with spans as `[[words|LABEL]]`, for pipes and files without colours."""
     out, at = [], 0
     for span in example.spans:
         if span.start < at:

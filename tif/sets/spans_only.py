@@ -1,7 +1,7 @@
-"""Sets without their texts: ids, hashes and spans alone, for data that may not be passed on.
+"""Sets without their texts: only ids, hashes and spans, for data that may not be shared.
 
-`write` leaves prompts and texts out. `tif.sets.store.load` takes them from the data set again, and refuses unless every
-hash, and the digest of the content, are what they were.
+`write` leaves out prompts and texts. `tif.sets.store.load` takes them from the data set, and refuses the set unless
+every hash and the digest of the content match.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ def write(annotations: SavedSet, out: Path) -> None:
 
 
 def lacks_texts(columns: Collection[str]) -> bool:
-    """Whether a file with these columns is one that `write` made."""
+    """Whether these are the columns of a file without texts."""
     return PROMPT_HASH in columns and "text" not in columns
 
 
 def samples(path: Path, recorded: Dataset, *, dataset: str | None, data_dir: str | Path | None) -> dict[str, Example]:
-    """The samples that the spans in `path` belong to, by id.
+    """Return the samples that the spans in `path` belong to, by id.
 
     Args:
         path: the file, for the error line.
-        recorded: what the file says of its samples.
-        dataset: where the samples are; by default what the file says.
+        recorded: the data set that the file names.
+        dataset: the data set with the samples; by default the recorded one.
         data_dir: folder with local copies of benchmark files.
 
     Raises:
@@ -65,7 +65,7 @@ def samples(path: Path, recorded: Dataset, *, dataset: str | None, data_dir: str
             "contains spans without their texts",
             where=str(path),
             why=f"the texts are in {recorded.id!r}",
-            hint=f"`tif spans join {path} --dataset {recorded.id} --out FULL.parquet` makes a full set.",
+            hint=f"Run `tif spans join {path} --dataset {recorded.id} --out FULL.parquet` to make a full set.",
         )
     try:
         return {e.id: e for e in sources.load(spec, data_dir=data_dir).examples}
@@ -74,13 +74,13 @@ def samples(path: Path, recorded: Dataset, *, dataset: str | None, data_dir: str
 
 
 def read_row(row: Mapping[str, Any], texts: Mapping[str, Example]) -> rows.StoredRow:
-    """A row with its text, or every reason why it cannot be one: the sample is missing, or is not what it was."""
+    """Read a row with its text, or collect its errors: the sample is missing or has changed."""
     where = f"record {row['id']!r}"
     sample = texts.get(row["id"])
     if sample is None:
         return rows.StoredRow(row["id"], None, (InputError("is not in the data set", where=where),))
     if sha256(sample.prompt) != row[PROMPT_HASH]:
-        changed = InputError("the prompt is not what it was", where=where, why="its hash differs")
+        changed = InputError("the prompt has changed", where=where, why="its hash differs")
         return rows.StoredRow(row["id"], None, (changed,))
     return rows.read_row({**row, "prompt": sample.prompt, "text": sample.text})
 

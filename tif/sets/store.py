@@ -1,9 +1,9 @@
-"""Annotation sets as versioned parquet: the head is a plain file, every version stays beside it.
+"""Annotation sets as versioned parquet: the head is a plain file, and every version is kept.
 
     annotations/tofu10.parquet                          the newest version, always complete
-    annotations/tofu10.parquet.meta.json                its provenance again, for tools that drop parquet metadata
+    annotations/tofu10.parquet.meta.json                a copy of its provenance, for tools that drop parquet metadata
     annotations/.versions/tofu10/0001-<digest12>.parquet  every version ever saved, immutable
-    annotations/.versions/tofu10/.lock                  held while saving
+    annotations/.versions/tofu10/.lock                  locked while saving
 
 A save writes the version first and then replaces the head, so that a crash at any point leaves the old head or the new
 one. `FILE@3` and `FILE@<digest prefix>` name versions.
@@ -36,38 +36,38 @@ _UNSET: Final = "\0unset"
 
 
 def load(ref: str | Path, *, dataset: str | None = None, data_dir: str | Path | None = None) -> SavedSet:
-    """The set that `ref` names: `path`, `path@3` or `path@<digest prefix of 7 or more>`.
+    """Load the set that `ref` names: `path`, `path@3` or `path@<digest prefix of 7 or more>`.
 
-    Everything is checked: schema, offsets, the hash of each text, the digest of the content. A file without texts gets
-    them from its data set.
+    This checks schema, offsets, the hash of each text, and the digest of the content. A file without texts gets them
+    from its data set.
 
     Args:
-        ref: which set.
-        dataset: for a file without texts: where these are. By default what the file says.
+        ref: the set, with or without a version.
+        dataset: for a file without texts: the data set with the texts. By default the one that the file names.
         data_dir: for a file without texts: folder with local copies of benchmark files, by default `TIF_DATA_DIR`.
 
     Raises:
-        StoreError: for a missing, damaged or foreign file, naming the record where there is one.
-        InputError, MissingError: for a file without texts, if its data set is not at hand, or not what it was.
+        StoreError: for a file that is missing, damaged or not an annotation set, naming the record if there is one.
+        InputError, MissingError: for a file without texts, if its data set is missing or has changed.
     """
     path, file = _named(ref)
-    with _mending(path):
+    with _with_hint(path):
         return parquet.read(file, dataset=dataset, data_dir=data_dir)
 
 
 def read_rows(ref: str | Path, *, data_dir: str | Path | None = None) -> Iterator[StoredRow]:
-    """The rows of a stored set, each with everything that is wrong with it.
+    """Yield the rows of a stored set, each with all of its errors.
 
     Raises:
-        StoreError, InputError, MissingError: as `load`, for what concerns the file as such.
+        StoreError, InputError, MissingError: as `load`, for errors of the file itself.
     """
     path, file = _named(ref)
-    with _mending(path):
+    with _with_hint(path):
         yield from parquet.read_rows(file, data_dir=data_dir)
 
 
 def resolve(ref: str | Path) -> tuple[Path, str | None]:
-    """Head path and version part of `path[@version]`; a file whose name really contains an `@` wins."""
+    """Split `path[@version]` into head path and version. An existing file with an `@` in its name comes first."""
     text = str(ref)
     match = re.fullmatch(r"(.+)@([0-9]{1,6}|[0-9a-f]{7,64})", text)
     if match and not Path(text).exists():
@@ -76,7 +76,7 @@ def resolve(ref: str | Path) -> tuple[Path, str | None]:
 
 
 def versions(ref: str | Path) -> list[Version]:
-    """All versions of the set, oldest first; of `path@3` those up to the one that it names.
+    """Return all versions of the set, oldest first; for `path@3` those up to version 3.
 
     Raises:
         StoreError: if there is no such set or version, or a version's metadata cannot be read.
@@ -94,7 +94,7 @@ def versions(ref: str | Path) -> list[Version]:
 
 
 def compared(a: str, b: str | None) -> tuple[str, str]:
-    """The two references that a diff of A and B compares: without B, A's version before it and A.
+    """Return the two references that a diff compares: A and B, or without B A's previous version and A.
 
     Raises:
         UsageError: without B, if A is the first version.
@@ -104,32 +104,32 @@ def compared(a: str, b: str | None) -> tuple[str, str]:
         return a, b
     number = _version_of(_named(a)[1]).number
     if number == 1:
-        raise UsageError(f"{a} has no version before it", hint="Name two sets: tif spans diff A B.")
+        raise UsageError(f"{a} has no previous version", hint="Name two sets: tif spans diff A B.")
     return f"{resolve(a)[0]}@{number - 1}", a
 
 
 def head_version(path: str | Path) -> Version | None:
-    """The version of the head, read from its metadata alone; None where there is no file.
+    """Read the version of the head from its metadata only; None if there is no file.
 
     Raises:
-        StoreError: if the file is there and is not one of tif's.
+        StoreError: if the file exists and is not an annotation set.
     """
     path = Path(path)
     return _version_of(path) if path.exists() else None
 
 
 def editable_head(path: str | Path) -> Version | None:
-    """As `head_version`, for a set that is about to get a new version. A file without texts cannot.
+    """Return `head_version` of a set that is about to change. A file without texts cannot change.
 
     Raises:
-        StoreError: if the file lacks its texts, or is not one of tif's.
+        StoreError: if the file lacks its texts, or is not an annotation set.
     """
     _refuse_without_texts(Path(path))
     return head_version(path)
 
 
 def folder(path: str | Path) -> Path:
-    """Where versions, journals and the lock of the set at `path` live."""
+    """Return the folder with the versions, journals and lock of the set at `path`."""
     path = Path(path)
     return path.parent / ".versions" / path.stem
 
@@ -140,21 +140,21 @@ def folder(path: str | Path) -> Path:
 def save(
     annotations: AnnotationSet, path: str | Path, *, message: str = "", author: str = "", base: str | None = _UNSET
 ) -> SavedSet:
-    """Save a new version and make it the head. The same content as the head's makes no version.
+    """Save a new version and make it the head. Content equal to the head's makes no version.
 
     Args:
-        annotations: what to save.
+        annotations: the set to save.
         path: the head, ending in `.parquet`.
-        message: why, for `tif spans log`.
-        author: who.
-        base: digest of the head that `annotations` was made from, None where no head may exist yet; by default the
+        message: reason for the change, for `tif spans log`.
+        author: name of the person or program.
+        base: digest of the head that `annotations` was made from; None if no head may exist yet. By default the
             digest of `annotations.base`.
 
     Returns:
-        The set with the version it was saved as.
+        The saved set with its version.
 
     Raises:
-        StaleHeadError: if the head is not `base`, because somebody else saved in between.
+        StaleHeadError: if the head is not `base`, because another save came in between.
         StoreError: if the head is damaged, or lacks its texts.
         UsageError: for a path that does not end in `.parquet`.
         WriteError: if the files cannot be written.
@@ -171,17 +171,23 @@ def save(
             return _as_saved(annotations, head)
         if (head.digest if head else None) != base:
             raise StaleHeadError(
-                "has changed since it was loaded" if head and base else "exists already" if head else "is gone",
+                "has changed since it was loaded"
+                if head and base
+                else "exists already"
+                if head
+                else "no longer exists",
                 where=str(path),
                 why=f"head is version {head.number}, {head.digest[:12]}" if head else None,
-                hint=f"See `tif spans log {path}`; save under another name and `tif spans merge` the two.",
+                hint=f"See `tif spans log {path}`. Save under another name, then run `tif spans merge`.",
             )
-        there = [_version_of(file) for _, file in _version_files(path)]
-        parent = head or (there[-1] if there else None)
+        existing = [_version_of(file) for _, file in _version_files(path)]
+        parent = head or (existing[-1] if existing else None)
         # Newer version files may exist, after a killed save or with a head restored from a copy. One with the same
         # content is used again; otherwise the new number comes after them. Nothing is deleted.
-        left = [v for v in there if head and v.digest == digest and _unfinished(v, head)]
-        number = left[0].number if left else max([v.number for v in there] + [head.number if head else 0]) + 1
+        unfinished = [v for v in existing if head and v.digest == digest and _unfinished(v, head)]
+        number = (
+            unfinished[0].number if unfinished else max([v.number for v in existing] + [head.number if head else 0]) + 1
+        )
         version = Version(number, digest, parent.digest if parent else None, _now(), message, author)
         saved = _as_saved(annotations, version)
         _write(saved, path)
@@ -192,11 +198,13 @@ def restore(ref: str, *, message: str = "", author: str = "") -> SavedSet:
     """Make an old version the newest one again, as a new version.
 
     Raises:
-        UsageError: if `ref` names no version.
+        UsageError: if `ref` does not name a version.
     """
     path, version = resolve(ref)
     if version is None:
-        raise UsageError(f"{ref} names no version", hint=f"Name one: {path}@1. `tif spans log {path}` lists them.")
+        raise UsageError(
+            f"{ref} does not name a version", hint=f"Add one, e.g. {path}@1. `tif spans log {path}` lists them."
+        )
     _refuse_without_texts(path)
     old = load(ref)
     message = message or f"restore version {old.version.number}"
@@ -208,15 +216,15 @@ def restore(ref: str, *, message: str = "", author: str = "") -> SavedSet:
             aside = path.with_name(f"{path.stem}.damaged-{_now().replace(':', '')}.parquet")
             with files.writing(path):
                 path.rename(aside)
-            warn(f"{error.what}: the damaged head is kept as {aside}, whose edits `tif spans import` can bring in")
+            warn(f"{error.what}: the damaged head is kept as {aside}; `tif spans import` can read its edits")
     return save(old, path, message=message, author=author, base=head.digest if head else None)
 
 
-# --- how ---------------------------------------------------------------------------------------------------------
+# --- helpers -----------------------------------------------------------------------------------------------------
 
 
 def _refuse_without_texts(path: Path) -> None:
-    """A version with texts must not take the place of a file that is meant to have none."""
+    """Refuse a file without texts: a version with texts must not replace it."""
     if parquet.lacks_texts(path):
         raise StoreError(
             "contains spans without their texts, and cannot be changed",
@@ -241,16 +249,16 @@ def _write(annotations: SavedSet, path: Path) -> None:
 def _locked(path: Path) -> Iterator[None]:
     busy = StoreError("is being saved by another process", where=str(path), hint="Try again in a moment.")
     with files.locked(folder(path) / ".lock", seconds=_LOCK_SECONDS, busy=busy):
-        # Whoever holds the lock is the only writer, so temporary files are a killed writer's.
+        # The lock holder is the only writer, so all temporary files are a killed writer's.
         files.clear_temporaries(folder(path))
         files.clear_temporaries(path.parent, path.name)
         yield
 
 
 def _checked_head(path: Path) -> Version | None:
-    """The head's version, if the head is as tif saved it: a save must not bury what another tool wrote into it.
+    """Return the head's version, and refuse a head that another tool changed: a save would hide its edits.
 
-    Comparing bytes with the head's own version file is enough, and spares reading a large set once more.
+    Comparing bytes with the head's own version file is enough, and avoids reading a large set again.
     """
     head = editable_head(path)
     if head is None:
@@ -262,14 +270,14 @@ def _checked_head(path: Path) -> Version | None:
 
 
 def _version_files(path: Path) -> list[tuple[int, Path]]:
-    place = folder(path)
-    if not place.is_dir():
+    versions_folder = folder(path)
+    if not versions_folder.is_dir():
         return []
-    return sorted((int(m[1]), file) for file in place.iterdir() if (m := _VERSION_FILE.match(file.name)))
+    return sorted((int(m[1]), file) for file in versions_folder.iterdir() if (m := _VERSION_FILE.match(file.name)))
 
 
 def _named(ref: str | Path) -> tuple[Path, Path]:
-    """The head that `ref` names, and the file of the version that it names."""
+    """Return the head path that `ref` names, and the file of its version."""
     path, version = resolve(ref)
     return path, path if version is None else _version_file(path, version)
 
@@ -289,36 +297,36 @@ def _version_file(path: Path, version: str) -> Path:
     raise StoreError(
         f"no version {version}",
         where=str(path),
-        hint=f"`tif spans log {path}` lists the versions that are here; the head is version {head.number}.",
+        hint=f"`tif spans log {path}` lists the versions; the head is version {head.number}.",
     )
 
 
 def _unfinished(version: Version, head: Version) -> bool:
-    """Whether a version file is what a killed save left: written on top of `head`, never made the head."""
+    """Whether a killed save left this version file: written after `head`, but never made the head."""
     return version.number > head.number and version.parent == head.digest
 
 
 def _version_of(file: Path) -> Version:
-    with _mending(file):
+    with _with_hint(file):
         return parquet.version_of(file)
 
 
 @contextmanager
-def _mending(path: Path) -> Iterator[None]:
-    """Add to an error, unless it has a hint of its own, how to get the set at `path` back."""
+def _with_hint(path: Path) -> Iterator[None]:
+    """Add to an error without a hint how to get the set at `path` back."""
     try:
         yield
     except StoreError as error:
         if error.hint is None and error.what != "no such annotation set":
-            error.hint = _mend(path)
+            error.hint = _recovery_hint(path)
         raise
 
 
-def _mend(path: Path) -> str:
+def _recovery_hint(path: Path) -> str:
     saved = _version_files(path)
     if saved:
-        return f"`tif spans restore {path}@{saved[-1][0]}` brings back the newest saved version."
-    return "Annotation sets are made by `tif annotate` or `tif spans import`."
+        return f"Run `tif spans restore {path}@{saved[-1][0]}` to get the newest saved version back."
+    return "Make a set with `tif annotate` or `tif spans import`."
 
 
 def _now() -> str:

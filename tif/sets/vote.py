@@ -1,4 +1,4 @@
-"""Several annotations of the same samples made into one, by vote."""
+"""Merge several annotations of the same samples into one, by vote."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tif.spans import DECIDED, AnnotationSet, Example, Provenance, SavedSet, Spa
 def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
     """Keep each character that at least `need` of the sets mark, label by label.
 
-    A span's score is the mean share of sets that mark its characters, its source `vote:NEED/SETS`. What a person
-    decided is not put to the vote: it stands as it is, and two people who disagree leave `status="conflict"`. A set in
-    which an example failed has no vote; an example with fewer than `need` votes to give fails.
+    A span's score is the mean share of sets that mark its characters; its source is `vote:NEED/SETS`. A person's
+    decision wins without a vote; two people who disagree give `status="conflict"`. A set in which an example failed has
+    no vote on it. An example with fewer than `need` voting sets fails.
 
     Args:
-        sets: at least two, over the same samples.
-        need: votes that a character needs, 1 (union) to `len(sets)` (intersection).
+        sets: at least two annotations of the same samples.
+        need: number of votes that a character needs, 1 (union) to `len(sets)` (intersection).
 
     Raises:
         UsageError: if the sets' samples differ, or `need` is out of range.
@@ -30,13 +30,15 @@ def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
     if len(sets) < 2:
         raise UsageError("a vote needs at least two sets")
     if not 1 <= need <= len(sets):
-        raise UsageError(f"{need} votes of {len(sets)} sets", where="--vote", hint=f"Give 1 to {len(sets)}.")
+        raise UsageError(
+            f"{need} votes are not possible with {len(sets)} sets", where="--vote", hint=f"Give 1 to {len(sets)}."
+        )
     texts = [{e.id: (e.prompt, e.text) for e in one} for one in sets]
     for number, other in enumerate(texts[1:], start=2):
         for id_ in texts[0].keys() | other.keys():
             if texts[0].get(id_) != other.get(id_):
                 why = f"record {id_!r} is missing in one of them, or has another text"
-                raise UsageError(f"sets 1 and {number} are not over the same samples", why=why)
+                raise UsageError(f"sets 1 and {number} annotate different samples", why=why)
     by_id = [one.by_id() for one in sets]
     return tuple(_voted([one[example.id] for one in by_id], need) for example in sets[0])
 
@@ -61,14 +63,14 @@ def _voted(versions: list[Example], need: int) -> Example:
         marks = Counter(at for e in voters for s in e.spans if s.label == label for at in range(s.start, s.end))
         kept = sorted(at for at, votes in marks.items() if votes >= need)
         for _, run in groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0]):
-            places = [at for _, at in run]
-            share = sum(marks[at] for at in places) / (len(places) * len(versions))
-            spans.append(Span(places[0], places[-1] + 1, label, source, share))
+            offsets = [at for _, at in run]
+            share = sum(marks[at] for at in offsets) / (len(offsets) * len(versions))
+            spans.append(Span(offsets[0], offsets[-1] + 1, label, source, share))
     return Example(versions[0].id, versions[0].prompt, text, tidy(text, spans))
 
 
 def votes_needed(sets: int, *, vote: int | None, union: bool, intersect: bool) -> int | None:
-    """How many of the sets have to mark a character; None if none of the three options is given."""
+    """Return how many sets must mark a character; None if none of the three options is given."""
     if vote is not None:
         return vote
     return 1 if union else sets if intersect else None
@@ -83,10 +85,10 @@ def merge_votes(
     author: str = "",
     data_dir: str | Path | None = None,
 ) -> SavedSet:
-    """Vote over saved sets, and save the outcome as the next version of `out`.
+    """Vote over saved sets, and save the result as the next version of `out`.
 
     Raises:
-        UsageError: as `vote`; or if `out` holds a person's decisions that are none of the sets' own.
+        UsageError: as `vote`; or if `out` contains a person's decisions that none of the sets has.
         StoreError: if `out` lacks its texts.
     """
     head = store.load(out) if store.editable_head(out) else None
@@ -94,7 +96,9 @@ def merge_votes(
     examples = vote(loaded, need)
     result = {e.id: e for e in examples}
     if head is not None and any(e.status in DECIDED and result.get(e.id) != e for e in head):
-        raise UsageError(f"{out} holds people's decisions that this would overwrite", hint="Choose another --into.")
+        raise UsageError(
+            f"{out} contains people's decisions that this vote would overwrite", hint="Choose another --into."
+        )
     members = [
         {"set": ref, "digest": one.version.digest, "method": dict(one.provenance.method)}
         for ref, one in zip(sets, loaded, strict=True)

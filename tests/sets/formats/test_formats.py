@@ -173,7 +173,7 @@ def test_prodigy_token_end_is_inclusive(tmp_path):
     span["token_end"] = 4
     file = tmp_path / "p.jsonl"
     file.write_text(json.dumps(task))
-    with pytest.raises(InputError, match=r"line 1, spans\[0\].*not its tokens'.*inclusive"):
+    with pytest.raises(InputError, match=r"line 1, spans\[0\].*do not match its tokens.*inclusive"):
         formats.read(file, "prodigy")
 
 
@@ -202,7 +202,7 @@ def test_browser_tools_count_utf16(tmp_path):
     (record,) = formats.read(file, "label-studio")
     assert [(s.start, s.end) for s in record.spans] == [(2, 6)], "its words say that these are code points"
     file.write_text(json.dumps({"text": text, "label": [[1, 7, "UW"]]}))
-    with pytest.raises(InputError, match="1 lies inside a character"):
+    with pytest.raises(InputError, match="1 is inside a character"):
         formats.read(file, "doccano")
 
 
@@ -288,17 +288,17 @@ def test_a_claimed_text_that_is_not_there_is_refused(tmp_path):
     file.write_text(
         '{"id": "a/1", "text": "\U0001f600 Mara", "spans": [{"start": 3, "end": 7, "text": "Mara"}]}', "utf-8"
     )
-    with pytest.raises(InputError, match=r"x.jsonl, line 1, spans\[0\], end: end 7 lies beyond"):
+    with pytest.raises(InputError, match=r"x.jsonl, line 1, spans\[0\], end: end 7 is beyond"):
         formats.read(file)
     file.write_text(
         '{"id": "a/1", "text": "\U0001f600 Mara!", "spans": [{"start": 3, "end": 7, "text": "Mara"}]}', "utf-8"
     )
-    with pytest.raises(InputError, match=r"spans\[0\], text: the offsets say 'ara!', the text says 'Mara'"):
+    with pytest.raises(InputError, match=r"spans\[0\], text: the offsets select 'ara!', but the text is 'Mara'"):
         formats.read(file)
 
 
 def test_unknown_formats_and_options_are_named(tmp_path):
-    with pytest.raises(UsageError, match=r"no format 'brat'.*Known: tif, prodigy"):
+    with pytest.raises(UsageError, match=r"unknown format 'brat'.*Known: tif, prodigy"):
         formats.read(tmp_path / "x", "brat")
     with pytest.raises(UsageError, match="no option 'uw'"):
         formats.read(tmp_path / "x", "tif", uw="targets")
@@ -349,8 +349,8 @@ def test_a_doc_bin_and_a_tpo_folder_are_recognised(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('{"name": "Mara"}\n', r"line 1: is in no format that is recognised \(fields: name\)"),
-        ("[3]", r"record 1: is in no format that is recognised"),
+        ('{"name": "Mara"}\n', r"line 1: the format is not recognised \(fields: name\)"),
+        ("[3]", r"record 1: the format is not recognised"),
         ("", "contains no records"),
         ("Mara is a florist.\n", "line 1: is not JSON"),
     ],

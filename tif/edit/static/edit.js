@@ -1,26 +1,26 @@
-// The page: keys and mouse become ops on words, which the server does, saves and answers with the record as it is then.
+// The page: keys and mouse become ops on words. The server applies and saves each op, and answers with the new record.
 
 import { keyed } from "./keys.js";
 import { listen, under } from "./mouse.js";
 import { $, address, first, last, now, opened, queue, remember, say } from "./page.js";
 import { drawLabels, drawProgress, show } from "./show.js";
 import { ask, notice, state } from "./talk.js";
-import { before, differing, draw, element, looks, said, spansAt, windowAround, wordAt, words } from "./text.js";
+import { before, describe, differing, draw, element, looks, spansAt, windowAround, wordAt, words } from "./text.js";
 import { showTokens } from "./tokens.js";
 
 // --- ops ---------------------------------------------------------------------------------------------------------
 
 async function edit(op) {
   const seen = now.record.rev;
-  const told = await ask("/api/edit", { id: now.record.id, rev: seen, op });
-  if (!told.conflict) return take(told);
-  if (told.conflict.mine === null) {
-    take(told.conflict.theirs);
-    notice("This record was changed in another tab; it is shown as it is now.");
+  const answer = await ask("/api/edit", { id: now.record.id, rev: seen, op });
+  if (!answer.conflict) return take(answer);
+  if (answer.conflict.mine === null) {
+    take(answer.conflict.theirs);
+    notice("This record was changed in another tab; the page now shows its new state.");
     state("saved", "Saved");
     return;
   }
-  await settle(told.conflict, seen, op);
+  await settle(answer.conflict, seen, op);
 }
 
 async function settle(both, seen, op) {
@@ -30,9 +30,9 @@ async function settle(both, seen, op) {
     const closed = opened($("conflict"));
     drawSides(both);
     const choice = await closed;
-    const told = choice && (await ask("/api/settle", { id, rev: both.theirs.rev, seen, op, choice }));
-    if (told && !told.conflict) return take(told);
-    if (told) both = told.conflict;
+    const answer = choice && (await ask("/api/settle", { id, rev: both.theirs.rev, seen, op, choice }));
+    if (answer && !answer.conflict) return take(answer);
+    if (answer) both = answer.conflict;
   }
 }
 
@@ -110,7 +110,7 @@ const acts = {
 async function open(name, id) {
   now.start = await ask(`/api/start?queue=${encodeURIComponent(name)}`);
   now.ids = now.start.ids;
-  // A record that is linked to, or half done, is shown even if it is not in the queue any more.
+  // A record from a link, or one in progress, is shown even if it has left the queue.
   if (id && !now.ids.includes(id)) now.ids = [id, ...now.ids];
   looks(now.start.author);
   for (const source of now.start.sources) looks(source);
@@ -133,10 +133,10 @@ async function load(id) {
   if (id === undefined) return none();
   $("text").classList.add("loading");
   now.record = null;
-  const told = await ask(`/api/record?id=${encodeURIComponent(id)}`);
+  const answer = await ask(`/api/record?id=${encodeURIComponent(id)}`);
   now.cursor = 0;
   now.anchor = null;
-  take(told);
+  take(answer);
   if (now.record.spans.length) {
     now.cursor = now.record.spans[0].first;
     show();
@@ -149,20 +149,20 @@ function none() {
   for (const id of ["prompt", "text", "id", "status", "place", "legend", "gone", "error"]) $(id).replaceChildren();
   document.querySelector("main").hidden = $("where").hidden = true;
   showTokens();
-  notice(`Nothing is left in the queue “${now.start.queue}”. Choose another above, or finish.`);
+  notice(`The queue “${now.start.queue}” is empty. Choose another queue above, or finish.`);
 }
 
 async function go(by) {
   const next = now.ids.indexOf(now.record.id) + by;
   if (next >= 0 && next < now.ids.length) return load(now.ids[next]);
-  notice(by > 0 ? `This was the last one in the queue “${now.start.queue}”.` : "This is the first one in the queue.");
+  notice(by > 0 ? `This is the last record in the queue “${now.start.queue}”.` : "This is the first record in the queue.");
 }
 
-function take(told) {
-  const same = now.record && now.record.id === told.id;
+function take(record) {
+  const same = now.record && now.record.id === record.id;
   const at = same && words(now.record) ? before(now.record, now.cursor) : 0;
   const other = same && now.anchor !== null ? before(now.record, now.anchor) : null;
-  now.record = told;
+  now.record = record;
   if (same) {
     now.cursor = wordAt(now.record, at);
     now.anchor = other === null ? null : wordAt(now.record, other);
@@ -189,7 +189,7 @@ $("labels").addEventListener("click", (event) => {
 listen(edit);
 
 for (const button of document.querySelectorAll("[data-do]")) {
-  // Else the button takes the focus, and the next arrow key would not move in the text.
+  // Otherwise the button takes the focus, and the next arrow key does not move in the text.
   button.addEventListener("mousedown", (event) => event.preventDefault());
   button.addEventListener("click", () => queue(() => now.record && acts[button.dataset.do]()));
 }
@@ -198,7 +198,7 @@ $("text").addEventListener("focusin", (event) => {
   const at = under(event);
   if (at === null) return;
   const here = spansAt(now.record, at);
-  say(here.length ? `${event.target.textContent}: ${here.map(said).join(", ")}` : "");
+  say(here.length ? `${event.target.textContent}: ${here.map(describe).join(", ")}` : "");
 });
 
 $("queue").addEventListener("change", () => {
@@ -210,16 +210,16 @@ $("help").addEventListener("click", () => opened($("helping")));
 $("finish").addEventListener("click", () => queue(async () => {
   $("author").value ||= now.start.author;
   if ((await opened($("finishing"))) !== "save") return;
-  const told = await ask("/api/finish", { message: $("message").value, author: $("author").value });
+  const answer = await ask("/api/finish", { message: $("message").value, author: $("author").value });
   $("message").value = "";
-  const same = told.version === now.start.version;
-  now.start.version = told.version;
-  drawProgress(told.progress);
+  const same = answer.version === now.start.version;
+  now.start.version = answer.version;
+  drawProgress(answer.progress);
   if (now.record) take(await ask(`/api/record?id=${encodeURIComponent(now.record.id)}`));
-  const conflicts = told.conflicts.length ? ` ${told.conflicts.length} records conflict: see the queue “conflict”.` : "";
-  const done = same ? `Nothing has changed: version ${told.version} stays.` : `Saved as version ${told.version}.`;
-  const aside = told.aside ? ` Edits of records that the set no longer holds are kept in ${told.aside}.` : "";
-  notice(`${done} You may close this page and stop the server, or go on.${conflicts}${aside}`);
+  const conflicts = answer.conflicts.length ? ` ${answer.conflicts.length} records conflict: see the queue “conflict”.` : "";
+  const done = same ? `Nothing changed: version ${answer.version} stays.` : `Saved as version ${answer.version}.`;
+  const aside = answer.aside ? ` Edits of records that are no longer in the set are kept in ${answer.aside}.` : "";
+  notice(`${done} You can close this page and stop the server, or continue.${conflicts}${aside}`);
 }));
 
 addEventListener("beforeunload", (event) => {

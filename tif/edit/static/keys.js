@@ -4,11 +4,11 @@ import { $, now, opened } from "./page.js";
 import { byLine, move, toSpan } from "./moves.js";
 
 const EDGES = { "[": ["start", -1], "{": ["start", 1], "}": ["end", -1], "]": ["end", 1] };
-// With alt, some keyboards give other characters: there the key's place counts.
+// With Alt, some keyboards give other characters: then the key's position counts.
 const PLACES = { BracketLeft: ["[", "{"], BracketRight: ["]", "}"] };
 const LETTERS = { a: "accept", x: "reject", s: "skip", f: "flag", n: "next", p: "previous", m: "mentions", t: "tokens" };
 
-// What a key means: a function that does it, or null.
+// Returns the function that a key calls, or null.
 export function keyed(event, acts) {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const shift = event.shiftKey;
@@ -39,7 +39,7 @@ export function keyed(event, acts) {
   if (key === "ArrowDown" || key === "ArrowUp") return () => move(byLine(key === "ArrowDown" ? 1 : -1), shift);
   if (key === "Home" || key === "End") return () => move(key === "Home" ? 0 : Infinity, shift);
   if (key === "PageDown" || key === "PageUp") return () => move(now.cursor + (key === "PageDown" ? 200 : -200), shift);
-  // At the last span the key does what it does everywhere, so that nobody is trapped in the text.
+  // At the last span, Tab leaves the text as usual, so that the focus is never trapped.
   const to = () => toSpan(shift ? -1 : 1);
   if (key === "Tab" && (now.waiting > 0 || Number.isFinite(to()))) return () => Number.isFinite(to()) && move(to(), false);
   return null;

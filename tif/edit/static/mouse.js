@@ -9,7 +9,7 @@ export function under(event) {
   return node && $("text").contains(node) ? Number(node.dataset.i) : null;
 }
 
-// `edit` does an op.
+// `edit` sends an op to the server.
 export function listen(edit) {
   $("text").addEventListener("pointerdown", (event) => {
     const at = under(event);
@@ -32,7 +32,7 @@ export function listen(edit) {
     const { from, to } = now.drag;
     now.drag = null;
     if (now.record === null) return;
-    // An edit that is still under way may cut the text otherwise, so that the words are found again when it is done.
+    // A pending edit may cut the text differently, so look the words up again when it is done.
     const { id } = now.record;
     const places = [before(now.record, Math.min(from, to)), before(now.record, Math.max(from, to))];
     queue(() => {

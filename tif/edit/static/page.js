@@ -1,4 +1,4 @@
-// What the page knows at present, and the one queue in which everything happens.
+// The state of the page, and the one queue in which all actions run.
 
 import { notice } from "./talk.js";
 
@@ -6,7 +6,7 @@ export const $ = (id) => document.getElementById(id);
 export const address = new URLSearchParams(location.search);
 
 export const now = {
-  start: null, // what /api/start says
+  start: null, // the answer of /api/start
   ids: [],
   record: null,
   cursor: 0,
@@ -22,7 +22,7 @@ export const now = {
 export const first = () => (now.anchor === null ? now.cursor : Math.min(now.anchor, now.cursor));
 export const last = () => (now.anchor === null ? now.cursor : Math.max(now.anchor, now.cursor));
 
-// One thing after another: a key pressed while an edit is under way waits for its answer, since indices may change.
+// Actions run one after another: a key pressed during an edit waits for the answer, since indices may change.
 let chain = Promise.resolve();
 export function queue(act) {
   now.waiting += 1;
@@ -38,7 +38,7 @@ export function opened(dialog) {
   return new Promise((done) => dialog.addEventListener("close", () => done(dialog.returnValue), { once: true }));
 }
 
-// The address says what is shown, so that a reload shows it again.
+// The address names the record shown, so that a reload shows it again.
 export function remember() {
   address.set("queue", now.start.queue);
   address.set("id", now.record.id);

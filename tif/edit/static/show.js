@@ -1,23 +1,23 @@
-// Draws what `now` says: the text with its cursor, and what stands around it.
+// Draws the state in `now`: the text with its cursor, and everything around it.
 
 import { $, first, last, now } from "./page.js";
 import { draw, element, looks, windowAround, words } from "./text.js";
 import { showTokens } from "./tokens.js";
 
-// What a status means, for whoever points at it.
+// The meaning of each status, shown as a tooltip.
 const STATUSES = {
-  auto: "set by a machine; nobody has looked yet",
-  accepted: "somebody has looked, and it was right",
-  corrected: "somebody has looked, and changed it",
-  rejected: "not to be unlearned",
-  conflict: "two people changed it in ways that exclude each other",
-  failed: "the annotator failed here",
+  auto: "marked by a machine, not reviewed yet",
+  accepted: "a person reviewed it: correct",
+  corrected: "a person reviewed and changed it",
+  rejected: "a person decided not to unlearn it",
+  conflict: "two people made changes that contradict each other",
+  failed: "the annotator failed on this record",
 };
 
-export function show(anew = false) {
+export function show(redraw = false) {
   const wanted = windowAround(now.record, now.cursor, now.shown);
   const hadFocus = $("text").contains(document.activeElement) || document.activeElement === document.body;
-  if (anew || wanted[0] !== now.shown[0] || wanted[1] !== now.shown[1]) {
+  if (redraw || wanted[0] !== now.shown[0] || wanted[1] !== now.shown[1]) {
     now.shown = wanted;
     now.nodes = draw($("text"), now.record, now.shown, true);
     drawAround();
@@ -52,7 +52,7 @@ function drawAround() {
   $("flagged").hidden = !now.record.flagged;
   $("prompt").textContent = now.record.prompt;
   $("prompt").parentElement.hidden = !now.record.prompt;
-  const disputed = now.record.status === "conflict" ? "two people changed this record; mark what is right, and accept. " : "";
+  const disputed = now.record.status === "conflict" ? "two people changed this record. Mark the right words, then accept. " : "";
   $("error").textContent = now.record.error ? `Note: ${disputed}${now.record.error}` : "";
   $("error").hidden = !now.record.error;
   $("gone").replaceChildren("Marked before:", ...now.record.gone.flatMap((words) => [element("del", words), " "]));
@@ -62,7 +62,7 @@ function drawAround() {
   $("legend").replaceChildren("Marked by:", ...sources.map((source) => element("span", source || "unknown", `span s${looks(source)}`)));
   const all = words(now.record);
   $("window").hidden = now.shown[0] === 0 && now.shown[1] === all;
-  $("window").textContent = `Words ${now.shown[0] + 1}–${now.shown[1]} of ${all}; move on to see more.`;
+  $("window").textContent = `Words ${now.shown[0] + 1}–${now.shown[1]} of ${all}; move the cursor to see more.`;
   document.querySelector("[data-do=undo]").disabled = !now.record.undo;
   document.querySelector("[data-do=redo]").disabled = !now.record.redo;
   document.querySelector("[data-do=flag]").setAttribute("aria-pressed", String(now.record.flagged));

@@ -1,9 +1,9 @@
-// Talks to the server, and tells whether what was done is on the disk.
+// Talks to the server, and shows whether each edit is on disk.
 
 const $ = (id) => document.getElementById(id);
 
-// The answer to a request; tries again until there is one. An edit that was made on an old state is no error: it comes
-// back as `conflict`. Throws what the server refuses.
+// Returns the answer to a request, and retries until there is one. An edit of an old state is not an error: it returns
+// `conflict`. Throws if the server refuses the request.
 export async function ask(path, body) {
   const post = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   const writes = Boolean(body);
@@ -14,21 +14,21 @@ export async function ask(path, body) {
       answer = await fetch(path, post || undefined);
     } catch {
       state("failed", "Not saved");
-      notice("The server does not answer. If it was stopped, start tif spans edit again and open its new address; "
-        + "all that was shown as saved is there. Trying again…");
+      notice("The server does not answer. If it was stopped, start tif spans edit again and open its new address. "
+        + "Every edit shown as saved is kept. Trying again…");
       await new Promise((done) => setTimeout(done, pause));
       continue;
     }
-    const told = await answer.json();
-    if (answer.status === 409) return { conflict: told };
+    const result = await answer.json();
+    if (answer.status === 409) return { conflict: result };
     if (!answer.ok) {
       if (writes || answer.status === 403) state("failed", "Not saved");
-      throw new Error(told.error);
+      throw new Error(result.error);
     }
     if (writes) state("saved", "Saved");
     else if ($("saved").dataset.state === "failed") state("saved", "Saved");
     notice("");
-    return told;
+    return result;
   }
 }
 

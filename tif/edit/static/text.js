@@ -2,7 +2,7 @@
 
 export const WINDOW = 2000; // words on screen at most
 
-const known = new Map(); // source -> number of its colour and pattern
+const known = new Map(); // source -> index of its colour and pattern
 
 export function looks(source) {
   if (!known.has(source)) known.set(source, known.size % 6);
@@ -10,10 +10,10 @@ export function looks(source) {
 }
 
 export function element(tag, text = "", className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const node = document.createElement(tag);
+  node.textContent = text;
+  if (className) node.className = className;
+  return node;
 }
 
 export const words = (record) => record.pieces.length / 2;
@@ -60,14 +60,14 @@ export function draw(where, record, [from, to], interactive) {
     const node = element("span", piece(record, i), "word");
     const gone = struck?.[2 * i + 1];
     if (gone) {
-      // Every other part was marked in the version before.
+      // Every other part was marked in the previous version.
       node.replaceChildren(...gone.map((part, n) => (n % 2 ? element("del", part) : document.createTextNode(part))));
       node.title = `marked before: ${gone.filter((_, n) => n % 2).join(" ")}`;
     }
     if (here.length) {
       const span = here[0];
       node.classList.add("span", `s${looks(span.source)}`);
-      if (!gone) node.title = here.map(said).join("\n");
+      if (!gone) node.title = here.map(describe).join("\n");
       if (i === span.last) {
         node.classList.add("last");
         node.dataset.label = span.label;
@@ -78,9 +78,9 @@ export function draw(where, record, [from, to], interactive) {
       node.tabIndex = -1;
       node.setAttribute("role", "button");
       node.setAttribute("aria-pressed", String(here.length > 0));
-      const told = [...here.map(said), ...(gone ? [node.title] : [])];
-      if (gone && here.length) node.title = told.join("\n");
-      if (told.length) node.setAttribute("aria-label", `${node.textContent}, ${told.join(", ")}`);
+      const notes = [...here.map(describe), ...(gone ? [node.title] : [])];
+      if (gone && here.length) node.title = notes.join("\n");
+      if (notes.length) node.setAttribute("aria-label", `${node.textContent}, ${notes.join(", ")}`);
     }
     nodes.set(i, node);
     parts.push(node);
@@ -91,10 +91,10 @@ export function draw(where, record, [from, to], interactive) {
   return nodes;
 }
 
-// The words of a record that another version of it, maybe cut otherwise, marks differently.
+// Indices of the words that another version of the record marks differently. Its words may be cut differently.
 export function differing(record, other) {
   const theirs = labels(other);
-  const found = [];
+  const indices = [];
   let at = 0;
   for (let i = 0; i < words(record); i++) {
     at += record.pieces[2 * i].length;
@@ -102,29 +102,30 @@ export function differing(record, other) {
     const end = at + piece(record, i).length;
     let same = true;
     for (; at < end; at++) same &&= theirs[at] === here;
-    if (!same) found.push(i);
+    if (!same) indices.push(i);
   }
-  return found;
+  return indices;
 }
 
 const labelsAt = (record, i) => spansAt(record, i).map((span) => span.label).sort().join("\n");
 
+// The labels of every character, by UTF-16 unit.
 function labels(record) {
-  const found = [];
+  const units = [];
   for (let i = 0; i < words(record); i++) {
-    for (const _ of record.pieces[2 * i].split("")) found.push("");
+    for (const _ of record.pieces[2 * i].split("")) units.push("");
     const here = labelsAt(record, i);
-    for (const _ of piece(record, i).split("")) found.push(here);
+    for (const _ of piece(record, i).split("")) units.push(here);
   }
-  return found;
+  return units;
 }
 
-export function said(span) {
+export function describe(span) {
   const score = span.score === null ? "" : ` ${span.score.toFixed(2)}`;
   return `${span.label} by ${span.source || "unknown"}${score}`;
 }
 
-// Where a word begins, to find it again after the text was cut otherwise. Stays in the page.
+// The UTF-16 offset of a word, to find it again after the text is cut differently. It never leaves the page.
 export function before(record, i) {
   let length = 0;
   for (let k = 0; k < 2 * i + 1; k++) length += record.pieces[k].length;

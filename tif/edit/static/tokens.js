@@ -1,4 +1,4 @@
-// The record's tokens as the trainer would have them: which are unwanted, and which of these no span holds in whole.
+// The record's tokens as in training: which are unwanted, and which of these are only partly in a span.
 
 import { $, now } from "./page.js";
 import { element } from "./text.js";
@@ -6,7 +6,7 @@ import { element } from "./text.js";
 let busy = false;
 let again = false;
 
-// One request at a time: what is asked for meanwhile is asked for once, as it is by then.
+// One request at a time. Requests made meanwhile become one, for the state at that time.
 export async function showTokens() {
   $("tokens").hidden = !now.tokens || now.record === null;
   again = true;
@@ -15,8 +15,8 @@ export async function showTokens() {
   while (again && !$("tokens").hidden) {
     again = false;
     const { record, shown } = now;
-    const told = await tokensOf(record, shown);
-    if (!again) draw(told);
+    const answer = await tokensOf(record, shown);
+    if (!again) draw(answer);
   }
   busy = false;
 }
@@ -30,20 +30,20 @@ async function tokensOf(record, shown) {
   }
 }
 
-function draw(told) {
-  if (told.error) {
-    $("tokens-count").textContent = told.error;
+function draw(answer) {
+  if (answer.error) {
+    $("tokens-count").textContent = answer.error;
     $("tokens-text").replaceChildren();
     return;
   }
-  const parts = told.tokens.filter((token) => token.part).length;
-  const left = told.trained ? "" : " Training leaves a record of this status out.";
-  const partly = parts ? `, ${parts} of them held by a span only in part` : "";
-  const cut = told.cut ? ` ${told.cut} are cut off by --max-length.` : "";
-  const windows = told.windows > 1 ? ` Trained in ${told.windows} windows.` : "";
+  const parts = answer.tokens.filter((token) => token.part).length;
+  const left = answer.trained ? "" : " Training leaves out records with this status.";
+  const partly = parts ? `, ${parts} of them only partly in a span` : "";
+  const cut = answer.cut ? ` ${answer.cut} are cut off by --max-length.` : "";
+  const windows = answer.windows > 1 ? ` Trained in ${answer.windows} windows.` : "";
   $("tokens-count").textContent =
-    `${told.tokenizer}: ${told.uw} tokens unwanted${partly}; ${told.gw} general.${cut}${windows}${left}`;
-  $("tokens-text").replaceChildren(...told.tokens.map((token) => {
+    `${answer.tokenizer}: ${answer.uw} tokens unwanted${partly}; ${answer.gw} general.${cut}${windows}${left}`;
+  $("tokens-text").replaceChildren(...answer.tokens.map((token) => {
     const node = element(token.kind === "uw" ? "mark" : "span", token.text, `token ${token.kind}`);
     if (token.part) node.classList.add("part");
     if (token.window) node.classList.add("window");
@@ -58,9 +58,9 @@ function meaning(token) {
   const kind = {
     uw: "unwanted",
     gw: "general",
-    prompt: "not trained on: nothing predicts it",
-    cut: "not trained on: cut off by --max-length",
+    prompt: "not trained: nothing predicts it",
+    cut: "not trained: cut off by --max-length",
   }[token.kind];
-  const part = token.part ? ", though no span holds all of it" : "";
+  const part = token.part ? ", only partly in a span" : "";
   return `${kind}${part}${token.count > 1 ? `, ${token.count} tokens` : ""}${token.window ? ", begins a window" : ""}${token.end ? ", ends the text" : ""}`;
 }

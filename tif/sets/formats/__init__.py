@@ -78,7 +78,7 @@ def _module(format_: str) -> ModuleType:
     for name, module in FORMATS.items():
         if name == format_:
             return import_module(module)
-    raise UsageError(f"no format {format_!r}", where="--format", hint=f"Known: {', '.join(FORMATS)}.")
+    raise UsageError(f"unknown format {format_!r}", where="--format", hint=f"Known: {', '.join(FORMATS)}.")
 
 
 __all__ = ["FORMATS", "FormatName", "Record", "UnwantedIn", "read", "recognise", "resolve", "row_of", "write"]

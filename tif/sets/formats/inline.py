@@ -97,7 +97,7 @@ def read(path: Path) -> Iterator[Record]:
             head, prompt, body = _head(path, number, line), [], []
         elif head is None:
             if line.strip() and not line.startswith("%"):
-                raise InputError("stands before the first record", where=(str(path), f"line {number}"))
+                raise InputError("is text before the first record", where=(str(path), f"line {number}"))
             if match := _BASE.match(line):
                 base = match[1]
         elif line.startswith(_PROMPT) and not body:
@@ -152,9 +152,7 @@ def parse(body: str) -> tuple[str, list[Span]]:
             at += 2
         elif body.startswith("[[", at):
             if opened is not None:
-                raise InputError(
-                    f"a mark opens inside a mark, at {_near(body, at)}", why="a literal [[ is written \\[["
-                )
+                raise InputError(f"a mark opens inside a mark, at {_near(body, at)}", why="write a literal [[ as \\[[")
             opened, at = len(text), at + 2
         elif opened is not None and char == "|":
             label, at = _label(body, at + 1)
@@ -167,7 +165,7 @@ def parse(body: str) -> tuple[str, list[Span]]:
             text.append(char)
             at += 1
     if opened is not None:
-        raise InputError("a mark has no end", why=f"it opens at {''.join(text[opened:])[:30]!r}")
+        raise InputError("a mark is not closed", why=f"it opens at {''.join(text[opened:])[:30]!r}")
     whole = "".join(text)
     return whole, [checked(Span(start, end, label, "inline"), whole) for start, end, label in spans]
 
@@ -176,7 +174,7 @@ def _label(body: str, at: int) -> tuple[str, int]:
     label: list[str] = []
     while not body.startswith("]]", at):
         if at >= len(body):
-            raise InputError("a mark has no end", why=f"its label is {''.join(label)[:30]!r}")
+            raise InputError("a mark is not closed", why=f"its label is {''.join(label)[:30]!r}")
         at += body[at] == "\\" and body[at + 1 : at + 2] != "" and body[at + 1] in _ESCAPED
         label.append(body[at])
         at += 1

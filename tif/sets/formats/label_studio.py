@@ -143,8 +143,8 @@ def _spans(region: Row, text: str, units: Utf16, where: str) -> list[Span]:
             source = text_field(object_field(region, "meta"), "source", "label-studio") or ""
             span = a_span(start, end, label, source, region.get("score"))
             if claimed is not None and not _is(claimed, text, span.start, span.end):
-                stands = text[span.start : span.end]
-                raise InputError(f"the offsets say {stands[:60]!r}, the text says {claimed[:60]!r}", where="text")
+                quote = text[span.start : span.end]
+                raise InputError(f"the offsets select {quote[:60]!r}, but the text is {claimed[:60]!r}", where="text")
             spans.append(checked(span, text))
         return spans
     except InputError as error:

@@ -28,7 +28,7 @@ class Utf16:
             raise InputError(f"{unit!r} is not a whole number", where=where)
         if unit not in self._points:
             inside = 0 <= unit <= self._units[-1]
-            what = "lies inside a character" if inside else f"lies outside the text's {self._units[-1]} UTF-16 units"
+            what = "is inside a character" if inside else f"is outside the text's {self._units[-1]} UTF-16 units"
             raise InputError(f"{unit} {what}", where=where)
         return self._points[unit]
 

@@ -110,7 +110,7 @@ def _token(value: object, text: str, where: str) -> tuple[int, int]:
     token = an_object(value, where)
     start, end = token.get("start"), token.get("end")
     if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
-        raise InputError(f"start {start!r} and end {end!r} bound no text", where=where)
+        raise InputError(f"start {start!r} and end {end!r} contain no text", where=where)
     return start, end
 
 
@@ -124,11 +124,11 @@ def _span(value: object, text: str, tokens: list[tuple[int, int]], where: str) -
         start, end = begin if start is None else start, stop if end is None else end
         if (start, end) != (begin, stop):
             why = f"tokens {first} to {last} are characters {begin} to {stop}; token_end is inclusive"
-            raise InputError(f"start {start!r} and end {end!r} are not its tokens'", where=where, why=why)
+            raise InputError(f"start {start!r} and end {end!r} do not match its tokens", where=where, why=why)
     return span_of(span, text, where, source="prodigy", start=start, end=end)
 
 
 def _index(value: object, tokens: list[tuple[int, int]], where: tuple[str, str]) -> int:
     if type(value) is not int or not 0 <= value < len(tokens):
-        raise InputError(f"{value!r} is no token", where=where, why=f"there are {len(tokens)}")
+        raise InputError(f"{value!r} is not a token index", where=where, why=f"there are {len(tokens)} tokens")
     return value

@@ -46,7 +46,7 @@ def recognise(path: Path) -> FormatName:
     name = _of_record(first)
     if name is None:
         fields = f"fields: {', '.join(map(str, first)) or 'none'}" if isinstance(first, dict) else None
-        raise InputError("is in no format that is recognised", where=place, why=fields, hint=hint)
+        raise InputError("the format is not recognised", where=place, why=fields, hint=hint)
     return name
 
 

@@ -53,7 +53,7 @@ def resolve(records: Sequence[Record], base: AnnotationSet | None = None, *, nam
             old = _old(record, at_base, by_text) if base is not None else None
             id_ = old.id if old else record.id or f"{name}/{index:04d}"
             if id_ in found:
-                hint = "Decide between them first, and keep one."
+                hint = "Keep one of the two records."
                 raise InputError(f"id {id_!r} occurs twice", why=f"first at {first[id_]}", hint=hint)
             prompt = record.prompt if record.prompt is not None else old.prompt if old else ""
             spans = record.spans if record.labelled or old is None else _with_labels(record.spans, old)
@@ -73,14 +73,16 @@ def _old(record: Record, at_base: Mapping[str, Example], by_text: Mapping[str, l
             raise InputError(
                 f"the text of {old.id!r} was changed",
                 why=first_difference(old.text, record.text),
-                hint="Only spans may be edited: offsets are true of the exact text.",
+                hint="Edit only spans: offsets index the exact text.",
             )
         return old
     same = [e for e in by_text.get(record.text, []) if record.prompt in (None, e.prompt)]
     if len(same) == 1:
         return same[0]
     what = "no record" if not same else f"{len(same)} records"
-    raise InputError(f"the set has {what} with this text", why=f"and none of id {record.id!r}" if record.id else None)
+    raise InputError(
+        f"the set has {what} with this text", why=f"and none with the id {record.id!r}" if record.id else None
+    )
 
 
 def _with_labels(spans: Sequence[Span], old: Example) -> tuple[Span, ...]:
@@ -216,11 +218,11 @@ def checked(span: Span, text: str, *, quote: str | None = None) -> Span:
         InputError: if it ends beyond the text, marks something else than `quote`, or nothing but white space.
     """
     if span.end > len(text):
-        raise InputError(f"end {span.end} lies beyond the text's {len(text)} characters", where="end")
-    stands = text[span.start : span.end]
-    if quote is not None and quote != stands:
+        raise InputError(f"end {span.end} is beyond the text's {len(text)} characters", where="end")
+    words = text[span.start : span.end]
+    if quote is not None and quote != words:
         raise InputError(
-            f"the offsets say {_short(stands)}, the text says {_short(quote)}",
+            f"the offsets select {_short(words)}, but the text is {_short(quote)}",
             where="text",
             why="offsets count Unicode code points from 0, end exclusive",
         )

@@ -115,7 +115,7 @@ def read(path: Path, uw: UnwantedIn | None = None) -> Iterator[Record]:
     rows = list(_folder(path) if path.is_dir() else read_records(path))
     has_targets = any(row.get("target_words") is not None for _, row in rows)
     if uw == "targets" and not has_targets:
-        raise UsageError(f"{path} has no target_words", where="--uw", hint="Take --uw complement.")
+        raise UsageError(f"{path} has no target_words", where="--uw", hint="Use --uw complement.")
     by_targets = has_targets if uw is None else uw == "targets"
     targets = complements = 0
     for where, row in rows:
@@ -128,7 +128,7 @@ def read(path: Path, uw: UnwantedIn | None = None) -> Iterator[Record]:
             raise error.within(where) from None
         targets, complements = targets + len(wanted), complements + len(rest)
         yield Record(where, text, wanted if by_targets else rest, id_, prompt, base=base, labelled=False)
-    say(f"{path}: {targets} spans by targets, {complements} by complement; took {_name(by_targets)}")
+    say(f"{path}: {targets} spans by targets, {complements} by complement; used {_name(by_targets)}")
 
 
 def _name(by_targets: bool) -> str:
@@ -141,7 +141,7 @@ def _folder(path: Path) -> Iterator[tuple[str, Row]]:
     number = 0
     files = sorted(path.glob("data-*.arrow"))
     if not files:
-        raise InputError("holds no data-*.arrow", where=str(path), why="`save_to_disk` would have made some")
+        raise InputError("contains no data-*.arrow file", where=str(path), why="`save_to_disk` writes at least one")
     for file in files:
         try:
             with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as stream:
