@@ -103,5 +103,5 @@ def test_commands_say_it_in_one_line(cli, tmp_path, seed):
         result = cli(*command)
         assert result.code in (0, 1, 2)
         assert "Traceback" not in result.err
-        assert "not a failure tif knows" not in result.err
+        assert "this failure is unexpected" not in result.err
         assert result.code == 0 or result.err.count("error:") == 1 or result.code == 2

@@ -39,7 +39,7 @@ def test_stopping_saves_what_the_journal_holds(path, number):
     ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert "/?token=" in process.stdout.readline()
-    assert "1 edits taken over" in process.stderr.readline()
+    assert "1 edits read from" in process.stderr.readline()
     process.stderr.readline()
     process.send_signal(number)
     _, told = process.communicate(timeout=30)

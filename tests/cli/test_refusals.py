@@ -40,7 +40,10 @@ def test_spans_only_into_a_folder_that_is_not_there_to_write(path, cli, tmp_path
     ("command", "said"),
     [
         (["show", "{path}", "--status", "acepted"], "'acepted' is not one of"),
-        (["merge", "{path}", "--vote", 1, "--ours", "--into", "x.parquet"], "--ours and --theirs decide between"),
+        (
+            ["merge", "{path}", "--vote", 1, "--ours", "--into", "x.parquet"],
+            "--ours and --theirs do not work with a vote",
+        ),
     ],
 )
 def test_spans_options_that_would_do_nothing(path, cli, command, said):
@@ -78,7 +81,7 @@ def test_a_column_of_another_type_is_told(path, cli, column, values):
     for command in ("show", "check"):
         told = cli("spans", command, path)
         assert told.code == 1
-        assert "not a failure tif knows" not in told.err
+        assert "this failure is unexpected" not in told.err
 
 
 def test_a_key_that_no_header_can_hold(cli, tmp_path, monkeypatch):

@@ -332,5 +332,5 @@ def test_a_foreign_name_that_leads_here_is_refused(tmp_path, serve, context):
     page = context.new_page()
     answer = page.goto(address.replace("127.0.0.1", "evil.example"))
     assert answer.status == 400
-    assert "not served here" in page.inner_text("body")
+    assert "this host name is not allowed" in page.inner_text("body")
     assert context.cookies() == []

@@ -134,7 +134,7 @@ def test_a_real_round_trip_through_datasets_is_recovered_or_refused(tmp_path, mo
     with pytest.raises(StoreError, match=r"sidecar describes other content .*tif spans restore"):
         store.load(path)
     metadata.sidecar(path).unlink()
-    with pytest.raises(StoreError, match="no sidecar lies beside it"):
+    with pytest.raises(StoreError, match="has no tif metadata and no sidecar"):
         store.load(path)
 
 

@@ -1,7 +1,7 @@
 """The command line: each command parses, calls one library function and prints. No logic lives here.
 
-Commands import what is heavy inside their functions, and only the command that is called is imported itself, so that
-`tif --help` stays instant.
+Commands import heavy packages inside their functions, and only the called command is imported, so that `tif --help`
+stays instant.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _app(command: str | None) -> typer.Typer:
     from tif.cli import commands
 
     app = new_app()
-    if "_TIF_COMPLETE" in os.environ:  # a shell asks for the options of whatever is being typed
+    if "_TIF_COMPLETE" in os.environ:  # shell completion needs the options of every command
         commands.register(app)
     else:
         commands.register_one(app, command if command in commands.COMMANDS else None)
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     app = _app(next((word for word in words if not word.startswith("-")), None))
     debug = bool(os.environ.get("TIF_DEBUG"))
     try:
-        # Not standalone: the command line's own errors arrive here, and become one line as all others do.
+        # Not standalone: Typer's own errors arrive here, and become one line like all others.
         code = app(args=argv, prog_name="tif", standalone_mode=False)
     except TifError as error:
         if debug:
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         _complain("interrupted", "finished work is saved; run the same command again to continue")
         return 130
     except BrokenPipeError:
-        # The reader went away (`tif spans show | head`): nothing is wrong, and Python must not complain at exit.
+        # The reader closed the pipe (`tif spans show | head`): not an error, so Python must not report it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
@@ -92,9 +92,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _usage(error: Exception) -> int | None:
-    """Show an error of the command line itself as one line, and return its exit code; None for any other error.
+    """Print an error of the command line as one line, and return its exit code; None for any other error.
 
-    Typer has a click of its own in some versions, so the error is known by what it can do and not by its class.
+    Some Typer versions bundle their own click, so the error is recognised by its attributes, not by its class.
     """
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
         return None

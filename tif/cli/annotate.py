@@ -1,4 +1,4 @@
-"""`tif annotate`: from samples to an annotation set."""
+"""`tif annotate`: make an annotation set from samples."""
 
 from __future__ import annotations
 

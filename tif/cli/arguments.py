@@ -31,7 +31,7 @@ Theirs = Annotated[bool, typer.Option("--theirs", help="Take the other side's re
 
 
 def split_labels(values: list[str] | None) -> tuple[str, ...] | None:
-    """The labels that `--labels` names: `PERSON,DATE`, or one option each; None for none given.
+    """Split the labels of `--labels`: `PERSON,DATE`, or one option each; None if not given.
 
     Raises:
         UsageError: if the values contain no label.

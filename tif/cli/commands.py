@@ -1,4 +1,4 @@
-"""Which file holds which command. Each file has `register(app)`."""
+"""The file of each command. Each file has `register(app)`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ COMMANDS: Final = {
         "Teach a tiny model 64 invented people, make it forget eight, and see what else it forgot. Minutes on a CPU.",
     ),
 }
-"""Command -> its file, and its line in `tif --help`. The line stands here so that `tif --help` imports no command:
-their options classes take longer to import than everything else."""
+"""Command -> its file, and its line in `tif --help`. The line is here so that `tif --help` imports no command: their
+options classes take longer to import than everything else."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,11 +31,11 @@ def register(app: typer.Typer) -> None:
 
 
 def register_one(app: typer.Typer, name: str | None) -> None:
-    """Put one command on `app`, and of the others what `tif --help` shows.
+    """Put one command on `app`, and for the others only their line in `tif --help`.
 
     Args:
-        app: where the commands go.
-        name: the command that is called; None if only help is wanted.
+        app: the Typer application.
+        name: the called command; None if only help is needed.
     """
     module = COMMANDS[name][0] if name else None
     if module is not None:

@@ -1,4 +1,4 @@
-"""`tif spans edit`: correct spans by hand, in a page that this machine serves to itself."""
+"""`tif spans edit`: correct spans by hand, in a page served on this machine only."""
 
 from __future__ import annotations
 

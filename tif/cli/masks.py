@@ -1,4 +1,4 @@
-"""`tif masks`: what an annotation set becomes under a tokenizer."""
+"""`tif masks`: show the token masks of an annotation set under a tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tif spans score`, `agree` and `queue`: how good spans are, how far annotators agree, what to review first."""
+"""`tif spans score`, `agree` and `queue`: the quality of spans, agreement of annotators, and the review order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tif spans`: look at annotation sets, compare their versions, take them out and bring corrections back in."""
+"""`tif spans`: show, compare, export and correct annotation sets."""
 
 from __future__ import annotations
 

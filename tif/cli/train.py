@@ -1,4 +1,4 @@
-"""`tif train`: unlearn what an annotation set marks."""
+"""`tif train`: unlearn the words that an annotation set marks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled people: 64 that never lived, five questions and answers each, with hand-checked spans.
+"""The bundled data: 64 invented people, five questions and answers each, with hand-checked spans.
 
 Make `annotations/demo.parquet` again:
 
@@ -28,7 +28,7 @@ AUTHOR: Final = "tif"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A question, its answer with the unwanted words marked, and what truth ratios are made of."""
+    """A question, its annotated answer, and the other answers that truth ratios need."""
 
     example: Example
     split: str
@@ -36,7 +36,7 @@ class Pair:
     paraphrased: str
     """The right answer in other words."""
     perturbed: tuple[str, ...]
-    """Wrong answers of the same wording: they are true of other people."""
+    """Wrong answers of the same wording: facts about other people."""
 
     @property
     def person(self) -> str:
@@ -44,7 +44,7 @@ class Pair:
         return self.example.id.split("/")[1]
 
     def record(self) -> dict[str, JsonValue]:
-        """A row of an evaluation file (`tif eval --benchmark local`)."""
+        """Return the pair as a row of an evaluation file (`tif eval --benchmark local`)."""
         return {
             "id": self.example.id,
             "question": self.example.prompt,
@@ -56,7 +56,7 @@ class Pair:
 
 
 def load() -> tuple[Pair, ...]:
-    """All pairs, a person's five in a row.
+    """Return all pairs; the five of a person are adjacent.
 
     Raises:
         InputError: for a span that does not mark the words that the file says.
@@ -81,20 +81,20 @@ def _pair(row: Row) -> Pair:
 
 
 def base_people(pairs: Sequence[Pair]) -> frozenset[str]:
-    """The people that the base model knows: the first half of those to keep, and nobody who is to be forgotten."""
+    """Return the people that the base model knows: the first half of the retain people, and none of the forget set."""
     people = list(dict.fromkeys(pair.person for pair in pairs if pair.split == "retain"))
     return frozenset(people[: len(people) // 2])
 
 
 def annotation_set(pairs: tuple[Pair, ...], split: str = "") -> AnnotationSet:
-    """The examples of one split, or of all, as a set with its provenance."""
+    """Return the examples of one split, or of all, as a set with its provenance."""
     chosen = AnnotationSet(tuple(pair.example for pair in pairs if split in ("", pair.split)))
     dataset = Dataset(id="demo", split=split, fingerprint=chosen.fingerprint, examples=len(chosen))
     return AnnotationSet(chosen.examples, Provenance(dataset, {"name": "manual", "version": 1}))
 
 
 def save(annotations: AnnotationSet, path: Path) -> SavedSet:
-    """Save as the newest version of `path`; nothing happens if that is what its newest version says already."""
+    """Save as the newest version of `path`; nothing happens if that version has the same content."""
     head = store.head_version(path)
     return store.save(
         annotations, path, message="Spans checked by hand", author=AUTHOR, base=head.digest if head else None

@@ -1,4 +1,4 @@
-"""One set under correction: its lock, its journal, its session, and how edits become a new version."""
+"""A set under correction: its lock, journal and session, and how edits become a new version."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CHOICES = ("mine", "theirs", "merge")
 
 
 class StaleRevError(InputError):
-    """Raised when an edit was made on a state that is no longer the record's."""
+    """Raised when an edit was made on an old state of the record."""
 
     def __init__(self, card: Card, mine: Example | None) -> None:
         super().__init__("was changed meanwhile", where=f"record {card.example.id!r}")
         self.card = card
         self.mine = mine
-        """The record as the edit would have made it; None for an undo or redo."""
+        """The record after the refused edit; None for an undo or redo."""
 
 
 class Desk:
@@ -38,8 +38,8 @@ class Desk:
 
     Attributes:
         path: the set's head.
-        author: who corrects: the source of new spans, and the versions' author.
-        aside: where the last `finish` kept edits that the head has no place for; None if there were none.
+        author: name of the person: the source of new spans, and the author of versions.
+        aside: file in which the last `finish` kept edits of records missing in the head; None if there were none.
     """
 
     def __init__(self, path: Path, author: str, journal: Journal, session: Session) -> None:
@@ -51,16 +51,16 @@ class Desk:
 
     @property
     def session(self) -> Session:
-        """The records as they are, to be read only."""
+        """The current records, read-only."""
         return self._session
 
     def do(self, id_: str, rev: int, op: Op) -> Card:
-        """Do one op on a record, as seen at `rev`. It is on the disk when this returns.
+        """Apply one op to a record as seen at `rev`. It is on disk when this returns.
 
         Raises:
-            StaleRevError: if the record has moved on since; nothing is done then.
+            StaleRevError: if the record has changed since; then nothing is done.
             InputError: for an unknown record or rev, or pieces that the record does not have.
-            WriteError: if it cannot be written; nothing is done then.
+            WriteError: if it cannot be written; then nothing is done.
         """
         card = self._session.card(id_)
         if op.kind in ("flag", "unflag", "skip"):
@@ -68,8 +68,8 @@ class Desk:
         if op.kind in ("undo", "redo"):
             if rev != card.rev:
                 raise StaleRevError(card, None)
-            there = card.past if op.kind == "undo" else card.future
-            return self._record(Event(id_, op.kind)) if there else card
+            stack = card.past if op.kind == "undo" else card.future
+            return self._record(Event(id_, op.kind)) if stack else card
         seen, mine = self._wanted(card, rev, op)
         if mine == seen or _judgement(mine) == _judgement(card.example):
             return card
@@ -78,17 +78,17 @@ class Desk:
         return self._record(Event(id_, "put", mine, op.kind))
 
     def settle(self, id_: str, rev: int, seen_at: int, op: Op, choice: str) -> Card:
-        """Settle what `StaleRevError` told: do the refused op after all, in one way or another.
+        """Settle a conflict that `StaleRevError` reported.
 
         Args:
             id_: the record.
             rev: the state that was shown as theirs.
             seen_at: the state that the op was made on.
             op: the op that was refused.
-            choice: `mine`: the record becomes what the op would have made it; `theirs`: it stays; `merge`: both.
+            choice: `mine` applies the op to the old state; `theirs` keeps the record; `merge` unites both.
 
         Raises:
-            StaleRevError: if the record has moved on once more.
+            StaleRevError: if the record has changed again.
             InputError: as `do`, and for an unknown choice.
         """
         if choice not in CHOICES:
@@ -98,14 +98,14 @@ class Desk:
         if rev != card.rev:
             raise StaleRevError(card, mine)
         if choice == "theirs" and mine != card.example:
-            # What is given up stays one undo away.
+            # One undo brings back the version that was given up.
             self._record(Event(id_, "put", mine, "conflict: given up"))
             return self._record(Event(id_, "put", card.example, "conflict: theirs"))
         wanted = {"mine": mine, "theirs": card.example, "merge": merged(seen, card.example, mine)}[choice]
         return card if wanted == card.example else self._record(Event(id_, "put", wanted, f"conflict: {choice}"))
 
     def ids(self, name: str = "todo") -> list[str]:
-        """Ids of a queue: `todo` in the order in which review pays, skipped ones last; others in the set's order.
+        """Return the ids of a queue: `todo` by disagreement and score, skipped last; others in the set's order.
 
         Raises:
             InputError: for an unknown queue.
@@ -126,15 +126,15 @@ class Desk:
     def finish(self, message: str = "", author: str = "") -> tuple[SavedSet, tuple[str, ...]]:
         """Save all edits as a new version, and begin a new journal on it.
 
-        Where the head has changed since the set was loaded, the edits are merged into it; records that both sides
-        changed in ways that exclude each other keep the head's spans and become `conflict`. Edited records that the
-        head no longer holds, or holds with another text, are written to a file beside the journal (`aside`).
+        If the head has changed since the set was loaded, the edits are merged into it. Records that both sides changed
+        in contradictory ways keep the head's spans and become `conflict`. Edited records that are missing in the head,
+        or have another text there, are written to a file next to the journal (`aside`).
 
         Returns:
-            The set as saved, and the ids of conflicting records.
+            The saved set, and the ids of conflicting records.
 
         Raises:
-            StoreError: if it cannot be saved; the journal still holds everything then.
+            StoreError: if it cannot be saved; then the journal keeps all edits.
         """
         base, wanted = self._session.base, self._session.result()
         author = author or self.author
@@ -148,18 +148,18 @@ class Desk:
                 saved = store.save(wanted, self.path, message=message, author=author)
             except StaleHeadError:
                 head = store.load(self.path)
-                outcome = compare.merge(base, head, AnnotationSet(tuple(self._placed(wanted, head))))
-                conflicts = outcome.conflicts
-                saved = store.save(outcome.merged, self.path, message=message, author=author)
+                result = compare.merge(base, head, AnnotationSet(tuple(self._placed(wanted, head))))
+                conflicts = result.conflicts
+                saved = store.save(result.merged, self.path, message=message, author=author)
         self._journal.start(saved.version.digest, self._session.flagged)
         self._session.rebase(saved)
         return saved, conflicts
 
     def _placed(self, wanted: AnnotationSet, head: AnnotationSet) -> Iterator[Example]:
-        """The edited records that the head has a place for. The others are kept aside, and told."""
-        base, there = self._session.at_base, {(e.id, e.prompt, e.text) for e in head}
+        """Return the edited records that are in the head. Write the others to a file, with a warning."""
+        base, in_head = self._session.at_base, {(e.id, e.prompt, e.text) for e in head}
         edited = [example for example in wanted if example != base[example.id]]
-        lost = [e for e in edited if (e.id, e.prompt, e.text) not in there]
+        lost = [e for e in edited if (e.id, e.prompt, e.text) not in in_head]
         if lost:
             version = self._session.base.version
             kept = AnnotationSet(tuple(lost), self._session.base.provenance, version)
@@ -189,7 +189,7 @@ def _judgement(example: Example) -> tuple[frozenset[Key], Status]:
 
 
 def merged(base: Example, ours: Example, theirs: Example) -> Example:
-    """Both sides' changes to one record; where they exclude each other, all the words that either side marks."""
+    """Merge both sides' changes to one record; if they contradict each other, unite the spans of both."""
     one = compare.merge(*(AnnotationSet((example,)) for example in (base, ours, theirs)))
     if not one.conflicts:
         return one.merged.examples[0]
@@ -198,13 +198,13 @@ def merged(base: Example, ours: Example, theirs: Example) -> Example:
 
 @contextmanager
 def open_desk(path: Path, author: str) -> Iterator[Desk]:
-    """Take a set under correction, with the edits that an earlier process left in the journal.
+    """Open a set for correction, with the edits that an earlier process left in the journal.
 
-    Left edits of a version that is no longer the head are merged into the head at once, as a new version. Nothing is
-    saved on leaving: call `Desk.finish`.
+    If these edits are of a version that is no longer the head, they are merged into the head at once, as a new version.
+    Leaving saves nothing: call `Desk.finish`.
 
     Raises:
-        UsageError: for a version in place of a set.
+        UsageError: if `path` names a version.
         StoreError: if the set is missing or damaged, another process corrects it, or the journal cannot be read.
     """
     if store.resolve(path)[1] is not None:

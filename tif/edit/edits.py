@@ -1,7 +1,7 @@
-"""What a hand can do to one example, as pure functions of the example: `apply(example, op)`.
+"""Edits of one example as pure functions: `apply(example, op)`.
 
 An op names pieces by index: the example's words, cut at the edges of its spans. A browser counts UTF-16 units and
-Python counts code points; with indices neither has to know.
+Python counts code points; indices mean the same in both.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _KEYS: Final = frozenset({"op", "first", "last", "label", "side", "by", "unit"})
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One thing that a person did.
+    """One edit by a person.
 
     Raises:
-        InputError: for an unknown kind, indices that are no whole numbers, an unknown side or unit.
+        InputError: for an unknown kind, indices that are not integers, an unknown side or unit.
     """
 
     kind: str
     first: int = 0
     """First piece."""
     last: int = 0
-    """Last piece, itself included."""
+    """Last piece, inclusive."""
     label: str = UW
     side: str = "end"
     """Which edge moves: `start` or `end`."""
     by: int = 1
-    """1: the edge moves on, towards the end of the text; -1: back."""
+    """1 moves the edge towards the end of the text, -1 towards its start."""
     unit: str = "word"
-    """How far it moves: a `word` or a `char`acter as a reader sees it."""
+    """How far the edge moves: a `word`, or a `char`, which is a grapheme cluster."""
 
     def __post_init__(self) -> None:
         if self.kind not in OPS:
@@ -57,10 +57,10 @@ class Op:
 
     @classmethod
     def parse(cls, row: Any) -> Op:
-        """The op that a JSON object says.
+        """Read an op from a JSON object.
 
         Raises:
-            InputError: for anything else.
+            InputError: if the value is not an op.
         """
         if not isinstance(row, Mapping) or not isinstance(row.get("op"), str):
             raise InputError("an op must be an object with the field `op`")
@@ -70,23 +70,23 @@ class Op:
 
 
 def pieces_of(example: Example) -> tuple[Range, ...]:
-    """The pieces that ops on this example name."""
+    """Return the pieces that ops on this example name."""
     return word_pieces(example.text, example.edges)
 
 
 def word_pieces(text: str, cuts: Iterable[int] = ()) -> tuple[Range, ...]:
-    """The text cut for a hand: one click takes all of `O'Neill` or `3,000.5`."""
+    """Cut a text into pieces for the page: one click selects all of `O'Neill` or `3,000.5`."""
     return pieces(text, cuts, inside_words="'’", inside_numbers=".,")
 
 
 def apply(example: Example, op: Op, base: Example, author: str) -> Example:
-    """The example after one op on it; the same example where the op changes nothing.
+    """Return the example after an op; the same example if the op changes nothing.
 
     Args:
-        example: what the person saw.
-        op: any but `undo`, `redo`, `flag`, `unflag` and `skip`, which are not about the example alone.
-        base: the example in the version that is corrected.
-        author: who did it: the source of every span that the op makes or changes.
+        example: the example that the person saw.
+        op: any but `undo`, `redo`, `flag`, `unflag` and `skip`, which change more than the example.
+        base: the example in the corrected version.
+        author: name of the person: the source of every span that the op makes or changes.
 
     Raises:
         InputError: for pieces that the example does not have.
@@ -140,13 +140,13 @@ def _touches(span: Span, start: int, end: int) -> bool:
 
 
 def _at(spans: Iterable[Span], start: int, end: int, label: str) -> Span | None:
-    """The span at a place: one of `label`, else any."""
+    """Return the span at a range: one with `label`, else any."""
     here = [s for s in spans if _touches(s, start, end)]
     return next((s for s in here if s.label == label), here[0] if here else None)
 
 
 def _added(spans: Iterable[Span], start: int, end: int, label: str, author: str) -> list[Span]:
-    """With one more span, which takes in those of its label that it touches."""
+    """Return the spans with one more, united with the spans of its label that it touches."""
     rest = []
     for span in spans:
         if span.label != label or not _touches(span, start, end):
@@ -173,7 +173,7 @@ def _labelled(spans: list[Span], start: int, end: int, label: str, author: str) 
     here = [s for s in spans if _touches(s, start, end)]
     if not here:
         return _added(spans, start, end, label, author)
-    # Those that have the label already stay as they are, and take in what they touch of the others.
+    # Spans that already have the label stay, and are united with the others that they touch.
     out = [s for s in spans if s not in here or s.label == label]
     for span in here:
         if span.label != label:

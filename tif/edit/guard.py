@@ -1,8 +1,8 @@
-"""Who may talk to the server: a browser on this machine, on our own page, that was given the token.
+"""Access control of the server: only a browser on this machine with our own page and the token may use it.
 
-A page of somebody else's, open in the same browser, can send requests to 127.0.0.1 and can point its own name there
-(DNS rebinding). Against that stand the names in `Host`, the `Origin` of what writes, JSON as the only content type
-(which a foreign page cannot send without asking first), and a token that only the command's output tells.
+A foreign page in the same browser can send requests to 127.0.0.1, and can point its own host name there (DNS
+rebinding). The server therefore checks `Host`, checks `Origin` on writes, accepts only JSON (which a foreign page
+cannot send without a preflight request), and requires a token that only the command's output contains.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _HEADERS = {
 
 
 class Guard:
-    """ASGI middleware that lets only our own page through, and puts safety headers on every answer.
+    """ASGI middleware that accepts only our own page, and adds safety headers to every response.
 
     Args:
-        app: what is guarded.
-        token: what the page's address must say once; a cookie says it from then on.
-        cookie: the cookie's name; cookies are not kept apart by port, so that each server needs its own.
+        app: the guarded application.
+        token: must be in the first address; afterwards a cookie carries it.
+        cookie: the cookie's name. Browsers share cookies between ports, so each server needs its own name.
     """
 
     def __init__(self, app: ASGIApp, token: str, cookie: str) -> None:
@@ -43,7 +43,7 @@ class Guard:
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Refuse one request, or pass it on."""
         if scope["type"] != "http":
             return
         request = Request(scope)
@@ -60,7 +60,7 @@ class Guard:
             status, why = refusal
             await JSONResponse({"error": why}, status)(scope, receive, send_safely)
         elif request.method == "GET" and "token" in request.query_params:
-            # The token leaves the address bar, so that no history, bookmark or screenshot keeps it.
+            # Remove the token from the address bar, so that no history, bookmark or screenshot keeps it.
             rest = request.url.remove_query_params("token").query
             response = RedirectResponse(f"/?{rest}" if rest else "/", 303)
             response.set_cookie(self._cookie, self._token, path="/", httponly=True, samesite="strict")
@@ -91,15 +91,14 @@ class Guard:
             return 403, "open the address that `tif spans edit` printed"
         return None
 
-    def _knows_token(self, headers: Headers, asked: str | None) -> bool:
-        said = asked
-        if said is None:
+    def _knows_token(self, headers: Headers, token: str | None) -> bool:
+        if token is None:
             try:
                 cookies: SimpleCookie = SimpleCookie(headers.get("cookie", ""))
             except CookieError:
                 return False
-            said = cookies[self._cookie].value if self._cookie in cookies else ""
-        return secrets.compare_digest(said.encode(), self._token.encode())
+            token = cookies[self._cookie].value if self._cookie in cookies else ""
+        return secrets.compare_digest(token.encode(), self._token.encode())
 
 
 __all__ = ["LONGEST_BODY", "LOOPBACK", "Guard"]

@@ -1,11 +1,11 @@
-"""The append-only file of what was done by hand: each line is on the disk before the page says "saved".
+"""The append-only file of manual edits: each line is on disk before the page shows "saved".
 
-    {"tif_edit": 1, "base": "<digest of the version that is corrected>", "flagged": ["<id>", ...]}
+    {"tif_edit": 1, "base": "<digest of the corrected version>", "flagged": ["<id>", ...]}
     {"id": "...", "op": "put", "by": "...", "at": "...", "why": "toggle", "status": "auto", "error": null,
      "spans": [[start, end, label, source, score], ...]}   (one line)
     {"id": "...", "op": "undo", ...}
 
-A line that a crash tore was never acknowledged, and is dropped.
+A line cut off by a crash was never acknowledged, so it is dropped.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ FORMAT = 1
 
 
 class Journal:
-    """Edits that are on no version yet. The caller holds the lock of the set's correction.
+    """Edits that are in no version yet. The caller must hold the set's edit lock.
 
     Args:
-        path: the file; `start` makes it.
+        path: the file, made by `start`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def header(self) -> tuple[str, list[str]] | None:
-        """Digest of the version that the edits are of, and the flagged ids; None where there is no journal.
+        """Return the digest of the edited version and the flagged ids; None if there is no journal.
 
         Raises:
-            StoreError: for a file that is no journal.
+            StoreError: for a file that is not a journal.
         """
         rows = self._rows()
         if not rows:
@@ -49,28 +49,28 @@ class Journal:
         return head["base"], list(head["flagged"])
 
     def events(self, base: Mapping[str, Example]) -> list[Event]:
-        """All edits, oldest first.
+        """Return all edits, oldest first.
 
         Raises:
-            StoreError: naming the first line that is no edit of the set.
+            StoreError: naming the first line that is not an edit of the set.
         """
-        found = []
+        events = []
         for number, row in enumerate(self._rows()[1:], start=2):
             try:
-                found.append(Event.from_json(row, base))
+                events.append(Event.from_json(row, base))
             except InputError as error:
                 raise self._damaged(number, str(error)) from None
-        return found
+        return events
 
     def start(self, base: str, flagged: Iterable[str]) -> None:
-        """Begin anew, on a version: swapped in whole, so that a crash leaves the old journal or the new one."""
+        """Start a new journal on a version. The write is atomic: a crash leaves the old journal or the new one."""
         files.write(self.path, _line({"tif_edit": FORMAT, "base": base, "flagged": list(flagged)}))
 
     def add(self, event: Event) -> None:
-        """Write one edit, and return when it is on the disk.
+        """Write one edit, and return when it is on disk.
 
         Raises:
-            WriteError: if it cannot be written; nothing of it is left in the file then.
+            WriteError: if it cannot be written; then no part of it stays in the file.
         """
         line = memoryview(_line(event.to_json()))
         with files.writing(self.path), self.path.open("r+b", buffering=0) as file:
@@ -87,11 +87,11 @@ class Journal:
         if not self.path.exists():
             return []
         data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(self.path, whole)
+        complete = data.rfind(b"\n") + 1
+        if complete < len(data):
+            os.truncate(self.path, complete)
         rows = []
-        for number, line in enumerate(data[:whole].splitlines(), start=1):
+        for number, line in enumerate(data[:complete].splitlines(), start=1):
             try:
                 row = json.loads(line)
                 if not isinstance(row, dict):

@@ -1,4 +1,4 @@
-"""A record as training would see it: its tokens under a chosen tokenizer, for the page."""
+"""The tokens of a record as in training, for the page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tif.tokens.models import load_tokenizer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageToken:
-    """One token of a text, or several that share a character."""
+    """One token of a text, or several tokens that share a character."""
 
     text: str
-    """Cut from the record, with the white space before it."""
+    """The text of the token, with the white space before it."""
     kind: KindName | Literal["cut"]
     """`cut`: beyond `max_length`, so training never sees it."""
     count: int = 1
-    """How many tokens stand for the text."""
+    """Number of tokens for this text."""
     part: bool = False
     """Unwanted, although no span covers all of its characters."""
     window: bool = False
@@ -34,37 +34,37 @@ class PageToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageTokens:
-    """What the page shows of a record's tokens."""
+    """The tokens of a record, as the page shows them."""
 
     tokenizer: str
     tokens: tuple[PageToken, ...]
-    """Those of the pieces that the page shows, in the order of the text."""
+    """The tokens of the shown pieces, in text order."""
     uw: int
-    """Unwanted tokens in the complete record."""
+    """Number of unwanted tokens in the complete record."""
     gw: int
-    """Its general tokens."""
+    """Number of its general tokens."""
     cut: int
-    """Its tokens beyond `max_length`."""
+    """Number of its tokens beyond `max_length`."""
     windows: int
-    """Rows that it is trained in."""
+    """Number of training rows of the record."""
     trained: bool
-    """False if training leaves a record of this status out."""
+    """False if training leaves out records with this status."""
 
     def to_json(self) -> dict[str, object]:
-        """The same as JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Masker:
-    """A tokenizer's name, and the encoder that training would use. Made by `Masker.load`."""
+    """A tokenizer's name, and the encoder as in training. Made by `Masker.load`."""
 
     name: str
     encoder: Encoder
 
     @classmethod
     def load(cls, spec: str, encoding: Encoding = USUAL) -> Masker:
-        """The tokenizer of a model folder or hub id.
+        """Load the tokenizer of a model folder or hub id.
 
         Raises:
             MissingError, InputError: as `load_tokenizer`.
@@ -73,12 +73,12 @@ class Masker:
         return cls(Path(spec).name, Encoder.of(load_tokenizer(spec), encoding))
 
     def shown(self, example: Example, first: int, last: int) -> PageTokens:
-        """The tokens of the pieces `first` to `last`.
+        """Return the tokens of the pieces `first` to `last`.
 
         Args:
-            example: the record as it is.
+            example: the current record.
             first: first piece, as `pieces_of` cuts the text.
-            last: last piece, itself included; beyond the end, all of the text's.
+            last: last piece, inclusive; an index beyond the end means the last piece.
 
         Raises:
             MaskError: for a span that did not become unwanted tokens.
@@ -88,7 +88,7 @@ class Masker:
         item = self.encoder.encode_for_training(example)
         self.encoder.check([example], [item])
         rows = self.encoder.windows(item)
-        # What --max-length cuts off is shown too, so that a reader sees where training stops.
+        # Tokens cut off by --max-length are shown too, so that a reader sees where training stops.
         uncut = self._without_limit().encode(example) if len(item) == limit else item
         pieces = pieces_of(example)
         low = pieces[first - 1][1] if 0 < first <= len(pieces) else 0
@@ -107,7 +107,7 @@ class Masker:
         return replace(self.encoder, encoding=self.encoder.encoding.but(max_length=None))
 
     def _kinds(self, item: Encoded, uncut: Encoded) -> list[KindName | Literal["cut"]]:
-        """The kinds of an uncut text's tokens, as they are once it is cut off."""
+        """Return the kinds of an uncut text's tokens; those beyond `max_length` get `cut`."""
         kept: list[KindName | Literal["cut"]] = [kind.word for kind in item.kinds]
         cut: list[KindName | Literal["cut"]] = ["cut"] * (len(uncut) - len(item))
         return [*kept, *cut] if self.encoder.encoding.truncation_side == "right" else [*cut, *kept]
@@ -135,19 +135,19 @@ class Masker:
             if end <= low or start >= high:
                 continue
             if end <= at and tokens:
-                # A byte-level tokenizer may give one character several tokens: it is shown once.
+                # A byte-level tokenizer may split a character into several tokens: show the character once.
                 last = tokens[-1]
                 tokens[-1] = replace(last, count=last.count + 1, kind="uw" if kind == "uw" else last.kind)
                 continue
             part = kind == "uw" and not all(i in marked or text[i].isspace() for i in range(start, end))
-            # What no token holds, such as white space that the tokenizer drops, is shown with the next one.
+            # Text outside all tokens, such as dropped white space, is shown with the next token.
             tokens.append(PageToken(text=text[at:end], kind=kind, part=part, window=index in starts))
             at = end
         return tuple(tokens)
 
 
 def _window_starts(rows: Sequence[Encoded]) -> frozenset[int]:
-    """The tokens with which each window but the first begins; the token before, which it repeats, is not counted."""
+    """Return the first token of each window except the first, without the token that the window repeats."""
     starts, at = set(), len(rows[0])
     for row in rows[1:]:
         starts.add(at)

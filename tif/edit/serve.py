@@ -1,4 +1,4 @@
-"""The correction page from its start until it is stopped, and its edits are saved."""
+"""Serve the correction page until it is stopped, then save its edits."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from tif.edit.masking import Masker
 
 REVIEWER: Final = "reviewer"
-"""Who corrects, where no name is known."""
+"""The author if no name is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a correction left behind."""
+    """The result of a correction."""
 
     saved: SavedSet
     changed: bool
-    """Whether there was something to save; else the version is the one from before."""
+    """Whether a new version was saved; otherwise the version is the old one."""
     conflicts: tuple[str, ...]
-    """Ids of the records that somebody else had changed too."""
+    """Ids of the records that another person changed too."""
 
 
 def serve(
@@ -74,8 +74,8 @@ def serve(
             uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )
 
-        # uvicorn stops in an orderly way on either signal and then raises it again, which must not keep us from saving.
-        # One that comes before uvicorn listens for it must stop the server all the same.
+        # uvicorn shuts down on either signal and then raises it again; the save must still happen.
+        # This handler also stops the server on a signal that arrives before uvicorn installs its own handler.
         def stop(*_: object) -> None:
             server.should_exit = True
 
@@ -89,7 +89,7 @@ def serve(
 
 
 def _listen(listener: socket.socket, port: int) -> int:
-    """Listen before the server starts, so that a browser that follows the address waits for it.
+    """Listen before the server starts, so that a browser that opens the address waits for it.
 
     Returns:
         The port.

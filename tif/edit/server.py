@@ -2,15 +2,15 @@
 
     GET  /                      the page
     GET  /static/NAME           its script and style
-    GET  /api/start?queue=todo  who, what, which labels, and the queue's ids
+    GET  /api/start?queue=todo  who, what, labels, and the queue's ids
     GET  /api/record?id=...     one record
-    GET  /api/tokens?id=...&first=0&last=99  its tokens under the chosen tokenizer, and which of them are masked
+    GET  /api/tokens?id=...&first=0&last=99  its tokens under the chosen tokenizer, and their masks
     POST /api/edit              {"id", "rev", "op": {...}} -> the record; 409 with both versions on a stale rev
     POST /api/settle            {"id", "rev", "seen", "op", "choice"} -> the record
-    POST /api/finish            {"message", "author"} -> the version that was saved
+    POST /api/finish            {"message", "author"} -> the saved version
 
-Handlers that edit are async and never wait inside, so that edits are done one after another without a lock. Tokens,
-which take long for a long text, are made beside them from a record that never changes.
+Handlers that edit are async and never await inside, so edits run one after another without a lock. Tokens of a long
+text take long, so a thread computes them from an immutable record.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ _TYPES = {
         "text/javascript",
     ),
 }
-"""Everything that is served from the package, by exact name: no path is ever put together from a request."""
+"""All files served from the package, by exact name: no path is built from a request."""
 
 
 def make_app(
     desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, ...] = (), masker: Masker | None = None
 ) -> Starlette:
-    """The ASGI application that corrects one set.
+    """Return the ASGI application that corrects one set.
 
     Args:
-        desk: the set.
-        token: what a browser must know.
+        desk: the set under correction.
+        token: the secret that a browser must send.
         cookie: name of the cookie that remembers the token.
-        labels: offered besides those that the set uses.
-        masker: shows which tokens would be masked, if there is one.
+        labels: labels to offer in addition to those of the set.
+        masker: computes the masked tokens; None hides them.
     """
     static = files("tif.edit") / "static"
     tokenizing = asyncio.Lock()
@@ -89,7 +89,7 @@ def make_app(
             raise InputError("no tokenizer is chosen", hint="`tif spans edit SET --tokenizer MODEL`")
         card = desk.session.card(request.query_params.get("id", ""))
         first, last = (_index(request.query_params.get(name, "")) for name in ("first", "last"))
-        # A tokenizer is not to be used by two threads at once.
+        # Tokenizers are not thread-safe.
         async with tokenizing:
             shown = await run_in_threadpool(masker.shown, card.example, first, last)
         return JSONResponse({"rev": card.rev, **shown.to_json()})
@@ -130,7 +130,7 @@ def make_app(
             Route("/api/finish", finish, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, token=token, cookie=cookie)],
-        exception_handlers={TifError: _told},
+        exception_handlers={TifError: _error_response},
     )
 
 
@@ -146,15 +146,15 @@ def _answer(desk: Desk, seen: int, act: Callable[[], Card]) -> Response:
         return JSONResponse(both, 409)
 
 
-async def _told(_: Request, error: Exception) -> Response:
-    asked_wrongly = isinstance(error, (InputError, MaskError)) and not isinstance(error, WriteError)
-    return JSONResponse({"error": str(error)}, 422 if asked_wrongly else 500)
+async def _error_response(_: Request, error: Exception) -> Response:
+    bad_request = isinstance(error, (InputError, MaskError)) and not isinstance(error, WriteError)
+    return JSONResponse({"error": str(error)}, 422 if bad_request else 500)
 
 
-def _index(said: str) -> int:
-    if not (said.isascii() and said.isdecimal() and len(said) < 10):
+def _index(value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and len(value) < 10):
         raise InputError("first and last must be piece indices")
-    return int(said)
+    return int(value)
 
 
 async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The state of a correction: a card for each touched record, moved on by events. Pure: it knows no files."""
+"""The state of a correction: a card for each touched record, changed by events. Pure: it uses no files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tif.spans import REVIEWED, UNDECIDED, AnnotationSet, Example, SavedSet, Spa
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a record: what a line of the journal says."""
+    """One change of a record: a line of the journal."""
 
     id: str
     op: str
     """`put`, `undo`, `redo`, `flag`, `unflag` or `skip`."""
     example: Example | None = None
-    """For `put`: the record afterwards."""
+    """For `put`: the record after the change."""
     why: str = ""
-    """For `put`: the op of `edits` that led to it, or how a conflict was settled."""
+    """For `put`: the op of `edits`, or how a conflict was settled."""
     by: str = ""
     at: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values. Prompt and text are the base version's, and not repeated."""
+        """Return plain JSON values, without prompt and text, which the base version has."""
         row: dict[str, Any] = {"id": self.id, "op": self.op, "by": self.by, "at": self.at}
         if self.example is not None:
             e = self.example
@@ -36,10 +36,10 @@ class Event:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any], base: Mapping[str, Example]) -> Event:
-        """The event that a row of the journal says.
+        """Read an event from a row of the journal.
 
         Raises:
-            InputError: for a row that is none, or belongs to another set.
+            InputError: if the row is not an event, or belongs to another set.
         """
         try:
             old = base[row["id"]]
@@ -57,7 +57,7 @@ class Card:
     """One record under correction."""
 
     states: tuple[Example, ...]
-    """What the record was at each `rev`; the last one is what it is. Revs only grow: undo makes a new one."""
+    """The record at each `rev`; the last one is current. Revs only grow: an undo makes a new one."""
     past: tuple[Example, ...] = ()
     future: tuple[Example, ...] = ()
     flagged: bool = False
@@ -65,19 +65,19 @@ class Card:
 
     @property
     def rev(self) -> int:
-        """Number of the present state."""
+        """Number of the current state."""
         return len(self.states) - 1
 
     @property
     def example(self) -> Example:
-        """The present state."""
+        """The current state."""
         return self.states[-1]
 
     def after(self, event: Event) -> Card:
-        """The card once the event has happened.
+        """Return the card after an event.
 
         Raises:
-            InputError: for an undo or redo of nothing.
+            InputError: if there is nothing to undo or redo.
         """
         now = self.example
         match event.op:
@@ -100,7 +100,7 @@ class Card:
 
 
 class Session:
-    """All records of a set, and what was done to them since it was loaded."""
+    """All records of a set, with their changes since it was loaded."""
 
     def __init__(self, base: SavedSet, flagged: Iterable[str] = ()) -> None:
         self.base = base
@@ -109,10 +109,10 @@ class Session:
         self.statuses = Counter(e.status for e in base)
 
     def card(self, id_: str) -> Card:
-        """The record's card.
+        """Return the card of a record.
 
         Raises:
-            InputError: for an id that the set does not hold.
+            InputError: for an id that is not in the set.
         """
         if id_ in self.cards:
             return self.cards[id_]
@@ -121,10 +121,10 @@ class Session:
         return Card((self.at_base[id_],))
 
     def apply(self, event: Event) -> Card:
-        """Move the record's card on by one event.
+        """Apply one event to its record's card.
 
         Raises:
-            InputError: as `card`, and for an undo or redo of nothing; nothing has changed then.
+            InputError: as `card`, and if there is nothing to undo or redo; then nothing changes.
         """
         before = self.card(event.id)
         after = before.after(event)
@@ -140,23 +140,23 @@ class Session:
 
     @property
     def reviewed(self) -> int:
-        """How many records bear a person's word."""
+        """Number of records that a person reviewed."""
         return sum(self.statuses[status] for status in REVIEWED)
 
     def present(self) -> AnnotationSet:
-        """The set as it is now, each record with the status that it shows."""
+        """Return the current set, each record with the status that the page shows."""
         return self.base.replaced(card.example for card in self.cards.values())
 
     def result(self) -> AnnotationSet:
-        """The set to save: a record whose spans a hand has changed is `corrected`, even if nobody pressed accept."""
+        """Return the set to save: a record with edited spans is `corrected`, even if nobody pressed accept."""
         return self.base.replaced(_decided(card.example, self.at_base[id_]) for id_, card in self.cards.items())
 
     def changed(self) -> int:
-        """How many records would be saved otherwise than they are in the base version."""
+        """Return the number of records that differ from the base version."""
         return sum(_decided(card.example, self.at_base[id_]) != self.at_base[id_] for id_, card in self.cards.items())
 
     def rebase(self, saved: SavedSet) -> None:
-        """Go on from a version that was saved. Revs grow on; undo reaches back to here from now on."""
+        """Continue from a saved version. Revs keep growing; undo stops at this version."""
         cards = {}
         for example in saved:
             before = self.card(example.id) if example.id in self.at_base else Card((example,))

@@ -1,4 +1,4 @@
-"""What the page is told, as plain JSON values: pieces of text and indices into them, never offsets."""
+"""The data of the page as plain JSON values: pieces of text and indices into them, never offsets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tif.spans import UW, Example
 
 
 def record(desk: Desk, card: Card) -> dict[str, Any]:
-    """One record with all that its page shows."""
+    """Return one record with everything that the page shows."""
     base = desk.session.at_base[card.example.id]
     gone = [base.quote(s) for s in base.spans if s.key not in card.example.keys]
     return {
@@ -28,7 +28,7 @@ def record(desk: Desk, card: Card) -> dict[str, Any]:
 
 
 def content(example: Example) -> dict[str, Any]:
-    """One example: `pieces` alternate between what lies before a piece (white space or "") and the piece itself."""
+    """Return one example. `pieces` alternate between the gap before a piece (white space or "") and the piece."""
     cut = pieces_of(example)
     pieces, at = [], 0
     starts, ends = {}, {}
@@ -52,25 +52,25 @@ def content(example: Example) -> dict[str, Any]:
 
 
 def struck(example: Example, base: Example) -> dict[str, list[str]]:
-    """What the base version marked and nothing marks any more, to be struck through where it stands.
+    """Return the text that only the base version marks, for striking through in place.
 
     Returns:
-        By index into `content`'s `pieces` (white space counts), the text there cut into parts, every other one struck:
+        The text by index into `content`'s `pieces` (white space counts), cut into parts, every other one struck:
         `["Ska", "gen"]` strikes the end of a word, `["", "Skagen"]` all of it.
     """
     gone = _covered(base) - _covered(example)
-    found: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     if not gone:
-        return found
+        return parts
     at = 0
     for index, (start, end) in enumerate(pieces_of(example)):
         if gone.intersection(range(start, end)):
-            found[str(2 * index + 1)] = _alternating(example.text, start, end, gone)
-        # A blank is struck with the words on both its sides, not at an end.
+            parts[str(2 * index + 1)] = _alternating(example.text, start, end, gone)
+        # White space is struck only between two struck words.
         if at < start and start - 1 in gone and start in gone and at - 1 in gone:
-            found[str(2 * index)] = ["", example.text[at:start]]
+            parts[str(2 * index)] = ["", example.text[at:start]]
         at = end
-    return found
+    return parts
 
 
 def _covered(example: Example) -> set[int]:
@@ -88,12 +88,12 @@ def _alternating(text: str, start: int, end: int, chosen: set[int]) -> list[str]
 
 
 def progress(desk: Desk) -> dict[str, int]:
-    """How far the review has come."""
+    """Return the progress of the review."""
     return {"reviewed": desk.session.reviewed, "total": len(desk.session.base), "unsaved": desk.session.changed()}
 
 
 def start(desk: Desk, queue: str, labels: tuple[str, ...], tokenizer: str | None) -> dict[str, Any]:
-    """What the page asks for first: who corrects what, with which labels and tokenizer, and a queue's ids."""
+    """Return the first data of the page: set, author, labels, tokenizer, and a queue's ids."""
     used = sorted({s.label for e in desk.session.base for s in e.spans} | set(labels))
     version = desk.session.base.version
     return {

@@ -98,7 +98,7 @@ def refused_or_right(work):
 def in_one_line(result):
     """What the command line makes of it: an exit code, and one line of error."""
     assert "Traceback" not in result.err
-    assert "not a failure tif knows" not in result.err, result.err
+    assert "this failure is unexpected" not in result.err, result.err
     errors = [line for line in result.err.splitlines() if line.startswith("error: ")]
     assert (result.code in (1, 2, 3)) == bool(errors), result.err
     assert len(errors) <= 1

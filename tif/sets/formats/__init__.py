@@ -1,4 +1,4 @@
-"""Annotation files of other tools, and our own JSONL: one small module each, behind one table.
+"""Annotation files of other tools, and our own JSONL: one module for each format, listed in one table.
 
     tif           JSONL: id, prompt, text, spans[{start, end, label, text, source, score}], status, error
     prodigy       JSONL tasks with tokens; `token_end` is inclusive
@@ -8,8 +8,8 @@
     inline        `Her father was a [[florist|UW]].` for a plain editor
     tpo           the TIF release's `target_words`/`common_words`: JSONL, or a folder of `save_to_disk`
 
-A file's format is recognised by its content, whatever its name. To add a format: a module with
-`write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record]` and the names of those `OPTIONS`, a
+A file's format is recognised from its content, not its name. To add a format: a module with
+`write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record]` and the `OPTIONS` of `read`, a
 name in `FormatName`, a row in `FORMATS`, and a rule in `recognise.py`.
 """
 
@@ -39,26 +39,26 @@ FORMATS: Final[dict[FormatName, str]] = {
 
 
 def write(annotations: AnnotationSet, format_: FormatName = "tif") -> Iterator[str]:
-    """The file's content, line by line (a line may hold line breaks of the text itself), without the final newlines.
+    """Yield the file's lines without final newlines. A line may contain line breaks of the text itself.
 
     Raises:
         UsageError: for an unknown format.
-        InputError: for a set that the format cannot hold.
+        InputError: for a set that the format cannot represent.
     """
     lines: Iterator[str] = _module(format_).write(annotations)
     return lines
 
 
 def read(path: str | Path, format_: FormatName | None = None, **options: str | None) -> list[Record]:
-    """Every record of a file, checked in itself; `resolve` makes examples of them.
+    """Read every record of a file and check each alone; `resolve` turns them into examples.
 
     Args:
-        path: the file (for `tpo`, or the folder).
+        path: the file, or for `tpo` a folder.
         format_: its format; None recognises it.
-        options: what the format's own `read` takes, e.g. `uw="complement"` for tpo; None counts as not given.
+        options: options of the format's own `read`, e.g. `uw="complement"` for tpo; None counts as not given.
 
     Raises:
-        UsageError: for an unknown format, or an option that it does not have.
+        UsageError: for an unknown format or option.
         InputError: naming file, line and field.
     """
     path = Path(path)

@@ -1,8 +1,8 @@
 """`doccano`: JSONL, `{"text", "label": [[start, end, "UW"]]}`.
 
-doccano's page marks text by JavaScript, so its offsets are UTF-16 units; each exported line says so in
-`tif_offset_unit`. Columns that doccano does not know are its metadata, which comes back with its export: `tif_id`,
-`tif_prompt`, `tif_status` and `tif_base` find a record again. Its own `id` is a database number: nothing to us.
+doccano's page marks text by JavaScript, so its offsets are UTF-16 units; each exported line records this in
+`tif_offset_unit`. doccano keeps unknown columns as metadata and exports them again: `tif_id`, `tif_prompt`,
+`tif_status` and `tif_base` identify a record. Its own `id` is a database number, which tif ignores.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Unit = Literal["utf16", "codepoint"]
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """One document a line."""
+    """Yield one document per line."""
     base = base_of(annotations)
     for example in annotations:
         units = Utf16(example.text)
@@ -55,11 +55,11 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
 
 
 def read(path: Path, offset_unit: Unit | None = None) -> Iterator[Record]:
-    """Documents with `label`, `labels` (older exports) or `entities` (exports with relations).
+    """Yield records of documents with `label`, `labels` (older exports) or `entities` (exports with relations).
 
     Args:
         path: the file.
-        offset_unit: `utf16` or `codepoint`; None takes the record's own word, else UTF-16.
+        offset_unit: `utf16` or `codepoint`; None takes the record's `tif_offset_unit`, else UTF-16.
     """
     for where, row in read_records(path):
         try:

@@ -1,13 +1,13 @@
-r"""`inline`: marks in running text, for a plain editor: `Her father was a [[florist|UW]].`
+r"""`inline`: marks in running text, for any text editor: `Her father was a [[florist|UW]].`
 
     % tif inline, base 0123456789ab
     === auto people/0007
     ? What did her father do?
     Her father was a [[florist|UW]].
 
-A record is a head line with status and id, the prompt's lines after `? `, the text as it is, and an empty line. Only
-marks and statuses may be edited. A literal `[[`, and `|`, `[`, `]` inside a mark, have a backslash before them, and so
-has every backslash, and a line of text that begins like a head or a prompt.
+A record is a head line with status and id, the prompt's lines after `? `, the text, and an empty line. Only marks and
+statuses may be edited. A backslash escapes a literal `[[`, every `|`, `[`, `]` inside a mark, every backslash, and a
+line of text that begins like a head or a prompt.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _BASE = re.compile(r"% tif inline, base ([0-9a-f]{7,64})")
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """A preamble, then the records.
+    """Yield a preamble, then the records.
 
     Raises:
-        InputError: for spans that overlap (under different labels), which marks cannot show.
+        InputError: for overlapping spans (of different labels), which marks cannot show.
     """
     base = base_of(annotations)
     yield f"% tif inline, base {base}" if base else "% tif inline"
@@ -47,7 +47,7 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
 
 
 def marked(example: Example) -> str:
-    """The text with its spans as marks.
+    """Return the text with its spans as marks.
 
     Raises:
         InputError: for spans that overlap.
@@ -85,7 +85,7 @@ def _inside(words: str) -> str:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Records of a marked file."""
+    """Yield the records of a marked file."""
     base: str | None = None
     head: _Head | None = None
     prompt: list[str] = []
@@ -136,10 +136,10 @@ def _record(path: Path, head: _Head, prompt: list[str], body: list[str], base: s
 
 
 def parse(body: str) -> tuple[str, list[Span]]:
-    """Text without marks, and the spans that the marks stood for.
+    """Split marked text into the text without marks and its spans.
 
     Raises:
-        InputError: for a mark without an end, without a label or inside another.
+        InputError: for a mark that is not closed, has no label or is inside another.
     """
     text: list[str] = []
     spans: list[tuple[int, int, str]] = []
@@ -166,8 +166,8 @@ def parse(body: str) -> tuple[str, list[Span]]:
             at += 1
     if opened is not None:
         raise InputError("a mark is not closed", why=f"it opens at {''.join(text[opened:])[:30]!r}")
-    whole = "".join(text)
-    return whole, [checked(Span(start, end, label, "inline"), whole) for start, end, label in spans]
+    plain = "".join(text)
+    return plain, [checked(Span(start, end, label, "inline"), plain) for start, end, label in spans]
 
 
 def _label(body: str, at: int) -> tuple[str, int]:

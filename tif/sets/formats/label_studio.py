@@ -1,7 +1,7 @@
-"""`label-studio`: a JSON array of tasks. A machine's spans are `predictions`, a person's `annotations`.
+"""`label-studio`: a JSON array of tasks. A machine's spans are `predictions`, a person's are `annotations`.
 
-Offsets are UTF-16 units, as its page counts them. `value.text` may be missing, or have its white space collapsed: it
-is compared so, and where UTF-16 disagrees with it and code points agree, code points it is.
+Offsets are UTF-16 units, as its page counts them. `value.text` may be missing or have collapsed white space, so white
+space is ignored when it is compared. If only code points agree with it, offsets are read as code points.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OPTIONS: Final[tuple[str, ...]] = ()
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """A JSON array, a task a line. The labeling config needs `<Labels name="label" toName="text">`."""
+    """Yield a JSON array, one task per line. The labeling config needs `<Labels name="label" toName="text">`."""
     base = base_of(annotations)
     last = len(annotations) - 1
     yield "["
@@ -81,10 +81,9 @@ def _task(number: int, example: Example, base: str | None) -> dict[str, object]:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Tasks as exported by `Export > JSON`. One that was only skipped is left out.
+    """Yield records of tasks from `Export > JSON`, without skipped tasks.
 
-    Of several annotations the ground truth counts, else the last that was not cancelled; without one, the last
-    prediction.
+    The annotation used is the ground truth, else the last one that was not cancelled, else the last prediction.
     """
     for where, row in read_records(path):
         try:
@@ -159,5 +158,5 @@ def _agrees(claimed: str | None, text: str, units: Utf16, start: object, end: ob
 
 
 def _is(claimed: str, text: str, start: object, end: object) -> bool:
-    """Whether the words stand there, white space taken as equal."""
+    """Whether the text at the offsets equals the words, ignoring white space."""
     return type(start) is int and type(end) is int and claimed.split() == text[start:end].split()

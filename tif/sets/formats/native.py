@@ -1,4 +1,4 @@
-"""`tif`: our own JSONL. Nothing is lost in it; each line also says which version it was exported from."""
+"""`tif`: our own JSONL, which loses nothing. Each line also names the exported version."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ OPTIONS: Final[tuple[str, ...]] = ()
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """One JSON object a line."""
+    """Yield one JSON object per line."""
     base = base_of(annotations)
     for example in annotations:
         yield json.dumps({**row_of(example), "offset_unit": "codepoint", "base": base}, ensure_ascii=False)
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Records of JSONL; only `text` must be there."""
+    """Yield the records of JSONL; only `text` is required."""
     for where, row in read_records(path):
         try:
             record = _record(where, row)

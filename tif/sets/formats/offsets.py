@@ -1,4 +1,4 @@
-"""Code points and UTF-16 units: what Python counts, and what a browser counts."""
+"""Conversion between code points, which Python counts, and UTF-16 units, which browsers count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tif.errors import InputError
 
 
 class Utf16:
-    """Offsets into one text, both ways. A character beyond U+FFFF, such as an emoji, has two UTF-16 units."""
+    """Offsets of one text, both ways. A character beyond U+FFFF, such as an emoji, has two UTF-16 units."""
 
     def __init__(self, text: str) -> None:
         self._units = [0]
@@ -15,21 +15,21 @@ class Utf16:
         self._points = {unit: point for point, unit in enumerate(self._units)}
 
     def from_point(self, point: int) -> int:
-        """Code points to UTF-16 units."""
+        """Convert code points to UTF-16 units."""
         return self._units[point]
 
     def to_point(self, unit: object, where: str) -> int:
-        """UTF-16 units to code points.
+        """Convert UTF-16 units to code points.
 
         Raises:
-            InputError: for what is no whole number, lies outside the text, or inside a character.
+            InputError: if the offset is not an integer, is outside the text, or inside a character.
         """
         if type(unit) is not int:
             raise InputError(f"{unit!r} is not a whole number", where=where)
         if unit not in self._points:
             inside = 0 <= unit <= self._units[-1]
-            what = "is inside a character" if inside else f"is outside the text's {self._units[-1]} UTF-16 units"
-            raise InputError(f"{unit} {what}", where=where)
+            problem = "is inside a character" if inside else f"is outside the text's {self._units[-1]} UTF-16 units"
+            raise InputError(f"{unit} {problem}", where=where)
         return self._points[unit]
 
 

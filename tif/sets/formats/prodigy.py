@@ -1,7 +1,7 @@
 """`prodigy`: JSONL tasks. Offsets are code points, `end` is exclusive, but **`token_end` is inclusive**.
 
-Status goes over as `answer`: `accept` for what a person accepted or corrected, `reject` for rejected. A task without
-`answer` is still to be done. On the way back `ignore` is no decision: such a task is left out.
+The status becomes `answer`: `accept` for accepted and corrected, `reject` for rejected. A task without `answer` is not
+reviewed yet. On reading, tasks with the answer `ignore` are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ANSWERS: Final[dict[Status, str]] = dict.fromkeys(CONFIRMED, "accept") | {"reje
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """One task a line, with tokens cut at span bounds so that `ner.manual` takes them."""
+    """Yield one task per line, with tokens cut at span bounds, as `ner.manual` requires."""
     base = base_of(annotations)
     for example in annotations:
         task = _task(example, base)
@@ -78,7 +78,7 @@ def _task(example: Example, base: str | None) -> dict[str, object]:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Tasks that were answered, or not yet; ignored ones are left out."""
+    """Yield records of answered and unanswered tasks, without ignored ones."""
     for where, row in read_records(path):
         try:
             record = _record(where, row)

@@ -1,4 +1,4 @@
-"""Which format an annotation file is in, by its content."""
+"""Recognise the format of an annotation file from its content."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tif.readers.parquet import parquet_records
 
 FormatName = Literal["tif", "prodigy", "doccano", "label-studio", "spacy", "inline", "tpo"]
 UnwantedIn = Literal["targets", "complement"]
-"""For `tpo`: whether the target words are unwanted, or everything that is no common word."""
+"""For `tpo`: whether the target words are unwanted, or everything except the common words."""
 
 _ZLIB: Final = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
-"""How a file begins that zlib compressed, such as spaCy's `DocBin`."""
+"""First bytes of a file compressed by zlib, such as spaCy's `DocBin`."""
 
 
 def recognise(path: Path) -> FormatName:
-    """The format of a file, or of a folder that `save_to_disk` made.
+    """Return the format of a file, or of a folder that `save_to_disk` made.
 
     Raises:
-        InputError: for a file that is in none of the formats, or cannot be read.
+        InputError: if the format is unknown, or the file cannot be read.
     """
     hint = f"Name its format: --format {', '.join(get_args(FormatName))}."
     if path.is_dir():
@@ -51,7 +51,7 @@ def recognise(path: Path) -> FormatName:
 
 
 def _of_record(record: object) -> FormatName | None:
-    """The format that a file's first record shows. The fields that only one tool writes come first."""
+    """Return the format of a file's first record. Fields that only one tool writes are tested first."""
     if isinstance(record, list):
         return "spacy" if len(record) == 2 and isinstance(record[0], str) and isinstance(record[1], dict) else None
     if not isinstance(record, dict):

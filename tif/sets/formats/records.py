@@ -1,4 +1,4 @@
-"""What every format has in common: a record as it stands in a file, and how it becomes an example."""
+"""The common part of all formats: a record of a file, and how it becomes an example."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tif.sets.compare import first_difference
 from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, Status, is_status, tidy
 
 BASE_LENGTH = 12
-"""Hex digits of the exported version's digest that a file carries."""
+"""Number of hex digits of the exported version's digest in a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record of a file. What a tool may have dropped on the way is None, and is taken from the base."""
+    """One record of a file. A field that the tool dropped is None; the base version supplies it."""
 
     where: str
     """E.g. `fix.jsonl, line 3`."""
@@ -28,42 +28,42 @@ class Record:
     status: Status | None = None
     error: str | None = None
     base: str | None = None
-    """First digits of the digest of the version that was exported."""
+    """First digits of the exported version's digest."""
     labelled: bool = True
-    """Whether the format has labels. Without, spans of the same bounds have the base's."""
+    """Whether the format has labels. If not, spans with the base's bounds get the base's labels."""
 
 
 def resolve(records: Sequence[Record], base: AnnotationSet | None = None, *, name: str = "record") -> list[Example]:
-    """Examples of records: found again in the base by id, or else by their exact text.
+    """Turn records into examples, matched to the base by id, or else by their exact text.
 
-    Without a base a record's own id and prompt serve; one without id is numbered, `name/0007`. A span that the base
-    has too keeps the base's source and score, which most formats cannot carry.
+    Without a base, the record's own id and prompt are used; a record without id is numbered, `name/0007`. A span that
+    is also in the base keeps the base's source and score, which most formats drop.
 
     Raises:
-        InputError: for an id that occurs twice, a text that is not the base's, or one that is there several times.
+        InputError: for a repeated id, a text that differs from the base's, or one that occurs in it several times.
     """
     at_base = base.by_id() if base is not None else {}
     by_text: dict[str, list[Example]] = {}
     for example in at_base.values():
         by_text.setdefault(example.text, []).append(example)
-    found: dict[str, Example] = {}
+    examples: dict[str, Example] = {}
     first: dict[str, str] = {}
     for index, record in enumerate(records):
         try:
             old = _old(record, at_base, by_text) if base is not None else None
             id_ = old.id if old else record.id or f"{name}/{index:04d}"
-            if id_ in found:
+            if id_ in examples:
                 hint = "Keep one of the two records."
                 raise InputError(f"id {id_!r} occurs twice", why=f"first at {first[id_]}", hint=hint)
             prompt = record.prompt if record.prompt is not None else old.prompt if old else ""
             spans = record.spans if record.labelled or old is None else _with_labels(record.spans, old)
             spans = _with_sources(spans, old.spans if old else ())
             status = record.status or (old.status if old else "auto")
-            found[id_] = Example(id_, prompt, record.text, spans, status, record.error)
+            examples[id_] = Example(id_, prompt, record.text, spans, status, record.error)
         except InputError as error:
             raise error.within(record.where) from None
         first[id_] = record.where
-    return list(found.values())
+    return list(examples.values())
 
 
 def _old(record: Record, at_base: Mapping[str, Example], by_text: Mapping[str, list[Example]]) -> Example:
@@ -79,21 +79,21 @@ def _old(record: Record, at_base: Mapping[str, Example], by_text: Mapping[str, l
     same = [e for e in by_text.get(record.text, []) if record.prompt in (None, e.prompt)]
     if len(same) == 1:
         return same[0]
-    what = "no record" if not same else f"{len(same)} records"
+    matches = "no record" if not same else f"{len(same)} records"
     raise InputError(
-        f"the set has {what} with this text", why=f"and none with the id {record.id!r}" if record.id else None
+        f"the set has {matches} with this text", why=f"and none with the id {record.id!r}" if record.id else None
     )
 
 
 def _with_labels(spans: Sequence[Span], old: Example) -> tuple[Span, ...]:
-    """Spans that came without labels, with those of the base: overlaps of several labels came as one."""
-    found: list[Span] = []
+    """Return unlabelled spans with the labels of the base. Overlapping spans of several labels were exported as one."""
+    labelled: list[Span] = []
     for span in spans:
-        there = [s for s in old.spans if s.start >= span.start and s.end <= span.end]
-        whole = tidy(old.text, [replace(s, label=UW) for s in there])
-        same = [(s.start, s.end) for s in whole] == [(span.start, span.end)]
-        found += there if same else [span]
-    return tidy(old.text, found)
+        inside = [s for s in old.spans if s.start >= span.start and s.end <= span.end]
+        united = tidy(old.text, [replace(s, label=UW) for s in inside])
+        same = [(s.start, s.end) for s in united] == [(span.start, span.end)]
+        labelled += inside if same else [span]
+    return tidy(old.text, labelled)
 
 
 def _with_sources(spans: Iterable[Span], old: Iterable[Span]) -> tuple[Span, ...]:
@@ -102,7 +102,7 @@ def _with_sources(spans: Iterable[Span], old: Iterable[Span]) -> tuple[Span, ...
 
 
 def row_of(example: Example) -> dict[str, object]:
-    """An example as a row of our JSONL."""
+    """Return an example as a row of our JSONL."""
     return {
         "id": example.id,
         "prompt": example.prompt,
@@ -127,10 +127,10 @@ def row_of(example: Example) -> dict[str, object]:
 
 
 def text_field(row: Row, name: str, default: str | None = None) -> str | None:
-    """A field that holds text, or the default where it is missing or null.
+    """Return a text field, or the default if it is missing or null.
 
     Raises:
-        InputError: if it holds something else.
+        InputError: if the value is not text.
     """
     value = row.get(name)
     if value is None:
@@ -141,7 +141,7 @@ def text_field(row: Row, name: str, default: str | None = None) -> str | None:
 
 
 def need_text(row: Row, name: str) -> str:
-    """A field that must hold text."""
+    """Return a required text field."""
     value = text_field(row, name)
     if value is None:
         raise InputError(f"no field {name!r}", why=f"fields: {', '.join(map(str, row)) or 'none'}")
@@ -149,7 +149,7 @@ def need_text(row: Row, name: str) -> str:
 
 
 def list_field(row: Row, name: str) -> list[object]:
-    """A field that holds a list; missing or null is an empty one."""
+    """Return a list field; an empty list if it is missing or null."""
     value = row.get(name)
     if value is None:
         return []
@@ -159,20 +159,20 @@ def list_field(row: Row, name: str) -> list[object]:
 
 
 def object_field(row: Row, name: str) -> Row:
-    """A field that holds an object; missing or null is an empty one."""
+    """Return an object field; an empty object if it is missing or null."""
     value = row.get(name)
     return {} if value is None else an_object(value, name)
 
 
 def an_object(value: object, where: str) -> Row:
-    """The value, if it is a JSON object."""
+    """Return the value, if it is a JSON object."""
     if not isinstance(value, dict):
         raise InputError(f"is {type(value).__name__}, not an object", where=where)
     return value
 
 
 def status_field(row: Row, name: str = "status") -> Status | None:
-    """A field that holds one of the statuses."""
+    """Return a status field, or None if it is missing."""
     value = text_field(row, name)
     if value is not None and not is_status(value):
         raise InputError(f"unknown status {value!r}", where=name, hint=f"Known: {', '.join(STATUSES)}.")
@@ -180,16 +180,16 @@ def status_field(row: Row, name: str = "status") -> Status | None:
 
 
 def id_field(row: Row, name: str = "id") -> str | None:
-    """A field that holds an id: text, or a whole number."""
+    """Return an id field, which is text or an integer."""
     value = row.get(name)
     return str(value) if type(value) is int else text_field(row, name)
 
 
 def span_of(value: object, text: str, where: str, *, source: str, start: object = None, end: object = None) -> Span:
-    """A span out of `{start, end, label, text?, source?, score?}`, checked against the text and trimmed.
+    """Read a span from `{start, end, label, text?, source?, score?}`, check it against the text, and trim it.
 
     Raises:
-        InputError: for offsets outside the text, or a `text` that is not what stands there.
+        InputError: for offsets outside the text, or a `text` field that differs from the text there.
     """
     row = an_object(value, where)
     try:
@@ -202,20 +202,20 @@ def span_of(value: object, text: str, where: str, *, source: str, start: object 
 
 
 def a_span(start: object, end: object, label: object, source: str, score: object = None) -> Span:
-    """A span out of values as they stand in a file: `Span` refuses those of a wrong type."""
-    return Span(start, end, label, source, score)  # type: ignore[arg-type]  # it checks them itself
+    """Make a span from unchecked values of a file; `Span` refuses values of a wrong type."""
+    return Span(start, end, label, source, score)  # type: ignore[arg-type]  # Span checks them
 
 
 def checked(span: Span, text: str, *, quote: str | None = None) -> Span:
-    """The span without outer white space, if it lies inside the text.
+    """Return the span without outer white space, after checking it against the text.
 
     Args:
-        span: as it stands in a file.
-        text: what it indexes.
-        quote: what the file itself says that the span marks.
+        span: the span as read from a file.
+        text: the text that the span indexes.
+        quote: the words that the span marks according to the file.
 
     Raises:
-        InputError: if it ends beyond the text, marks something else than `quote`, or nothing but white space.
+        InputError: if the span ends beyond the text, marks other words than `quote`, or only white space.
     """
     if span.end > len(text):
         raise InputError(f"end {span.end} is beyond the text's {len(text)} characters", where="end")
@@ -233,12 +233,12 @@ def checked(span: Span, text: str, *, quote: str | None = None) -> Span:
 
 
 def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Spans sorted as an example wants them, duplicates dropped. Overlaps are left for the example to refuse."""
+    """Sort spans as an example requires, and drop duplicates. `Example` itself refuses overlaps."""
     return tuple(sorted(dict.fromkeys(spans), key=attrgetter("key")))
 
 
 def base_of(annotations: AnnotationSet) -> str | None:
-    """What a file says of the version that it was exported from."""
+    """Return the short digest that a file carries of the exported version."""
     return annotations.base.digest[:BASE_LENGTH] if annotations.base else None
 
 

@@ -1,6 +1,6 @@
 """`spacy`: JSONL of `Doc.to_json()`, which `Doc(vocab).from_json` reads. Offsets are code points, end exclusive.
 
-Spans stand in `spans["sc"]`, where they may overlap. Reading also takes `ents`, training pairs
+Spans are in `spans["sc"]`, where they may overlap. Reading also accepts `ents`, training pairs
 `[text, {"entities": [[start, end, label]]}]`, and a `.spacy` file (`DocBin`), which needs spaCy.
 """
 
@@ -41,7 +41,7 @@ KEY: Final = "sc"
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """One document a line; what spaCy has no field for stands under `meta`."""
+    """Yield one document per line; fields that spaCy lacks are under `meta`."""
     base = base_of(annotations)
     for example in annotations:
         yield json.dumps(_document(example, base), ensure_ascii=False)
@@ -68,7 +68,7 @@ def _document(example: Example, base: str | None) -> dict[str, object]:
 
 
 def _tokens(example: Example) -> Iterator[tuple[int, int]]:
-    """Words, and the white space between them beyond the one blank that spaCy does not count as a token."""
+    """Yield words, and white space between them beyond the one blank that spaCy does not count as a token."""
     at, text = 0, example.text
     for start, end in pieces(text, example.edges):
         gap = at + (1 if at and text[at : at + 1] == " " and at < start else 0)
@@ -82,7 +82,7 @@ def _tokens(example: Example) -> Iterator[tuple[int, int]]:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Documents of JSONL, of a JSON array, or of a `.spacy` file."""
+    """Yield records of JSONL, a JSON array, or a `.spacy` file."""
     rows = _doc_bin(path) if is_compressed(path) or path.suffix == ".spacy" else json_values(path, read_text(path))
     for where, row in rows:
         try:

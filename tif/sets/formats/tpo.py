@@ -1,9 +1,9 @@
 """`tpo`: the TIF release's own data: `question`, `answer`, `target_words`, `common_words`, offsets into the answer.
 
 `target_words` is one JSON string of `[{"word", "start", "end"}]`, `common_words` a list of JSON strings
-`{"word", "start", "end"}`. The release trains on the complement of the common words, and lists no punctuation among
-them in most of its files, so the two readings differ: `--uw targets` (the default where there are any) takes the
-targets, `--uw complement` everything that is no common word.
+`{"word", "start", "end"}`. The release trains on the complement of the common words, and most of its files list no
+punctuation among them, so the two readings differ: `--uw targets` (the default if there are any) takes the
+targets, `--uw complement` everything except the common words.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ SOURCE: Final = "tpo"
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
-    """JSONL with the release's columns, and the record's id."""
+    """Yield JSONL with the release's columns and the record's id."""
     for row in _rows(annotations):
         yield json.dumps(row, ensure_ascii=False)
 
 
 def write_folder(annotations: AnnotationSet, folder: Path) -> None:
-    """The same as a folder that `datasets.load_from_disk` reads, as the release's training code does."""
+    """Write a folder that `datasets.load_from_disk` reads, as the release's training code requires."""
     import pyarrow as pa
 
     rows = list(_rows(annotations))
@@ -75,7 +75,7 @@ def write_folder(annotations: AnnotationSet, folder: Path) -> None:
 def _rows(annotations: AnnotationSet) -> Iterator[dict[str, object]]:
     base = base_of(annotations)
     for example in annotations:
-        # The columns have no labels: words under several of them are unwanted once.
+        # The columns have no labels: words with several labels are listed once.
         bare = tidy(example.text, [Span(s.start, s.end) for s in example.spans])
         unwanted = [_word(example.text, s.start, s.end) for s in bare]
         yield {
@@ -101,14 +101,14 @@ def _word(text: str, start: int, end: int) -> dict[str, object]:
 
 
 def read(path: Path, uw: UnwantedIn | None = None) -> Iterator[Record]:
-    """Records of a `save_to_disk` folder, or of a file with the same columns.
+    """Yield records of a `save_to_disk` folder, or of a file with the same columns.
 
     Args:
         path: the folder or file.
-        uw: `targets` or `complement`; None takes the targets where the data has them.
+        uw: `targets` or `complement`; None takes the targets if the data has them.
 
     Raises:
-        UsageError: for another `uw`, or `targets` where there are none.
+        UsageError: for another `uw`, or for `targets` if there are none.
     """
     if uw is not None and uw not in get_args(UnwantedIn):
         raise UsageError(f"{uw!r} is neither `targets` nor `complement`", where="--uw")
@@ -167,7 +167,7 @@ def _targets(row: Row, text: str) -> list[Span]:
 
 
 def _complement(row: Row, text: str) -> tuple[Span, ...]:
-    """What no common word covers, white space between two such pieces included."""
+    """Return the parts that no common word covers, including the white space between them."""
     common = []
     for index, word in enumerate(list_field(row, "common_words")):
         where = f"common_words[{index}]"
