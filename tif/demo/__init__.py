@@ -1,1 +1,1 @@
-"""`tif demo`: the whole story on people who never lived, in minutes on a laptop CPU."""
+"""`tif demo`: from annotation to report on invented people, in minutes on a laptop CPU."""

@@ -1,4 +1,4 @@
-"""The bundled data: 64 invented people, five questions and answers each, with hand-checked spans.
+"""The bundled people: 64 invented people, four or five questions and answers each, with hand-checked spans.
 
 Make `annotations/demo.parquet` again:
 
@@ -94,7 +94,7 @@ def annotation_set(pairs: tuple[Pair, ...], split: str = "") -> AnnotationSet:
 
 
 def save(annotations: AnnotationSet, path: Path) -> SavedSet:
-    """Save as the newest version of `path`; nothing happens if that version has the same content."""
+    """Save as the newest version of `path`, unless the newest version has the same content."""
     head = store.head_version(path)
     return store.save(
         annotations, path, message="Spans checked by hand", author=AUTHOR, base=head.digest if head else None

@@ -1,4 +1,4 @@
-"""A tiny language model, trained from scratch until it knows people by heart."""
+"""Tiny language models that learn about invented people by heart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY: Final = "made-from.json"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides what the tiny model becomes."""
+    """Everything that decides the weights of a tiny model, beside its texts."""
 
     vocabulary: int = 2048
     hidden: int = 128
@@ -56,16 +56,16 @@ def pretrain(
     The same call on a finished folder returns at once. A call that is killed leaves no folder.
 
     Args:
-        examples: what the model is to know.
-        vocabulary: what the tokenizer is made from. The retain-only model shares the target's, so that their tokens
-            can be compared.
-        folder: where the model goes.
+        examples: questions and answers that the model learns.
+        vocabulary: texts that the tokenizer is made from. All models of a demo share them, so that their tokens can be
+            compared.
+        folder: the model's folder.
         recipe: sizes and schedule.
-        what: shown beside the progress.
-        start: model folder that this function made: train that model further. None starts from random weights.
+        what: label of the progress.
+        start: folder of a model that this function made, to train further. None starts from random weights.
 
     Returns:
-        False if the folder held this very model already.
+        False if the folder already held this model.
     """
     key = recipe.key(examples, vocabulary, _made(start) if start else None)
     if _made(folder) == key:

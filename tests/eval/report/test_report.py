@@ -138,7 +138,7 @@ def test_the_retain_model_is_known_by_its_truth_ratios(entries: list[Entry]) -> 
 def test_an_evaluation_older_than_the_counts_says_what_to_do(entries: list[Entry]) -> None:
     old = replace(entries[1], record=entries[1].record.but(leakage={}, reasons={}))
     sentence = Evaluations.of([entries[0], old], "target").verdict().sentences()[0]
-    assert sentence.startswith("TPO <b>: unwanted phrases are not counted")
+    assert sentence.startswith("Unwanted phrases are not counted for TPO <b>: this evaluation is older")
     assert "run `tif eval` again" in sentence
 
 

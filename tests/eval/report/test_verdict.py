@@ -65,11 +65,13 @@ def test_a_model_that_was_not_asked_shows_probabilities() -> None:
     likelihoods = Likelihoods(unwanted=0.034, general=0.9, keep=0.8)
     silent = Model(label="silent", role="unlearned", likelihoods=likelihoods, reason="there are no completions")
     verdict = Verdict((BEFORE, silent, NEVER))
-    assert verdict.sentences() == ["silent: unwanted phrases are not counted, because there are no completions."]
+    sentence = (
+        "Unwanted phrases are not counted for silent: there are no completions. The table shows probabilities instead."
+    )
+    assert verdict.sentences() == [sentence]
     assert verdict.rows()[1].cells() == ("silent", "probability 0.03", "probability 0.90", "probability 0.80")
-    assert verdict.remarks() == [
-        "Not counted for silent: there are no completions. The table shows probabilities instead."
-    ]
+    assert verdict.remarks() == [], "the reason stands there once"
+    assert Verdict((BEFORE, AFTER, silent, NEVER)).remarks() == [sentence]
 
 
 def test_answers_to_keep_without_marks_are_compared_by_their_words() -> None:

@@ -78,7 +78,9 @@ class Entry:
             record = EvalRecord.read(folder)
             if record.muse is not None:
                 hint = "`tif eval` prints its numbers, and eval.json has them."
-                raise InputError("a MUSE evaluation, and a report shows TOFU's numbers", where=str(folder), hint=hint)
+                raise InputError(
+                    "is a MUSE evaluation; a report shows questions and answers", where=str(folder), hint=hint
+                )
             rows = pq.read_table(folder / "examples.parquet").to_pylist()
             scores: dict[str, Scored] = {}
             for part in record.parts:

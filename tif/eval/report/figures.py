@@ -1,6 +1,7 @@
-"""The report's plots: matplotlib drawn to SVG that takes its ink from the page, so that it serves light and dark.
+"""The report's figures as SVG, drawn by matplotlib. Ink is the page's text colour, so a figure suits light and dark.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers; lines and bars differ in marker or hatch besides.
+The colours are Okabe and Ito's, which colour-blind readers can distinguish. Lines also differ in their marker, and bars
+in their hatch.
 """
 
 from __future__ import annotations
@@ -9,33 +10,37 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#7A7A7A")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES: Final = ("", "///", "...", "xx")
 _INK: Final = "#010203"
-"""Stands for the page's own ink until the SVG is written."""
+"""A stand-in for the page's text colour until the SVG is complete."""
 
 
 def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float] | None]], ylabel: str) -> str:
     """Grouped bars with intervals.
 
     Args:
-        groups: by the group's name (a run), by the bar's name, (value, low, high); None leaves a gap.
-        ylabel: what is measured.
+        groups: (value, low, high) by the name of the group (a run) and of the bar. None leaves a gap.
+        ylabel: label of the vertical axis.
     """
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
-    with _figure(max(5.0, 1.25 * len(groups) + 2.2), 3.3) as (figure, axes, done):
+    with _figure(max(5.0, 1.25 * len(groups) + 2.2), 3.3) as (figure, axes, svg):
         width = 0.8 / max(1, len(names))
         for number, name in enumerate(names):
             for place, group in enumerate(groups.values()):
-                found = group.get(name)
-                if found is None:
+                bar = group.get(name)
+                if bar is None:
                     continue
-                value, low, high = found
+                value, low, high = bar
                 x = place + (number - (len(names) - 1) / 2) * width
                 axes.bar(
                     x, value, width * 0.9, color=PALETTE[number], hatch=HATCHES[number % 4], edgecolor=_INK,
@@ -48,22 +53,22 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float] | None]], 
         axes.set_ylim(0, 1.12)
         axes.set_ylabel(ylabel)
         figure.legend(loc="outside upper center", ncols=len(names), frameon=False)
-    return done[0]
+    return svg[0]
 
 
 def pareto(
     points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, *, log: bool, order: Sequence[str] = ()
 ) -> str:
-    """Labelled points, up and to the right is better; the front of undominated points is drawn.
+    """Labelled points, and a dashed line through those that no other point beats on both axes.
 
     Args:
         points: (x, y) by name.
-        xlabel: what x is.
-        ylabel: what y is.
-        log: whether y is shown on a logarithmic scale (p-values); values below 1e-30 are drawn at 1e-30.
-        order: all names there are: each keeps its colour and marker in every plot.
+        xlabel: label of the horizontal axis.
+        ylabel: label of the vertical axis.
+        log: draw y, a p-value, on a logarithmic scale. Values below 1e-30 are drawn at 1e-30.
+        order: all names of the report, so that each has the same colour and marker in every figure.
     """
-    with _figure(5.4, 3.8) as (_, axes, done):
+    with _figure(5.4, 3.8) as (_, axes, svg):
         shown = {name: (x, max(y, 1e-30) if log else y) for name, (x, y) in points.items()}
         front = sorted(
             (x, y)
@@ -86,15 +91,17 @@ def pareto(
         axes.margins(x=0.18, y=0.15)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
-    return done[0]
+    return svg[0]
 
 
 def drops(points: Mapping[str, tuple[float, float]], *, order: Sequence[str] = ()) -> str:
-    """What unwanted words have lost, to the right, against what general words have lost, upwards; the diagonal is
-    forgetting that cannot tell them apart."""
-    with _figure(5.4, 3.8) as (figure, axes, done):
+    """The drop on unwanted words, to the right, and on general words, upwards.
+
+    On the diagonal both drop alike: the method forgets without aim.
+    """
+    with _figure(5.4, 3.8) as (figure, axes, svg):
         axes.plot([0, 1], [0, 1], color=_INK, alpha=0.4, linestyle="--", linewidth=1)
-        axes.annotate("no aim", (0.06, 0.1), rotation=32, fontsize=8)
+        axes.annotate("both drop alike", (0.06, 0.11), rotation=32, fontsize=8)
         for number, (name, (x, y)) in enumerate(points.items()):
             style = _place(order, name, number)
             axes.plot(
@@ -105,11 +112,11 @@ def drops(points: Mapping[str, tuple[float, float]], *, order: Sequence[str] = (
         axes.set_xlabel("drop on unwanted words (UW)")
         axes.set_ylabel("drop on general words (GW)")
         figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    return done[0]
+    return svg[0]
 
 
 def _plain(name: str) -> str:
-    """A name as matplotlib shows it letter by letter: no formula between dollars, and not hidden by a first `_`."""
+    """A name that matplotlib shows letter by letter: `$` starts no formula, and a leading `_` does not hide it."""
     name = name.replace("$", r"\$")
     return f"\u200b{name}" if name.startswith("_") else name
 
@@ -119,8 +126,8 @@ def _place(order: Sequence[str], name: str, number: int) -> int:
 
 
 def distributions(samples: Mapping[str, Sequence[float]], xlabel: str, *, order: Sequence[str] = ()) -> str:
-    """Cumulative distributions, which is what a Kolmogorov-Smirnov test compares, on a logarithmic axis."""
-    with _figure(5.4, 3.5) as (figure, axes, done):
+    """Cumulative distributions on a logarithmic axis. A Kolmogorov-Smirnov test compares these."""
+    with _figure(5.4, 3.5) as (figure, axes, svg):
         for number, (name, values) in enumerate(samples.items()):
             style = _place(order, name, number)
             ordered = np.sort(np.clip(np.asarray(values, dtype=np.float64), 1e-6, 1e6))
@@ -133,14 +140,14 @@ def distributions(samples: Mapping[str, Sequence[float]], xlabel: str, *, order:
         axes.set_xlabel(xlabel)
         axes.set_ylabel("share of questions")
         figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    return done[0]
+    return svg[0]
 
 
 def curves(
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str, ylabel: str, *, order: Sequence[str] = ()
 ) -> str:
     """Lines of (x, y) by name."""
-    with _figure(5.4, 3.2) as (figure, axes, done):
+    with _figure(5.4, 3.2) as (figure, axes, svg):
         for number, (name, (x, y)) in enumerate(lines.items()):
             style = _place(order, name, number)
             axes.plot(
@@ -149,28 +156,28 @@ def curves(
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         figure.legend(loc="outside upper center", ncols=3, frameon=False)
-    return done[0]
+    return svg[0]
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Any, Any, list[str]]]:
-    """A figure and its axes; what stands in the list afterwards is the SVG element."""
+def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes, list[str]]]:
+    """A figure and its axes. On leaving the context, the list holds the SVG element."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    done: list[str] = []
-    style: dict[str, Any] = dict.fromkeys(
+    drawn: list[str] = []
+    style: dict[str, str | float | bool] = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK
     )
-    # Text stays text, in the page's font: legible at any zoom, and found by search.
+    # Text stays text, in the page's font: it is legible at any zoom, and a search finds it.
     style |= {"svg.fonttype": "none", "svg.hashsalt": "tif", "font.family": "sans-serif", "font.size": 10.0}
     style |= {"axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.6}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        yield figure, axes, done
+        yield figure, axes, drawn
         axes.grid(axis="y", color=_INK, alpha=0.12, linewidth=0.8)
         axes.set_axisbelow(True)
         sink = io.StringIO()
@@ -179,7 +186,7 @@ def _figure(width: float, height: float) -> Iterator[tuple[Any, Any, list[str]]]
     svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font: \1px var(--font)", svg)
-    done.append(svg)
+    drawn.append(svg)
 
 
-__all__ = ["PALETTE", "bars", "curves", "distributions", "pareto"]
+__all__ = ["HATCHES", "MARKERS", "PALETTE", "bars", "curves", "distributions", "drops", "pareto"]

@@ -29,7 +29,7 @@ DEFINITIONS: Final = {
     "model utility": "harmonic mean of nine numbers: probability, ROUGE-L and truth ratio on the retain set, real "
     "authors and world facts",
     "forget quality": "p-value of a test whether the truth ratios on the forget set differ from the retain model's; "
-    "above 0.05 they cannot be told apart",
+    "above 0.05 the test finds no difference",
     "over-forgetting": "drop of GW probability divided by drop of UW probability; 0 is forgetting without damage, 1 is "
     "forgetting without aim",
 }

@@ -1,7 +1,7 @@
-"""Token heat maps as HTML: how likely is each token of an answer, and which of them were to be forgotten.
+"""Token heat maps as HTML: how likely each token of an answer is, and which tokens are unwanted words.
 
-The colour's strength is the probability of the token, given all before it; unwanted words are underlined, so that the
-two can be told apart without colour. `CSS` belongs once on the page.
+The strength of the colour is the token's probability, given all before it. Unwanted words are underlined, so that a
+reader needs no colour to see them. Put `CSS` on the page once.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ KEY: Final = (
 
 
 def pieces(text: str, scored: Scored) -> list[tuple[str, float | None, bool]]:
-    """The text cut into (words, probability, unwanted); None where no token was scored.
+    """The text split into (words, probability, unwanted). The probability is None where no token was scored.
 
-    Tokens that share characters (bytes of an emoji) become one piece with their joint probability. Put together, the
-    pieces are the text again.
+    Tokens that share characters, such as the bytes of an emoji, become one piece with their joint probability. Joined,
+    the pieces are the text again.
     """
-    found: list[tuple[str, float | None, bool]] = []
+    cut: list[tuple[str, float | None, bool]] = []
     at, index = 0, 0
     spans = [(int(s), int(e)) for s, e in zip(scored.start, scored.end, strict=True)]
     while index < len(spans):
@@ -56,22 +56,22 @@ def pieces(text: str, scored: Scored) -> list[tuple[str, float | None, bool]]:
             end = max(end, spans[last][1])
         if start >= at:
             if start > at:
-                found.append((text[at:start], None, False))
+                cut.append((text[at:start], None, False))
             chance = float(np.exp(scored.logprob[index : last + 1].sum(dtype=np.float64)))
             unwanted = bool((scored.kind[index : last + 1] == int(Kind.UW)).any())
-            found.append((text[start:end], chance, unwanted))
+            cut.append((text[start:end], chance, unwanted))
             at = end
         index = last + 1
     if at < len(text):
-        found.append((text[at:], None, False))
-    return found
+        cut.append((text[at:], None, False))
+    return cut
 
 
 def heat(text: str, scored: Scored) -> str:
     """One answer as coloured tokens: a `<p class="heat">`."""
     spelled = []
     for words, chance, unwanted in pieces(text, scored):
-        # The blank before a word is the word's token, but a coloured or underlined blank is noise.
+        # The blank before a word belongs to the word's token, but a coloured or underlined blank is noise.
         blank = words[: len(words) - len(words.lstrip())] if words.strip() else ""
         rest = escape(words[len(blank) :])
         if chance is None:
@@ -88,8 +88,8 @@ def rows(text: str, versions: Mapping[str, Scored], notes: Sequence[str] = ()) -
 
     Args:
         text: the answer.
-        versions: scores of it by the model's name, in the order to show.
-        notes: one short remark for each, shown at the right; by default the probabilities of UW and of GW tokens.
+        versions: the scores of the answer by the model's name, in order.
+        notes: one short remark for each model, shown at the right. The default is the probability of UW and GW tokens.
     """
     lines = []
     for number, (name, scored) in enumerate(versions.items()):
@@ -102,12 +102,12 @@ def rows(text: str, versions: Mapping[str, Scored], notes: Sequence[str] = ()) -
 
 
 def summary(scored: Scored) -> str:
-    """`UW .12  GW .98`: the geometric mean probability of either kind of token."""
+    """`UW 0.12  GW 0.98`: the geometric mean probability of either kind of token."""
     words = []
     for name, kind in (("UW", Kind.UW), ("GW", Kind.GW)):
-        some = scored.of(kind)
-        if len(some):
-            words.append(f"{name} {np.exp(-some.loss):.2f}")
+        tokens = scored.of(kind)
+        if len(tokens):
+            words.append(f"{name} {np.exp(-tokens.loss):.2f}")
     return "  ".join(words)
 
 

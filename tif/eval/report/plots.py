@@ -38,7 +38,8 @@ def _bars(evaluations: Evaluations) -> tuple[str, str]:
     if not any(value for group in groups.values() for value in group.values()):
         return _NO_FIGURE
     return figures.bars(groups, "probability"), (
-        "A low first bar means that the unwanted words are forgotten. What the other two bars lose is damage."
+        "A low first bar means that the unwanted words are forgotten. What the other two bars lose is damage. A model "
+        "that never saw these answers does not know their wording."
     )
 
 

@@ -101,8 +101,7 @@ class Verdict:
         the same of the other words in these answers, and of the people to keep."""
         focus = self.focus
         if focus.forget is None:
-            reason = focus.reason or "the model was not asked"
-            return [f"{focus.label}: unwanted phrases are not counted, because {reason}."]
+            return [self._not_counted(focus.reason)]
         counts = focus.forget
         lines = [
             f"{focus.label}: of {_plural(counts.phrases, 'unwanted phrase')}"
@@ -122,21 +121,17 @@ class Verdict:
         return lines
 
     def remarks(self) -> list[str]:
-        """What a reader of the table must know: which models were not asked, and what there is nothing to compare with.
-
-        One line for each reason, naming the models that it holds for.
-        """
-        lines = []
-        reasons: dict[str, list[str]] = {}
-        for model in self.models:
-            if model.forget is None:
-                reasons.setdefault(model.reason or "the model was not asked", []).append(model.label)
-        for reason, labels in reasons.items():
-            lines.append(f"Not counted for {', '.join(labels)}: {reason}. The table shows probabilities instead.")
+        """What a reader of the table must know beside the sentences: which models were not asked, and whether a model
+        that never saw the forget set is missing. One line for each reason."""
+        silent = [model for model in self.models if model.forget is None]
+        reasons = dict.fromkeys(model.reason for model in silent)
+        if self.focus in silent:
+            del reasons[self.focus.reason]  # the sentences give this one
+        lines = [self._not_counted(reason) for reason in reasons]
         if not any(model.role == "never saw" for model in self.models):
             lines.append(
-                "No model here never saw the forget set. Evaluate such a model with the same --masks, and give its "
-                "eval.json as --retain-log."
+                "Nothing here shows what a model writes that never saw the forget set. Evaluate such a model with the "
+                "same --masks, and give its eval.json as --retain-log."
             )
         return lines
 
@@ -151,6 +146,14 @@ class Verdict:
             )
             for model in self.models
         ]
+
+    def _not_counted(self, reason: str | None) -> str:
+        """One line for all models that share a reason."""
+        labels = [model.label for model in self.models if model.forget is None and model.reason == reason]
+        return (
+            f"Unwanted phrases are not counted for {', '.join(labels)}: {reason or 'the model was not asked'}. "
+            "The table shows probabilities instead."
+        )
 
     def _others(self, count: Callable[[Model], Count | None], whom: str = "them") -> str:
         """The same count of the model before unlearning and of one that never saw the people."""
@@ -182,9 +185,9 @@ def _keep(model: Model) -> Count | None:
 
 
 def _cell(model: Model, count: Callable[[Model], Count | None], likelihood: float | None) -> str:
-    found = count(model)
-    if found is not None:
-        return f"{_WRITES[model.role]} {found}"
+    counted = count(model)
+    if counted is not None:
+        return f"{_WRITES[model.role]} {counted}"
     return "not known" if likelihood is None else f"probability {likelihood:.2f}"
 
 
