@@ -1,5 +1,7 @@
 """What would do nothing, or destroy something, is refused in one line."""
 
+import re
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -115,7 +117,7 @@ def test_a_demo_goes_into_a_folder(cli, tmp_path):
     ("arguments", "line"),
     [
         (["train", "--lr", "much"], "error: Invalid value for '--lr'"),
-        (["eval", "--nonsense"], "error: No such option: --nonsense"),
+        (["eval", "--nonsense"], "error: No such option:? '?--nonsense"),
         (["nonsense"], "error: No such command 'nonsense'"),
         (["spans", "show"], "error: Missing argument 'SET'"),
     ],
@@ -124,7 +126,7 @@ def test_an_error_of_the_command_line_is_one_line_that_names_the_help(cli, argum
     done = cli(*arguments)
     assert done.code == 2
     assert done.out == ""
-    assert done.err.startswith(line)
+    assert re.match(line, done.err)
     assert done.err.count("\n") == 1
     assert "--help`." in done.err
 
