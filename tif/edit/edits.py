@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from tif.errors import InputError
 from tif.spans import CONFIRMED, UW, Example, Span, Status, tidy
@@ -56,7 +56,7 @@ class Op:
             raise InputError("an edge op needs side (start, end), unit (word, char) and by (1, -1)", where="op")
 
     @classmethod
-    def parse(cls, row: Any) -> Op:
+    def parse(cls, row: object) -> Op:
         """Read an op from a JSON object.
 
         Raises:

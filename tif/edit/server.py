@@ -139,7 +139,7 @@ def _answer(desk: Desk, seen: int, act: Callable[[], Card]) -> Response:
         return JSONResponse(view.record(desk, act()))
     except StaleRevError as stale:
         card, mine = stale.card, stale.mine
-        both: dict[str, Any] = {"error": str(stale), "theirs": view.record(desk, card), "mine": None, "merged": None}
+        both: dict[str, object] = {"error": str(stale), "theirs": view.record(desk, card), "mine": None, "merged": None}
         if mine is not None:
             both["mine"] = view.content(mine)
             both["merged"] = view.content(merged(card.states[seen], card.example, mine))

@@ -25,9 +25,9 @@ class Event:
     by: str = ""
     at: str = ""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return plain JSON values, without prompt and text, which the base version has."""
-        row: dict[str, Any] = {"id": self.id, "op": self.op, "by": self.by, "at": self.at}
+        row: dict[str, object] = {"id": self.id, "op": self.op, "by": self.by, "at": self.at}
         if self.example is not None:
             e = self.example
             row |= {"why": self.why, "status": e.status, "error": e.error}

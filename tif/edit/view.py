@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tif.edit.desk import QUEUES, Desk
 from tif.edit.edits import pieces_of
 from tif.edit.session import Card
 from tif.spans import UW, Example
 
 
-def record(desk: Desk, card: Card) -> dict[str, Any]:
+def record(desk: Desk, card: Card) -> dict[str, object]:
     """Return one record with everything that the page shows."""
     base = desk.session.at_base[card.example.id]
     gone = [base.quote(s) for s in base.spans if s.key not in card.example.keys]
@@ -27,7 +25,7 @@ def record(desk: Desk, card: Card) -> dict[str, Any]:
     }
 
 
-def content(example: Example) -> dict[str, Any]:
+def content(example: Example) -> dict[str, object]:
     """Return one example. `pieces` alternate between the gap before a piece (white space or "") and the piece."""
     cut = pieces_of(example)
     pieces, at = [], 0
@@ -92,7 +90,7 @@ def progress(desk: Desk) -> dict[str, int]:
     return {"reviewed": desk.session.reviewed, "total": len(desk.session.base), "unsaved": desk.session.changed()}
 
 
-def start(desk: Desk, queue: str, labels: tuple[str, ...], tokenizer: str | None) -> dict[str, Any]:
+def start(desk: Desk, queue: str, labels: tuple[str, ...], tokenizer: str | None) -> dict[str, object]:
     """Return the first data of the page: set, author, labels, tokenizer, and a queue's ids."""
     used = sorted({s.label for e in desk.session.base for s in e.spans} | set(labels))
     version = desk.session.base.version

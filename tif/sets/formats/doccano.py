@@ -83,14 +83,14 @@ def _record(where: str, row: Row, offset_unit: Unit | None) -> Record:
             except InputError as error:
                 raise error.within(f"{name}[{index}]") from None
     return Record(
-        where,
-        text,
-        in_order(spans),
-        id_field(row, "tif_id"),
-        text_field(row, "tif_prompt"),
-        status_field(row, "tif_status"),
-        text_field(row, "tif_error"),
-        text_field(row, "tif_base"),
+        where=where,
+        text=text,
+        spans=in_order(spans),
+        id=id_field(row, "tif_id"),
+        prompt=text_field(row, "tif_prompt"),
+        status=status_field(row, "tif_status"),
+        error=text_field(row, "tif_error"),
+        base=text_field(row, "tif_base"),
     )
 
 

@@ -130,7 +130,15 @@ def _record(path: Path, head: _Head, prompt: list[str], body: list[str], base: s
     where = f"{path}, line {head.line}"
     try:
         text, spans = parse("\n".join(body))
-        return Record(where, text, in_order(spans), head.id, "\n".join(prompt), head.status, None, base)
+        return Record(
+            where=where,
+            text=text,
+            spans=in_order(spans),
+            id=head.id,
+            prompt="\n".join(prompt),
+            status=head.status,
+            base=base,
+        )
     except InputError as error:
         raise error.within(where) from None
 

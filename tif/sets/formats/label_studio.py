@@ -124,7 +124,16 @@ def _record(where: str, row: Row) -> Record | None:
             spans += _spans(an_object(region, f"result[{index}]"), text, units, f"result[{index}]")
     except InputError as error:
         raise error.within(name) from None
-    return Record(where, text, in_order(spans), id_, prompt, status, note, base)
+    return Record(
+        where=where,
+        text=text,
+        spans=in_order(spans),
+        id=id_,
+        prompt=prompt,
+        status=status,
+        error=note,
+        base=base,
+    )
 
 
 def _spans(region: Row, text: str, units: Utf16, where: str) -> list[Span]:

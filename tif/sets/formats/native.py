@@ -50,12 +50,12 @@ def _record(where: str, row: Row) -> Record:
     text = need_text(row, "text")
     spans = [span_of(span, text, f"spans[{i}]", source="manual") for i, span in enumerate(list_field(row, "spans"))]
     return Record(
-        where,
-        text,
-        in_order(spans),
-        id_field(row),
-        text_field(row, "prompt"),
-        status_field(row),
-        text_field(row, "error"),
-        text_field(row, "base"),
+        where=where,
+        text=text,
+        spans=in_order(spans),
+        id=id_field(row),
+        prompt=text_field(row, "prompt"),
+        status=status_field(row),
+        error=text_field(row, "error"),
+        base=text_field(row, "base"),
     )

@@ -102,8 +102,16 @@ def _record(where: str, row: Row) -> Record | None:
     if answer is not None and (status is None or _ANSWERS.get(status) != answer):
         status = "accepted" if answer == "accept" else "rejected"
     error = text_field(meta, "error") if status is None or status in UNDECIDED else None
-    prompt = text_field(meta, "prompt")
-    return Record(where, text, in_order(spans), id_field(meta), prompt, status, error, text_field(meta, "base"))
+    return Record(
+        where=where,
+        text=text,
+        spans=in_order(spans),
+        id=id_field(meta),
+        prompt=text_field(meta, "prompt"),
+        status=status,
+        error=error,
+        base=text_field(meta, "base"),
+    )
 
 
 def _token(value: object, text: str, where: str) -> tuple[int, int]:

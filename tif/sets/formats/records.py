@@ -15,7 +15,7 @@ BASE_LENGTH = 12
 """Number of hex digits of the exported version's digest in a file."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One record of a file. A field that the tool dropped is None; the base version supplies it."""
 

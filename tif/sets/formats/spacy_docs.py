@@ -114,14 +114,14 @@ def _from_json(where: str, row: Row) -> Record:
         group = list_field(object_field(row, "spans"), key)
         spans += [span_of(span, text, f"spans.{key}[{i}]", source="spacy") for i, span in enumerate(group)]
     return Record(
-        where,
-        text,
-        in_order(spans),
-        id_field(meta),
-        text_field(meta, "prompt"),
-        status_field(meta),
-        text_field(meta, "error"),
-        text_field(meta, "base"),
+        where=where,
+        text=text,
+        spans=in_order(spans),
+        id=id_field(meta),
+        prompt=text_field(meta, "prompt"),
+        status=status_field(meta),
+        error=text_field(meta, "error"),
+        base=text_field(meta, "base"),
     )
 
 
@@ -136,4 +136,4 @@ def _pair(where: str, row: list[object]) -> Record:
             spans.append(checked(a_span(entity[0], entity[1], entity[2], "spacy"), text))
         except InputError as error:
             raise error.within(f"entities[{index}]") from None
-    return Record(where, text, in_order(spans))
+    return Record(where=where, text=text, spans=in_order(spans))

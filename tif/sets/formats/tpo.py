@@ -127,7 +127,15 @@ def read(path: Path, uw: UnwantedIn | None = None) -> Iterator[Record]:
         except InputError as error:
             raise error.within(where) from None
         targets, complements = targets + len(wanted), complements + len(rest)
-        yield Record(where, text, wanted if by_targets else rest, id_, prompt, base=base, labelled=False)
+        yield Record(
+            where=where,
+            text=text,
+            spans=wanted if by_targets else rest,
+            id=id_,
+            prompt=prompt,
+            base=base,
+            labelled=False,
+        )
     say(f"{path}: {targets} spans by targets, {complements} by complement; used {_name(by_targets)}")
 
 
