@@ -165,7 +165,7 @@ def test_what_is_no_op_is_refused(row):
 
 
 def test_pieces_beyond_the_text_are_refused():
-    with pytest.raises(InputError, match="piece 12 of 12"):
+    with pytest.raises(InputError, match="no piece 12 among 12"):
         do(example(TEXT), "toggle", 12)
 
 
