@@ -13,6 +13,7 @@ import pkgutil
 import re
 import typing
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 from docutils import nodes
@@ -201,6 +202,35 @@ def _one_line(each: Declared) -> str:
     return " ".join(each.option.help.split()) + default
 
 
+def _complete(_app: Any, tree: nodes.document) -> None:
+    """Give names that a module imports their full name, also those that it imports for type checkers only."""
+    for node in tree.findall(pending_xref):
+        module = node.get("py:module")
+        if node.get("refdomain") == "py" and module:
+            head, dot, rest = node["reftarget"].partition(".")
+            node["reftarget"] = _imports(module).get(head, head) + dot + rest
+
+
+@cache
+def _imports(module: str) -> dict[str, str]:
+    """The names of tif that a module imports, with the full name of where each is defined."""
+    nodes_ = ast.walk(ast.parse(inspect.getsource(importlib.import_module(module))))
+    return {
+        alias.asname or alias.name: _defined(node.module, alias.name)
+        for node in nodes_
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "tif"
+        for alias in node.names
+    }
+
+
+def _defined(module: str, name: str) -> str:
+    """The full name of what a module offers under a name: a class may come from another module."""
+    offered = getattr(importlib.import_module(module), name, None)
+    if inspect.isclass(offered) or inspect.isfunction(offered):
+        return f"{offered.__module__}.{offered.__qualname__}"
+    return f"{module}.{name}"
+
+
 def _missing(_app: Any, _env: Any, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
     """Let a name in a docstring and a type variable do without a page. Anything else is a warning."""
     if node.get("maybe"):
@@ -218,6 +248,7 @@ def setup(app: Any) -> None:
     app.add_role("maybe", NameRole())
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-process-docstring", _docstring, priority=100)
+    app.connect("doctree-read", _complete)
     app.connect("missing-reference", _missing)
 
 
