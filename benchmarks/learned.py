@@ -19,9 +19,9 @@ from pathlib import Path
 from tif.annotate.rules.learned import LearnedAnnotator
 from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import LearnedOptions
-from tif.sets import formats, store
+from tif.sets import exchange, store
 from tif.sets.score import score
-from tif.spans import AnnotationSet, Example, tidy
+from tif.spans import AnnotationSet, Example
 
 
 def named(example: Example) -> Example:
@@ -41,8 +41,7 @@ def main() -> None:
     parser.add_argument("--names", action="store_true")
     parser.add_argument("--rows", type=int, nargs="+", default=[0, 25, 50, 100])
     given = parser.parse_args()
-    records = [replace(record, spans=tidy(record.text, record.spans)) for record in formats.read(given.gold)]
-    gold = [named(example) if given.names else example for example in formats.resolve(records)]
+    gold = [named(example) if given.names else example for example in exchange.load(given.gold)]
     most = max(given.rows)
     with tempfile.TemporaryDirectory() as folder:
         for rows in given.rows:

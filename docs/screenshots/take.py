@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tif import store
+from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ def main(model: str) -> None:
         path = Path(folder) / "bees.parquet"
         store.save(AnnotationSet(tuple(rows)), path)
         command = [sys.executable, "-m", "tif", "spans", "edit", str(path), "--no-browser", "--author", "mara"]
-        command += ["--labels", "NAME", "--tokenizer", model]
+        command += ["--more-labels", "NAME", "--tokenizer", model]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
         address = server.stdout.readline().strip() + "&queue=all"
