@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
 from tif.errors import TifError, WriteError
@@ -163,9 +164,8 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
 
 
 def cache_folder(*parts: str) -> Path:
-    """Return the folder for results that can be recomputed: `$XDG_CACHE_HOME/tif`, or `~/.cache/tif`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache").joinpath("tif", *parts)
+    """Return the folder for results that can be recomputed: `~/.cache/tif` on Linux, else the system's own place."""
+    return user_cache_path("tif", appauthor=False).joinpath(*parts)
 
 
 def _make(folder: Path) -> None:
