@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "report": ("evaluate", "Show evaluations together on one self-contained HTML page."),
     "demo": (
         "demo",
-        "Teach a tiny model 64 invented people, make it forget eight, and see what else it forgot. Minutes on a CPU.",
+        "Teach a tiny model about 64 invented people, make it forget eight, and show what it still writes.",
     ),
 }
 """Command -> its file, and its line in `tif --help`. The line is here so that `tif --help` imports no command: their
