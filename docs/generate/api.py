@@ -189,7 +189,7 @@ def _signature(_app: Any, _what: str, _name: str, documented: Any, _options: Any
 def _docstring(_app: Any, what: str, _name: str, documented: Any, _options: Any, lines: list[str]) -> None:
     # A constant or an alias without a docstring shows that of its type, which says nothing of it.
     types = (type(documented), typing.get_origin(documented), documented) if what == "data" else ()
-    if "\n".join(lines).strip() in {inspect.cleandoc(each.__doc__) for each in types if getattr(each, "__doc__", None)}:
+    if "\n".join(lines).strip() in {inspect.cleandoc(getattr(each, "__doc__", None) or "") for each in types}:
         lines.clear()
     if _is_options(documented):
         place = lines.index("Raises:") if "Raises:" in lines else len(lines)

@@ -20,8 +20,9 @@ def markdown() -> str:
         if command.classes is not None:
             common, parts = command.classes
             lines += section(2, command.path, common)
-            for name, options in (parts.builtin if parts else {}).items():
-                lines += section(3, f'{command.path}, {parts.by} = "{name}"', options)
+            if parts is not None:
+                for name, options in parts.builtin.items():
+                    lines += section(3, f'{command.path}, {parts.by} = "{name}"', options)
     return "\n".join(lines)
 
 
