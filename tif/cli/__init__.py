@@ -36,7 +36,7 @@ def new_app() -> typer.Typer:
     """The command line without its commands."""
     app = typer.Typer(
         name="tif",
-        help="Make a language model forget targeted information, and nothing else.",
+        help="Make a language model forget chosen facts, and show what it forgot and what it kept.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
