@@ -96,7 +96,10 @@ def test_every_command_reads_it_where_the_data_set_is_at_hand(cli, shared: Path,
     by_variable = cli("spans", *command)
     assert (by_variable.code, by_variable.out) == (0, by_option.out)
     if command[0] in ("show", "export"):
-        assert len(by_option.out) > 500
+        first = json.loads((shared / "tofu" / "forget10.json").read_text(encoding="utf-8").splitlines()[0])
+        words = first["question"].split('"')[0].strip()
+        assert len(words) > 20
+        assert words in by_option.out
     if command[0] == "score":
         assert "span_exact                   1.000     1.000     1.000" in by_option.out
     if command[0] == "diff":
