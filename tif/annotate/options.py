@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.methods import ANNOTATORS
 from tif.options import Option, Options, only_with
+from tif.sets.metadata import AUTHOR_ENV
 
 
 def _nothing_is_annotated(_options: Any, method: Any) -> str | None:
@@ -51,7 +52,7 @@ class AnnotateOptions(Options):
         int | None, Option("Worker processes.", least=1, otherwise="one for each CPU", idle=only_with("engine", "ray"))
     ] = None
     message: Annotated[str, Option("Reason for this version, for `tif spans log`.", names=("--message", "-m"))] = ""
-    author: Annotated[str, Option("Author of this version, for `tif spans log`.", env="TIF_AUTHOR")] = ""
+    author: Annotated[str, Option("Author of this version, for `tif spans log`.", env=AUTHOR_ENV)] = ""
 
 
 __all__ = ["AnnotateOptions"]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tif.options.declare import split_values
+from tif.sets.metadata import AUTHOR_ENV
 
 SetArg = Annotated[str, typer.Argument(metavar="SET[@N]", help="An annotation set; @N or @DIGEST names a version.")]
 SetOrFile = Annotated[
@@ -15,12 +16,18 @@ SetOrFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 Message = Annotated[str, typer.Option("--message", "-m", help="Reason for the change, for the log.")]
-Author = Annotated[
-    str, typer.Option("--author", envvar=["TIF_AUTHOR", "USER", "USERNAME"], help="Author, for the log.")
-]
+Author = Annotated[str, typer.Option("--author", envvar=[*AUTHOR_ENV], help="Author, for the log.")]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--labels", help="Only spans with these labels, e.g. PERSON,DATE. Default: every label of the set."),
+]
+TrainedLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        help="Labels that training will forget, as in `tif train --labels`; spans of others are counted. "
+        "Default: every label of the set.",
+    ),
 ]
 DataDir = Annotated[
     Path | None,
@@ -39,4 +46,16 @@ def split_labels(values: list[str] | None) -> tuple[str, ...] | None:
     return None if values is None else split_values(values, "--labels")
 
 
-__all__ = ["Author", "DataDir", "Json", "Labels", "Message", "Ours", "SetArg", "SetOrFile", "Theirs", "split_labels"]
+__all__ = [
+    "Author",
+    "DataDir",
+    "Json",
+    "Labels",
+    "Message",
+    "Ours",
+    "SetArg",
+    "SetOrFile",
+    "Theirs",
+    "TrainedLabels",
+    "split_labels",
+]

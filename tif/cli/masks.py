@@ -71,6 +71,8 @@ def _summary(coverage: Coverage) -> str:
         f"{coverage.without_uw} without an unwanted word",
         f"{coverage.lost_spans} spans lost",
     ]
+    if coverage.other_spans:
+        parts.append(f"{coverage.other_spans} spans of labels that are not in --labels, not trained")
     if coverage.windows > coverage.examples:
         parts.append(f"{coverage.windows} windows, {coverage.windows_without_uw} of them without an unwanted word")
     if coverage.left_out:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tif.cli.arguments import Author, DataDir, Json, Labels, Message, Ours, SetArg, SetOrFile, Theirs, split_labels
+from tif.cli.arguments import (
+    Author,
+    DataDir,
+    Json,
+    Labels,
+    Message,
+    Ours,
+    SetArg,
+    SetOrFile,
+    Theirs,
+    TrainedLabels,
+    split_labels,
+)
 from tif.console import emit, emit_json, say, stdout
 from tif.sets.formats.recognise import FormatName, UnwantedIn
 from tif.spans import Status
@@ -35,10 +47,11 @@ def show(
     id_: Annotated[str | None, typer.Option("--id", help="Only the example with this id.")] = None,
     status: Annotated[Status | None, typer.Option(help="Only examples with this status.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Show spans as [[words|UW]] instead of colours.")] = False,
+    labels: TrainedLabels = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Show examples with their spans.
+    """Show examples with all of their spans, and count the spans that training will leave out.
 
     Example: tif spans show annotations/demo.parquet --limit 5
     """
@@ -47,25 +60,30 @@ def show(
     from tif.sets import exchange
     from tif.sets import show as drawing
     from tif.sets.formats import row_of
+    from tif.sets.untrained import span_counts, untrained
 
+    trained = split_labels(labels)
     annotations = exchange.load(ref, data_dir=data_dir)
     chosen = drawing.choose(annotations, id_=id_, status=status)
     shown = chosen[:limit]
     if json_:
         emit_json([row_of(e) for e in shown])
         return
-    console, style_of = stdout(), drawing.styles(annotations)
+    console, style_of = stdout(), drawing.styles(annotations, trained)
     for example in shown:
         if plain or not console.is_terminal:
             emit(f"{example.id}  {example.status}\n{example.prompt}\n{drawing.bracketed(example)}\n")
         else:
             console.print(drawing.coloured(example, style_of), Text(), sep="\n")
     say(f"{len(shown)} of {len(chosen)} shown; the set: {drawing.counts_line(annotations)}")
+    if left_out := untrained(span_counts(annotations), trained).line:
+        say(left_out)
 
 
 @spans.command()
 def check(
     ref: SetArg,
+    labels: TrainedLabels = None,
     data_dir: DataDir = None,
     json_: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 for warnings too.")] = False,
@@ -76,7 +94,7 @@ def check(
     """
     from tif.sets import check as checking
 
-    findings = checking.check(ref, data_dir=data_dir)
+    findings = checking.check(ref, labels=split_labels(labels), data_dir=data_dir)
     errors, warnings = checking.count(findings)
     if json_:
         emit_json(checking.to_json(findings))
@@ -90,16 +108,16 @@ def check(
 
 @spans.command()
 def log(ref: SetArg, json_: Json = False) -> None:
-    """List the versions of a set, oldest first. SET@N lists those up to N."""
+    """List the versions of a set with author, method and message, oldest first. SET@N lists those up to N."""
     from tif.sets import store
-    from tif.sets.metadata import version_json
+    from tif.sets.metadata import version_entry, version_line
 
-    versions = store.versions(ref)
+    versions = store.history(ref)
     if json_:
-        emit_json([version_json(v) for v in versions])
+        emit_json([version_entry(*each) for each in versions])
         return
-    for v in versions:
-        emit(f"{v.number:>4}  {v.digest[:12]}  {v.created}  {v.author or '-'}  {v.message}".rstrip())
+    for each in versions:
+        emit(version_line(*each))
 
 
 @spans.command()

@@ -114,7 +114,7 @@ def _typer(each: Declared) -> Any:
     text = option.help if not each.required else f"{option.help} Required."
     settings: dict[str, Any] = {"help": text, "rich_help_panel": option.panel, "metavar": option.metavar}
     if option.env:
-        settings["envvar"] = option.env
+        settings["envvar"] = [option.env] if isinstance(option.env, str) else list(option.env)
     settings["show_default"] = each.shown_default or False
     if option.positional:
         return Annotated[kind | None, typer.Argument(**settings)]

@@ -32,8 +32,8 @@ class Option:
     positional: bool = False
     """Whether the option is an argument without a name."""
     metavar: str | None = None
-    env: str | None = None
-    """Environment variable with the value, if the command line does not give it."""
+    env: str | tuple[str, ...] | None = None
+    """Environment variable with the value if the command line does not give it; of several, the first that is set."""
     otherwise: str | None = None
     """The meaning of a default of None."""
     above: float | None = None

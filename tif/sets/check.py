@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from tif.errors import InputError, StoreError, TifError
 from tif.sets import store
-from tif.spans import Example, Span
+from tif.sets.untrained import SpanCounts, span_counts, untrained
+from tif.spans import Example, Span, Status
 from tif.text import divides, mentions, words
 
 LONG_SHARE = 0.8
@@ -45,8 +47,15 @@ def to_json(findings: Sequence[Finding]) -> dict[str, object]:
     return {"errors": errors, "warnings": warnings, "findings": [asdict(finding) for finding in findings]}
 
 
-def check(ref: str | Path, *, data_dir: str | Path | None = None) -> list[Finding]:
+def check(
+    ref: str | Path, *, labels: Collection[str] | None = None, data_dir: str | Path | None = None
+) -> list[Finding]:
     """Return all findings in the set that `ref` names: errors first, then warnings, each in the set's order.
+
+    Args:
+        ref: the set.
+        labels: labels that will be trained; each other label is a finding. None for every label.
+        data_dir: for a set without texts: folder with local copies of benchmark files.
 
     Raises:
         TifError: for a set without texts whose data set is not available.
@@ -54,6 +63,7 @@ def check(ref: str | Path, *, data_dir: str | Path | None = None) -> list[Findin
     errors: list[Finding] = []
     warnings: list[Finding] = []
     seen: dict[str, int] = {}
+    counts: Counter[tuple[str, Status]] = Counter()
     try:
         for number, row in enumerate(store.read_rows(ref, data_dir=data_dir), start=1):
             errors += [Finding("error", "invalid", ", ".join(e.where), _shown(e)) for e in row.errors]
@@ -63,11 +73,23 @@ def check(ref: str | Path, *, data_dir: str | Path | None = None) -> list[Findin
             seen.setdefault(id_, number)
             if row.example is not None:
                 warnings += _look_at(row.example)
+                counts += span_counts([row.example])
         if not errors:
             store.load(ref, data_dir=data_dir)
     except StoreError as error:
         errors.append(Finding("error", "unreadable", ", ".join(error.where), _shown(error)))
-    return errors + warnings
+    return [*errors, *warnings, *_left_out(counts, labels)]
+
+
+def _left_out(counts: SpanCounts, labels: Collection[str] | None) -> Iterator[Finding]:
+    for label, count in untrained(counts, labels).labels.items():
+        yield Finding("warning", "not-trained", f"label {label!r}", f"{_spans(count)} will not be trained")
+    for label in sorted({*(labels or ())} - {label for label, _ in counts}):
+        yield Finding("warning", "no-such-label", f"label {label!r}", "no span has it")
+
+
+def _spans(count: int) -> str:
+    return "1 span" if count == 1 else f"{count} spans"
 
 
 def _look_at(example: Example) -> Iterator[Finding]:

@@ -21,6 +21,9 @@ SCHEMA: Final = 1
 KEY: Final = b"tif"
 """Key of the JSON in the parquet file's own key-value metadata."""
 
+AUTHOR_ENV: Final = ("TIF_AUTHOR", "USER", "USERNAME")
+"""Environment variables that name the author of a version; the first that is set counts."""
+
 
 def of(annotations: SavedSet) -> dict[str, object]:
     """Return the metadata of a saved set, for the parquet file and its sidecar."""
@@ -39,6 +42,19 @@ def version_json(version: Version) -> dict[str, object]:
     """Return a version as plain JSON values; its number has the key `version`."""
     fields = asdict(version)
     return {"version": fields.pop("number"), **fields}
+
+
+def version_entry(version: Version, provenance: Provenance) -> dict[str, object]:
+    """Return a version with its method as plain JSON values, for `tif spans log`."""
+    return {**version_json(version), "method": dict(provenance.method)}
+
+
+def version_line(version: Version, provenance: Provenance) -> str:
+    """Return a version in one line: number, digest, time, author, method, message."""
+    parts = (provenance.method.get(key) for key in ("name", "model"))
+    method = " ".join(part for part in parts if isinstance(part, str) and part)
+    row = (f"{version.number:>4}", version.digest[:12], version.created, version.author or "-", method or "-")
+    return "  ".join([*row, version.message]).rstrip()
 
 
 def sidecar(path: Path) -> Path:
@@ -82,4 +98,4 @@ def _dataset(recorded: dict[str, object]) -> Dataset:
     return Dataset(id=id_, split=split, fingerprint=fingerprint, examples=examples)
 
 
-__all__ = ["KEY", "SCHEMA", "of", "parse", "sidecar", "version_json"]
+__all__ = ["AUTHOR_ENV", "KEY", "SCHEMA", "of", "parse", "sidecar", "version_entry", "version_json", "version_line"]

@@ -37,7 +37,12 @@ def content(annotations: SavedSet) -> pa.Buffer:
 
 
 def version_of(path: Path) -> Version:
-    """Read the version of a file from its metadata only.
+    """Read the version of a file as `version_and_provenance` does."""
+    return version_and_provenance(path)[0]
+
+
+def version_and_provenance(path: Path) -> tuple[Version, Provenance]:
+    """Read version and provenance of a file from its metadata only.
 
     Raises:
         StoreError: if the file is missing, or is not an annotation set.
@@ -48,7 +53,10 @@ def version_of(path: Path) -> Version:
         raise StoreError("no such annotation set", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _no_parquet(path, error) from None
-    return read(path).version if raw is None else metadata.parse(raw, path)[0]
+    if raw is None:
+        saved = read(path)
+        return saved.version, saved.provenance
+    return metadata.parse(raw, path)
 
 
 def read(path: Path, *, dataset: str | None = None, data_dir: str | Path | None = None) -> SavedSet:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from rich.text import Text
 
 from tif.errors import UsageError
-from tif.spans import UW, AnnotationSet, Example, Status
+from tif.spans import UW, AnnotationSet, Example, Span, Status
 
 _STYLES = ("bold black on yellow", "bold black on cyan", "bold black on magenta", "bold black on green")
 """A style for each label, in order of appearance; UW always has the first."""
 
+_UNTRAINED = "underline"
 
-def styles(annotations: AnnotationSet) -> dict[str, str]:
-    """Return a terminal style for every label in the set."""
+
+def styles(annotations: AnnotationSet, trained: Collection[str] | None = None) -> dict[str, str]:
+    """Return a terminal style for every label in the set. Labels that are not in `trained` are only underlined."""
     labels = dict.fromkeys([UW, *(s.label for e in annotations for s in e.spans)])
-    return {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
+    style_of = {label: _STYLES[i % len(_STYLES)] for i, label in enumerate(labels)}
+    return {label: s if trained is None or label in trained else _UNTRAINED for label, s in style_of.items()}
 
 
 def choose(annotations: AnnotationSet, *, id_: str | None = None, status: Status | None = None) -> list[Example]:
@@ -35,26 +40,50 @@ def counts_line(annotations: AnnotationSet) -> str:
 
 
 def coloured(example: Example, style_of: dict[str, str]) -> Text:
-    """Return an example as styled text: id and status, the dimmed prompt, the text with its spans."""
+    """Return an example as styled text: id and status, the dimmed prompt, the text with its spans.
+
+    A line below the text lists the spans that overlap a span before them.
+    """
     head = Text.assemble((example.id, "bold"), f"  {example.status}")
     if example.error:
         head.append(f"  ({' '.join(example.error.split())})", "red")
     body = Text(example.text)
-    for span in example.spans:
+    apart, overlapping = _split(example)
+    for span in apart:
         body.stylize(style_of[span.label], span.start, span.end)
+    if overlapping:
+        body.append("\n" + _listed(example, overlapping))
     parts = [head, Text(example.prompt, "dim"), body] if example.prompt else [head, body]
     return Text("\n").join(parts)
 
 
 def bracketed(example: Example) -> str:
-    """Return the text with spans as `[[words|LABEL]]`, for pipes and files without colours."""
+    """Return the text with spans as `[[words|LABEL]]`, for pipes and files without colours.
+
+    A line below the text lists the spans that overlap a span before them: crossing brackets could not be read.
+    """
+    apart, overlapping = _split(example)
     out, at = [], 0
-    for span in example.spans:
-        if span.start < at:
-            continue  # Overlaps another label's span; brackets cannot nest readably.
+    for span in apart:
         out += [example.text[at : span.start], f"[[{example.quote(span)}|{span.label}]]"]
         at = span.end
-    return "".join([*out, example.text[at:]])
+    out.append(example.text[at:])
+    if overlapping:
+        out.append("\n" + _listed(example, overlapping))
+    return "".join(out)
+
+
+def _split(example: Example) -> tuple[list[Span], list[Span]]:
+    """Return the spans that follow one another, and those that overlap one of these."""
+    apart: list[Span] = []
+    overlapping: list[Span] = []
+    for span in example.spans:
+        (overlapping if apart and apart[-1].overlaps(span) else apart).append(span)
+    return apart, overlapping
+
+
+def _listed(example: Example, spans: Iterable[Span]) -> str:
+    return "overlapping: " + ", ".join(f"[[{example.quote(s)}|{s.label}]] at {s.start}-{s.end}" for s in spans)
 
 
 __all__ = ["bracketed", "choose", "coloured", "counts_line", "styles"]

@@ -25,7 +25,7 @@ from tif.console import warn
 from tif.errors import StaleHeadError, StoreError, UsageError
 from tif.sets import metadata, parquet
 from tif.sets.rows import StoredRow
-from tif.spans import AnnotationSet, SavedSet, Version
+from tif.spans import AnnotationSet, Provenance, SavedSet, Version
 
 _LOCK_SECONDS = 60.0
 _VERSION_FILE = re.compile(r"^(\d{4,})-([0-9a-f]{12})\.parquet$")
@@ -81,14 +81,26 @@ def versions(ref: str | Path) -> list[Version]:
     Raises:
         StoreError: if there is no such set or version, or a version's metadata cannot be read.
     """
+    return [version for version, _ in history(ref)]
+
+
+def history(ref: str | Path) -> list[tuple[Version, Provenance]]:
+    """Return the versions as `versions` does, each with its provenance.
+
+    Raises:
+        StoreError: as `versions`.
+    """
     path, named = resolve(ref)
-    head = _version_of(path)
-    by_number = {head.number: head}
+    with _with_hint(path):
+        newest = parquet.version_and_provenance(path)
+    head = newest[0]
+    by_number = {head.number: newest}
     for number, file in _version_files(path):
         if number != head.number:
-            version = _version_of(file)
-            if not _unfinished(version, head):
-                by_number[number] = version
+            with _with_hint(file):
+                entry = parquet.version_and_provenance(file)
+            if not _unfinished(entry[0], head):
+                by_number[number] = entry
     last = max(by_number) if named is None else _version_of(_version_file(path, named)).number
     return [by_number[number] for number in sorted(by_number) if number <= last]
 
@@ -338,6 +350,7 @@ __all__ = [
     "editable_head",
     "folder",
     "head_version",
+    "history",
     "load",
     "read_rows",
     "resolve",

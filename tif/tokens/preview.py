@@ -71,6 +71,8 @@ class Coverage:
     """Windows without an unwanted word, of samples that have one."""
     spans: int
     """Spans to forget in the samples that are trained on."""
+    other_spans: int
+    """Spans of these samples whose labels are not in `labels`: not trained."""
     lost_spans: int
 
 
@@ -128,6 +130,7 @@ def preview(
             without_uw=len(view.unmarked),
             windows_without_uw=len(view.unmarked_windows),
             spans=sum(len(example.unwanted(encoding.labels)) for example in view.examples),
+            other_spans=sum(len(e.spans) - len(e.unwanted(encoding.labels)) for e in view.examples),
             lost_spans=view.lost_spans,
         ),
         examples=tuple(_row(owners[row.id], row, tokenizer) for row in view.rows[:limit]),

@@ -11,6 +11,7 @@ from tif import sources
 from tif.console import say, warn
 from tif.errors import MaskError, UsageError
 from tif.sets import store
+from tif.sets.untrained import span_counts, untrained
 from tif.spans import UNRESOLVED, UNTRAINED, Example, SavedSet
 from tif.tokens.encoding import Encoder, TrainingView, see
 from tif.tokens.masks import Encoded, Kind, Template
@@ -85,6 +86,7 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
     """
     annotations = store.load(options.masks, data_dir=options.data_dir)
     options.check_labels(annotations, options.masks)
+    _warn_other_labels(annotations, options)
     encoder = Encoder.of(load_tokenizer(options.model), options)
     chosen, counts = _select(annotations.examples[: options.limit], options.masks, options)
     view = _forget(chosen, encoder, options, scope, counts)
@@ -196,6 +198,13 @@ def _refuse_unmarked(unmarked: Sequence[str], total: int, what: str, options: Tr
             where=options.masks,
             hint="Mark some, give more --max-length, or leave these out with --unmarked skip.",
         )
+
+
+def _warn_other_labels(annotations: SavedSet, options: TrainOptions) -> None:
+    """Warn of spans that stay untrained because their label is not in `labels`."""
+    if labels := untrained(span_counts(annotations), options.labels).labels:
+        listed = ", ".join(f"{count} {label}" for label, count in labels.items())
+        warn(f"{sum(labels.values())} spans are not trained, because --labels leaves them out: {listed}")
 
 
 def _warn_emptied(emptied: Sequence[str], total: int, what: str) -> None:
