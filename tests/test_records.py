@@ -71,10 +71,19 @@ def test_the_first_layout_is_read_under_the_names_of_this_one():
     assert RunRecord.from_json(stored(record)) == record
 
 
+def test_a_record_of_the_second_layout_counts_the_layers_of_rmu_from_one():
+    old = stored(RUN) | {"schema": 2}
+    assert RunRecord.from_json(old | {"config": {"objective": "rmu", "rmu_layer": 7}}).config["rmu_layer"] == 6
+    # Every record lists the option. Only RMU reads it.
+    assert RunRecord.from_json(old | {"config": {"objective": "npo", "rmu_layer": 7}}).config["rmu_layer"] == 7
+    assert RunRecord.from_json(old) == RUN
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"schema": 3}, "has schema version 3; this tif reads 1 and 2. Install the tif that wrote it"),
+        ({"schema": 4}, "has schema version 4; this tif reads 1 to 3. Install the tif that wrote it"),
+        ({"schema": 0}, "has schema version 0; this tif reads 1 to 3. Install the tif that wrote it"),
         ({"schema": None}, "is not the record of a run"),
         ({"steps": None}, "lacks its number of steps"),
         ({"steps": "4"}, r"steps: Input should be a valid integer"),

@@ -15,11 +15,13 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import files
 from tif.errors import InputError
+from tif.options import of_today
 from tif.readers import read_json
 from tif.spans import Provenance
 
-RUN_SCHEMA: Final = 2
+RUN_SCHEMA: Final = 3
 """Version of the layout of `run.json` that this tif writes. It reads the ones before, too."""
+_READABLE: Final = tuple(range(1, RUN_SCHEMA + 1))
 
 RUN_FILE: Final = "run.json"
 
@@ -171,13 +173,13 @@ class RunRecord:
         """
         if not isinstance(content, dict) or type(schema := content.get("schema")) is not int:
             raise InputError("is not the record of a run")
-        if schema not in (1, RUN_SCHEMA):
+        if schema not in _READABLE:
             raise InputError(
-                f"has schema version {schema}; this tif reads 1 and {RUN_SCHEMA}",
+                f"has schema version {schema}; this tif reads 1 to {RUN_SCHEMA}",
                 hint="Install the tif that wrote it, or newer.",
             )
         try:
-            return _READER.validate_json(json.dumps(_renamed(content) if schema == 1 else content), strict=True)
+            return _READER.validate_json(json.dumps(_of_today(content, schema)), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -237,23 +239,20 @@ class RunRecord:
         return json.dumps([options, digests], sort_keys=True)
 
 
-def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A record of the first layout, which had other names for some options and did not list the incidental ones."""
+def _of_today(content: dict[str, JsonValue], schema: int) -> dict[str, JsonValue]:
+    """A record of an earlier layout, whose options had other names or meanings."""
     config = content.get("config")
-    if not isinstance(config, dict):
+    if schema == RUN_SCHEMA or not isinstance(config, dict):
         return content
-    config = {_RENAMED.get(name, name): value for name, value in config.items()}
-    if "eos" in config:
-        config["supervise_eos"] = config.pop("eos") == "gw"
-    if "label" in config:
-        config["labels"] = [config.pop("label")]
-    if config.get("objective") == "tif":
-        config["objective"] = "anchored"
-    new = {_RENAMED.get(name, name): value for name, value in content.items()}
-    return new | {"schema": RUN_SCHEMA, "config": config, "incidental": list(_INCIDENTAL_1)}
+    new = {**content, "schema": RUN_SCHEMA, "config": of_today(config, schema)}
+    if schema == 1:
+        # The first layout did not list the incidental options.
+        new["incidental"] = list(_INCIDENTAL_1)
+        if "floor_model" in new:
+            new["base_model"] = new.pop("floor_model")
+    return new
 
 
-_RENAMED: Final = {"zero_uw": "unmarked", "floor_model": "base_model"}
 _INCIDENTAL_1: Final = (
     "out", "save_steps", "keep_checkpoints", "log_steps", "report_to", "data_dir", "masks", "model", "base_model",
     "validation",

@@ -42,6 +42,29 @@ def test_the_record_of_a_run_repeats_it_to_the_bit(cli, workshop: Workshop):
     assert RunRecord.of_folder(workshop.root / "c").same_but_seed() == one.same_but_seed()
 
 
+def test_the_record_of_an_older_tif_repeats_its_run(cli, workshop: Workshop):
+    first, second = workshop.root / "a", workshop.root / "b"
+    done = cli(
+        "train", "--masks", workshop.masks, "--model", workshop.model, "--out", first, "--objective", "anchored",
+        "--base-model", workshop.model, "--labels", "UW", "--unmarked", "skip", "--no-supervise-eos",
+        "--max-steps", 2, "--cpu",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    record = json.loads((first / "run.json").read_text())
+    config = record["config"]
+    # The names of the first layout.
+    config["floor_model"], config["zero_uw"] = config.pop("base_model"), config.pop("unmarked")
+    (config["label"],) = config.pop("labels")
+    config["eos"] = "none" if not config.pop("supervise_eos") else "gw"
+    config["objective"], config["floor"] = "tif", "base"
+    old = workshop.root / "old.json"
+    old.write_text(json.dumps(record | {"schema": 1}))
+    again = cli("train", "--config", old, "--out", second)
+    assert again.code == 0, again.err
+    assert equal(weights(first), weights(second))
+    assert RunRecord.of_folder(second).config["labels"] == ["UW"]
+
+
 def test_the_floor_of_the_anchored_objective_need_not_be_given(cli, workshop: Workshop):
     common = ["train", "--masks", workshop.masks, "--model", workshop.model, "--objective", "anchored", "--base-model",
               workshop.model, "--max-steps", 3, "--batch-size", 2, "--lr", "1e-2", "--cpu"]  # fmt: skip

@@ -21,6 +21,7 @@ from tif.errors import InputError
 from tif.eval.measure.leakage import Leakage
 from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Scoring
+from tif.options import of_today
 from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord
 
@@ -207,13 +208,9 @@ def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
     new = dict(content, schema=EVAL_SCHEMA)
     if isinstance(model := content.get("model"), dict):
         new["model"] = {"path": model.get("spec"), "digest": model.get("digest")}
-    if isinstance(settings := content.get("settings"), dict):
-        settings = dict(settings)
-        if "eos" in settings:
-            settings["supervise_eos"] = settings.pop("eos") == "gw"
-        if "label" in settings:
-            settings["labels"] = [settings.pop("label")]
-        new["settings"] = settings
+    for name in ("settings", "config"):
+        if isinstance(options := content.get(name), dict):
+            new[name] = of_today(options, 1)
     if "reference_model" in new:
         new["base_model"] = new.pop("reference_model")
     return new

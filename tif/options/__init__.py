@@ -13,6 +13,7 @@ from tif.options.commandline import command
 from tif.options.components import Components, Keywords
 from tif.options.config import merge, read_config
 from tif.options.declare import Declared, Idle, Option, Options, declared, needs, only_with
+from tif.options.older import of_today
 from tif.options.written import Written, shortest
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "declared",
     "merge",
     "needs",
+    "of_today",
     "only_with",
     "read_config",
     "shortest",

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from tif.errors import InputError, UsageError
 from tif.options.declare import Options, declared
+from tif.options.older import of_today
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
@@ -19,7 +20,7 @@ def read_config(path: str | Path, command: str) -> dict[str, object]:
     """Return the options of a command in a config file, unchecked.
 
     The keys of a TOML or JSON file are the options' names (`batch_size` or `batch-size`), at the top or in a table with
-    the command's name. A record (`run.json`, `eval.json`) gives the options of its run.
+    the command's name. A record (`run.json`, `eval.json`) gives the options of its run, also that of an older tif.
 
     Raises:
         InputError: for a file that cannot be read.
@@ -36,7 +37,8 @@ def read_config(path: str | Path, command: str) -> dict[str, object]:
     if not isinstance(content, dict):
         raise InputError("contains no options", where=str(path), why="the file is not an object of names and values")
     if "schema" in content and isinstance(content.get("config"), dict):
-        content = content["config"]
+        schema = content["schema"]
+        content = of_today(content["config"], schema if isinstance(schema, int) else 1)
     elif isinstance(content.get(command), dict):
         content = content[command]
     return {str(name).replace("-", "_"): value for name, value in content.items()}

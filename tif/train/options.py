@@ -197,8 +197,9 @@ class TrainOptions(Encoding, DataOptions):
     ] = None  # fmt: skip
     rmu_layer: Annotated[
         int,
-        Option("rmu: the layer whose activations are steered.", _LOSS, least=1, idle=_for_activations("rmu_layer")),
-    ] = 7
+        Option("rmu: the layer whose output is steered, counted from 0 as in the model's own layers.", _LOSS, least=0,
+               idle=_for_activations("rmu_layer")),
+    ] = 7  # fmt: skip
     rmu_scale: Annotated[
         float, Option("rmu: the steering coefficient c.", _LOSS, idle=_for_activations("rmu_scale"))
     ] = 20.0

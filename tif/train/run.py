@@ -31,6 +31,7 @@ from tif.train import checkpoint, record
 from tif.train.arguments import training_arguments
 from tif.train.callbacks import Watch, reporters
 from tif.train.early import EarlyStop
+from tif.train.layers import count_layers, layer_of
 from tif.train.objectives import Objective, find
 from tif.train.options import TrainOptions
 from tif.train.prepare import Prepared, prepare
@@ -149,9 +150,15 @@ def _base_identity(options: TrainOptions) -> ModelIdentity | None:
 
 
 def _check_layer(plan: LossPlan, model: PreTrainedModel) -> None:
-    layers = model.config.num_hidden_layers
-    if "activations" in plan.objective.needs and not 1 <= plan.rmu_layer <= layers:
-        raise UsageError(f"is {plan.rmu_layer}, but the model has {layers} layers", where="--rmu-layer")
+    if "activations" not in plan.objective.needs:
+        return
+    layers = count_layers(model)
+    if plan.rmu_layer >= layers:
+        raise UsageError(
+            f"is {plan.rmu_layer}, but the model has {layers} layers", where="--rmu-layer",
+            hint=f"Layers count from 0: the last is {layers - 1}.",
+        )  # fmt: skip
+    layer_of(model, plan.rmu_layer)
 
 
 def _check_every(options: TrainOptions, examples: int, processes: int) -> int:

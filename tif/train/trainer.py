@@ -24,6 +24,7 @@ from tif.tokens.packing import Packed
 from tif.train import checkpoint
 from tif.train.callbacks import Epoch
 from tif.train.data import Pair, PairSampler, Role, Step, TrainingSet, collate
+from tif.train.layers import watching
 from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores
 from tif.train.objectives import Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings
@@ -83,7 +84,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         self.add_callback(Epoch(self.order))
         if "activations" in plan.objective.needs:
             generator = torch.Generator().manual_seed(args.seed)
-            direction = torch.rand(model.config.hidden_size, generator=generator)
+            direction = torch.rand(model.config.get_text_config().hidden_size, generator=generator)
             self._control = plan.rmu_scale * direction / direction.norm()
 
     def _get_train_sampler(self, _: object = None) -> Sampler[Pair]:
@@ -119,11 +120,15 @@ class Unlearner(Trainer):  # type: ignore[misc]
         role = step.role[packed.row]
         forgets, retains = role == Role.FORGET, role == Role.RETAIN
         output = ref_output = None
+        hidden: list[Tensor] = []
         if plan.needs_frozen:
-            hidden = "activations" in needs
-            output = _full(model, packed, hidden)
-            with torch.no_grad(), self._reference() as frozen:
-                ref_output = _full(frozen, packed, hidden)
+            layer = plan.rmu_layer if "activations" in needs else None
+            with watching(model, layer) as seen:
+                output = _full(model, packed)
+            hidden += seen[:1]
+            with torch.no_grad(), self._reference() as frozen, watching(frozen, layer) as seen:
+                ref_output = _full(frozen, packed)
+            hidden += seen[:1]
             scores = statistics_of(output.logits.float(), packed.target)
         else:
             scores = statistics(model, packed, at_once=self.is_fsdp_enabled or self.is_deepspeed_enabled)
@@ -138,11 +143,9 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 output.logits[forgets].float(), ref_output.logits[forgets].float(), packed.target[forgets]
             )
         if "activations" in needs:
-            assert output is not None
-            assert ref_output is not None
             # A hidden state belongs to the token itself, one behind the position whose logits predict it.
             own = packed.keep[0].nonzero()[:, 0] + 1
-            now, before = (o.hidden_states[plan.rmu_layer][0, own] for o in (output, ref_output))
+            now, before = (states[0, own] for states in hidden)
             first = int((step.role == Role.FORGET).sum())
             activations = Activations(
                 forget=now[forgets],
@@ -282,8 +285,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
             checkpoint.load_random(Path(checkpoint_folder), self.args.process_index)
 
 
-def _full(model: Any, packed: Packed, hidden: bool) -> Any:
-    return outputs(model, packed.input_ids, packed.position_ids, packed.keep, output_hidden_states=hidden)
+def _full(model: Any, packed: Packed) -> Any:
+    return outputs(model, packed.input_ids, packed.position_ids, packed.keep)
 
 
 __all__ = ["LossPlan", "Unlearner"]
