@@ -25,10 +25,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tif.eval.benchmarks import questions as benchmark_rows
-from tif.eval.measure.complete import complete, prompt_ids
+from tif.eval.measure.complete import complete
 from tif.eval.measure.score import score
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
+from tif.tokens.generate import ask
 from tif.tokens.masks import Kind, Template, encode
 
 WIDTH, BATCH = 200, 32
@@ -111,7 +112,7 @@ def main() -> int:
     texts = [text for row in rows for text in row.texts()]
     tokenizer = make_tokenizer([part for text in texts for part in (text.prompt, text.text)])
     model, template = make_model(), Template.of(tokenizer, "qa")
-    prompts = [prompt_ids(row.texts()[0], tokenizer, template) for row in rows]
+    prompts = ask([row.texts()[0] for row in rows], tokenizer, template).prompts
     light = {text.id for text in texts if "#" in text.id}
     seconds: dict[str, list[float]] = {name: [] for name in ("field_score", "ours_score", "field_say", "ours_say")}
     for _ in range(options.repeats):

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from tests.eval.conftest import Tiny, make_gemma, make_llama, make_row
 from tif.eval.measure import complete as completion
-from tif.eval.measure.complete import complete, prompt_ids
+from tif.eval.measure.complete import complete
+from tif.tokens.generate import ask
 from tif.tokens.masks import Template
 
 
@@ -20,13 +21,14 @@ def plainly(model: PreTrainedModel, tiny: Tiny, prompt: Sequence[int], tokens: i
     for _ in range(tokens):
         ids.append(int(model(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
         if ids[-1] in ends:
+            ids.pop()
             break
     return str(tiny.tokenizer.decode(ids[len(prompt) :], skip_special_tokens=True)).strip()
 
 
 def prompts_of(tiny: Tiny, count: int = 7) -> list[list[int]]:
-    template = Template.of(tiny.tokenizer)
-    return [prompt_ids(make_row(i).texts()[0], tiny.tokenizer, template) for i in range(count)]
+    asked = ask([make_row(i).texts()[0] for i in range(count)], tiny.tokenizer, Template.of(tiny.tokenizer))
+    return [list(prompt) for prompt in asked.prompts]
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma with windows"])
@@ -38,18 +40,20 @@ def test_as_plain_decoding_says(tiny: Tiny, kind: str) -> None:
     ]
 
 
-def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where", ["generation config", "template", "both"])
+def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Ends are chosen among what the model really says, so that some rows end early, some late, some not at all."""
     model, prompts = make_llama(len(tiny.tokenizer), 3), prompts_of(tiny)
     with torch.no_grad():
         said = [model.generate(torch.tensor([p]), do_sample=False, max_new_tokens=40)[0, len(p) :] for p in prompts]
     ends = [1, int(said[0][2]), int(said[1][20])]
-    model.generation_config.eos_token_id = ends
+    model.generation_config.eos_token_id = {"generation config": ends, "template": None, "both": ends[0]}[where]
+    of_template = {"generation config": [], "template": ends, "both": ends[1:]}[where]
     monkeypatch.setattr(completion, "STEP", 4)
     sizes: list[int] = []
     real = model.generate
     monkeypatch.setattr(model, "generate", lambda ids, **options: (sizes.append(len(ids)), real(ids, **options))[1])
-    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=40)
+    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=40, ends=of_template)
     assert found == [plainly(model, tiny, prompt, 40, ends) for prompt in prompts]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < sizes[0] == len(prompts)

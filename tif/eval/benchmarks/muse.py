@@ -28,6 +28,7 @@ from tif.readers import read_records
 from tif.sources import find_local
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
+from tif.tokens.generate import end_ids, text_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -230,14 +231,14 @@ def _completions(
     tokens: int,
     stop: tuple[str, ...],
 ) -> list[str]:
-    def make() -> list[str]:
-        def work(ids: Sequence[Sequence[int]]) -> list[str]:
-            with processes.shown(f"completing {name}", len(ids)) as advance:
-                return complete(load(), tokenizer, ids, max_new_tokens=tokens, stop=stop, advance=advance)
+    coded, ends = [text_ids(prompt, tokenizer) for prompt in prompts], end_ids(tokenizer)
 
-        return processes.split([tokenizer(prompt)["input_ids"] for prompt in prompts], work)
+    def work(ids: Sequence[Sequence[int]]) -> list[str]:
+        with processes.shown(f"completing {name}", len(ids)) as advance:
+            return complete(load(), tokenizer, ids, max_new_tokens=tokens, ends=ends, stop=stop, advance=advance)
 
-    return cache.texts(f"{name}.completions", [tokens, list(stop), list(prompts)], make)
+    key = [tokens, sorted(ends), list(stop), coded]
+    return cache.texts(f"{name}.completions", key, lambda: processes.split(coded, work))
 
 
 def _compared(question: str, truth: str, completion: str) -> ExampleRow:

@@ -20,14 +20,15 @@ import numpy as np
 from tif.eval import processes
 from tif.eval.benchmarks.questions import UTILITY_PARTS, Row, annotate
 from tif.eval.measure import leakage, measures, memorization
-from tif.eval.measure.complete import complete, prompt_ids, rouge
+from tif.eval.measure.complete import complete, rouge
 from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
 from tif.eval.record import Means
 from tif.eval.settings import Scoring
-from tif.spans import AnnotationSet, Example, canonical, of_labels, united
+from tif.spans import AnnotationSet, Example, of_labels, united
 from tif.tokens.encoding import Encoder
+from tif.tokens.generate import ask
 from tif.tokens.masks import Kind
 
 if TYPE_CHECKING:
@@ -114,42 +115,63 @@ def evaluate_lazily(
     """Evaluate like `evaluate`, but load the model only if a part is not in the cache."""
     settings, cache = settings or Scoring(), cache or PartsCache(None, "")
     encoder = Encoder.of(tokenizer, settings.encoding)
-    template = encoder.template
     if annotations is not None:
         splits = {part: annotate(rows, annotations) for part, rows in splits.items()}
     examples: dict[str, list[ExampleRow]] = {}
     scores: dict[str, Scored] = {}
     for part, rows in splits.items():
-        groups = [row.texts() for row in rows]
-        texts = [text for group in groups for text in group]
-        key = [template.spec, settings.encoding.to_json(), [canonical(text).decode() for text in texts]]
-
-        def scored(groups: Sequence[Sequence[Example]], part: str = part) -> list[list[Scored]]:
-            share = [text for group in groups for text in group]
-            light = {text.id for text in share if "#" in text.id}
-            with processes.shown(f"scoring {part}", len(share)) as advance:
-                done = iter(score(load(), encoder, share, light=light, budget=settings.budget, advance=advance))
-            return [[next(done) for _ in group] for group in groups]
-
-        def completed(rows: Sequence[Row], part: str = part) -> list[str]:
-            prompts = [prompt_ids(row.texts()[0], tokenizer, template) for row in rows]
-            with processes.shown(f"completing {part}", len(rows)) as advance:
-                return complete(load(), tokenizer, prompts, max_new_tokens=settings.max_new_tokens, advance=advance)
-
-        def all_scored(groups: Any = groups, scored: Any = scored) -> list[Scored]:
-            return [one for group in processes.split(groups, scored) for one in group]
-
-        def all_completed(rows: Any = rows, completed: Any = completed) -> list[str]:
-            return processes.split(rows, completed)
-
-        own = cache.scores(f"{part}.scores", key, all_scored)
+        own = _scores(load, encoder, rows, part, settings, cache)
         scores |= own
         completions: Sequence[str | None] = [None] * len(rows)
         if settings.completions:
-            prompts_key = [template.spec, settings.max_new_tokens, [[row.question, row.answer] for row in rows]]
-            completions = cache.texts(f"{part}.completions", prompts_key, all_completed)
+            completions = _completions(load, encoder, rows, part, settings, cache)
         examples[part] = [_example(row, own, text, part, settings) for row, text in zip(rows, completions, strict=True)]
-    return replace(_aggregated(examples, scores, settings), template=template.spec)
+    return replace(_aggregated(examples, scores, settings), template=encoder.template.spec)
+
+
+def _scores(
+    load: Callable[[], PreTrainedModel],
+    encoder: Encoder,
+    rows: Sequence[Row],
+    part: str,
+    settings: Scoring,
+    cache: PartsCache,
+) -> dict[str, Scored]:
+    """Return the scores of a part's texts by id. The tokens are in the key: they depend on more than the settings."""
+    groups = [row.texts() for row in rows]
+    encoded = [encoder.encode(text) for group in groups for text in group]
+
+    def work(groups: Sequence[Sequence[Example]]) -> list[list[Scored]]:
+        share = [text for group in groups for text in group]
+        light = {text.id for text in share if "#" in text.id}
+        with processes.shown(f"scoring {part}", len(share)) as advance:
+            done = iter(score(load(), encoder, share, light=light, budget=settings.budget, advance=advance))
+        return [[next(done) for _ in group] for group in groups]
+
+    def make() -> list[Scored]:
+        return [one for group in processes.split(groups, work) for one in group]
+
+    return cache.scores(f"{part}.scores", [[e.id, e.input_ids, e.kinds, e.offsets] for e in encoded], make)
+
+
+def _completions(
+    load: Callable[[], PreTrainedModel],
+    encoder: Encoder,
+    rows: Sequence[Row],
+    part: str,
+    settings: Scoring,
+    cache: PartsCache,
+) -> list[str]:
+    """Return a part's completions in the order of its rows."""
+    asked = ask([row.texts()[0] for row in rows], encoder.tokenizer, encoder.template)
+    tokens, ends = settings.max_new_tokens, asked.ends
+
+    def work(prompts: Sequence[Sequence[int]]) -> list[str]:
+        with processes.shown(f"completing {part}", len(prompts)) as advance:
+            return complete(load(), encoder.tokenizer, prompts, max_new_tokens=tokens, ends=ends, advance=advance)
+
+    key = [tokens, sorted(ends), asked.prompts]
+    return cache.texts(f"{part}.completions", key, lambda: processes.split(asked.prompts, work))
 
 
 def _example(

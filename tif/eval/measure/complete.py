@@ -1,8 +1,8 @@
 """The second of the two model calls: the model's greedy answers.
 
 Prompts are left-padded and sorted by length. Prompts with a common prefix share its key-value cache. Finished rows
-leave the batch. A prompt has exactly the tokens that precede the answer in `score`, so likelihoods and completions
-belong to the same question.
+leave the batch. `tif.tokens.generate` gives the prompts, which have exactly the tokens that precede the answer in
+`score`, and the tokens that end an answer.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from rouge_score.rouge_scorer import RougeScorer
 from transformers import DynamicCache
 
 from tif.eval.settings import MAX_NEW_TOKENS
-from tif.spans import Example
-from tif.tokens.masks import Kind, Template, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -33,23 +31,13 @@ SHORTEST_PREFIX: Final = 64
 """Shortest common prefix, in tokens, that gets a forward pass of its own."""
 
 
-def prompt_ids(example: Example, tokenizer: PreTrainedTokenizerBase, template: Template) -> list[int]:
-    """Return the tokens before the first supervised token.
-
-    Prompt and answer are tokenized together, then cut. A template that ends in a space would otherwise end in a token
-    that never precedes an answer.
-    """
-    encoded = encode(example, tokenizer, template)
-    first = next(i for i, kind in enumerate(encoded.kinds) if kind != Kind.PROMPT)
-    return [int(token) for token in encoded.input_ids[:first]]
-
-
 def complete(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[Sequence[int]],
     *,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    ends: Collection[int] = (),
     stop: Collection[str] = (),
     rows: int = ROWS,
     advance: Advance | None = None,
@@ -61,6 +49,8 @@ def complete(
         tokenizer: its tokenizer.
         prompts: token ids of each prompt; no prompt is empty.
         max_new_tokens: the longest completion, in tokens.
+        ends: a completion ends before the first of these tokens, and before the model's own
+            `generation_config.eos_token_id`.
         stop: a completion ends before the first of these strings.
         rows: prompts per batch.
         advance: called with the number of finished prompts.
@@ -68,6 +58,7 @@ def complete(
     model.eval()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
+    ending = sorted({*ends, *_listed(model.generation_config.eos_token_id)})
     shared = _common_prefix(prompts) if _allows_gaps(model) else 0
     completions: dict[int, str] = {}
     with torch.inference_mode():
@@ -79,7 +70,7 @@ def complete(
             cache = copy.deepcopy(start)
             if cache is not None:
                 cache.batch_repeat_interleave(len(chosen))
-            answers = _decode(model, tokenizer, ids, mask, cache, pad, max_new_tokens, stop)
+            answers = _decode(model, tokenizer, ids, mask, cache, pad, max_new_tokens, ending, stop)
             completions |= dict(zip(chosen, answers, strict=True))
             if advance is not None:
                 advance(len(chosen))
@@ -94,11 +85,11 @@ def _decode(
     cache: Any,
     pad: int,
     max_new_tokens: int,
+    ends: Sequence[int],
     stop: Collection[str],
 ) -> list[str]:
     """Return the greedy answers of one batch. Every `STEP` tokens, finished rows leave the batch."""
-    ends = model.generation_config.eos_token_id
-    ended = torch.tensor([] if ends is None else ends, device=ids.device).flatten()
+    ended = torch.tensor(ends, dtype=torch.long, device=ids.device)
     alive, width = torch.arange(len(ids), device=ids.device), ids.shape[1]
     answers = [""] * len(ids)
     while len(alive):
@@ -114,11 +105,17 @@ def _decode(
             max_new_tokens=min(STEP, max_new_tokens - (ids.shape[1] - width)),
             use_cache=True,  # a checkpoint saved after training may switch it off
             pad_token_id=pad,
+            eos_token_id=list(ends) or None,
             return_dict_in_generate=True,
         )
         generated = output.sequences[:, width:]
-        texts = tokenizer.batch_decode(generated, skip_special_tokens=True)
-        done = torch.isin(generated, ended).any(1)
+        at_end = torch.isin(generated, ended)
+        done = at_end.any(1)
+        # Behind an end there is only padding. An end that is no special token would be decoded as text.
+        lengths = torch.where(done, at_end.int().argmax(1), generated.shape[1]).tolist()
+        texts = tokenizer.batch_decode(
+            [row[:length] for row, length in zip(generated.tolist(), lengths, strict=True)], skip_special_tokens=True
+        )
         for row, (index, text) in enumerate(zip(alive.tolist(), texts, strict=True)):
             cut = min((at for end in stop if (at := text.find(end)) >= 0), default=None)
             answers[index] = text[:cut].strip()
@@ -134,6 +131,10 @@ def _decode(
         elif len(going) < len(done):
             cache.batch_select_indices(going)
     return answers
+
+
+def _listed(ids: int | Sequence[int] | None) -> list[int]:
+    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -204,4 +205,4 @@ def _scorer(stemmer: bool) -> RougeScorer:
     return RougeScorer(["rouge1", "rougeL"], use_stemmer=stemmer)
 
 
-__all__ = ["complete", "prompt_ids", "rouge"]
+__all__ = ["complete", "rouge"]

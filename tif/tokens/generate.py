@@ -1,0 +1,103 @@
+"""Where a generated text begins and where it ends: the tokens before it, and the tokens that end it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tif.errors import UsageError
+from tif.spans import Example
+from tif.tokens.masks import NOWHERE, Encoded, Kind, Template, encode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The prompts of some samples, and the tokens that end an answer."""
+
+    prompts: tuple[tuple[int, ...], ...]
+    """Token ids of each prompt, in the order of the samples."""
+    ends: frozenset[int]
+    """The model's own `generation_config.eos_token_id` ends an answer too, but is not among these."""
+
+
+def ask(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, template: Template) -> Asked:
+    """Return the prompts as they precede the answers in training, and the tokens that end these answers.
+
+    Prompt and answer are tokenized together, then cut. A template that ends in a space would otherwise end in a token
+    that never precedes an answer.
+
+    An answer ends at the token that training supervises as its end, at the first special token of the template behind
+    the answer, and at the tokenizer's EOS. A base model that was fine-tuned on chats often has the first of these in
+    its template only.
+
+    Raises:
+        MaskError, UsageError: as `tif.tokens.masks.encode`.
+    """
+    supervised_end = _has_end(examples, tokenizer, template)
+    encoded = [encode(example, tokenizer, template, supervise_eos=supervised_end) for example in examples]
+    ends = end_ids(tokenizer)
+    if supervised_end and encoded:
+        ends |= _template_ends(examples[0], encoded, tokenizer, template)
+    return Asked(tuple(_before(item) for item in encoded), ends)
+
+
+def end_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the tokens that end a text without a template."""
+    return frozenset() if tokenizer.eos_token_id is None else frozenset([tokenizer.eos_token_id])
+
+
+def text_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Return the tokens of a text that the model is to continue.
+
+    A tokenizer may append special tokens (`add_eos_token`). They would close the text, so they are left out. Special
+    tokens before the text stay.
+    """
+    # verbose=False: no warning for a text longer than the tokenizer's own limit.
+    coded = tokenizer(text, return_special_tokens_mask=True, return_attention_mask=False, verbose=False)
+    ids, added = list(coded["input_ids"]), list(coded["special_tokens_mask"])
+    while len(ids) > 1 and added[len(ids) - 1]:
+        ids.pop()
+    return tuple(ids)
+
+
+def _before(item: Encoded) -> tuple[int, ...]:
+    """Return the tokens before the first supervised token."""
+    first = next((i for i, kind in enumerate(item.kinds) if kind != Kind.PROMPT), len(item))
+    return item.input_ids[:first]
+
+
+def _has_end(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, template: Template) -> bool:
+    """Return whether training could supervise an end token: the template writes one, or the tokenizer has an EOS."""
+    try:
+        for example in examples[:1]:
+            encode(example, tokenizer, template)
+    except UsageError:
+        return False
+    return True
+
+
+def _template_ends(
+    first: Example, encoded: Sequence[Encoded], tokenizer: PreTrainedTokenizerBase, template: Template
+) -> frozenset[int]:
+    special = set(tokenizer.all_special_ids)
+    special |= {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    rendered = template.render(first, tokenizer)
+    suffix = tokenizer(rendered.string[rendered.end :], add_special_tokens=False, verbose=False)["input_ids"]
+    ends = {next((token for token in suffix if token in special), encoded[0].input_ids[-1])}
+    ends.add(encoded[0].input_ids[-1])
+    # Some templates end an answer with an ordinary token, such as a line break. If answers contain it too, it does not
+    # mark their end.
+    answers = {
+        token
+        for item in encoded
+        for token, offset in zip(item.input_ids, item.offsets, strict=True)
+        if offset != NOWHERE and token not in special
+    }
+    return frozenset(ends - answers)
+
+
+__all__ = ["Asked", "ask", "end_ids", "text_ids"]
