@@ -109,11 +109,17 @@ class RayAnnotator:
             compute=ray.data.ActorPoolStrategy(size=workers),
             num_cpus=1,
         )
+        stopped = ""
+        # After a worker stops, the loop still takes what the others return. Finished examples are kept, and Ray 2.40 ends
+        # this process without a message if it is shut down while blocks are on their way.
         for table in tables.iter_batches(batch_format="pyarrow", batch_size=None):
-            if stopped := table["stopped"][0].as_py():
-                raise TifError(f"a worker stopped: {stopped}", hint=_HINT)
+            if message := table["stopped"][0].as_py():
+                stopped = stopped or message
+                continue
             self._seen |= set(table["worker"].to_pylist())
             yield from (rows.read_row(row).checked() for row in rows.raw(table.select(rows.SCHEMA.names).to_batches()))
+        if stopped:
+            raise TifError(f"a worker stopped: {stopped}", hint=_HINT)
 
 
 class _Worker:
