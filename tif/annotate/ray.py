@@ -110,8 +110,8 @@ class RayAnnotator:
             num_cpus=1,
         )
         stopped = ""
-        # After a worker stops, the loop still takes what the others return. Finished examples are kept, and Ray 2.40 ends
-        # this process without a message if it is shut down while blocks are on their way.
+        # After a worker stops, the loop still takes what the others return: finished examples are kept. Ray 2.40 also
+        # ends this process without a message if it is shut down while blocks are on their way.
         for table in tables.iter_batches(batch_format="pyarrow", batch_size=None):
             if message := table["stopped"][0].as_py():
                 stopped = stopped or message
