@@ -1,10 +1,12 @@
 """Writes that a crash cannot tear, one error for what cannot be written, locks, and the cache folder."""
 
+import errno
 import multiprocessing
 import os
 import random
 import resource
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -186,6 +188,115 @@ def test_a_lock_where_nothing_can_be_written(tmp_path):
         files.locked(tmp_path / "file" / ".lock", seconds=0, busy=StoreError("is busy")),
     ):
         pytest.fail("there is no folder for it")
+
+
+NO_FLOCK = """
+import errno, fcntl, sys
+def flock(descriptor, operation):
+    raise OSError(int(sys.argv[2]), "no flock here")
+fcntl.flock = flock
+from pathlib import Path
+from tif import files
+from tif.errors import StoreError
+with files.locked(Path(sys.argv[1]), seconds=0, busy=StoreError("is busy")):
+    print(flush=True)
+    input()
+"""
+
+
+@pytest.mark.parametrize("answer", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_flock_has_locks_too(tmp_path, answer):
+    path = tmp_path / ".lock"
+    with files.locked(path, seconds=0, busy=StoreError("is busy")):
+        pass  # leaves its file, as a finished save does
+    assert path.exists()
+
+    def holder():
+        line = [sys.executable, "-c", NO_FLOCK, str(path), str(answer)]
+        return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    first = holder()
+    assert first.stdout.readline() == "\n", first.stderr.read()
+    second = holder()
+    assert "StoreError: is busy" in second.communicate()[1]
+    first.kill()
+    first.wait()
+    third = holder()  # the killed holder's file is nobody's lock
+    assert third.stdout.readline() == "\n", third.stderr.read()
+    assert third.communicate("\n") == ("", "")
+    assert names(tmp_path) == [".lock"]
+
+
+@pytest.mark.parametrize("answer", [errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
+def test_a_folder_that_cannot_be_flushed(tmp_path, monkeypatch, answer):
+    flush = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(answer, os.strerror(answer))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if answer == errno.EIO:
+        with pytest.raises(WriteError, match="cannot be written"):
+            files.write(tmp_path / "a.bin", NEW)
+        return
+    files.write(tmp_path / "a.bin", NEW)
+    with files.replacing_folder(tmp_path / "folder") as new:
+        (new / "b.bin").write_bytes(NEW)
+    assert (tmp_path / "a.bin").read_bytes() == (tmp_path / "folder" / "b.bin").read_bytes() == NEW
+
+
+def test_a_file_that_cannot_be_flushed_is_not_written(tmp_path, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    files.write(tmp_path / "a.bin", OLD)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(WriteError, match="cannot be written"):
+        files.write(tmp_path / "a.bin", NEW)
+    assert (tmp_path / "a.bin").read_bytes() == OLD
+
+
+def test_a_link_stays_and_its_target_is_replaced(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "mine").mkdir()
+    target, link, second = tmp_path / "shared" / "a.bin", tmp_path / "mine" / "a.bin", tmp_path / "b.bin"
+    target.write_bytes(OLD)
+    link.symlink_to("../shared/a.bin")
+    second.symlink_to("mine/a.bin")
+    files.write(second, NEW)
+    assert (link.is_symlink(), second.is_symlink(), target.read_bytes()) == (True, True, NEW)
+    assert names(tmp_path / "shared") == ["a.bin"]
+    assert names(tmp_path / "mine") == ["a.bin"]
+    ahead = tmp_path / "ahead"
+    ahead.symlink_to("shared/new/c.bin")  # the target is made
+    files.write(ahead, NEW)
+    assert (tmp_path / "shared" / "new" / "c.bin").read_bytes() == NEW
+
+    folder = tmp_path / "folder"
+    folder.symlink_to("shared/model", target_is_directory=True)
+    for content in (OLD, NEW):
+        with files.replacing_folder(folder) as new:
+            (new / "c.bin").write_bytes(content)
+        assert folder.is_symlink()
+        assert (tmp_path / "shared" / "model" / "c.bin").read_bytes() == content
+
+
+def test_links_that_cannot_be_followed_are_refused(tmp_path):
+    content, link = tmp_path / "5f3a", tmp_path / "a.bin"
+    content.write_bytes(OLD)
+    content.chmod(0o444)
+    link.symlink_to(content)
+    with pytest.raises(WriteError, match="cannot be written") as caught:
+        files.write(link, NEW)
+    assert caught.value.why == f"it is a link to the read-only file {content}"
+    assert (link.is_symlink(), content.read_bytes()) == (True, OLD)
+    circle = tmp_path / "circle"
+    circle.symlink_to("circle")
+    with pytest.raises(WriteError, match="cannot be written"):
+        files.write(circle, NEW)
+    assert circle.is_symlink()
 
 
 def test_a_folder_is_made_or_refused_before_there_is_work(tmp_path):

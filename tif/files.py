@@ -1,6 +1,7 @@
 """Files and folders on disk: atomic writes (a crash leaves the old or the new content), locks, the cache folder.
 
-Every failure of the disk or its permissions raises `WriteError`, "cannot be written".
+A link is followed: its target is replaced, and the link stays. Every failure of the disk or its permissions raises
+`WriteError`, "cannot be written".
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _HINT: Final = "Check the permissions and the free space of its folder, or choose another path."
+
+# What a file system answers to a request that it does not know: Lustre and FUSE to flock, CIFS and VirtualBox to fsync
+# of a folder.
+_UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
 
 
 @contextmanager
@@ -74,9 +80,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises:
         WriteError: if it cannot be written; the old file is left as it was.
     """
-    path = Path(path)
-    temporary = _beside(path)
     with writing(path):
+        path = _target(Path(path))
+        temporary = _beside(path)
         try:
             _make(path.parent)
             yield temporary
@@ -95,9 +101,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     Raises:
         WriteError: if it cannot be written; the old folder is left as it was.
     """
-    path = Path(path)
-    temporary, old = _beside(path), _beside(path, "old")
     with writing(path):
+        path = _target(Path(path))
+        temporary, old = _beside(path), _beside(path, "old")
         try:
             _make(path.parent)
             _clear_left(path)
@@ -127,6 +133,9 @@ def sync(folder: Path) -> None:
 def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
     """Hold the lock file `path`. Only one process at a time can hold it.
 
+    Where the file system has no `flock`, the file `path` plus `.held` is the lock as long as it exists. One that a
+    killed process left is taken over on the same machine.
+
     Args:
         path: the lock file; made with its folder if missing, and never deleted.
         seconds: how long to wait for the lock.
@@ -135,9 +144,9 @@ def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
     Raises:
         WriteError: if the lock file cannot be made.
     """
-    lock = FileLock(path)
     with writing(path):
         _make(path.parent)
+        lock = _lock(path)
         try:
             lock.acquire(timeout=seconds)
         except Timeout:
@@ -166,6 +175,43 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
 def cache_folder(*parts: str) -> Path:
     """Return the folder for results that can be recomputed: `~/.cache/tif` on Linux, else the system's own place."""
     return user_cache_path("tif", appauthor=False).joinpath(*parts)
+
+
+def _lock(path: Path) -> BaseFileLock:
+    """Return a lock that this file system can hold.
+
+    `FileLock` itself falls back to the lock file's existence. The file that a finished save left would then be a lock.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, which has locks of its own
+        return FileLock(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return SoftFileLock(path.with_name(f"{path.name}.held"))
+    finally:
+        os.close(descriptor)  # frees the lock
+    return FileLock(path)
+
+
+def _target(path: Path) -> Path:
+    """Return the file or folder that a link leads to, or the path itself.
+
+    Raises:
+        OSError: if the link leads in a circle, or to a file that is read-only. Data managers keep shared content in
+            such files, so replacing one would change it for every user of it.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if target.is_file() and not target.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EACCES, f"it is a link to the read-only file {target}")
+    return target
 
 
 def _make(folder: Path) -> None:
@@ -206,6 +252,10 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot flush a folder. The files in it are flushed all the same.
+        if not (path.is_dir() and error.errno in _UNSUPPORTED):
+            raise
     finally:
         os.close(descriptor)
 

@@ -1,5 +1,6 @@
 """Which commands there are, and that help does not import them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -44,3 +45,23 @@ def test_a_shell_completes_the_options_of_a_command():
     asked = {"_TIF_COMPLETE": "complete_bash", "COMP_WORDS": "tif train --ba", "COMP_CWORD": "2"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **asked})
     assert "--batch-size" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-16"])
+def test_data_is_utf8_whatever_the_terminal_is(tmp_path, encoding):
+    answers = ["Zoë wohnt in Łódź.", "Sie kam aus 東京."]
+    lines = [json.dumps({"question": "Wo?", "answer": answer}, ensure_ascii=False) for answer in answers]
+    (tmp_path / "people.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    place = {"cwd": tmp_path, "capture_output": True, "env": {**os.environ, "PYTHONIOENCODING": encoding}}
+
+    def tif(*line):
+        done = subprocess.run([sys.executable, "-m", "tif", *line], **place)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    tif("annotate", "--method", "manual", "--dataset", "people.jsonl", "--out", "a.parquet")
+    assert all(answer in tif("spans", "show", "a.parquet").decode() for answer in answers)
+    exported = tif("spans", "export", "a.parquet")
+    assert [json.loads(line)["text"] for line in exported.decode().splitlines()] == answers
+    (tmp_path / "again.jsonl").write_bytes(exported)
+    tif("spans", "import", "again.jsonl", "--into", "a.parquet")

@@ -271,3 +271,17 @@ def test_two_processes_never_lose_an_update(tmp_path):
     assert [p.wait(timeout=120) for p in both] == [0, 0]
     assert store.load(path).examples[0].prompt.split()[0] == "30"
     assert [v.number for v in store.versions(path)] == list(range(1, 32))
+
+
+def test_a_set_that_is_a_link_is_saved_in_its_place(tmp_path):
+    shared, mine = tmp_path / "team" / "people.parquet", tmp_path / "a.parquet"
+    shared.parent.mkdir()
+    one = store.save(people(), mine)
+    mine.rename(shared)
+    mine.symlink_to("team/people.parquet")
+    (shared.parent / ".people.parquet.999999.tmp").touch()  # a killed writer's
+    two = store.save(edit(one, "accepted"), mine)
+    assert mine.is_symlink()
+    assert store.load(mine).examples == store.load(shared).examples == two.examples
+    assert [version.number for version in store.versions(mine)] == [1, 2]
+    assert [path.name for path in shared.parent.iterdir()] == ["people.parquet"]

@@ -6,6 +6,7 @@ stays instant.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from functools import cache
@@ -115,5 +116,8 @@ def _complain(kind: str, line: str) -> None:
 
 
 def script() -> None:
-    """The `tif` command."""
+    """The `tif` command. It writes its data as UTF-8 whatever the terminal's encoding, so that tif reads it again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path that is not UTF-8 is printed byte for byte.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     sys.exit(main())

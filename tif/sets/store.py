@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -263,7 +264,8 @@ def _locked(path: Path) -> Iterator[None]:
     with files.locked(folder(path) / ".lock", seconds=_LOCK_SECONDS, busy=busy):
         # The lock holder is the only writer, so all temporary files are a killed writer's.
         files.clear_temporaries(folder(path))
-        files.clear_temporaries(path.parent, path.name)
+        for head in (path, Path(os.path.realpath(path))):
+            files.clear_temporaries(head.parent, head.name)
         yield
 
 

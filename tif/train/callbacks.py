@@ -39,7 +39,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Begin the log with the records of the checkpoint."""
         if state.is_world_process_zero:
             lines = [json.dumps(record) + "\n" for record in state.log_history]
-            self.path.write_text("".join(lines))
+            self.path.write_text("".join(lines), encoding="utf-8")
             self._advance = self._shown.enter_context(progress(self.doing, state.max_steps, done=state.global_step))
 
     def on_step_end(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
@@ -51,7 +51,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Write the record, and show its terms beside the bar."""
         if state.is_world_process_zero:
             record = state.log_history[-1]
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             shown = ("loss", "lpl", "pl", "forget", "retain", "uw_probability", "gw_probability")
             self._advance(
