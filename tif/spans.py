@@ -215,7 +215,7 @@ class Provenance:
     """JSON values: `name`, `parameters`, `model`, `prompt_sha256`, `usage`, if the annotator has them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """A saved version of a set. Only the store makes it."""
 

@@ -13,7 +13,7 @@ Kind = Literal["added", "removed", "changed"]
 Side = Literal["ours", "theirs"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDiff:
     """The difference of one record between set A and set B."""
 
@@ -68,10 +68,10 @@ def diff(a: AnnotationSet, b: AnnotationSet) -> list[RecordDiff]:
     for new in b:
         old = before.pop(new.id, None)
         if old is None:
-            diffs.append(RecordDiff(new.id, "added", added=_quoted(new, new.spans)))
+            diffs.append(RecordDiff(id=new.id, kind="added", added=_quoted(new, new.spans)))
         elif old != new and (change := _changed(old, new)) is not None:
             diffs.append(change)
-    diffs += [RecordDiff(old.id, "removed", removed=_quoted(old, old.spans)) for old in before.values()]
+    diffs += [RecordDiff(id=old.id, kind="removed", removed=_quoted(old, old.spans)) for old in before.values()]
     return diffs
 
 
@@ -239,7 +239,12 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
     status = (old.status, new.status) if old.status != new.status else None
     if (old.prompt, old.text) != (new.prompt, new.text):
         return RecordDiff(
-            new.id, "changed", _quoted(new, new.spans), _quoted(old, old.spans), status=status, text_changed=True
+            id=new.id,
+            kind="changed",
+            added=_quoted(new, new.spans),
+            removed=_quoted(old, old.spans),
+            status=status,
+            text_changed=True,
         )
     before, after = _by_key(old), _by_key(new)
     gone = [s for k, s in before.items() if k not in after]
@@ -259,7 +264,13 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
     if not (gone or come or moved or relabelled or status):
         return None
     return RecordDiff(
-        new.id, "changed", _quoted(new, come), _quoted(old, gone), tuple(moved), tuple(relabelled), status
+        id=new.id,
+        kind="changed",
+        added=_quoted(new, come),
+        removed=_quoted(old, gone),
+        moved=tuple(moved),
+        relabelled=tuple(relabelled),
+        status=status,
     )
 
 

@@ -83,7 +83,14 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
             raise ValueError(f"version {number!r}, digest {str(digest)[:20]!r}")
         if parent is not None and not re.fullmatch("[0-9a-f]{64}", parent):
             raise ValueError(f"parent {str(parent)[:20]!r}")
-        version = Version(number, digest, parent, str(meta["created"]), str(meta["message"]), str(meta["author"]))
+        version = Version(
+            number=number,
+            digest=digest,
+            parent=parent,
+            created=str(meta["created"]),
+            message=str(meta["message"]),
+            author=str(meta["author"]),
+        )
         return version, Provenance(_dataset(dict(meta["dataset"])), dict(meta["method"]))
     except (ValueError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"

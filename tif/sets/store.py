@@ -201,7 +201,14 @@ def save(
         number = (
             unfinished[0].number if unfinished else max([v.number for v in existing] + [head.number if head else 0]) + 1
         )
-        version = Version(number, digest, parent.digest if parent else None, _now(), message, author)
+        version = Version(
+            number=number,
+            digest=digest,
+            parent=parent.digest if parent else None,
+            created=_now(),
+            message=message,
+            author=author,
+        )
         saved = _as_saved(annotations, version)
         _write(saved, path)
     return saved
