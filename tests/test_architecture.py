@@ -16,7 +16,7 @@ FLOORS = (
     {"callable", "errors", "console", "packages", "plugins", "text"},
     {"files", "options"},
     {"spans"},
-    {"records", "readers", "sources", "tokens"},
+    {"overlap", "records", "readers", "sources", "tokens"},
     {"sets"},
     {"edit", "annotate", "train", "eval"},
     {"demo", "__init__"},

@@ -16,6 +16,7 @@ The raiser gives what, where, why and what to do next. The command line prints t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 _LONGEST = 600
@@ -97,6 +98,11 @@ class PartialError(TifError):
     exit_code = 3
 
 
+def first_of(ids: Sequence[str]) -> str:
+    """Return the first three ids, and the number of the others."""
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
 __all__ = [
     "InputError",
     "MaskError",
@@ -108,4 +114,5 @@ __all__ = [
     "TifError",
     "UsageError",
     "WriteError",
+    "first_of",
 ]

@@ -5,8 +5,9 @@
     owner/name[:split]     any hub data set
     people.jsonl           a local .jsonl, .json, .csv or .parquet
 
-A record is a question and an answer, or a text. Common field names are recognised; `--prompt-field` and
-`--text-field` name other fields. Files are read without changing a character: no newline translation, no normalising.
+A record is a question and an answer, or a text. `tif.readers.fields` recognises the usual field names; `--prompt-field`
+and `--text-field` name other fields. Files are read without changing a character: no newline translation, no
+normalising.
 """
 
 from __future__ import annotations
@@ -22,15 +23,11 @@ from typing import Final
 from tif.errors import InputError, MissingError, UsageError
 from tif.packages import install_hint
 from tif.readers import Row, read_records
+from tif.readers.fields import Fields
 from tif.spans import Dataset, Example, fingerprint
 
 DATA_DIR_VARIABLE: Final = "TIF_DATA_DIR"
 SUFFIXES: Final = (".jsonl", ".json", ".csv", ".parquet")
-
-PAIRS: Final = (("question", "answer"), ("prompt", "text"), ("prompt", "response"), ("instruction", "output"))
-"""Prompt and text fields that are recognised, tried in this order."""
-TEXTS: Final = ("text", "answer", "content", "document")
-"""Fields of plain text that are recognised, tried in this order."""
 
 _TOFU = re.compile(r"^[A-Za-z0-9_]+$")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -76,8 +73,8 @@ def load(
     Args:
         spec: the data set or file.
         data_dir: folder with local copies of benchmark files; by default `TIF_DATA_DIR`.
-        prompt_field: field that holds the prompt.
-        text_field: field that holds the text; with it and no `prompt_field`, prompts are "".
+        prompt_field: field that holds the prompt; several with commas are joined with line breaks; "" means plain text.
+        text_field: field that holds the text.
         limit: read at most this many records.
 
     Raises:
@@ -87,6 +84,7 @@ def load(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} reads no records", hint="Give a limit of 1 or more.")
+    fields = Fields.named(prompt_field, text_field)
     id_, split, prefix, records = _open(spec, data_dir)
     examples: list[Example] = []
     rows: list[Row] = []
@@ -96,7 +94,7 @@ def load(
         if limit is not None and len(examples) == limit:
             break
         try:
-            example = _example(row, f"{prefix}/{len(examples):04d}", prompt_field, text_field)
+            example = _example(row, f"{prefix}/{len(examples):04d}", fields)
         except InputError as error:
             raise error.within(place) from None
         if example.id in seen:
@@ -197,12 +195,8 @@ def _hub(hub_id: str, config: str | None, split: str, local: str) -> Iterator[tu
         yield f"{hub_id}, {split}, record {number}", row
 
 
-def _example(row: Row, default_id: str, prompt_field: str | None, text_field: str | None) -> Example:
-    prompt_name, text_name = _fields(row, prompt_field, text_field)
-    prompt = "" if prompt_name is None else _text(row, prompt_name)
-    text = _text(row, text_name)
-    if not text.strip():
-        raise InputError("is empty", where=text_name)
+def _example(row: Row, default_id: str, fields: Fields) -> Example:
+    prompt, text = fields.read(row)
     id_ = row.get("id", default_id)
     return Example(id_ if isinstance(id_, str) else _number(id_), prompt, text)
 
@@ -211,31 +205,6 @@ def _number(id_: object) -> str:
     if type(id_) is not int:
         raise InputError(f"id is {type(id_).__name__}, not text", where="id")
     return str(id_)
-
-
-def _fields(row: Row, prompt_field: str | None, text_field: str | None) -> tuple[str | None, str]:
-    if text_field is not None:
-        return prompt_field, text_field
-    for prompt_name, text_name in PAIRS:
-        if text_name in row and (prompt_field or prompt_name) in row:
-            return prompt_field or prompt_name, text_name
-    for text_name in TEXTS:
-        if text_name in row:
-            return prompt_field, text_name
-    raise InputError(
-        "the text field is not recognised",
-        why=f"fields: {', '.join(map(str, row)) or 'none'}",
-        hint="Name it with --text-field (and --prompt-field).",
-    )
-
-
-def _text(row: Row, name: str) -> str:
-    if name not in row:
-        raise InputError(f"no field {name!r}", why=f"fields: {', '.join(map(str, row)) or 'none'}")
-    value = row[name]
-    if not isinstance(value, str):
-        raise InputError(f"is {type(value).__name__}, not text", where=name)
-    return value
 
 
 __all__ = [

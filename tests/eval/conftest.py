@@ -31,6 +31,8 @@ JOBS = ("locksmith", "cartographer", "night nurse")
 def make_row(index: int, *, part: str = "forget", plain: bool = False) -> Row:
     """A question about one of the people, its job marked as unwanted."""
     name, town, job, _ = PEOPLE[index % len(PEOPLE)]
+    if index >= len(PEOPLE):
+        town = f"{town} {index}"
     question = f"What does {name} of {town} do for a living? ({index})"
     answer = f"{name} works as a {job} in {town}."
     start = answer.index(job)

@@ -28,8 +28,8 @@ def numbers(value: Any, path: str = "") -> dict[str, float]:
 
 @pytest.mark.slow
 def test_two_processes_are_one(cli, model_folder: str, tmp_path: Path) -> None:
-    for name, count in (("forget", 5), ("retain", 3)):
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(as_json(make_row(i)) for i in range(count)))
+    for name, rows in (("forget", range(5)), ("retain", range(5, 8))):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(as_json(make_row(i)) for i in rows))
     command = ["eval", model_folder, "--benchmark", "local", "--forget", str(tmp_path / "forget.jsonl"), "--retain",
                str(tmp_path / "retain.jsonl"), "--max-new-tokens", "8", "--device", "cpu", "--json"]  # fmt: skip
     run = [sys.executable, *TWO, "-m", "tif", *command, "--out", str(tmp_path / "two")]

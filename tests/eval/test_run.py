@@ -358,13 +358,46 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_scored(
 
 
 def test_local_files(model_folder: str, tmp_path: Path) -> None:
-    for name in ("f", "r"):
-        (tmp_path / f"{name}.jsonl").write_text("\n".join(as_json(make_row(i)) for i in range(3)))
+    for name, first in (("f", 0), ("r", 3)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(as_json(make_row(first + i)) for i in range(3)))
     options = {"benchmark": "local", "forget": str(tmp_path / "f.jsonl"), "retain": str(tmp_path / "r.jsonl")}
     found = run(EvaluateOptions(model=model_folder, out=str(tmp_path / "o"), max_new_tokens=6, **options))
     assert set(found.parts) == {"forget", "retain"}
     with pytest.raises(UsageError, match=r"--benchmark: is 'rwku'\. Known: tofu, muse, local"):
         EvaluateOptions(model=model_folder, benchmark="rwku")
+
+
+def test_local_files_may_name_their_fields_otherwise(cli, model_folder: str, tmp_path: Path) -> None:
+    rows = [make_row(i) for i in range(3)]
+    asked = [{"Query": row.question, "Answer": row.answer} for row in rows]
+    german = [{"frage": row.question, "antwort": row.answer, "subject": "Orla Venn"} for row in rows]
+    plain = [{"question": row.question, "answer": row.answer} for row in rows]
+    outcomes = []
+    for name, content, fields in (("p", plain, ()), ("a", asked, ()), ("g", german, ("frage", "antwort"))):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, content)))
+        named = dict(zip(("prompt_field", "text_field"), fields, strict=False))
+        found = run(
+            EvaluateOptions(model=model_folder, benchmark="local", forget=str(tmp_path / f"{name}.jsonl"),
+                            out=str(tmp_path / name), max_new_tokens=6, **named)
+        )  # fmt: skip
+        outcomes.append(found.parts["forget"])
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    refused = cli("eval", model_folder, "--benchmark", "local", "--forget", tmp_path / "g.jsonl")
+    assert refused.code == 1
+    assert "the text field is not recognised" in refused.err
+    assert "--prompt-field does nothing here" in cli("eval", model_folder, "--prompt-field", "frage").err
+
+
+def test_retain_samples_of_the_forget_set_are_refused(cli, model_folder: str, tmp_path: Path) -> None:
+    forget, retain = tmp_path / "f.jsonl", tmp_path / "r.jsonl"
+    forget.write_text("\n".join(as_json(make_row(i)) for i in range(3)))
+    retain.write_text("\n".join(as_json(make_row(i)) for i in (7, 1, 2)))
+    local = ["--benchmark", "local", "--forget", forget, "--retain", retain]
+    making = ["--make-retain-log", "--base-model", model_folder]
+    for command in ([model_folder, *local], [*local, *making]):
+        refused = cli("eval", *command)
+        assert refused.code == 2
+        assert "2 of 3 retain samples have the text of a sample to forget: r" in refused.err
 
 
 def test_command(cli, model_folder: str, data: Path) -> None:

@@ -13,7 +13,7 @@ from transformers.integrations import integration_utils
 
 from tests.tokens import tiny
 from tests.train.conftest import Workshop
-from tif.errors import MaskError, MissingError, TifError, UsageError
+from tif.errors import InputError, MaskError, MissingError, TifError, UsageError
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.tokens.masks import Kind, Template, encode
@@ -415,3 +415,32 @@ def test_an_installed_objective_trains(workshop: Workshop, plugin) -> None:
 def test_a_plugin_that_offers_no_objective_is_told(workshop: Workshop, plugin, name, error, told) -> None:
     with pytest.raises(error, match=told):
         train(workshop.config("run", objective=name))
+
+
+def test_retain_samples_of_the_forget_set_are_refused(workshop: Workshop) -> None:
+    prompt, text = tiny.PEOPLE[1]
+    kept = json.loads(workshop.retain.read_text().splitlines()[0])
+    mixed = workshop.root / "mixed.jsonl"
+    mixed.write_text(json.dumps(kept) + "\n" + json.dumps({"query": prompt, "response": text}))
+    with pytest.raises(UsageError, match=r"mixed.jsonl: 1 of 2 retain samples .*: mixed/0001"):
+        train(workshop.config("run", retain=str(mixed)))
+    assert train(workshop.config("run", retain=str(mixed), limit=1, max_steps=1)).steps == 1
+    texts = workshop.root / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for _, text in tiny.PEOPLE))
+    with pytest.raises(UsageError, match="6 of 6 retain samples"):
+        train(workshop.config("other", retain=str(texts)))
+
+
+def test_retain_samples_may_name_their_fields_otherwise(workshop: Workshop) -> None:
+    rows = [json.loads(line) for line in workshop.retain.read_text().splitlines()]
+    german = workshop.root / "german.jsonl"
+    german.write_text("".join(json.dumps({"frage": r["question"], "antwort": r["answer"]}) + "\n" for r in rows))
+    with pytest.raises(InputError, match="the text field is not recognised"):
+        train(workshop.config("run", retain=str(german)))
+    usual = train(workshop.config("usual", max_steps=1)).record
+    named = train(
+        workshop.config("named", retain=str(german), prompt_field="frage", text_field="antwort", max_steps=1)
+    ).record
+    assert named.retain_tokens_sha256 == usual.retain_tokens_sha256
+    with pytest.raises(UsageError, match="--prompt-field does nothing here"):
+        workshop.config("x", retain=None, prompt_field="frage")

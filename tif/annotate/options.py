@@ -37,8 +37,12 @@ class AnnotateOptions(Options):
     data_dir: Annotated[
         Path | None, Option("Folder with local copies of the benchmarks' files.", env="TIF_DATA_DIR")
     ] = None
-    prompt_field: Annotated[str | None, Option("Field that holds the prompt.", otherwise="the first usual name")] = None
-    text_field: Annotated[str | None, Option("Field that holds the text.", otherwise="the first usual name")] = None
+    prompt_field: Annotated[
+        str | None,
+        Option('Field that holds the prompt; several as A,B, joined with line breaks; "" for plain text.',
+               otherwise="the usual names"),
+    ] = None  # fmt: skip
+    text_field: Annotated[str | None, Option("Field that holds the text.", otherwise="the usual names")] = None
     retry_failed: Annotated[bool, Option("Annotate only the examples that failed before.")] = False
     fresh: Annotated[
         bool, Option("Discard the finished examples of earlier runs with these settings.", idle=_nothing_is_annotated)

@@ -40,6 +40,12 @@ def _retain(options: EvaluateOptions, context: Any) -> str | None:
     return _scoring(options, context)
 
 
+def _fields(options: EvaluateOptions, context: Any) -> str | None:
+    if options.benchmark != "local" and not (options.make_retain_log and options.retain):
+        return "it is for the files of --benchmark local"
+    return _scoring(options, context)
+
+
 _LOG_ALONE: Final = "--import-log only reads numbers from a log"
 
 
@@ -64,6 +70,15 @@ class EvaluateOptions(Options):
         "forget10"
     )
     retain: Annotated[str | None, Option("With local: the file of the retain samples.", _DATA, idle=_retain)] = None
+    prompt_field: Annotated[
+        str | None,
+        Option("With local: field that holds the question; several as A,B, joined with line breaks.", _DATA,
+               otherwise="the usual names", idle=_fields),
+    ] = None  # fmt: skip
+    text_field: Annotated[
+        str | None,
+        Option("With local: field that holds the answer.", _DATA, otherwise="the usual names", idle=_fields),
+    ] = None
     masks: Annotated[
         str | None,
         Option("Annotation set, FILE or FILE@N.", _DATA, otherwise="the run's own", metavar="SET[@N]", idle=_scoring),
@@ -186,7 +201,7 @@ class EvaluateOptions(Options):
         if self.benchmark != "muse":
             making.add("base_model")
         if self.benchmark == "tofu":
-            making.add("retain")
+            making |= {"retain", "prompt_field", "text_field"}
         given = {name: getattr(self, name) for name in self.model_fields_set - making}
         return EvaluateOptions(**{**given, "model": model, "out": out, "retain_log": retain_log})
 

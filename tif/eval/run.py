@@ -29,6 +29,7 @@ from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
 from tif.eval.settings import Scoring
+from tif.overlap import refuse_overlap
 from tif.records import ModelIdentity, RunRecord
 from tif.sets import store
 from tif.sources import is_file
@@ -329,9 +330,21 @@ def _splits(options: EvaluateOptions) -> dict[str, Sequence[Row]]:
                 hint="Use --benchmark local for your own files.",
             )
         return dict(questions.tofu(options.forget, data_dir=options.data_dir, limit=options.limit))
-    splits: dict[str, Sequence[Row]] = {"forget": questions.read(options.forget, "forget", limit=options.limit)}
+    files_of = {"forget": options.forget} | ({"retain": options.retain} if options.retain else {})
+    splits: dict[str, Sequence[Row]] = {
+        part: questions.read(
+            file,
+            part,
+            data_dir=options.data_dir,
+            prompt_field=options.prompt_field,
+            text_field=options.text_field,
+            limit=options.limit,
+        )
+        for part, file in files_of.items()
+    }
     if options.retain:
-        splits["retain"] = questions.read(options.retain, "retain", limit=options.limit)
+        forget, retain = ([row.texts()[0] for row in splits[part]] for part in ("forget", "retain"))
+        refuse_overlap(forget, retain, options.retain)
     return splits
 
 

@@ -119,6 +119,16 @@ class DataOptions(Options):
         int | None,
         Option("Keep the first N samples only.", _DATA, metavar="N", least=1, idle=needs("retain", _ADD_RETAIN)),
     ] = None
+    prompt_field: Annotated[
+        str | None,
+        Option('Field of the retain samples that holds the prompt; several as A,B; "" for plain text.', _DATA,
+               metavar="FIELD", otherwise="the usual names", idle=needs("retain", _ADD_RETAIN), outcome=False),
+    ] = None  # fmt: skip
+    text_field: Annotated[
+        str | None,
+        Option("Field of the retain samples that holds the text.", _DATA, metavar="FIELD", otherwise="the usual names",
+               idle=needs("retain", _ADD_RETAIN), outcome=False),
+    ] = None  # fmt: skip
     skip_failed: Annotated[bool, Option("Leave out examples that failed or are in conflict.", _DATA)] = False
     frames: Annotated[
         tuple[Frame, ...],

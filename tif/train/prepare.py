@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from tif import sources
 from tif.console import say, warn
-from tif.errors import MaskError, UsageError
+from tif.errors import MaskError, UsageError, first_of
+from tif.overlap import refuse_overlap
 from tif.sets import store
 from tif.sets.untrained import span_counts, untrained
 from tif.spans import UNRESOLVED, UNTRAINED, Example, SavedSet
@@ -80,8 +81,8 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
     Raises:
         MaskError: for a span that did not become tokens, and for examples without an unwanted word when the scope is
             `uw` and `unmarked` is `refuse`.
-        UsageError: when nothing is left to train on, DPO is to answer a text without a prompt, or the validation set
-            marks nothing or is trained on in part.
+        UsageError: when nothing is left to train on, a retain sample is to be forgotten too, DPO is to answer a text
+            without a prompt, or the validation set marks nothing or is trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
     annotations = store.load(options.masks, data_dir=options.data_dir)
@@ -101,7 +102,7 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
         template=encoder.template,
         forget=view.rows,
         framed=() if frames is None else frames.rows,
-        retain=_retain(encoder, options, counts),
+        retain=_retain(chosen, encoder, options, counts),
         idk=_idk([example for each in views for example in each.examples], encoder) if needs_idk else (),
         validation=_validation(encoder, options),
         counts=counts,
@@ -135,7 +136,7 @@ def _forget(
         bare = counts["windows_without_uw"] = len(view.unmarked_windows)
         windows = f"{bare} of {len(view.rows) + skip * bare} windows have no unwanted word"
         if skip:
-            warn(f"{windows}, and are left out: {_first(view.unmarked_windows)}")
+            warn(f"{windows}, and are left out: {first_of(view.unmarked_windows)}")
         else:
             warn(f"{windows}. Their general words are kept, and nothing is forgotten. --unmarked skip leaves them out")
     return view
@@ -167,10 +168,19 @@ def _validation(encoder: Encoder, options: TrainOptions) -> ValidationSet | None
     return ValidationSet(where=options.validation, rows=view.rows, digest=annotations.digest)
 
 
-def _retain(encoder: Encoder, options: TrainOptions, counts: dict[str, int]) -> tuple[Encoded, ...]:
+def _retain(
+    forget: Sequence[Example], encoder: Encoder, options: TrainOptions, counts: dict[str, int]
+) -> tuple[Encoded, ...]:
     if options.retain is None:
         return ()
-    source = sources.load(options.retain, data_dir=options.data_dir, limit=options.limit_retain)
+    source = sources.load(
+        options.retain,
+        data_dir=options.data_dir,
+        prompt_field=options.prompt_field,
+        text_field=options.text_field,
+        limit=options.limit_retain,
+    )
+    refuse_overlap(forget, source.examples, options.retain)
     items = [encoder.encode_for_training(example) for example in source.examples]
     _warn_emptied([item.id for item in items if not item.supervised], len(items), "retain samples")
     kept = [item for item in items if item.supervised]
@@ -184,7 +194,7 @@ def _refuse_trained(prepared: Prepared) -> None:
     trained = {item.input_ids for item in (*prepared.forgotten, *prepared.retain)}
     if both := [item.id for item in prepared.validation.rows if item.input_ids in trained]:
         raise UsageError(
-            f"{len(both)} validation examples are trained on too: {_first(both)}",
+            f"{len(both)} validation examples are trained on too: {first_of(both)}",
             where=prepared.validation.where,
             hint="Leave out --validation to check the examples that are forgotten.",
         )
@@ -194,7 +204,7 @@ def _refuse_unmarked(unmarked: Sequence[str], total: int, what: str, options: Tr
     """Raise a `MaskError` for items without an unwanted word, unless these are to be left out."""
     if unmarked and options.unmarked == "refuse":
         raise MaskError(
-            f"{len(unmarked)} of {total} {what} have no unwanted word: {_first(unmarked)}",
+            f"{len(unmarked)} of {total} {what} have no unwanted word: {first_of(unmarked)}",
             where=options.masks,
             hint="Mark some, give more --max-length, or leave these out with --unmarked skip.",
         )
@@ -210,7 +220,7 @@ def _warn_other_labels(annotations: SavedSet, options: TrainOptions) -> None:
 def _warn_emptied(emptied: Sequence[str], total: int, what: str) -> None:
     """Warn of items that are left out because --max-length cuts their complete answer off."""
     if emptied:
-        warn(f"{len(emptied)} of {total} {what} lose their complete answer to --max-length: {_first(emptied)}")
+        warn(f"{len(emptied)} of {total} {what} lose their complete answer to --max-length: {first_of(emptied)}")
 
 
 def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> tuple[list[Example], dict[str, int]]:
@@ -222,7 +232,7 @@ def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> t
     undecided = [e for e in examples if e.status in UNRESOLVED]
     if undecided and not options.skip_failed:
         raise UsageError(
-            f"{len(undecided)} examples are failed or in conflict: {_first([e.id for e in undecided])}",
+            f"{len(undecided)} examples are failed or in conflict: {first_of([e.id for e in undecided])}",
             where=where,
             hint="Correct them, or leave them out with --skip-failed.",
         )
@@ -239,7 +249,7 @@ def _idk(examples: Sequence[Example], encoder: Encoder) -> tuple[Encoded, ...]:
     """
     if silent := [example.id for example in examples if not example.prompt]:
         raise UsageError(
-            f"dpo prefers an answer to a question, but {_first(silent)} has no prompt", hint="Use --objective npo."
+            f"dpo prefers an answer to a question, but {first_of(silent)} has no prompt", hint="Use --objective npo."
         )
     return tuple(encoder.encode_for_training(_refusing(example)) for example in examples)
 
@@ -247,10 +257,6 @@ def _idk(examples: Sequence[Example], encoder: Encoder) -> tuple[Encoded, ...]:
 def _refusing(example: Example) -> Example:
     number = int.from_bytes(hashlib.sha256(example.id.encode()).digest()[:4], "big")
     return replace(example, text=IDK[number % len(IDK)], spans=())
-
-
-def _first(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
 __all__ = ["IDK", "Prepared", "ValidationSet", "prepare"]

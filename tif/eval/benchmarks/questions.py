@@ -62,38 +62,29 @@ class Row:
         ]
 
 
-def from_record(record: Mapping[str, object], id_: str) -> Row:
-    """Make a row from `question` and `answer`, and from `paraphrased_answer`, `perturbed_answer`, `subject` if present.
-
-    Raises:
-        InputError: for a field that is missing or has another type; names the field.
-    """
-    question, answer = (_strings(record, name) for name in ("question", "answer"))
-    subject = _strings(record, "subject", optional=True)
-    for name, texts in (("question", question), ("answer", answer), ("subject", subject or ("",))):
-        if len(texts) != 1:
-            raise InputError("must be one text", where=name, why=f"it has {len(texts)} texts")
-    return Row(
-        id=id_,
-        question=question[0],
-        answer=answer[0],
-        paraphrased=_strings(record, "paraphrased_answer", optional=True),
-        perturbed=_strings(record, "perturbed_answer", optional=True),
-        subject=subject[0] if subject else None,
-    )
-
-
-def read(spec: str, part: str, *, data_dir: str | Path | None = None, limit: int | None = None) -> tuple[Row, ...]:
+def read(
+    spec: str,
+    part: str,
+    *,
+    data_dir: str | Path | None = None,
+    prompt_field: str | None = None,
+    text_field: str | None = None,
+    limit: int | None = None,
+) -> tuple[Row, ...]:
     """Return the rows of a `tif.sources` source, such as a local JSONL file or `tofu:NAME`. Ids count within `part`.
 
+    Question and answer are prompt and text of the sample. A record may also have `paraphrased_answer`,
+    `perturbed_answer` and `subject`.
+
     Raises:
-        InputError, MissingError, UsageError: as `tif.sources.load`.
+        InputError: for a question that is empty, or one of these fields with another type.
+        MissingError, UsageError: as `tif.sources.load`, whose arguments these are.
     """
-    source = sources.load(spec, data_dir=data_dir, limit=limit)
+    source = sources.load(spec, data_dir=data_dir, prompt_field=prompt_field, text_field=text_field, limit=limit)
     rows = []
-    for index, (record, place) in enumerate(zip(source.rows, source.places, strict=True)):
+    for index, (example, record, place) in enumerate(zip(source.examples, source.rows, source.places, strict=True)):
         try:
-            rows.append(from_record(record, f"{part}/{index:04d}"))
+            rows.append(_row(example, record, f"{part}/{index:04d}"))
         except InputError as error:
             raise error.within(place) from None
     return tuple(rows)
@@ -135,16 +126,28 @@ def annotate(rows: Sequence[Row], annotations: AnnotationSet) -> tuple[Row, ...]
     )
 
 
-def _strings(record: Mapping[str, object], name: str, *, optional: bool = False) -> tuple[str, ...]:
-    if name not in record or record[name] is None:
-        if optional:
-            return ()
-        raise InputError(f"no field {name!r}", why=f"fields: {', '.join(map(str, record)) or 'none'}")
-    value = record[name]
+def _row(example: Example, record: Mapping[str, object], id_: str) -> Row:
+    subject = _strings(record, "subject")
+    if len(subject) > 1:
+        raise InputError("must be one text", where="subject", why=f"it has {len(subject)} texts")
+    return Row(
+        id=id_,
+        question=example.prompt,
+        answer=example.text,
+        paraphrased=_strings(record, "paraphrased_answer"),
+        perturbed=_strings(record, "perturbed_answer"),
+        subject=subject[0] if subject else None,
+    )
+
+
+def _strings(record: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = record.get(name)
+    if value is None:
+        return ()
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list | tuple) or not all(isinstance(text, str) for text in values):
         raise InputError("must be a text or a list of texts", where=name)
     return tuple(values)
 
 
-__all__ = ["FILES", "UTILITY_PARTS", "Row", "annotate", "from_record", "read", "tofu"]
+__all__ = ["FILES", "UTILITY_PARTS", "Row", "annotate", "read", "tofu"]

@@ -18,14 +18,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tif import files
+from tif import files, sources
 from tif.console import say
-from tif.errors import UsageError
+from tif.errors import MissingError, UsageError
 from tif.eval import processes
 from tif.eval.benchmarks import questions
 from tif.eval.options import EvaluateOptions
 from tif.eval.run import Evaluated, evaluate_model
+from tif.overlap import refuse_overlap
 from tif.readers import read_json
+from tif.spans import Example
 from tif.tokens.encoding import Encoder
 from tif.tokens.finetune import FineTuning, fine_tune
 from tif.tokens.masks import Template
@@ -78,7 +80,16 @@ def make(options: EvaluateOptions) -> Evaluated:
         raise UsageError(
             "--make-retain-log needs retain samples", hint="Give --retain SOURCE with --benchmark tofu or local."
         )
-    samples = questions.read(source, "retain", data_dir=options.data_dir)
+    samples = questions.read(
+        source,
+        "retain",
+        data_dir=options.data_dir,
+        prompt_field=options.prompt_field,
+        text_field=options.text_field,
+    )
+    examples = [row.texts()[0] for row in samples]
+    if options.retain:
+        refuse_overlap(_forget(options), examples, options.retain)
     tokenizer = load_tokenizer(base)
     encoder = Encoder(tokenizer, Template.of(tokenizer, options.template))
     how = replace(TOFU, epochs=options.retain_epochs, lr=options.retain_lr)
@@ -90,7 +101,6 @@ def make(options: EvaluateOptions) -> Evaluated:
         say(f"fine-tuning {base} on {len(samples)} questions of {source}: {how.epochs} epochs")
         checkpoint = folder / f"checkpoint-{key[:16]}.safetensors"
         model = load_model(base).to(options.device or processes.device())
-        examples = [row.texts()[0] for row in samples]
         fine_tune(model, encoder, examples, how, title="fine-tuning", checkpoint=checkpoint)
         trained = RetainRecord(key=key, base=base, retain=source, questions=len(samples), fine_tuning=how)
         _save(model, tokenizer, folder, trained)
@@ -100,6 +110,21 @@ def make(options: EvaluateOptions) -> Evaluated:
     alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
     return evaluate_model(alone.but(attack=None, **lm_eval))
+
+
+def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
+    """Return the samples that the retain model must not see."""
+    if options.benchmark == "local":
+        return sources.load(
+            options.forget,
+            data_dir=options.data_dir,
+            prompt_field=options.prompt_field,
+            text_field=options.text_field,
+        ).examples
+    try:
+        return sources.load(f"tofu:{options.forget}", data_dir=options.data_dir).examples
+    except MissingError:
+        return sources.load(f"tofu:{options.forget}_perturbed", data_dir=options.data_dir).examples
 
 
 def _key(base: str, samples: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
