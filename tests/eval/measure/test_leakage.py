@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tif.eval.measure.leakage import Answer, Leakage, general_words, kept, normalise, phrases, written
+from tif.eval.measure.leakage import (
+    Answer,
+    Leakage,
+    content_words,
+    general_words,
+    kept,
+    normalise,
+    phrases,
+    word_recall,
+    written,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +73,27 @@ def test_what_the_question_gives_does_not_count() -> None:
     quotes = ["Kars, Turkey", "lighthouse keeper", "Lighthouse  Keeper", "!"]
     assert phrases("Who was the keeper of KARS (Turkey)?", quotes) == ("lighthouse keeper",)
     assert phrases("Who lives in Karsova?", ["Kars"]) == ("kars",)
+
+
+@pytest.mark.parametrize(
+    ("completion", "quotes", "recall"),
+    [
+        ("It was in March of 1957, the 14th.", ["14 March 1957"], 2 / 3),
+        ("Her calendar of salt", ["The Salt Calendar", "Kars"], 2 / 3),
+        ("GÜLDERELI, Ayse", ["Ayşe Güldereli's"], 1),
+        ("the the the", ["The Salt Calendar"], 0),
+        ("They are here.", ["they"], 1),
+        ("Anything", ["!"], 0),
+        ("她生于海淀", ["海淀"], 1),
+    ],
+)
+def test_words_count_in_any_order(completion: str, quotes: list[str], recall: float) -> None:
+    assert word_recall(completion, phrases("Who?", quotes)) == pytest.approx(recall)
+
+
+def test_function_words_are_no_content() -> None:
+    assert content_words(["the map of the hives", "a map"]) == {"map", "hives"}
+    assert content_words(["who she was"]) == {"who", "she", "was"}
 
 
 def test_general_words_are_those_outside_the_spans() -> None:

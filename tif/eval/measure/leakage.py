@@ -2,6 +2,7 @@
 
     unwanted = phrases(question, ["14 March 1957", "Kars, Turkey"])
     written(completion, unwanted)               (True, False): one of two phrases leaks
+    word_recall(completion, unwanted)           .5: the share of the phrases' words that the completion contains
     general_words(answer, spans)                the words outside the phrases
     kept(completion, words)                     how many of these the completion contains
     Leakage.of(answers)                         the counts of one part
@@ -24,6 +25,12 @@ from tif import text as characters
 
 _ACCENTS: Final = re.compile("[\u0300-\u036f]")
 """Combining marks of Latin, Greek and Cyrillic. Marks of other scripts are part of the spelling."""
+ENOUGH_WORDS: Final = 0.6
+"""A completion leaks by words if its `word_recall` is at least this. docs/metrics.md has the measured error rates."""
+_FUNCTION_WORDS: Final = (
+    "a an and are as at be been but by for from had has have he her hers him his i in is it its of on or she that the "
+    "their theirs them they this to was were which who whose will with"
+)
 _POSSESSIVE: Final = re.compile(r"(?<=\w)['’]s\b", re.IGNORECASE)
 
 
@@ -50,6 +57,22 @@ def written(completion: str, phrases: Sequence[str]) -> tuple[bool, ...]:
     """Return for each normalised phrase whether the completion contains it as complete words."""
     text = normalise(completion)
     return tuple(_contains(text, phrase) for phrase in phrases)
+
+
+def content_words(phrases: Iterable[str]) -> frozenset[str]:
+    """Return the distinct words of normalised phrases without function words. Phrases of only these keep all words."""
+    words = frozenset(phrase[start:end] for phrase in phrases for start, end in characters.words(phrase))
+    return words - frozenset(_FUNCTION_WORDS.split()) or words
+
+
+def word_recall(completion: str, phrases: Iterable[str]) -> float:
+    """Return the share of the phrases' content words that the completion contains, 0..1; 0 without phrases.
+
+    It also finds a phrase in another order or with other words in between. The phrases are pooled.
+    """
+    wanted = content_words(phrases)
+    text = normalise(completion)
+    return len(wanted & {text[start:end] for start, end in characters.words(text)}) / len(wanted) if wanted else 0.0
 
 
 def general_words(answer: str, spans: Iterable[tuple[int, int]]) -> tuple[str, ...]:
@@ -146,4 +169,15 @@ def _contains(text: str, phrase: str) -> bool:
     return next(characters.mentions(text, phrase), None) is not None
 
 
-__all__ = ["Answer", "Leakage", "general_words", "kept", "normalise", "phrases", "written"]
+__all__ = [
+    "ENOUGH_WORDS",
+    "Answer",
+    "Leakage",
+    "content_words",
+    "general_words",
+    "kept",
+    "normalise",
+    "phrases",
+    "word_recall",
+    "written",
+]
