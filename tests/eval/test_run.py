@@ -13,7 +13,7 @@ import pytest
 import torch
 from scipy.stats import hmean, ks_2samp
 
-from tests.eval.conftest import Tiny, make_llama, make_row
+from tests.eval.conftest import Tiny, make_llama, make_row, make_tokenizer
 from tif.errors import InputError, UsageError
 from tif.eval import run as eval_run
 from tif.eval.benchmarks import questions, tofu
@@ -185,6 +185,45 @@ def test_files_and_forget_quality(
         run(request(str(other), data, retain_log=str(log), limit=3))
     forced = run(request(str(other), data, retain_log=str(log), limit=3, force=True))
     assert "3 questions against 5" in forced.forget_quality_forced
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen"),
+    [
+        ("auto", "user:{}assistant:"),
+        ("chat", "user:{}assistant:"),
+        ("qa", "Question: {}\nAnswer: "),
+        ("[INST] {prompt} [/INST] {text}", "[INST] {} [/INST]"),
+    ],
+)
+def test_a_retain_log_of_another_project_must_have_the_same_prompts(
+    cli, tiny: Tiny, data: Path, tmp_path: Path, spec: str, seen: str
+) -> None:
+    model, tokenizer = tmp_path / "model", make_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}<s>{{ m['role'] }}:{{ m['content'] }}</s>{% endfor %}"
+    tiny.model.save_pretrained(model)
+    tokenizer.save_pretrained(model)
+    own = run(request(str(model), data, template=spec))
+    rows = own.per_example["forget"]
+    log, command = tmp_path / "log.json", ["eval", model, "--data-dir", data, "--forget", "forget01"]
+
+    def against(wrapping: str):
+        texts = [[wrapping.replace("{}", q), "?", a] for q, a in zip(rows.question, rows.answer, strict=True)]
+        ratios = [2.0 * ratio for ratio in rows.truth_ratio]
+        log.write_text(json.dumps({"eval_log_forget.json": {"truth_ratio": ratios, "generated_text": texts}}))
+        return cli(
+            *command, "--out", data / "out", "--max-new-tokens", 6, "--template", spec, "--retain-log", log, "--json"
+        )
+
+    done = against(seen)
+    assert done.code == 0, done.err
+    expected = ks_2samp(rows.truth_ratio, [2 * ratio for ratio in rows.truth_ratio]).pvalue
+    assert json.loads(done.out)["forget_quality"] == pytest.approx(expected)
+    for other in ("system: Be kind." + seen, "{}"):
+        refused = against(other)
+        assert refused.code == 1
+        assert "the templates differ" in refused.err
+        assert other.replace("{}", rows.question[0])[:30] in refused.err
 
 
 def test_finished_parts_are_not_done_again(model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from tif.errors import UsageError
+from tif.eval.settings import Corpus
 from tif.options import Option, Options, needs, only_with
 from tif.tokens.templates import TemplateSpec
 
@@ -144,6 +145,13 @@ class EvaluateOptions(Options):
         Option(
             "Model that never saw the forget set. --make-retain-log fine-tunes it; MUSE's membership inference "
             "compares with it.", _MORE, idle=_base_model,
+        ),
+    ] = None  # fmt: skip
+    corpus: Annotated[
+        Corpus | None,
+        Option(
+            "With muse: the corpus. Without --retain-log, PrivLeak compares with MUSE's own retain model of it.", _MORE,
+            otherwise="from the name of the folder, such as muse_news", idle=only_with("benchmark", "muse"),
         ),
     ] = None  # fmt: skip
     gradnorm: Annotated[

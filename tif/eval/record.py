@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -20,7 +20,7 @@ from tif import __version__
 from tif.errors import InputError
 from tif.eval.measure.leakage import Leakage
 from tif.eval.options import Attack, Benchmark
-from tif.eval.settings import Scoring
+from tif.eval.settings import Corpus, Scoring
 from tif.options import of_today
 from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord
@@ -32,6 +32,9 @@ EVAL_FILE: Final = "eval.json"
 _HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
 _LONG: Final = ("per_example", "retain_truth_ratio")
 """Fields with a value for each example. `headline` omits them."""
+
+PrivLeakReference = Literal["retain log", "muse news", "muse books", "chance"]
+"""A retain log, MUSE's own retain model of a corpus, or open-unlearning's 0.5."""
 
 Means = Mapping[str, float | int | None]
 """`n`, the number of examples, and the mean of each number; None if no example has the number."""
@@ -63,6 +66,8 @@ class Questions:
 class MuseNumbers:
     """The numbers of MUSE (arXiv 2407.06460)."""
 
+    corpus: Corpus | None = None
+    """None if neither an option nor the folder names it."""
     verbmem_forget: Means = field(default_factory=dict)
     knowmem_forget: Means = field(default_factory=dict)
     knowmem_retain: Means = field(default_factory=dict)
@@ -70,10 +75,14 @@ class MuseNumbers:
     """AUC of each membership inference attack, forget against holdout texts; None if no text is long enough."""
     privleak_texts_sha256: str | None = None
     """Digest of these texts. PrivLeak compares AUCs of the same texts."""
+    privleak_texts: Mapping[str, int] = field(default_factory=dict)
+    """Number of forget and holdout texts."""
     privleak: float | None = None
     privleak_reason: str | None = None
     """Why `privleak` is None."""
     privleak_retain_auc: float | None = None
+    privleak_reference: PrivLeakReference | None = None
+    """Where `privleak_retain_auc` is from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +107,8 @@ class EvalRecord:
     dtype: str | None = None
     base_model: str | None = None
     """With MUSE: the base model for membership inference."""
+    prompt: str | None = None
+    """How the model sees a question, without special tokens; `{prompt}` stands for the question. None with MUSE."""
     settings: Scoring | None = None
     """Scoring settings, with the template that `auto` selected. None with MUSE."""
     masks: MasksUsed | None = None
@@ -112,6 +123,8 @@ class EvalRecord:
     forget_quality_reason: str | None = None
     forget_quality_forced: str | None = None
     """Why the logs do not match, if `--force` allowed the comparison."""
+    forget_quality_unchecked: str | None = None
+    """What the logs do not store, so that tif could not compare it."""
     retain_log: str | None = None
     retain_truth_ratio: tuple[float, ...] = ()
     uw_probability: float | None = None

@@ -111,7 +111,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     from tif.eval.benchmarks import muse
 
     model = _model_of(options)
-    retain = logs.muse_numbers(options.retain_log) if options.retain_log else None
+    retain = logs.retain_area(options.retain_log) if options.retain_log else None
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
@@ -128,7 +128,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
         base = _loader(options, options.base_model, attacked=False)
         inference = muse.Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
     numbers, examples = muse.evaluate(
-        load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference
+        load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference, corpus=options.corpus
     )
     numbers = muse.with_privleak(numbers, retain, where=options.retain_log or "", force=options.force)
     record = EvalRecord.new(
@@ -166,6 +166,7 @@ def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:
     forget = evaluation.parts.get("forget", {})
     return EvalRecord.new(
         settings=replace(settings, template=evaluation.template or settings.template),
+        prompt=evaluation.prompt,
         model_utility=evaluation.model_utility,
         model_utility_reason=evaluation.reasons.get("model_utility"),
         model_utility_parts=dict(evaluation.utility_parts),
@@ -192,13 +193,14 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
     if own is None:
         why = "the data has no paraphrased and perturbed answers"
         return record.but(forget_quality=None, forget_quality_reason=why)
-    for warning in log.warnings():
-        warn(warning)
     result = logs.compare(own, log, force=force)
+    for warning in [*log.warnings(), *([result.unknown] if result.unknown else [])]:
+        warn(warning)
     return record.but(
         forget_quality=result.forget_quality,
         forget_quality_reason=None,
         forget_quality_forced=result.forced,
+        forget_quality_unchecked=result.unknown,
         retain_log=log.path,
         retain_truth_ratio=log.truth_ratios,
     )

@@ -10,6 +10,8 @@ from tif.tokens.templates import TemplateSpec
 
 MAX_NEW_TOKENS: Final = 200
 """The usual limit for TOFU."""
+Corpus = Literal["news", "books"]
+"""MUSE's two data sets."""
 BUDGET: Final = 4096
 """Positions per batch. With more, the logits no longer fit into a CPU's cache."""
 
@@ -44,4 +46,4 @@ class Scoring:
         )
 
 
-__all__ = ["BUDGET", "MAX_NEW_TOKENS", "Scoring"]
+__all__ = ["BUDGET", "MAX_NEW_TOKENS", "Corpus", "Scoring"]

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Final
 
 from tif.eval.compare.logs import LogNumbers
-from tif.eval.record import EvalRecord, MuseNumbers
+from tif.eval.record import EvalRecord, MuseNumbers, PrivLeakReference
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
 """The numbers to show for each part."""
+
+_REFERENCES: Final[dict[PrivLeakReference, str]] = {
+    "retain log": "the retain log",
+    "muse news": "MUSE's own retain model of News",
+    "muse books": "MUSE's own retain model of Books",
+    "chance": "0.5, as open-unlearning does; --corpus or --retain-log gives a better value",
+}
 
 
 def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
@@ -53,6 +61,8 @@ def _muse(numbers: MuseNumbers) -> Iterator[str]:
         pairs = value.items() if isinstance(value, dict) else [("", value)]
         if shown := [f"{key} {number:.4g}".strip() for key, number in pairs if isinstance(number, int | float)]:
             yield f"{name:20} " + "  ".join(shown)
+    if numbers.privleak_reference:
+        yield f"{'privleak compares':20} with {_REFERENCES[numbers.privleak_reference]}"
     if numbers.privleak_reason:
         yield f"{'privleak':20} -  ({numbers.privleak_reason})"
 

@@ -12,14 +12,18 @@ from tif.readers.row import Place, Row
 from tif.readers.text import read_text
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, constants: bool = False) -> Any:
     """Parse strict JSON: refuse NaN, repeated keys and nesting that is too deep.
+
+    Args:
+        text: the document.
+        constants: accept NaN and Infinity, which Python's json module writes.
 
     Raises:
         InputError: with the reason.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        return json.loads(text, parse_constant=float if constants else _no_constant, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise InputError("is not JSON", why=f"{error.msg} at character {error.pos}") from None
     except RecursionError:
@@ -28,15 +32,19 @@ def parse_json(text: str) -> Any:
         raise InputError("is not JSON", why=str(error)) from None
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, constants: bool = False) -> Any:
     """Return the JSON document in a file.
+
+    Args:
+        path: the file.
+        constants: accept NaN and Infinity.
 
     Raises:
         InputError: if the file cannot be read or parsed, naming it.
     """
     text = read_text(path)
     try:
-        return parse_json(text)
+        return parse_json(text, constants=constants)
     except InputError as error:
         raise error.within(str(path)) from None
 

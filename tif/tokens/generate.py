@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tif.errors import UsageError
 from tif.spans import Example
@@ -12,6 +12,9 @@ from tif.tokens.masks import NOWHERE, Encoded, Kind, Template, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_QUESTION: Final = "Which question?"
+"""Stands for a question: words that every tokenizer can decode again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ def ask(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, templat
     if supervised_end and encoded:
         ends |= _template_ends(examples[0], encoded, tokenizer, template)
     return Asked(tuple(_before(item) for item in encoded), ends)
+
+
+def prompt_text(tokenizer: PreTrainedTokenizerBase, template: Template) -> str:
+    """Return a prompt as text without special tokens, with `{prompt}` in the place of the question."""
+    asked = ask([Example(id="prompt", prompt=_QUESTION, text="x")], tokenizer, template)
+    return str(tokenizer.decode(asked.prompts[0], skip_special_tokens=True)).replace(_QUESTION, "{prompt}")
 
 
 def end_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -100,4 +109,4 @@ def _template_ends(
     return frozenset(ends - answers)
 
 
-__all__ = ["Asked", "ask", "end_ids", "text_ids"]
+__all__ = ["Asked", "ask", "end_ids", "prompt_text", "text_ids"]

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
+from tokenizers import processors
 
-from tests.eval.conftest import PEOPLE, Tiny, make_llama
+from tests.eval.conftest import PEOPLE, Tiny, make_llama, make_tokenizer
 from tif.errors import InputError, MissingError
 from tif.eval.benchmarks import muse
+from tif.eval.benchmarks.muse_files import MuseFiles
 from tif.eval.measure import privacy
+from tif.eval.measure.privacy import RetainArea
 from tif.eval.measure.score import score
 from tif.eval.record import MuseNumbers
+from tif.eval.settings import Corpus
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
 
@@ -73,8 +80,11 @@ def test_numbers_are_the_definitions(tiny: Tiny, data: Path) -> None:
         assert row["completion"] == said.strip()
 
     areas = privacy.auc(*([r["min_k"] for r in frames[f"privleak_{p}"]] for p in ("forget", "holdout")))
-    assert muse.with_privleak(found, None).privleak == pytest.approx(100 * ((1 - areas) - 0.5) / 0.5)
-    retain = replace(found, attacks={"min_k": 0.6})
+    for corpus, retain_area in (("news", 0.4772), ("books", 0.5393), (None, 0.5)):
+        leak = muse.with_privleak(replace(found, corpus=corpus), None).privleak
+        # MUSE's eval.py, with its AUC: the probability that a holdout text is the likelier one.
+        assert leak == pytest.approx(100 * ((1 - areas) - retain_area) / retain_area)
+    retain = RetainArea(area=0.6, texts_sha256=found.privleak_texts_sha256)
     assert muse.with_privleak(found, retain).privleak == pytest.approx(100 * ((1 - areas) - 0.4) / 0.4)
 
 
@@ -86,7 +96,8 @@ def test_the_question_is_put_as_the_benchmark_puts_it() -> None:
 def test_privleak_that_cannot_be_had_is_null_with_a_reason() -> None:
     found = MuseNumbers(attacks={"min_k": 0.7}, privleak_texts_sha256="x")
     for mine, theirs, why in ((0.7, 1.0, "AUC is 1"), (None, 0.5, "two tokens"), (0.7, None, "two tokens")):
-        leak = muse.with_privleak(replace(found, attacks={"min_k": mine}), replace(found, attacks={"min_k": theirs}))
+        retain = RetainArea(area=theirs, texts_sha256="x")
+        leak = muse.with_privleak(replace(found, attacks={"min_k": mine}), retain)
         assert leak.privleak is None
         assert why in (leak.privleak_reason or "")
     assert privacy.auc([float("nan"), 0.1], [0.2, float("nan")]) == 1
@@ -123,6 +134,124 @@ def test_command_and_its_retain_log(cli, model_folder: str, data: Path) -> None:
         bad = cli("eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--retain-log", data / name)
         assert bad.code == 1
         assert told in bad.err
+
+
+@pytest.mark.parametrize(
+    ("folder", "option", "corpus"),
+    [
+        ("muse_news", None, "news"),
+        ("muse_books", None, "books"),
+        ("Books", None, "books"),
+        ("MUSE-News", None, "news"),
+        ("fakenews", None, None),
+        ("news2", None, None),
+        ("files", None, None),
+        ("files", "books", "books"),
+        ("muse_news", "books", "books"),
+    ],
+)
+def test_the_folder_or_the_option_names_the_corpus(
+    data: Path, tmp_path: Path, folder: str, option: Corpus | None, corpus: Corpus | None
+) -> None:
+    (data / "muse_news").rename(tmp_path / folder)
+    assert MuseFiles(tmp_path / folder, None, option).corpus == corpus
+    if folder in ("muse_news", "muse_books"):
+        assert MuseFiles(tmp_path, None, option if folder == f"muse_{option}" else None).corpus == folder[5:]
+
+
+def test_each_corpus_has_its_own_files(data: Path) -> None:
+    shutil.copytree(data / "muse_news", data / "muse_books")
+    (data / "muse_books/verbmem/forget.json").write_text('[{"prompt": "Nine", "gt": "bells"}]')
+    assert len(MuseFiles(data).rows("forget", "verbmem", "prompt")) == 4
+    assert MuseFiles(data, None, "books").rows("forget", "verbmem", "gt") == [{"gt": "bells"}]
+
+
+def test_the_beginning_of_text_counts_among_verbatim_tokens(tiny: Tiny, data: Path) -> None:
+    """As in MUSE's verbmem.py: with a BOS, 127 tokens of the text remain."""
+    text = " ".join(f"{name} of {town} is a {job}." for name, town, job, _ in PEOPLE * 8)
+    (data / "muse_news/verbmem/forget.json").write_text(json.dumps([{"prompt": "Who", "gt": text}]))
+    tokenizer = make_tokenizer()
+    for frame, kept in (("<s> $A", 127), ("$A", 128), ("<s> $A </s>", 127)):
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=frame, special_tokens=[("<s>", 0), ("</s>", 1)]
+        )
+        _, frames = muse.evaluate(lambda: tiny.model, tokenizer, data, limit=1)
+        (row,) = frames["verbmem_forget"]
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert row["answer"] == tokenizer.decode(ids[:kept])
+        whole = RougeScorer(["rougeL"], use_stemmer=True).score(text, row["completion"])["rougeL"].fmeasure
+        assert row["rougeL_f1_stemmed"] == pytest.approx(whole)
+
+
+@torch.no_grad()
+def test_memorization_of_the_continuation(tiny: Tiny, data: Path) -> None:
+    """As open-unlearning does: prompt, a blank, the complete continuation. But its last token counts."""
+    records = json.loads((data / "muse_news/verbmem/forget.json").read_text())
+    numbers, frames = muse.evaluate(lambda: tiny.model, tiny.tokenizer, data)
+    for record, row in zip(records, frames["verbmem_forget"], strict=True):
+        coded = tiny.tokenizer(f"{record['prompt']} {record['gt']}", return_offsets_mapping=True)
+        ids = torch.tensor([coded["input_ids"]])
+        before = sum(end <= len(record["prompt"]) + 1 for _, end in coded["offset_mapping"])
+        hits = (tiny.model(ids).logits[0, before - 1 : -1].argmax(-1) == ids[0, before:]).tolist()
+        k = next((k for k in range(len(hits)) if all(hits[k:])), len(hits) - 1)
+        assert row["exact_memorization"] == pytest.approx(sum(hits) / len(hits))
+        assert row["extraction_strength"] == pytest.approx(1 - k / len(hits))
+    for name in ("exact_memorization", "extraction_strength"):
+        mean = np.mean([row[name] for row in frames["verbmem_forget"]])
+        assert numbers.verbmem_forget[name] == pytest.approx(mean)
+    assert "extraction_strength" not in numbers.knowmem_forget
+
+
+def test_zlib_compresses_what_was_scored(tiny: Tiny) -> None:
+    text = " ".join(f"{name} of {town} is a {job}." for name, town, job, _ in PEOPLE)
+    encoder = Encoder.of(tiny.tokenizer, Encoding(supervise_eos=False, max_length=20))
+    (scored,) = score(tiny.model, encoder, [Example("x", "", text)])
+    window = tiny.tokenizer.decode(tiny.tokenizer(text)["input_ids"][:20])
+    assert privacy.zlib_ratio(scored, text) == pytest.approx(scored.loss / len(zlib.compress(window.encode())))
+    assert privacy.zlib_ratio(scored, text + text[::-1]) == privacy.zlib_ratio(scored, text)
+
+
+def open_log(area: float | None, forget: int = 2, holdout: int = 2) -> dict:
+    """MUSE_EVAL.json as open-unlearning writes it."""
+    rows = {"forget": forget, "holdout": holdout}
+    scores = {
+        p: {"agg_value": 0.1, "value_by_index": {str(i): {"score": i} for i in range(n)}} for p, n in rows.items()
+    }
+    return {"mia_min_k": scores | {"auc": area, "agg_value": area}, "privleak": {"agg_value": 0.0}}
+
+
+def test_a_retain_log_of_open_unlearning(cli, model_folder: str, data: Path) -> None:
+    command = ["eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--out", data / "out", "--limit", 2]
+    log = data / "MUSE_EVAL.json"
+
+    def against(content: dict, *more: str):
+        log.write_text(json.dumps(content))
+        return cli(*command, "--retain-log", log, "--json", *more)
+
+    done = against(open_log(0.25))
+    assert done.code == 0, done.err
+    numbers = json.loads(done.out)["muse"]
+    assert (numbers["privleak_retain_auc"], numbers["privleak_reference"]) == (0.25, "retain log")
+    assert numbers["privleak"] == pytest.approx(privacy.privleak(numbers["attacks"]["min_k"], 0.25))
+    assert "does not name its texts" in done.err
+    bare = against({"mia_min_k": {"agg_value": 0.25}})
+    assert json.loads(bare.out)["muse"]["privleak"] == numbers["privleak"]
+    other = against(open_log(0.25, holdout=100))
+    assert other.code == 1
+    assert "it has 100 holdout texts, this evaluation has 2" in other.err
+    assert against(open_log(0.25, holdout=100), "--force").code == 0
+    for content, why in (
+        ({"privleak": -3.5, "extraction_strength": 0.1}, "it lacks mia_min_k"),
+        (open_log(None), "has no AUC"),
+        (open_log(float("nan")), "has no AUC"),
+        (open_log(12.0), "has no AUC"),
+        ({"mia_min_k": "high"}, "has no AUC"),
+    ):
+        refused = against(content)
+        assert refused.code == 1
+        assert why in refused.err
+        assert "MUSE_EVAL.json" in refused.err
+    assert "Give it as --retain-log with --benchmark muse" in cli("eval", "--import-log", log).err
 
 
 def test_missing_and_malformed_files_are_one_line(tiny: Tiny, data: Path) -> None:

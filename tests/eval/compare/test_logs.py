@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from scipy.stats import hmean, ks_2samp
 
 from tif.errors import InputError
 from tif.eval.compare import logs
+from tif.eval.compare.log import MISNAMED, fingerprint
+from tif.eval.compare.log_formats import OPEN
 
 
 def official(n: int, seed: int, *, questions: list[str] | None = None, by_index: bool = False) -> dict:
@@ -82,16 +85,50 @@ def test_other_questions_are_refused_and_forced_only_aloud(tmp_path: Path) -> No
     assert "not in both" in (forced.forced or "")
 
 
-def test_order_and_template_do_not_matter(tmp_path: Path) -> None:
+def test_order_white_space_and_special_tokens_do_not_matter(tmp_path: Path) -> None:
     a, b = official(6, 1), official(6, 1)
     task = b["eval_log_forget.json"]
     for name in task:
         task[name] = task[name][::-1]
     for row in task["generated_text"]:
-        row[0] = "<|start|>" + row[0].replace("[INST] ", "Question: ").replace(" [/INST]", "\nAnswer:")
+        row[0] = "<|start|><s>" + row[0].replace("[INST] ", "[INST]\n")
     left, right = logs.read(write(tmp_path / "a.json", a)), logs.read(write(tmp_path / "b.json", b))
     assert logs.mismatch(left, right) is None
     assert logs.compare(left, right).forget_quality == 1
+
+
+WRAPPINGS = (
+    "[INST] {} [/INST]",
+    "Question: {}\nAnswer:",
+    "system\nBe brief.user\n{}assistant\n",
+    "Q: {} Say it.",
+    "{}",
+)
+
+
+def rewrapped(log: dict, wrapping: str, *, answers: bool = True) -> dict:
+    for row in log["eval_log_forget.json"]["generated_text"]:
+        row[0] = wrapping.replace("{}", row[0].removeprefix("[INST] ").removesuffix(" [/INST]"))
+        row[2] = row[2] if answers else ""
+    return log
+
+
+@pytest.mark.parametrize("n", [1, 2, 14])
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [pair for pair in itertools.product(WRAPPINGS, repeat=2) if pair[0] < pair[1]]
+)
+def test_another_template_is_refused(tmp_path: Path, mine: str, theirs: str, answers: bool, n: int) -> None:
+    """Also without answers to compare, and if one log has bare questions."""
+    left = logs.read(write(tmp_path / "a.json", rewrapped(official(n, 1), mine, answers=answers)))
+    right = logs.read(write(tmp_path / "b.json", rewrapped(official(n, 2), theirs, answers=answers)))
+    if n > 1 or answers or "{}" in (mine, theirs):
+        with pytest.raises(InputError, match="the templates differ") as error:
+            logs.compare(left, right)
+        assert WRAPPINGS[0].partition("{}")[0].strip() in str(error.value) or WRAPPINGS[0] not in (mine, theirs)
+    assert logs.compare(left, right, force=True).forced
+    same = logs.read(write(tmp_path / "c.json", rewrapped(official(n, 3), mine, answers=answers)))
+    assert logs.compare(left, same).forced is None
 
 
 @pytest.mark.parametrize(
@@ -102,7 +139,7 @@ def test_order_and_template_do_not_matter(tmp_path: Path) -> None:
         ("retain90_x.json", 300, None),
         ("retain90_x.json", 400, None),
         ("retain99.json", 40, None),
-        ("retain95.json", 17, "but the log has 17"),
+        ("retain95.json", 17, "but it has 17"),
     ],
 )
 def test_a_name_that_does_not_fit_is_noticed(tmp_path: Path, name: str, n: int, said: str | None) -> None:
@@ -130,7 +167,7 @@ def open_unlearning(n: int, *, parts: bool = True) -> dict:
         },
     }
     if parts:
-        found |= {name: {"agg_value": 0.2 + 0.05 * i, "value_by_index": {}} for i, name in enumerate(logs._OPEN)}
+        found |= {name: {"agg_value": 0.2 + 0.05 * i, "value_by_index": {}} for i, name in enumerate(OPEN)}
     return found
 
 
@@ -138,7 +175,9 @@ def test_open_unlearning_logs(tmp_path: Path) -> None:
     log = logs.read(write(tmp_path / "TOFU_EVAL.json", open_unlearning(6)))
     assert log.model_utility == pytest.approx(hmean([0.2 + 0.05 * i for i in range(9)]))
     tofu = logs.read(write(tmp_path / "a.json", official(6, 1)))
-    assert logs.mismatch(log, tofu) is None
+    assert "templates differ" in (logs.mismatch(log, tofu) or "")
+    same = rewrapped(official(6, 1), "system\nBe brief.user\n{}assistant")
+    assert logs.mismatch(log, logs.read(write(tmp_path / "a.json", same))) is None
     bare = logs.read(write(tmp_path / "b.json", open_unlearning(6, parts=False)))
     assert bare.model_utility is None
     assert "retain_Q_A_Prob" in (bare.missing or "")
@@ -152,6 +191,115 @@ def test_what_is_no_log_is_one_line(tmp_path: Path, text: str) -> None:
         logs.read(path)
     assert "x.json" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def summary(**numbers: float | None) -> dict:
+    return {"forget_quality": 0.25, "forget_truth_ratio": 0.6, "model_utility": 0.5, "privleak": -40.0} | numbers
+
+
+def test_a_summary_gives_what_it_states(cli, tmp_path: Path) -> None:
+    path = write(tmp_path / "TOFU_SUMMARY.json", summary())
+    result = json.loads(cli("eval", "--import-log", path, "--json").out)
+    assert (result["model_utility"], result["forget_quality"]) == (0.5, 0.25)
+    assert "as stated in the log" in result["forget_quality_reason"]
+    nine = {name: 0.2 + 0.05 * i for i, name in enumerate(OPEN)}
+    # The nine numbers are worth more than their stated mean.
+    log = logs.read(write(path, summary(**nine)))
+    assert log.model_utility == pytest.approx(hmean(list(nine.values())))
+    for value in (None, float("nan")):
+        log = logs.read(write(path, summary(model_utility=value)))
+        assert log.model_utility is None
+        assert "retain_Q_A_Prob" in (log.missing or "")
+    full = write(tmp_path / "TOFU_EVAL.json", open_unlearning(6))
+    for pair in ((path, full), (full, path)):
+        refused = cli("eval", "--import-log", pair[0], "--retain-log", pair[1])
+        assert refused.code == 1
+        assert "TOFU_SUMMARY.json: has no truth ratio of a forget question" in refused.err
+        assert "TOFU_EVAL.json" in refused.err
+
+
+def test_nan_costs_only_what_depends_on_it(cli, tmp_path: Path) -> None:
+    whole, holed = official(8, 1), official(8, 1)
+    forget = holed["eval_log_forget.json"]
+    forget["avg_paraphrased_loss"][2] = float("nan")
+    forget["average_perturb_loss"][5][0] = float("nan")
+    holed["eval_log.json"]["rougeL_recall"][0] = float("nan")
+    a, b = write(tmp_path / "a.json", whole), write(tmp_path / "b.json", holed)
+    for pair in ((a, b), (b, a)):
+        done = cli("eval", "--import-log", pair[0], "--retain-log", pair[1], "--json")
+        assert done.code == 0, done.err
+        result = json.loads(done.out)
+        rest = [ratio for i, ratio in enumerate(logs.read(a).truth_ratios) if i not in (2, 5)]
+        assert result["forget_quality"] == pytest.approx(ks_2samp(rest, logs.read(a).truth_ratios).pvalue)
+        assert "2 of 8 forget questions have no truth ratio (NaN)" in done.err
+    assert result["model_utility"] is None
+    assert result["model_utility_reason"] == "retain_rougeL_recall is NaN in the log"
+    assert len(result["parts"]) == 8
+
+    log = open_unlearning(6)
+    log["forget_truth_ratio"]["value_by_index"]["3"]["score"] = None
+    log["forget_truth_ratio"]["value_by_index"]["4"] = None
+    log["ra_Truth_Ratio"]["agg_value"] = float("nan")
+    read = logs.read(write(tmp_path / "TOFU_EVAL.json", log))
+    assert (len(read.truth_ratios), len(read.questions), read.model_utility) == (4, 6, None)
+    assert "ra_Truth_Ratio is NaN" in (read.missing or "")
+
+
+@pytest.mark.parametrize("form", ["tofu", "open-unlearning"])
+def test_truth_ratios_alone_give_a_forget_quality(cli, tmp_path: Path, form: str) -> None:
+    ratios = {str(i): 0.1 + 0.2 * i for i in range(7)}
+    if form == "tofu":
+        content: dict = {"eval_log_forget.json": {"truth_ratio": ratios}}
+    else:
+        content = {"forget_truth_ratio": {"value_by_index": {i: {"score": ratio} for i, ratio in ratios.items()}}}
+    alone = write(tmp_path / "alone.json", content)
+    other = write(tmp_path / "other.json", official(7, 4))
+    done = cli("eval", "--import-log", other, "--retain-log", alone, "--json")
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert result["forget_quality"] == pytest.approx(
+        ks_2samp(logs.read(other).truth_ratios, list(ratios.values())).pvalue
+    )
+    assert result["forget_quality_forced"] is None
+    assert any("neither questions nor answers" in line for line in result["warnings"])
+    assert logs.read(alone).model_utility is None
+    fewer = write(tmp_path / "fewer.json", official(6, 4))
+    assert "6 questions against 7" in cli("eval", "--import-log", fewer, "--retain-log", alone).err
+
+
+@pytest.mark.parametrize(
+    ("path", "n", "warns"),
+    [
+        ("llama_retain90_wd0.01/ds_size300/eval_log_aggregated.json", 40, True),
+        ("llama_retain90_wd0.01/ds_size300/eval_log_aggregated.json", 300, False),
+        ("retain90/forget01/eval_log_aggregated.json", 40, False),
+        ("retain90/forget01/eval_log_aggregated.json", 400, True),
+        ("tofu_Llama_retain900/eval_log_aggregated.json", 40, False),
+        ("aggregated.json", 40, False),
+    ],
+)
+def test_a_folder_may_promise_another_split(tmp_path: Path, path: str, n: int, warns: bool) -> None:
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    warnings = logs.read(write(tmp_path / path, official(n, 1))).warnings()
+    assert len(warnings) == warns
+
+
+def test_a_log_that_circulates_under_a_wrong_name_is_known_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = official(40, 1)
+    mark = fingerprint(logs.read(write(tmp_path / "x.json", content)).truth_ratios)
+    monkeypatch.setitem(MISNAMED, mark, "forget10")
+    copy = json.loads(json.dumps(content), parse_float=lambda digits: float(f"{float(digits):.9g}"))
+    (warning,) = logs.read(write(tmp_path / "mine.json", copy)).warnings()
+    assert "circulates as a log of forget10 (400 questions), but it has 40, as many as forget01" in warning
+
+
+@pytest.mark.real
+def test_the_circulated_log_is_known_under_every_name(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_bytes((shared / "logs" / "retain90_llama2.json").read_bytes())
+    (warning,) = logs.read(tmp_path / "log.json").warnings()
+    assert "circulates as a log of forget10" in warning
 
 
 @pytest.mark.real

@@ -1,10 +1,12 @@
 """The MUSE benchmark: VerbMem, KnowMem and PrivLeak (arXiv 2407.06460, section 3 and `metrics/` of its code).
 
-    VerbMem   ROUGE-L F1 of 128 greedy tokens against the first 128 tokens of the true continuation
+    VerbMem   ROUGE-L F1 of 128 greedy tokens against the first 128 tokens of the true continuation, BOS included
     KnowMem   ROUGE-L F1 of 32 greedy tokens after ten solved examples, cut before the next question
     PrivLeak  min-k 40% AUC of forget against holdout texts, relative to the retain model's AUC
 
-MUSE's own code does not stem words; open-unlearning does. tif computes both: `rougeL_f1` and `rougeL_f1_stemmed`.
+MUSE's own code does not stem words; open-unlearning does. tif computes both: `rougeL_f1` and `rougeL_f1_stemmed`. For
+VerbMem, open-unlearning compares with the complete continuation, and so does `rougeL_f1_stemmed`. Extraction strength
+and exact memorization of that continuation are open-unlearning's, too.
 """
 
 from __future__ import annotations
@@ -13,22 +15,26 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tif.errors import InputError, MissingError
+from tif.console import warn
+from tif.errors import InputError
 from tif.eval import processes
+from tif.eval.benchmarks.muse_files import MuseFiles
 from tif.eval.benchmarks.tofu import ExampleRow, mean_of
-from tif.eval.measure import privacy
+from tif.eval.measure import memorization, privacy
 from tif.eval.measure.complete import complete, rouge
+from tif.eval.measure.privacy import RetainArea
 from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
-from tif.eval.record import Means, MuseNumbers
-from tif.readers import read_records
-from tif.sources import find_local
+from tif.eval.record import Means, MuseNumbers, PrivLeakReference
+from tif.eval.settings import Corpus
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
 from tif.tokens.generate import end_ids, text_ids
+from tif.tokens.templates import TemplateSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -38,6 +44,9 @@ KNOWLEDGE_TOKENS: Final = 32
 STOP: Final = ("\n\n", "\nQuestion", "Question:")
 WINDOW: Final = 2048
 """Membership inference reads this many tokens of a text."""
+
+_ROUGE: Final = ("rougeL_f1", "rougeL_f1_stemmed")
+_VERBATIM: Final = (*_ROUGE, "exact_memorization", "extraction_strength")
 
 Rows = list[ExampleRow]
 
@@ -62,6 +71,7 @@ def evaluate(
     cache: PartsCache | None = None,
     limit: int | None = None,
     inference: Inference | None = None,
+    corpus: Corpus | None = None,
 ) -> tuple[MuseNumbers, dict[str, Rows]]:
     """Compute MUSE's numbers. `with_privleak` adds PrivLeak.
 
@@ -72,6 +82,7 @@ def evaluate(
         cache: keeps finished parts.
         limit: use only the first `limit` rows of each file.
         inference: additional membership inference attacks.
+        corpus: the corpus of the files; None for the one that their folder names.
 
     Returns:
         The numbers, and per-example rows by part.
@@ -80,52 +91,61 @@ def evaluate(
         MissingError: if a file does not exist.
         InputError: if a record lacks a field.
     """
-    cache, inference = cache or PartsCache(None, ""), inference or Inference()
-    frames: dict[str, Rows] = {"verbmem_forget": _verbatim(load, tokenizer, data_dir, cache, limit)}
+    files = MuseFiles(data_dir, limit, corpus)
+    model = _Model(load, tokenizer, cache or PartsCache(None, ""))
+    inference = inference or Inference()
+    frames: dict[str, Rows] = {"verbmem_forget": _verbatim(model, files)}
     for part in ("forget", "retain"):
-        frames[f"knowmem_{part}"] = _knowledge(load, tokenizer, data_dir, cache, limit, part)
+        frames[f"knowmem_{part}"] = _knowledge(model, files, part)
     for part in ("forget", "holdout", "retain"):
-        frames[f"privleak_{part}"] = _membership(load, tokenizer, data_dir, cache, limit, part, inference)
+        frames[f"privleak_{part}"] = _membership(model, files, part, inference)
     names = [name for name in frames["privleak_forget"][0] if name != "id"]
     areas = {
         name: privacy.auc(*([r[name] for r in frames[f"privleak_{part}"]] for part in ("forget", "holdout")))
         for name in names
     }
-    parts = ("forget", "holdout")
-    texts = [[r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)] for part in parts]
-    digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    texts = {part: [r["text"] for r in files.rows(part, "privleak", "text")] for part in ("forget", "holdout")}
     numbers = MuseNumbers(
-        verbmem_forget=_means(frames["verbmem_forget"]),
-        knowmem_forget=_means(frames["knowmem_forget"]),
-        knowmem_retain=_means(frames["knowmem_retain"]),
+        corpus=files.corpus,
+        verbmem_forget=_means(frames["verbmem_forget"], *_VERBATIM),
+        knowmem_forget=_means(frames["knowmem_forget"], *_ROUGE),
+        knowmem_retain=_means(frames["knowmem_retain"], *_ROUGE),
         attacks=areas,
-        privleak_texts_sha256=digest,
+        privleak_texts_sha256=hashlib.sha256(json.dumps(list(texts.values())).encode()).hexdigest(),
+        privleak_texts={part: len(rows) for part, rows in texts.items()},
     )
     return numbers, frames
 
 
 def with_privleak(
-    numbers: MuseNumbers, retain: MuseNumbers | None, *, where: str = "", force: bool = False
+    numbers: MuseNumbers, retain: RetainArea | None, *, where: str = "", force: bool = False
 ) -> MuseNumbers:
-    """Return the numbers with PrivLeak relative to the retain model's AUC, or to MUSE's 0.5 without a retain model.
+    """Return the numbers with PrivLeak relative to the retain model's AUC.
+
+    Without a retain model, the AUC is that of MUSE's own retain model of the corpus. If no corpus is named, it is
+    open-unlearning's 0.5.
 
     Args:
         numbers: the model's numbers.
-        retain: the retain model's numbers.
+        retain: the retain model's AUC.
         where: path of the retain log, for errors.
-        force: compare numbers of different texts.
+        force: compare AUCs of different texts.
 
     Raises:
-        InputError: if the retain model's numbers are of other texts, unless `force` is given.
+        InputError: if the retain model's AUC is of other texts, unless `force` is given.
     """
-    if retain is not None and retain.privleak_texts_sha256 != numbers.privleak_texts_sha256 and not force:
-        raise InputError(
-            "is a retain log of other texts; PrivLeak compares AUCs of the same texts",
-            where=where,
-            why="--limit or the data differ" if retain.privleak_texts_sha256 else "the log does not name its texts",
-            hint="Evaluate the retain model with the same options, or give --force.",
-        )
-    area, retain_area = numbers.attacks["min_k"], 0.5 if retain is None else retain.attacks["min_k"]
+    if retain is not None:
+        problem = _other_texts(numbers, retain)
+        if problem and not force:
+            raise InputError(
+                "is a retain log of other texts; PrivLeak compares AUCs of the same texts",
+                where=where,
+                why=problem,
+                hint="Evaluate the retain model with the same options, or give --force.",
+            )
+        if not retain.named and not problem:
+            warn(f"{where} does not name its texts, so tif cannot check that they are the same")
+    area, (retain_area, reference) = numbers.attacks["min_k"], _compared_with(numbers, retain)
     leak = reason = None
     if area is None or retain_area is None:
         reason = "min-k has no AUC, because no text has at least two tokens"
@@ -133,7 +153,33 @@ def with_privleak(
         reason = "the retain model's AUC is 1, so PrivLeak would divide by zero"
     else:
         leak = privacy.privleak(area, retain_area)
-    return replace(numbers, privleak=leak, privleak_reason=reason, privleak_retain_auc=retain_area)
+    return replace(
+        numbers,
+        privleak=leak,
+        privleak_reason=reason,
+        privleak_retain_auc=retain_area,
+        privleak_reference=reference,
+    )
+
+
+def _other_texts(numbers: MuseNumbers, retain: RetainArea) -> str | None:
+    """Return why the retain model's AUC is of other texts; None if nothing shows that."""
+    if retain.named:
+        if retain.texts_sha256 is None:
+            return "the log does not name its texts"
+        return "--limit or the data differ" if retain.texts_sha256 != numbers.privleak_texts_sha256 else None
+    for part, count in retain.texts.items():
+        if count != numbers.privleak_texts.get(part):
+            return f"it has {count} {part} texts, this evaluation has {numbers.privleak_texts.get(part)}"
+    return None
+
+
+def _compared_with(numbers: MuseNumbers, retain: RetainArea | None) -> tuple[float | None, PrivLeakReference]:
+    if retain is not None:
+        return retain.area, "retain log"
+    if numbers.corpus is None:
+        return 0.5, "chance"
+    return privacy.MUSE_RETAIN_AREA[numbers.corpus], "muse news" if numbers.corpus == "news" else "muse books"
 
 
 def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
@@ -142,133 +188,114 @@ def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
     return f"{solved}Question: {question}\nAnswer: "
 
 
-def _verbatim(
-    load: Callable[[], PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
-    data_dir: str | Path | None,
-    cache: PartsCache,
-    limit: int | None,
-) -> Rows:
-    rows = _read("forget", "verbmem", ("prompt", "gt"), data_dir, limit)
-    texts = _completions(load, tokenizer, cache, "verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
-    truths = []
-    for row in rows:
-        ids = tokenizer(row["gt"], add_special_tokens=False)["input_ids"][:VERBATIM_TOKENS]
-        truths.append(str(tokenizer.decode(ids, skip_special_tokens=True)))
-    return [_compared(row["prompt"], truth, text) for row, truth, text in zip(rows, truths, texts, strict=True)]
-
-
-def _knowledge(
-    load: Callable[[], PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
-    data_dir: str | Path | None,
-    cache: PartsCache,
-    limit: int | None,
-    part: str,
-) -> Rows:
-    rows = _read(f"{part}_qa", "knowmem", ("question", "answer"), data_dir, limit)
-    solved = [
-        (r["question"], r["answer"]) for r in _read(f"{part}_qa_icl", "knowmem", ("question", "answer"), data_dir, None)
+def _verbatim(model: _Model, files: MuseFiles) -> Rows:
+    rows = files.rows("forget", "verbmem", "prompt", "gt")
+    texts = model.completions("verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
+    # MUSE counts the tokenizer's BOS among the first 128 tokens. A Llama then has 127 tokens of text.
+    truths = [model.tokenizer(r["gt"], verbose=False)["input_ids"][:VERBATIM_TOKENS] for r in rows]
+    examples = [Example(f"verbmem/{i:04d}", f"{r['prompt']} ", r["gt"]) for i, r in enumerate(rows)]
+    encoder = Encoder.of(model.tokenizer, Encoding(supervise_eos=False, template=TemplateSpec.of("{prompt}{text}")))
+    scores = model.scores("verbmem_forget", encoder, examples)
+    return [
+        {
+            "question": row["prompt"],
+            "answer": (truth := str(model.tokenizer.decode(ids, skip_special_tokens=True))),
+            "completion": text,
+            "rougeL_f1": rouge(truth, text, stemmer=False)["rougeL_f1"],
+            "rougeL_f1_stemmed": rouge(row["gt"], text)["rougeL_f1"],
+            "exact_memorization": _number(memorization.exact_memorization(scored)),
+            "extraction_strength": _number(memorization.extraction_strength(scored)),
+        }
+        for row, ids, text, scored in zip(rows, truths, texts, scores, strict=True)
     ]
+
+
+def _knowledge(model: _Model, files: MuseFiles, part: str) -> Rows:
+    rows = files.rows(f"{part}_qa", "knowmem", "question", "answer")
+    examples = files.rows(f"{part}_qa_icl", "knowmem", "question", "answer", complete=True)
+    solved = [(r["question"], r["answer"]) for r in examples]
     prompts = [few_shot(solved, r["question"]) for r in rows]
-    texts = _completions(load, tokenizer, cache, f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
-    return [_compared(row["question"], row["answer"], text) for row, text in zip(rows, texts, strict=True)]
+    texts = model.completions(f"knowmem_{part}", prompts, KNOWLEDGE_TOKENS, STOP)
+    return [
+        {
+            **row,
+            "completion": text,
+            "rougeL_f1": rouge(row["answer"], text, stemmer=False)["rougeL_f1"],
+            "rougeL_f1_stemmed": rouge(row["answer"], text)["rougeL_f1"],
+        }
+        for row, text in zip(rows, texts, strict=True)
+    ]
 
 
-def _membership(
-    load: Callable[[], PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
-    data_dir: str | Path | None,
-    cache: PartsCache,
-    limit: int | None,
-    part: str,
-    inference: Inference,
-) -> Rows:
-    texts = [r["text"] for r in _read(part, "privleak", ("text",), data_dir, limit)]
+def _membership(model: _Model, files: MuseFiles, part: str, inference: Inference) -> Rows:
+    texts = [r["text"] for r in files.rows(part, "privleak", "text")]
     examples = [Example(f"privleak/{part}/{i:04d}", "", text) for i, text in enumerate(texts)]
-    encoder = Encoder.of(tokenizer, Encoding(supervise_eos=False, max_length=WINDOW))
-    options = encoder.encoding.to_json()
+    encoder = Encoder.of(model.tokenizer, Encoding(supervise_eos=False, max_length=WINDOW))
 
-    def work(model: PreTrainedModel, share: Sequence[Example]) -> list[Scored]:
-        with processes.shown(f"scoring privleak {part}", len(share)) as advance:
-            return score(model, encoder, share, advance=advance)
+    def work(share: Sequence[Example]) -> list[float]:
+        values = []
+        with processes.shown(f"gradients of privleak {part}", len(share)) as advance:
+            for example in share:
+                values.append(privacy.gradnorm(model.load(), encoder, example))
+                advance()
+        return values
 
-    def scores(model: Callable[[], PreTrainedModel], name: str, key: Any) -> list[Scored]:
-        def make() -> list[Scored]:
-            return processes.split(examples, lambda share: work(model(), share))
-
-        by_id = cache.scores(f"{name}.scores", key, make)
-        return [by_id[e.id] for e in examples]
-
-    def norms() -> dict[str, list[float]]:
-        def work(share: Sequence[Example]) -> list[float]:
-            values = []
-            with processes.shown(f"gradients of privleak {part}", len(share)) as advance:
-                for example in share:
-                    values.append(privacy.gradnorm(load(), encoder, example))
-                    advance()
-            return values
-
-        return {"gradnorm": processes.split(examples, work)}
-
-    mine = scores(load, f"privleak_{part}", [options, texts])
+    mine = model.scores(f"privleak_{part}", encoder, examples)
     columns = privacy.attacks(mine, texts)
     if inference.base is not None:
-        model, digest = inference.base, inference.digest
-        base = scores(model, f"privleak_{part}.reference", [options, texts, digest])
+        other = replace(model, load=inference.base)
+        base = other.scores(f"privleak_{part}.reference", encoder, examples, digest=inference.digest)
         columns["reference"] = [privacy.reference(a, b) for a, b in zip(mine, base, strict=True)]
     if inference.gradnorm:
-        columns |= cache.values(f"privleak_{part}.gradnorm", [options, texts], norms)
+        key = _tokens(encoder, examples)
+        norms = model.cache.values(
+            f"privleak_{part}.gradnorm", key, lambda: {"gradnorm": processes.split(examples, work)}
+        )
+        columns |= norms
     return [{"id": e.id} | {name: values[i] for name, values in columns.items()} for i, e in enumerate(examples)]
 
 
-def _completions(
-    load: Callable[[], PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
-    cache: PartsCache,
-    name: str,
-    prompts: Sequence[str],
-    tokens: int,
-    stop: tuple[str, ...],
-) -> list[str]:
-    coded, ends = [text_ids(prompt, tokenizer) for prompt in prompts], end_ids(tokenizer)
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A model that is loaded only for parts that are not in the cache."""
 
-    def work(ids: Sequence[Sequence[int]]) -> list[str]:
-        with processes.shown(f"completing {name}", len(ids)) as advance:
-            return complete(load(), tokenizer, ids, max_new_tokens=tokens, ends=ends, stop=stop, advance=advance)
+    load: Callable[[], PreTrainedModel]
+    tokenizer: PreTrainedTokenizerBase
+    cache: PartsCache
 
-    key = [tokens, sorted(ends), list(stop), coded]
-    return cache.texts(f"{name}.completions", key, lambda: processes.split(coded, work))
+    def completions(self, name: str, prompts: Sequence[str], tokens: int, stop: tuple[str, ...]) -> list[str]:
+        coded, ends = [text_ids(prompt, self.tokenizer) for prompt in prompts], end_ids(self.tokenizer)
 
+        def work(ids: Sequence[Sequence[int]]) -> list[str]:
+            with processes.shown(f"completing {name}", len(ids)) as advance:
+                return complete(
+                    self.load(), self.tokenizer, ids, max_new_tokens=tokens, ends=ends, stop=stop, advance=advance
+                )
 
-def _compared(question: str, truth: str, completion: str) -> ExampleRow:
-    return {
-        "question": question,
-        "answer": truth,
-        "completion": completion,
-        "rougeL_f1": rouge(truth, completion, stemmer=False)["rougeL_f1"],
-        "rougeL_f1_stemmed": rouge(truth, completion)["rougeL_f1"],
-    }
+        key = [tokens, sorted(ends), list(stop), coded]
+        return self.cache.texts(f"{name}.completions", key, lambda: processes.split(coded, work))
 
+    def scores(self, name: str, encoder: Encoder, examples: Sequence[Example], *, digest: str = "") -> list[Scored]:
+        def work(share: Sequence[Example]) -> list[Scored]:
+            with processes.shown(f"scoring {name}", len(share)) as advance:
+                return score(self.load(), encoder, share, advance=advance)
 
-def _means(rows: Rows) -> Means:
-    return {"n": len(rows)} | {name: mean_of(rows, name) for name in ("rougeL_f1", "rougeL_f1_stemmed")}
+        key = [*_tokens(encoder, examples), digest]
+        by_id = self.cache.scores(f"{name}.scores", key, lambda: processes.split(examples, work))
+        return [by_id[example.id] for example in examples]
 
 
-def _read(
-    name: str, folder: str, fields: Sequence[str], data_dir: str | Path | None, limit: int | None
-) -> list[dict[str, str]]:
-    path = find_local(name, data_dir, folder, f"muse_news/{folder}", f"muse_books/{folder}")
-    # Several of MUSE's folders contain a `forget.json`. Accept only the one in `folder`.
-    if path is None or path.parent.name != folder:
-        raise MissingError(f"{folder}/{name}.json is not in the data folder", hint="Give MUSE's folder as --data-dir.")
-    rows = []
-    for place, record in read_records(path):
-        texts = {field: value for field in fields if isinstance(value := record.get(field), str)}
-        if missing := [field for field in fields if field not in texts]:
-            raise InputError(f"no text in field {missing[0]!r}", where=place)
-        rows.append(texts)
-    return rows[:limit]
+def _tokens(encoder: Encoder, examples: Sequence[Example]) -> list[object]:
+    """Return what a score depends on: each text's tokens, and which of them are scored."""
+    return [[item.id, item.input_ids, item.kinds, item.offsets] for item in map(encoder.encode, examples)]
+
+
+def _number(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _means(rows: Rows, *names: str) -> Means:
+    return {"n": len(rows)} | {name: mean_of(rows, name) for name in names}
 
 
 __all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "Inference", "evaluate", "few_shot", "with_privleak"]

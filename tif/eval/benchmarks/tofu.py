@@ -28,7 +28,7 @@ from tif.eval.record import Means
 from tif.eval.settings import Scoring
 from tif.spans import AnnotationSet, Example, of_labels, united
 from tif.tokens.encoding import Encoder
-from tif.tokens.generate import ask
+from tif.tokens.generate import ask, prompt_text
 from tif.tokens.masks import Kind
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class Evaluation:
     """Why a number is None, by its name."""
     template: str = ""
     """The template in use, also if the options give `auto`."""
+    prompt: str = ""
+    """How the model sees a question, without special tokens; `{prompt}` stands for the question."""
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """By part: how many unwanted phrases the model writes when asked."""
 
@@ -126,7 +128,8 @@ def evaluate_lazily(
         if settings.completions:
             completions = _completions(load, encoder, rows, part, settings, cache)
         examples[part] = [_example(row, own, text, part, settings) for row, text in zip(rows, completions, strict=True)]
-    return replace(_aggregated(examples, scores, settings), template=encoder.template.spec)
+    seen = prompt_text(tokenizer, encoder.template)
+    return replace(_aggregated(examples, scores, settings), template=encoder.template.spec, prompt=seen)
 
 
 def _scores(

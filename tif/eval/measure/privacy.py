@@ -9,18 +9,26 @@ Sources: loss, Yeom et al. (arXiv 1709.01604); zlib and reference, Carlini et al
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tif.eval.measure.score import Scored
+from tif.eval.settings import Corpus
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+MUSE_RETAIN_AREA: Final[Mapping[Corpus, float]] = {"news": 1 - 0.4772, "books": 1 - 0.5393}
+"""AUC of min-k on MUSE's own retain models (Llama 2 7B), by corpus.
+
+MUSE's `constants.py` has 0.4772 and 0.5393. Its AUC is the other way round: 0 clearly a member.
+"""
 
 FRACTION: Final = 0.4
 """Share of tokens, the least likely first, that min-k averages over."""
@@ -32,8 +40,13 @@ def loss(scored: Scored) -> float:
 
 
 def zlib_ratio(scored: Scored, text: str) -> float:
-    """Return the loss divided by the compressed length in bytes. It discounts texts that are easy to compress."""
-    return loss(scored) / len(zlib.compress(text.encode()))
+    """Return the loss divided by the compressed length in bytes. It discounts texts that are easy to compress.
+
+    Only the text up to the last scored token counts, because the loss of a long text is that of its first window.
+    """
+    tokens = scored.without_end()
+    end = int(tokens.end.max()) if len(tokens) else len(text)
+    return tokens.loss / len(zlib.compress(text[:end].encode()))
 
 
 def min_k(scored: Scored, fraction: float = FRACTION) -> float:
@@ -103,9 +116,23 @@ def privleak(area: float, retain_area: float = 0.5) -> float:
 
     Args:
         area: AUC of min-k on the unlearned model.
-        retain_area: AUC of min-k on the retain model. MUSE's default of 0.5 means that min-k can only guess.
+        retain_area: AUC of min-k on the retain model. 0.5, open-unlearning's default, means that min-k can only guess.
     """
     return 100 * ((1 - area) - (1 - retain_area)) / (1 - retain_area)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetainArea:
+    """The AUC of min-k on a retain model, and the texts that it is of."""
+
+    area: float | None
+    """None if no text is long enough."""
+    texts_sha256: str | None = None
+    """Digest of the texts, from a log of tif."""
+    texts: Mapping[str, int] = field(default_factory=dict)
+    """Number of forget and holdout texts, from a log of open-unlearning."""
+    named: bool = True
+    """False for a log of open-unlearning, which does not name its texts."""
 
 
 def _lowest(values: ArrayLike, fraction: float) -> float:
@@ -115,4 +142,16 @@ def _lowest(values: ArrayLike, fraction: float) -> float:
     return -float(ordered[: max(1, int(len(ordered) * fraction))].mean())
 
 
-__all__ = ["attacks", "auc", "gradnorm", "loss", "min_k", "min_k_plus_plus", "privleak", "reference", "zlib_ratio"]
+__all__ = [
+    "MUSE_RETAIN_AREA",
+    "RetainArea",
+    "attacks",
+    "auc",
+    "gradnorm",
+    "loss",
+    "min_k",
+    "min_k_plus_plus",
+    "privleak",
+    "reference",
+    "zlib_ratio",
+]
