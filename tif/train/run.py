@@ -26,12 +26,12 @@ from tif.console import say
 from tif.errors import MissingError, UsageError
 from tif.packages import install_hint
 from tif.records import ModelIdentity, ReferencePass, RunRecord
+from tif.tokens.layers import count_layers, layer_of
 from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
 from tif.train.arguments import training_arguments
 from tif.train.callbacks import Watch, reporters
 from tif.train.early import EarlyStop
-from tif.train.layers import count_layers, layer_of
 from tif.train.objectives import Objective, find
 from tif.train.options import TrainOptions
 from tif.train.prepare import Prepared, prepare

@@ -19,12 +19,12 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 
 from tif.errors import TifError
 from tif.tokens.forward import Statistics, outputs, statistics, statistics_of
+from tif.tokens.layers import watching
 from tif.tokens.masks import Kind
 from tif.tokens.packing import Packed
 from tif.train import checkpoint
 from tif.train.callbacks import Epoch
 from tif.train.data import Pair, PairSampler, Role, Step, TrainingSet, collate
-from tif.train.layers import watching
 from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores
 from tif.train.objectives import Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings

@@ -1,4 +1,4 @@
-"""The output of one decoder layer, for objectives that steer activations."""
+"""A model's decoder layers and their outputs, for objectives that steer activations and for measuring depth."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ def count_layers(model: PreTrainedModel) -> int:
     return int(model.config.get_text_config().num_hidden_layers)
 
 
-def layer_of(model: nn.Module, index: int) -> nn.Module:
-    """Return a decoder layer, counted from 0 as in the model's own `layers`.
+def layers_of(model: nn.Module) -> nn.ModuleList:
+    """Return the decoder layers, in the order of the model's own `layers`.
 
     Args:
         model: a causal language model, or what wraps one.
-        index: below the number of layers.
 
     Raises:
         UsageError: for a model whose layers are not one list.
@@ -37,8 +36,34 @@ def layer_of(model: nn.Module, index: int) -> nn.Module:
     for part in (inner.get_decoder(), inner):
         for module in part.modules() if part is not None else ():
             if isinstance(module, nn.ModuleList) and len(module) == layers:
-                return module[index]
-    raise UsageError(f"{type(inner).__name__} has no list of its {layers} layers", hint="Use another --objective.")
+                return module
+    raise UsageError(
+        f"{type(inner).__name__} has no list of its {layers} layers",
+        hint="Only --objective rmu and `tif eval --depth` need it. Leave them out.",
+    )
+
+
+def layer_of(model: nn.Module, index: int) -> nn.Module:
+    """Return a decoder layer, counted from 0 as in the model's own `layers`.
+
+    Args:
+        model: a causal language model, or what wraps one.
+        index: below the number of layers.
+
+    Raises:
+        UsageError: for a model whose layers are not one list.
+    """
+    return layers_of(model)[index]
+
+
+def state_of(output: Any) -> Tensor:
+    """Return the hidden state in a layer's output, which is the state itself or a tuple that begins with it."""
+    return output[0] if isinstance(output, tuple) else output  # type: ignore[no-any-return]
+
+
+def with_state(output: Any, state: Tensor) -> Any:
+    """Return a layer's output with another hidden state, in the same form."""
+    return (state, *output[1:]) if isinstance(output, tuple) else state
 
 
 @contextmanager
@@ -57,7 +82,7 @@ def watching(model: nn.Module, index: int | None) -> Iterator[list[Tensor]]:
         return
 
     def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        seen.append(output[0] if isinstance(output, tuple) else output)
+        seen.append(state_of(output))
 
     handle = layer_of(model, index).register_forward_hook(look)
     try:
@@ -66,4 +91,4 @@ def watching(model: nn.Module, index: int | None) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-__all__ = ["count_layers", "layer_of", "watching"]
+__all__ = ["count_layers", "layer_of", "layers_of", "state_of", "watching", "with_state"]
