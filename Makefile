@@ -54,6 +54,7 @@ format: .venv/.ready
 bench: .venv/.ready
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/eval.py
+	$(BIN)/python benchmarks/leak.py
 	$(BIN)/python benchmarks/ner.py
 	$(BIN)/python benchmarks/judge.py
 

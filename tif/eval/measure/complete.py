@@ -58,7 +58,7 @@ def complete(
     model.eval()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
-    ending = sorted({*ends, *_listed(model.generation_config.eos_token_id)})
+    ending = end_tokens(model, ends)
     shared = _common_prefix(prompts) if _allows_gaps(model) else 0
     completions: dict[int, str] = {}
     with torch.inference_mode():
@@ -133,8 +133,10 @@ def _decode(
     return answers
 
 
-def _listed(ids: int | Sequence[int] | None) -> list[int]:
-    return [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+def end_tokens(model: PreTrainedModel, ends: Collection[int]) -> list[int]:
+    """Return the tokens that end a completion: these, and the model's own `generation_config.eos_token_id`."""
+    own = model.generation_config.eos_token_id
+    return sorted({*ends, *([] if own is None else [own] if isinstance(own, int) else own)})
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -205,4 +207,4 @@ def _scorer(stemmer: bool) -> RougeScorer:
     return RougeScorer(["rouge1", "rougeL"], use_stemmer=stemmer)
 
 
-__all__ = ["complete", "rouge"]
+__all__ = ["complete", "end_tokens", "rouge"]
