@@ -21,6 +21,11 @@ def _scoring(options: EvaluateOptions, context: Any) -> str | None:
     return _model(options, context) or muse
 
 
+def _depth(options: EvaluateOptions, context: Any) -> str | None:
+    """Refuse `--depth` if no model is evaluated."""
+    return _scoring(options, context) or ("it needs a model to evaluate" if options.model is None else None)
+
+
 def _model(options: EvaluateOptions, _context: Any) -> str | None:
     return _LOG_ALONE if options.import_log is not None else None
 
@@ -160,6 +165,22 @@ class EvaluateOptions(Options):
             "With muse: also use gradient norms for membership inference.", _MORE, idle=only_with("benchmark", "muse")
         ),
     ] = False
+    depth: Annotated[
+        bool,
+        Option(
+            "Measure whether hidden layers still hold the unwanted words, by activation patching (UDS) and logit lens.",
+            _MORE, idle=_depth,
+        ),
+    ] = False  # fmt: skip
+    retain_model: Annotated[
+        str | None,
+        Option("Model trained without the forget set, for --depth.", _MORE, otherwise="the retain log's",
+               idle=needs("depth")),
+    ] = None  # fmt: skip
+    starting_model: Annotated[
+        str | None,
+        Option("Model before unlearning, for --depth.", _MORE, otherwise="the run's", idle=needs("depth")),
+    ] = None
     lm_eval: Annotated[
         tuple[str, ...],
         Option("Tasks of lm-evaluation-harness.", _MORE, split=True, metavar="TASK", idle=_model),

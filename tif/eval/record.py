@@ -18,6 +18,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import __version__
 from tif.errors import InputError
+from tif.eval.measure.depth import Depth
 from tif.eval.measure.leakage import Leakage
 from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Corpus, Scoring
@@ -134,6 +135,8 @@ class EvalRecord:
     """By part: how many unwanted phrases the model writes when asked."""
     retain_leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """The retain model's leakage, if its log counts the same phrases."""
+    depth: Depth | None = None
+    """How deep the unwanted words were removed. None without `--depth`."""
     parts: Mapping[str, Means] = field(default_factory=dict)
     """Means by part: `forget`, `retain`, `real_authors` and `world_facts`."""
     reasons: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,7 +24,7 @@ from tif.eval import processes
 from tif.eval.benchmarks import questions
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
-from tif.eval.compare import attack, logs
+from tif.eval.compare import attack, depth, logs
 from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
@@ -76,6 +76,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     annotations, masks = _annotations(options, run, splits["forget"], settings.labels)
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
+    depth_models = depth.named(options, run, tokenizer, annotations) if options.depth else None
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
     template = Template.of(tokenizer, settings.template)
     # The result of relearning depends on its training rows and on their template.
@@ -101,8 +102,15 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         known = {part: log.leakage.get(part) for part in evaluation.leakage}
         comparable = {part: own for part, own in known.items() if own and evaluation.leakage[part].comparable(own)}
         record = record.but(retain_leakage=comparable)
+    examples = dict(evaluation.examples)
+    if depth_models is not None:
+        rows = questions.annotate(splits["forget"], annotations) if annotations else splits["forget"]
+        encoder = Encoder(tokenizer, template, settings.encoding)
+        result, depths = depth.measure(load, encoder, [row.texts()[0] for row in rows], depth_models, cache)
+        record = record.but(depth=result)
+        examples["forget"] = [row | asdict(d) for row, d in zip(examples["forget"], depths, strict=True)]
     record = record.but(lm_eval=_lm_eval(options, load, tokenizer, cache))
-    write(record, evaluation.examples, out)
+    write(record, examples, out)
     return Evaluated(record, out)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Final
 
 from tif.eval.compare.logs import LogNumbers
+from tif.eval.measure.depth import Depth
 from tif.eval.record import EvalRecord, MuseNumbers, PrivLeakReference
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
@@ -33,6 +34,8 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
         yield from _forget_quality(result)
         yield _number("uw_probability", result.uw_probability, result.uw_probability_reason)
         yield _number("gw_probability", result.gw_probability, None)
+        if result.depth is not None:
+            yield from _depth(result.depth)
     else:
         yield from _muse(result.muse)
     for task, metrics in result.lm_eval.items():
@@ -46,6 +49,11 @@ def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
     yield _number("forget_quality", result.forget_quality, result.forget_quality_reason)
     if result.forget_quality_forced:
         yield f"--force: the logs differ ({result.forget_quality_forced}), so this forget quality is meaningless"
+
+
+def _depth(depth: Depth) -> Iterator[str]:
+    for name, by in (("depth (UDS)", depth.patching), ("depth (lens)", depth.lens)):
+        yield _number(name, by.score, f"{by.n} of {depth.examples} examples; retain model 1, starting model 0")
 
 
 def _number(name: str, value: float | None, reason: str | None) -> str:

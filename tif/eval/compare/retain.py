@@ -109,7 +109,7 @@ def make(options: EvaluateOptions) -> Evaluated:
     # TOFU evaluates `retain_perturbed`. A local file of retain samples serves training and evaluation.
     alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
-    return evaluate_model(alone.but(attack=None, **lm_eval))
+    return evaluate_model(alone.but(attack=None, depth=False, retain_model=None, starting_model=None, **lm_eval))
 
 
 def _forget(options: EvaluateOptions) -> tuple[Example, ...]:

@@ -105,7 +105,7 @@ class Entry:
 
     def mean(self, part: str, column: str) -> tuple[float, float, float] | None:
         """Mean of a per-example number and its 95% bootstrap interval; None if no example has it."""
-        values = [row[column] for row in self.examples.get(part, ()) if row[column] is not None]
+        values = [row[column] for row in self.examples.get(part, ()) if row.get(column) is not None]
         if not values:
             return None
         low, high = measures.bootstrap(values)
