@@ -19,6 +19,8 @@ COLUMNS: Final = (
     ("retain ROUGE-L", "retain", "rougeL_recall"),
 )
 """The columns that are means over examples, and so have bootstrap intervals: name, part, column."""
+DEPTH_COLUMNS: Final = (("depth (UDS)", "forget", "depth"), ("depth (logit lens)", "forget", "lens_depth"))
+"""The same for `tif eval --depth`. The table has them if an evaluation does."""
 DEFINITIONS: Final = {
     "UW probability": "probability of an unwanted word (UW) of the forget set; it should fall to the level of a model "
     "that never saw the set",
@@ -30,6 +32,9 @@ DEFINITIONS: Final = {
     "authors and world facts",
     "forget quality": "p-value of a test whether the truth ratios on the forget set differ from the retain model's; "
     "above 0.05 the test finds no difference",
+    "depth (UDS)": "Unlearning Depth Score: share of the unwanted words that the hidden layers lost, measured by "
+    "patching them into the starting model; 0 is the starting model, 1 the retain model",
+    "depth (logit lens)": "the same, read from each hidden layer by the starting model's last norm and head",
     "over-forgetting": "drop of GW probability divided by drop of UW probability; 0 is forgetting without damage, 1 is "
     "forgetting without aim",
 }
@@ -70,11 +75,12 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
     """One row an entry. lm-eval's numbers come last, with 1.96 of its standard errors to both sides."""
     harness = {entry.label: _lm_eval(entry) for entry in evaluations.entries}
     tasks = dict.fromkeys(name for cells in harness.values() for name in cells)
+    depth = DEPTH_COLUMNS if any(entry.record.depth for entry in evaluations.entries) else ()
     return [
         HeadlineRow(
             entry.label,
             {
-                **{name: _mean(entry, part, column) for name, part, column in COLUMNS},
+                **{name: _mean(entry, part, column) for name, part, column in (*COLUMNS, *depth)},
                 "model utility": entry.record.model_utility,
                 "forget quality": entry.record.forget_quality,
                 "over-forgetting": _over_forgetting(evaluations.before, entry),
@@ -117,4 +123,4 @@ def _lm_eval(entry: Entry) -> dict[str, Cell]:
     return cells
 
 
-__all__ = ["COLUMNS", "DEFINITIONS", "Cell", "HeadlineRow", "Interval", "shown", "summarise"]
+__all__ = ["COLUMNS", "DEFINITIONS", "DEPTH_COLUMNS", "Cell", "HeadlineRow", "Interval", "shown", "summarise"]

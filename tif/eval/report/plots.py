@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from tif.eval.report import figures
+from tif.eval.report.depth_plots import depth_plots
 from tif.eval.report.evaluations import Evaluations
 
 _NO_FIGURE = ("", "")
@@ -18,7 +19,13 @@ def plots(evaluations: Evaluations) -> str:
             (*_bars(evaluations), ' style="grid-column:1/-1"' if len(evaluations.entries) > 3 else ""),
             *(
                 (*figure, "")
-                for figure in (_pareto(evaluations), _drops(evaluations), _truth(evaluations), *_history(evaluations))
+                for figure in (
+                    _pareto(evaluations),
+                    _drops(evaluations),
+                    _truth(evaluations),
+                    *depth_plots(evaluations),
+                    *_history(evaluations),
+                )
             ),
         )
         if svg
