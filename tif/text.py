@@ -78,6 +78,12 @@ def clusters(text: str) -> tuple[Range, ...]:
     return tuple(match.span() for match in _compiled(_CLUSTER).finditer(text))
 
 
+@lru_cache(maxsize=16)
+def cluster_starts(text: str) -> tuple[int, ...]:
+    """Return where each character as a reader sees it begins, white space included, and then the text's length."""
+    return (*(match.start() for match in _compiled(r"\X").finditer(text)), len(text))
+
+
 def words(text: str, *, inside_words: str = "", inside_numbers: str = "") -> Iterator[Range]:
     """Yield the range of every word, in order.
 
@@ -215,6 +221,7 @@ def _inside(text: str) -> bytes:
 __all__ = [
     "UNSPACED",
     "Range",
+    "cluster_starts",
     "clusters",
     "divides",
     "divides_cluster",

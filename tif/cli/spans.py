@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,8 +21,10 @@ from tif.cli.arguments import (
     TrainedLabels,
     split_labels,
 )
-from tif.console import emit, emit_json, say, stdout
+from tif.console import emit, emit_json, say, stdout, warn
+from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import FormatName, UnwantedIn
+from tif.sets.formats.records import Maker
 from tif.spans import Status
 
 if TYPE_CHECKING:
@@ -181,7 +184,8 @@ def export(
         emit(line)
     if out is not None:
         how = "" if format_ == "tif" else f" --format {format_}"
-        say(f"wrote {out}; to bring edits back: tif spans import {out}{how} --into {store.resolve(ref)[0]}")
+        into = shlex.quote(str(store.resolve(ref)[0]))
+        say(f"wrote {out}; to bring edits back: tif spans import {shlex.quote(str(out))}{how} --into {into}")
 
 
 @spans.command()
@@ -215,6 +219,16 @@ def import_(
     ours: Ours = False,
     theirs: Theirs = False,
     uw: Annotated[UnwantedIn | None, typer.Option(help="For the tpo format: which words are unwanted.")] = None,
+    offset_unit: Annotated[
+        OffsetUnit | None,
+        typer.Option(help="Unit of FILE's offsets. Default: the one that FILE names, else its format's."),
+    ] = None,
+    made_by: Annotated[
+        Maker | None, typer.Option(help="Who made FILE's spans. A machine's become `auto`. Default: what FILE shows.")
+    ] = None,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Accept a FILE that removes every span of its records.")
+    ] = False,
     message: Message = "",
     author: Author = "",
     json_: Json = False,
@@ -229,7 +243,17 @@ def import_(
 
     prefer = compare.side(ours=ours, theirs=theirs)
     merged = exchange.bring_in(
-        file, into, format_, from_version=from_version, prefer=prefer, uw=uw, message=message, author=author
+        file,
+        into,
+        format_,
+        from_version=from_version,
+        prefer=prefer,
+        uw=uw,
+        offset_unit=offset_unit,
+        made_by=made_by,
+        allow_empty=allow_empty,
+        message=message,
+        author=author,
     )
     if json_:
         emit_json(merged.to_json(into))
@@ -289,3 +313,10 @@ def _merged(path: Path, merged: Merged) -> None:
         emit(line)
     _saved(str(path), merged.saved)
     say(f"{len(merged.changed)} records changed, {len(merged.conflicts)} conflicts")
+    if merged.emptied:
+        warn(f"{len(merged.emptied)} records lost all their spans, first {merged.emptied[0]!r}")
+    if merged.kept:
+        warn(
+            f"{len(merged.kept)} records keep what people decided, first {merged.kept[0]!r}: "
+            "the other spans are a machine's (if a person made them: --made-by person)"
+        )

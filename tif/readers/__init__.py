@@ -1,4 +1,5 @@
-"""Read records from JSON lines, a JSON array, CSV or parquet. The content decides, not only the name.
+"""Read records from JSON lines, a JSON array, CSV, parquet or a `save_to_disk` folder. The content decides, not only
+the name.
 
 Files are read without changing a character: no newline translation, no normalising.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tif.readers.arrow import arrow_records, is_arrow_folder
 from tif.readers.csv import csv_records
 from tif.readers.json import json_records, parse_json, read_json
 from tif.readers.parquet import is_parquet, parquet_records
@@ -22,6 +24,9 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
         InputError: if the file cannot be read, naming file and line or record.
     """
     path = Path(path)
+    if is_arrow_folder(path):
+        yield from arrow_records(path)
+        return
     if path.suffix.lower() == ".parquet" or is_parquet(path):
         yield from parquet_records(path)
         return
@@ -33,4 +38,4 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
         yield from json_records(path, text)
 
 
-__all__ = ["Place", "Row", "is_parquet", "parse_json", "read_json", "read_records", "read_text"]
+__all__ = ["Place", "Row", "is_arrow_folder", "is_parquet", "parse_json", "read_json", "read_records", "read_text"]

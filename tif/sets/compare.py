@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tif.errors import InputError, UsageError
-from tif.spans import UW, AnnotationSet, Example, Key, Span, Status, tidy
+from tif.spans import DECIDED, UW, AnnotationSet, Example, Key, Span, Status, tidy
 
 Kind = Literal["added", "removed", "changed"]
 Side = Literal["ours", "theirs"]
@@ -92,7 +92,8 @@ def merge(base: AnnotationSet, ours: AnnotationSet, theirs: AnnotationSet, *, pr
     """Merge the changes from `base` to `theirs` into `ours`.
 
     Records missing in `theirs` stay unchanged: a partial file is a partial correction, not a deletion. If both sides
-    changed one record, changes to different words are united. If the changes contradict each other, `prefer` decides.
+    changed one record, a person's decision wins over a machine's spans, and people's changes to different words are
+    united. If the changes contradict each other, `prefer` decides.
     Without it, the record keeps our spans, gets status `conflict`, and `error` lists their spans.
 
     Raises:
@@ -183,6 +184,9 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
         return ours, False
     if _judgement(ours) == _judgement(base):
         return theirs, False
+    people = [one for one in (ours, theirs) if one.status in DECIDED]
+    if base.status not in DECIDED and len(people) == 1 and ours.keys != base.keys and theirs.keys != base.keys:
+        return people[0], False  # the other side's spans are a machine's
     statuses = {ours.status, theirs.status} - {base.status}
     base_spans, our_spans, their_spans = _by_key(base), _by_key(ours), _by_key(theirs)
     ours_new = [our_spans[k] for k in our_spans.keys() - base_spans.keys()]

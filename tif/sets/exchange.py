@@ -9,10 +9,10 @@ from pathlib import Path
 from tif import files
 from tif.errors import InputError, PartialError, StoreError, UsageError
 from tif.readers import is_parquet
-from tif.sets import compare, formats, spans_only, store, vote
+from tif.sets import compare, decisions, formats, spans_only, store, vote
 from tif.sets.compare import Side
-from tif.sets.formats import FormatName, UnwantedIn
-from tif.sets.formats.records import Record
+from tif.sets.formats import FormatName, OffsetUnit, UnwantedIn
+from tif.sets.formats.records import Maker, Record
 from tif.sets.formats.tpo import write_folder
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tidy
 
@@ -109,6 +109,10 @@ class Merged:
     """Ids of the records that changed."""
     disputed: tuple[tuple[Example, Example], ...] = ()
     """Records that both sides changed in contradictory ways: the set's and the other one."""
+    kept: tuple[str, ...] = ()
+    """Ids of records that a machine would have changed, but a person has decided."""
+    emptied: tuple[str, ...] = ()
+    """Ids of records that lost all their spans."""
 
     @property
     def conflicts(self) -> tuple[str, ...]:
@@ -133,6 +137,8 @@ class Merged:
             "digest": self.saved.version.digest,
             "changed": list(self.changed),
             "conflicts": list(self.conflicts),
+            "kept": list(self.kept),
+            "emptied": list(self.emptied),
         }
 
 
@@ -144,13 +150,17 @@ def bring_in(
     from_version: str | None = None,
     prefer: Side | None = None,
     uw: UnwantedIn | None = None,
+    offset_unit: OffsetUnit | None = None,
+    made_by: Maker | None = None,
+    allow_empty: bool = False,
     message: str = "",
     author: str = "",
 ) -> Merged:
     """Merge an edited file into a set, and save the result as a new version.
 
-    A record whose spans were edited becomes `corrected`, unless the file itself gives another status. If there
-    is no set yet, the file becomes its first version.
+    A record whose spans a person edited becomes `corrected`, unless the file itself gives another status. Spans of a
+    machine become `auto`, and change no record that a person has decided. If there is no set yet, the file becomes its
+    first version.
 
     Args:
         file: the exported and edited file.
@@ -159,33 +169,52 @@ def bring_in(
         from_version: number or digest of the exported version; by default the one that the file names, else the head's.
         prefer: the side whose spans win where both changed the same words.
         uw: for the tpo format: which of its columns are the unwanted words.
+        offset_unit: unit of the file's offsets; by default the one that the file names, else its format's.
+        made_by: who made the file's spans; by default what the file shows.
+        allow_empty: accept a file without a single span for records that have spans.
         message: reason for the change, for the log.
         author: name of the person, for the log.
 
     Raises:
-        InputError: for a file that is damaged or does not belong to the set.
+        InputError: for a file that is damaged, does not belong to the set, or would remove every span of its records.
         StoreError: if the version is missing, or the set lacks its texts.
     """
     head = store.editable_head(into)
     format_ = format_ or formats.recognise(file)
-    records = formats.read(file, format_, uw=uw)
+    records = formats.read(file, format_, uw=uw, offset_unit=offset_unit)
     message = message or f"import {file.name}"
     if head is None:
         if from_version is not None:
             raise StoreError("no such annotation set", where=str(into))
-        saved = store.save(_first(file, into, format_, records), into, message=message, author=author, base=None)
+        saved = store.save(
+            _first(file, into, format_, records, made_by), into, message=message, author=author, base=None
+        )
         return Merged(saved=saved, changed=tuple(e.id for e in saved))
     exported = store.load(f"{into}@{from_version or _named_version(records) or head.number}")
     known = exported.by_id()
-    corrected = []
-    for record, example in zip(records, formats.resolve(records, exported), strict=True):
-        old = known.get(example.id)
-        if old is None:
+    examples = formats.resolve(records, exported)
+    olds = []
+    for record, example in zip(records, examples, strict=True):
+        if example.id not in known:
             raise InputError(
                 f"id {example.id!r} is not in the set", where=record.where, hint="Keep the ids of the exported file."
             )
-        corrected.append(_as_corrected(old, example, author))
-    return _merge(exported, into, AnnotationSet(tuple(corrected)), prefer, message, author)
+        olds.append(known[example.id])
+    maker = decisions.maker_of(records, olds)
+    corrected = tuple(
+        decisions.imported(record, old, example, maker=made_by or record.maker or maker, author=author)
+        for record, old, example in zip(records, olds, examples, strict=True)
+    )
+    emptied = tuple(e.id for e, old in zip(corrected, olds, strict=True) if _is_emptied(old, e))
+    if emptied and not allow_empty and not any(example.spans for example in corrected):
+        raise InputError(
+            f"would remove every span of the {len(emptied)} records that have any",
+            where=str(file),
+            why=f"read as {format_}, it marks nothing",
+            hint="Check --format, or give --allow-empty if nothing is unwanted there.",
+        )
+    merged = _merge(exported, into, AnnotationSet(corrected), prefer, message, author)
+    return replace(merged, emptied=tuple(id_ for id_ in emptied if id_ in merged.changed))
 
 
 def merge(
@@ -234,7 +263,11 @@ def merge(
     return _merge(base, into, theirs, prefer, message or f"merge {Path(others[0]).name}", author)
 
 
-def _first(file: Path, into: Path, format_: FormatName, records: Sequence[Record]) -> AnnotationSet:
+def _first(
+    file: Path, into: Path, format_: FormatName, records: Sequence[Record], made_by: Maker | None
+) -> AnnotationSet:
+    if made_by == "person":
+        records = [replace(record, status=record.status or "accepted") for record in records]
     new = AnnotationSet(tuple(formats.resolve(records, name=into.stem)))
     dataset = Dataset(id=file.name, fingerprint=new.fingerprint, examples=len(new))
     method = {"name": "manual", "parameters": {"format": format_, "file": file.name}}
@@ -244,9 +277,24 @@ def _first(file: Path, into: Path, format_: FormatName, records: Sequence[Record
 def _merge(
     base: AnnotationSet, into: Path, theirs: AnnotationSet, prefer: Side | None, message: str, author: str
 ) -> Merged:
-    result = compare.merge(base, store.load(into), theirs, prefer=prefer)
+    head = store.load(into)
+    in_base, in_head = base.by_id(), head.by_id()
+    kept = {
+        one.id
+        for one in theirs
+        if one.id in in_base and one.id in in_head and decisions.overruled(in_base[one.id], in_head[one.id], one)
+    }
+    # A record that `theirs` lacks stays as it is.
+    theirs = theirs.with_examples(one for one in theirs if one.id not in kept)
+    result = compare.merge(base, head, theirs, prefer=prefer)
     saved = store.save(result.merged, into, message=message, author=author)
-    return Merged(saved=saved, changed=result.changed, disputed=result.disputed)
+    return Merged(
+        saved=saved, changed=result.changed, disputed=result.disputed, kept=tuple(e.id for e in head if e.id in kept)
+    )
+
+
+def _is_emptied(old: Example, new: Example) -> bool:
+    return bool(old.spans) and not new.spans and new.status != "rejected"
 
 
 def _named_version(records: Sequence[Record]) -> str | None:
@@ -258,16 +306,6 @@ def _named_version(records: Sequence[Record]) -> str | None:
             hint="Name the version to compare it with: --from-version N.",
         )
     return named.pop() if named else None
-
-
-def _as_corrected(old: Example, new: Example, author: str) -> Example:
-    before = old.keys
-    added = [span for span in new.spans if span.key not in before]
-    if not added and len(new.spans) == len(old.spans):
-        return new
-    named = tuple(replace(s, source=author, score=None) if author and s in added else s for s in new.spans)
-    status = "corrected" if new.status in (old.status, "auto") else new.status
-    return replace(new, spans=named, status=status, error=None)
 
 
 __all__ = ["Merged", "bring_in", "export", "join", "load", "load_all", "merge", "strip"]

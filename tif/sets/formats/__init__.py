@@ -3,14 +3,15 @@
     tif           JSONL: id, prompt, text, spans[{start, end, label, text, source, score}], status, error
     prodigy       JSONL tasks with tokens; `token_end` is inclusive
     doccano       JSONL, `label: [[start, end, label]]`, in UTF-16 units
-    label-studio  a JSON array of tasks, in UTF-16 units
+    label-studio  a JSON array of tasks, or JSON-MIN, in UTF-16 units
     spacy         JSONL of `Doc.to_json()`; reads `[text, {"entities": ...}]` and `.spacy` too
     inline        `Her father was a [[florist|UW]].` for a plain editor
     tpo           the TIF release's `target_words`/`common_words`: JSONL, or a folder of `save_to_disk`
 
-A file's format is recognised from its content, not its name. To add a format: a module with
-`write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record]` and the `OPTIONS` of `read`, a
-name in `FormatName`, a row in `FORMATS`, and a rule in `recognise.py`.
+A file's format is recognised from its content, not its name. A record without its format's own field is refused:
+absence is no empty list. To add a format: a module with
+`write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record | Skipped]` and the `OPTIONS` of
+`read`, a name in `FormatName`, a row in `FORMATS`, and a rule in `recognise.py`.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from tif.console import warn
 from tif.errors import InputError, UsageError
+from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import FormatName, UnwantedIn, recognise
-from tif.sets.formats.records import Record, resolve, row_of
+from tif.sets.formats.records import Record, Skipped, resolve, row_of
+from tif.sets.formats.units import read_in_its_unit
 from tif.spans import AnnotationSet
 
 FORMATS: Final[dict[FormatName, str]] = {
@@ -52,6 +56,8 @@ def write(annotations: AnnotationSet, format_: FormatName = "tif") -> Iterator[s
 def read(path: str | Path, format_: FormatName | None = None, **options: str | None) -> list[Record]:
     """Read every record of a file and check each alone; `resolve` turns them into examples.
 
+    Records without an annotation, such as tasks that nobody has opened, are left out with a warning that names them.
+
     Args:
         path: the file, or for `tpo` a folder.
         format_: its format; None recognises it.
@@ -59,7 +65,7 @@ def read(path: str | Path, format_: FormatName | None = None, **options: str | N
 
     Raises:
         UsageError: for an unknown format or option.
-        InputError: naming file, line and field.
+        InputError: naming file, line and field; or if no record carries an annotation.
     """
     path = Path(path)
     chosen = format_ or recognise(path)
@@ -68,10 +74,36 @@ def read(path: str | Path, format_: FormatName | None = None, **options: str | N
     for name in given:
         if name not in module.OPTIONS:
             raise UsageError(f"the {chosen} format has no option {name!r}", where=f"--{name.replace('_', '-')}")
-    records = list(module.read(path, **given))
+    try:
+        if "offset_unit" in given or "offset_unit" not in module.OPTIONS:
+            rows = list(module.read(path, **given))
+        else:
+            rows = read_in_its_unit(lambda unit: list(module.read(path, **given, offset_unit=unit)))
+    except InputError as error:
+        other = _other_format(path, chosen) if error.hint is None else None
+        hint = f"By its fields the file is {other}: --format {other}." if other else error.hint
+        raise type(error)(error.what, where=error.where, why=error.why, hint=hint) from None
+    records = [row for row in rows if isinstance(row, Record)]
+    skipped = [row for row in rows if isinstance(row, Skipped)]
+    if skipped:
+        named = "; ".join(f"{row.where.removeprefix(f'{path}, ')}: {row.why}" for row in skipped[:3])
+        line = f"{len(skipped)} of {len(rows)} records say nothing about their samples ({named}"
+        line += "; ...)" if len(skipped) > 3 else ")"
+        if not records:
+            raise InputError(line, where=str(path))
+        warn(f"{path}: {line}, so they are left out")
     if not records:
         raise InputError("contains no records", where=str(path))
     return records
+
+
+def _other_format(path: Path, chosen: FormatName) -> FormatName | None:
+    """Return the format that a file has by its fields, if that is another one."""
+    try:
+        other = recognise(path)
+    except InputError:
+        return None
+    return None if other == chosen else other
 
 
 def _module(format_: str) -> ModuleType:
@@ -81,4 +113,15 @@ def _module(format_: str) -> ModuleType:
     raise UsageError(f"unknown format {format_!r}", where="--format", hint=f"Known: {', '.join(FORMATS)}.")
 
 
-__all__ = ["FORMATS", "FormatName", "Record", "UnwantedIn", "read", "recognise", "resolve", "row_of", "write"]
+__all__ = [
+    "FORMATS",
+    "FormatName",
+    "OffsetUnit",
+    "Record",
+    "UnwantedIn",
+    "read",
+    "recognise",
+    "resolve",
+    "row_of",
+    "write",
+]

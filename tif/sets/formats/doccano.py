@@ -1,8 +1,9 @@
 """`doccano`: JSONL, `{"text", "label": [[start, end, "UW"]]}`.
 
 doccano's page marks text by JavaScript, so its offsets are UTF-16 units; each exported line records this in
-`tif_offset_unit`. doccano keeps unknown columns as metadata and exports them again: `tif_id`, `tif_prompt`,
-`tif_status` and `tif_base` identify a record. Its own `id` is a database number, which tif ignores.
+`tif_offset_unit`. A project that counts graphemes needs `--offset-unit grapheme`. doccano keeps unknown columns as
+metadata and exports them again: `tif_id`, `tif_prompt`, `tif_status` and `tif_base` identify a record. Its own `id` is
+a database number, which tif ignores.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 
 from tif.errors import InputError
 from tif.readers import Row, read_records
-from tif.sets.formats.offsets import Utf16
+from tif.sets.formats.offsets import Offsets, OffsetUnit
 from tif.sets.formats.records import (
     Record,
     a_span,
@@ -25,6 +26,7 @@ from tif.sets.formats.records import (
     in_order,
     list_field,
     need_text,
+    stated_unit,
     status_field,
     text_field,
 )
@@ -32,14 +34,15 @@ from tif.spans import AnnotationSet, Span
 
 OPTIONS: Final = ("offset_unit",)
 
-Unit = Literal["utf16", "codepoint"]
+_KEYS: Final = ("label", "labels", "entities", "annotations")
+"""Fields with spans: today's exports, older ones, those with relations, and the oldest."""
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
     """Yield one document per line."""
     base = base_of(annotations)
     for example in annotations:
-        units = Utf16(example.text)
+        units = Offsets(example.text, "utf16")
         label = [[units.from_point(s.start), units.from_point(s.end), s.label] for s in example.spans]
         row = {
             "text": example.text,
@@ -54,12 +57,12 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
         yield json.dumps(row, ensure_ascii=False)
 
 
-def read(path: Path, offset_unit: Unit | None = None) -> Iterator[Record]:
-    """Yield records of documents with `label`, `labels` (older exports) or `entities` (exports with relations).
+def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+    """Yield records of documents with `label`, `labels`, `entities` or `annotations`.
 
     Args:
         path: the file.
-        offset_unit: `utf16` or `codepoint`; None takes the record's `tif_offset_unit`, else UTF-16.
+        offset_unit: the unit of the offsets; None takes the record's `tif_offset_unit`, else UTF-16.
     """
     for where, row in read_records(path):
         try:
@@ -69,17 +72,19 @@ def read(path: Path, offset_unit: Unit | None = None) -> Iterator[Record]:
         yield record
 
 
-def _record(where: str, row: Row, offset_unit: Unit | None) -> Record:
+def _record(where: str, row: Row, unit: OffsetUnit | None) -> Record:
     text = need_text(row, "text")
-    unit = offset_unit or text_field(row, "tif_offset_unit", "utf16")
-    if unit not in get_args(Unit):
-        raise InputError(f"unknown unit {unit!r}", where="tif_offset_unit", hint=f"Known: {', '.join(get_args(Unit))}.")
-    units = Utf16(text) if unit == "utf16" else None
+    stated = stated_unit(row, "tif_offset_unit")
+    offsets = Offsets(text, unit or stated or "utf16")
+    keys = [name for name in _KEYS if row.get(name) is not None]
+    if not keys:
+        why = f"fields: {', '.join(map(str, row)) or 'none'}"
+        raise InputError(f"has none of the fields {', '.join(_KEYS)}", why=why)
     spans = []
-    for name in ("label", "labels", "entities"):
+    for name in keys:
         for index, value in enumerate(list_field(row, name)):
             try:
-                spans.append(_span(value, text, units))
+                spans.append(_span(value, text, offsets))
             except InputError as error:
                 raise error.within(f"{name}[{index}]") from None
     return Record(
@@ -91,10 +96,12 @@ def _record(where: str, row: Row, offset_unit: Unit | None) -> Record:
         status=status_field(row, "tif_status"),
         error=text_field(row, "tif_error"),
         base=text_field(row, "tif_base"),
+        maker="person",
+        unit=stated,
     )
 
 
-def _span(value: object, text: str, units: Utf16 | None) -> Span:
+def _span(value: object, text: str, offsets: Offsets) -> Span:
     if isinstance(value, list):
         if len(value) != 3:
             raise InputError(f"has {len(value)} parts, not [start, end, label]")
@@ -102,6 +109,11 @@ def _span(value: object, text: str, units: Utf16 | None) -> Span:
     else:
         row = an_object(value, "")
         start, end, label = row.get("start_offset"), row.get("end_offset"), row.get("label")
-    if units is not None:
-        start, end = units.to_point(start, "start"), units.to_point(end, "end")
+    if type(label) is int:
+        raise InputError(
+            f"label {label} is a number of doccano's database, not a name",
+            where="label",
+            hint="Export from doccano as JSONL with text labels.",
+        )
+    start, end = offsets.to_point(start, "start"), offsets.to_point(end, "end")
     return checked(a_span(start, end, label, "doccano"), text)

@@ -138,6 +138,7 @@ def _record(path: Path, head: _Head, prompt: list[str], body: list[str], base: s
             prompt="\n".join(prompt),
             status=head.status,
             base=base,
+            maker="person",
         )
     except InputError as error:
         raise error.within(where) from None

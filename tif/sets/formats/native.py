@@ -9,21 +9,24 @@ from typing import Final
 
 from tif.errors import InputError
 from tif.readers import Row, read_records
+from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.records import (
     Record,
     base_of,
     id_field,
     in_order,
-    list_field,
+    need_list,
     need_text,
+    proven_unit,
     row_of,
     span_of,
+    stated_unit,
     status_field,
     text_field,
 )
 from tif.spans import AnnotationSet
 
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final = ("offset_unit",)
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
@@ -33,22 +36,31 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
         yield json.dumps({**row_of(example), "offset_unit": "codepoint", "base": base}, ensure_ascii=False)
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield the records of JSONL; only `text` is required."""
+def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+    """Yield the records of JSONL; only `text` and `spans` are required.
+
+    Args:
+        path: the file.
+        offset_unit: the unit of the offsets; None takes the record's `offset_unit`, else code points.
+    """
     for where, row in read_records(path):
         try:
-            record = _record(where, row)
+            record = _record(where, row, offset_unit)
         except InputError as error:
             raise error.within(where) from None
         yield record
 
 
-def _record(where: str, row: Row) -> Record:
-    unit = text_field(row, "offset_unit", "codepoint")
-    if unit != "codepoint":
-        raise InputError(f"offsets are in {unit!r}", where="offset_unit", why="this format counts code points")
+def _record(where: str, row: Row, unit: OffsetUnit | None) -> Record:
+    stated = stated_unit(row, "offset_unit")
+    unit = unit or stated
     text = need_text(row, "text")
-    spans = [span_of(span, text, f"spans[{i}]", source="manual") for i, span in enumerate(list_field(row, "spans"))]
+    if row.get("answer") in ("accept", "reject", "ignore"):
+        raise InputError(
+            "is a task of Prodigy", where="answer", hint="Use --format prodigy, so that its answer counts."
+        )
+    values = need_list(row, "spans", hint=_quotes_hint(row))
+    spans = [span_of(span, text, f"spans[{i}]", source="manual", unit=unit) for i, span in enumerate(values)]
     return Record(
         where=where,
         text=text,
@@ -58,4 +70,11 @@ def _record(where: str, row: Row) -> Record:
         status=status_field(row),
         error=text_field(row, "error"),
         base=text_field(row, "base"),
+        unit=stated or proven_unit(values),
     )
+
+
+def _quotes_hint(row: Row) -> str:
+    if "quotes" in row:
+        return "`tif annotate --method manual` reads quotes."
+    return 'Write "spans": [] for a record without unwanted words.'

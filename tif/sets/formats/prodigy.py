@@ -13,23 +13,28 @@ from typing import Final
 
 from tif.errors import InputError
 from tif.readers import Row, read_records
+from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.records import (
     Record,
+    Skipped,
     an_object,
     base_of,
     id_field,
     in_order,
     list_field,
+    need_list,
     need_text,
     object_field,
+    proven_unit,
     span_of,
+    stated_unit,
     status_field,
     text_field,
 )
 from tif.spans import CONFIRMED, UNDECIDED, AnnotationSet, Example, Span, Status
 from tif.text import pieces
 
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final = ("offset_unit",)
 
 _ANSWERS: Final[dict[Status, str]] = dict.fromkeys(CONFIRMED, "accept") | {"rejected": "reject"}
 
@@ -73,31 +78,40 @@ def _task(example: Example, base: str | None) -> dict[str, object]:
             "status": example.status,
             "error": example.error,
             "base": base,
+            "offset_unit": "codepoint",
         },
     }
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield records of answered and unanswered tasks, without ignored ones."""
+def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record | Skipped]:
+    """Yield records of answered and unanswered tasks. An unanswered task is not a person's decision.
+
+    Args:
+        path: the file.
+        offset_unit: the unit of the offsets; None for code points.
+    """
     for where, row in read_records(path):
         try:
-            record = _record(where, row)
+            record = _record(where, row, offset_unit)
         except InputError as error:
             raise error.within(where) from None
-        if record is not None:
-            yield record
+        yield record
 
 
-def _record(where: str, row: Row) -> Record | None:
+def _record(where: str, row: Row, unit: OffsetUnit | None) -> Record | Skipped:
     text = need_text(row, "text")
     answer = text_field(row, "answer")
     if answer not in (None, "accept", "reject", "ignore"):
         raise InputError(f"unknown answer {answer!r}", where="answer", hint="Known: accept, reject, ignore.")
     if answer == "ignore":
-        return None
+        return Skipped(where=where, why="its answer is ignore")
     meta = object_field(row, "meta")
-    tokens = [_token(token, text, f"tokens[{i}]") for i, token in enumerate(list_field(row, "tokens"))]
-    spans = [_span(span, text, tokens, f"spans[{i}]") for i, span in enumerate(list_field(row, "spans"))]
+    in_points = unit is None or unit == "codepoint"
+    tokens = [_token(t, text, f"tokens[{i}]") for i, t in enumerate(list_field(row, "tokens")) if in_points]
+    # Prodigy leaves `spans` out if a person answers a task for marking words and marks none.
+    marks_words = answer is not None and "tokens" in row
+    values = list_field(row, "spans") if marks_words and "spans" not in row else need_list(row, "spans")
+    spans = [_span(span, text, tokens, f"spans[{i}]", unit) for i, span in enumerate(values)]
     status = status_field(meta)
     if answer is not None and (status is None or _ANSWERS.get(status) != answer):
         status = "accepted" if answer == "accept" else "rejected"
@@ -111,6 +125,8 @@ def _record(where: str, row: Row) -> Record | None:
         status=status,
         error=error,
         base=text_field(meta, "base"),
+        maker="machine" if answer is None else "person",
+        unit=stated_unit(meta, "offset_unit") or proven_unit(values),
     )
 
 
@@ -122,7 +138,7 @@ def _token(value: object, text: str, where: str) -> tuple[int, int]:
     return start, end
 
 
-def _span(value: object, text: str, tokens: list[tuple[int, int]], where: str) -> Span:
+def _span(value: object, text: str, tokens: list[tuple[int, int]], where: str, unit: OffsetUnit | None) -> Span:
     span = an_object(value, where)
     start, end = span.get("start"), span.get("end")
     first, last = span.get("token_start"), span.get("token_end")
@@ -133,7 +149,7 @@ def _span(value: object, text: str, tokens: list[tuple[int, int]], where: str) -
         if (start, end) != (begin, stop):
             why = f"tokens {first} to {last} are characters {begin} to {stop}; token_end is inclusive"
             raise InputError(f"start {start!r} and end {end!r} do not match its tokens", where=where, why=why)
-    return span_of(span, text, where, source="prodigy", start=start, end=end)
+    return span_of(span, text, where, source="prodigy", start=start, end=end, unit=unit)
 
 
 def _index(value: object, tokens: list[tuple[int, int]], where: tuple[str, str]) -> int:

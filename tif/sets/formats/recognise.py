@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from tif.errors import InputError
-from tif.readers import Place, is_parquet, read_text
+from tif.readers import Place, is_arrow_folder, is_parquet, read_text
 from tif.readers.json import json_values
 from tif.readers.parquet import parquet_records
 
@@ -18,6 +19,12 @@ UnwantedIn = Literal["targets", "complement"]
 _ZLIB: Final = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 """First bytes of a file compressed by zlib, such as spaCy's `DocBin`."""
 
+_LOOKED_AT: Final = 100
+"""Number of records that are looked at."""
+
+_LABEL_STUDIO: Final = {"annotations", "completions", "predictions", "drafts"}
+"""Fields of a task beside its data."""
+
 
 def recognise(path: Path) -> FormatName:
     """Return the format of a file, or of a folder that `save_to_disk` made.
@@ -27,7 +34,7 @@ def recognise(path: Path) -> FormatName:
     """
     hint = f"Name its format: --format {', '.join(get_args(FormatName))}."
     if path.is_dir():
-        if any(path.glob("data-*.arrow")):
+        if is_arrow_folder(path):
             return "tpo"
         raise InputError("is a folder without data-*.arrow", where=str(path), why="its format is not recognised")
     if is_compressed(path):
@@ -40,14 +47,18 @@ def recognise(path: Path) -> FormatName:
         if text.lstrip().startswith(("% tif inline", "=== ")):
             return "inline"
         values = json_values(path, text)
+    values = islice(values, _LOOKED_AT)
     place, first = next(values, (str(path), None))
     if first is None:
         raise InputError("contains no records", where=str(path))
-    name = _of_record(first)
-    if name is None:
-        fields = f"fields: {', '.join(map(str, first)) or 'none'}" if isinstance(first, dict) else None
-        raise InputError("the format is not recognised", where=place, why=fields, hint=hint)
-    return name
+    # The first records may lack the fields that tell the format, such as tasks that nobody annotated.
+    for record in chain([first], (value for _, value in values)):
+        if (name := _of_record(record)) is not None:
+            return name
+    fields = f"fields: {', '.join(map(str, first)) or 'none'}" if isinstance(first, dict) else None
+    if isinstance(first, dict) and "quotes" in first:
+        hint = "`tif annotate --method manual` reads quotes."
+    raise InputError("the format is not recognised", where=place, why=fields, hint=hint)
 
 
 def _of_record(record: object) -> FormatName | None:
@@ -56,22 +67,33 @@ def _of_record(record: object) -> FormatName | None:
         return "spacy" if len(record) == 2 and isinstance(record[0], str) and isinstance(record[1], dict) else None
     if not isinstance(record, dict):
         return None
-    if isinstance(record.get("data"), dict) and ("annotations" in record or "predictions" in record):
-        return "label-studio"
+    if isinstance(record.get("data"), dict):
+        return "label-studio" if _LABEL_STUDIO & record.keys() else None
     if "target_words" in record or "common_words" in record:
         return "tpo"
     if "text" not in record:
         return None
-    lists = [name for name in ("label", "labels", "entities") if isinstance(record.get(name), list)]
+    lists = [name for name in ("label", "labels", "entities", "annotations") if isinstance(record.get(name), list)]
+    if any(_is_region(value) for name in record for value in _items(record[name])):
+        return "label-studio"
     if "tif_offset_unit" in record or lists:
         return "doccano"
     if "ents" in record or isinstance(record.get("spans"), dict):
         return "spacy"
-    if "offset_unit" in record:
-        return "tif"
-    if "tokens" in record or "answer" in record or "_task_hash" in record:
+    if "offset_unit" not in record and ("_task_hash" in record or {"tokens", "answer"} <= record.keys()):
         return "prodigy"
-    return "tif"
+    if not isinstance(record.get("spans"), list):
+        return None
+    return "prodigy" if "offset_unit" not in record and {"tokens", "answer"} & record.keys() else "tif"
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _is_region(value: object) -> bool:
+    """Whether a value is a region of Label Studio's export JSON-MIN."""
+    return isinstance(value, dict) and "start" in value and isinstance(value.get("labels"), list)
 
 
 def is_compressed(path: Path) -> bool:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import Literal
 
 from tif.errors import InputError
 from tif.readers import Row
 from tif.sets.compare import first_difference
+from tif.sets.formats.offsets import UNITS, Offsets, OffsetUnit
 from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, Status, is_status, tidy
 
 BASE_LENGTH = 12
 """Number of hex digits of the exported version's digest in a file."""
+
+Maker = Literal["person", "machine"]
+"""Who marked a record's spans. Only a person's spans are a decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,18 @@ class Record:
     """First digits of the exported version's digest."""
     labelled: bool = True
     """Whether the format has labels. If not, spans with the base's bounds get the base's labels."""
+    maker: Maker | None = None
+    """Who marked the spans, if the file or its format says so."""
+    unit: OffsetUnit | None = None
+    """The unit of the offsets, if the record itself names or proves it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A record of a file that carries no annotation, so that it says nothing about its sample."""
+
+    where: str
+    why: str
 
 
 def resolve(records: Sequence[Record], base: AnnotationSet | None = None, *, name: str = "record") -> list[Example]:
@@ -158,6 +175,19 @@ def list_field(row: Row, name: str) -> list[object]:
     return value
 
 
+def need_list(row: Row, name: str, *, hint: str | None = None) -> list[object]:
+    """Return a required list field. A missing field is no empty list: the record says nothing about its spans.
+
+    Raises:
+        InputError: if the field is missing, null or no list.
+    """
+    value = row.get(name)
+    if value is None:
+        fields = f"fields: {', '.join(map(str, row)) or 'none'}"
+        raise InputError(f"no field {name!r}" if name not in row else "is null, not a list", why=fields, hint=hint)
+    return list_field(row, name)
+
+
 def object_field(row: Row, name: str) -> Row:
     """Return an object field; an empty object if it is missing or null."""
     value = row.get(name)
@@ -179,14 +209,48 @@ def status_field(row: Row, name: str = "status") -> Status | None:
     return value
 
 
+def stated_unit(row: Row, name: str) -> OffsetUnit | None:
+    """Return the unit that a record names for its offsets, or None."""
+    value = text_field(row, name)
+    if value is None:
+        return None
+    for unit in UNITS:
+        if value == unit:
+            return unit
+    raise InputError(f"unknown unit {value!r}", where=name, hint=f"Known: {', '.join(UNITS)}.")
+
+
+def proven_unit(spans: Iterable[object]) -> OffsetUnit | None:
+    """Return code points if every span has the words that it marks, because these were compared with the text."""
+    return "codepoint" if all(isinstance(s, dict) and s.get("text") is not None for s in spans) else None
+
+
 def id_field(row: Row, name: str = "id") -> str | None:
     """Return an id field, which is text or an integer."""
     value = row.get(name)
     return str(value) if type(value) is int else text_field(row, name)
 
 
-def span_of(value: object, text: str, where: str, *, source: str, start: object = None, end: object = None) -> Span:
+def span_of(
+    value: object,
+    text: str,
+    where: str,
+    *,
+    source: str,
+    start: object = None,
+    end: object = None,
+    unit: OffsetUnit | None = None,
+) -> Span:
     """Read a span from `{start, end, label, text?, source?, score?}`, check it against the text, and trim it.
+
+    Args:
+        value: the span as read from a file.
+        text: the text that the span indexes.
+        where: the place, for an error line.
+        source: the source of a span that names none.
+        start: the start, if it is not the span's own field.
+        end: likewise.
+        unit: the unit of the offsets; None for code points.
 
     Raises:
         InputError: for offsets outside the text, or a `text` field that differs from the text there.
@@ -194,6 +258,9 @@ def span_of(value: object, text: str, where: str, *, source: str, start: object 
     row = an_object(value, where)
     try:
         start, end = row.get("start") if start is None else start, row.get("end") if end is None else end
+        if unit is not None and unit != "codepoint":
+            offsets = Offsets(text, unit)
+            start, end = offsets.to_point(start, "start"), offsets.to_point(end, "end")
         label = text_field(row, "label", UW) or ""
         span = a_span(start, end, label, text_field(row, "source", source) or "", row.get("score"))
         return checked(span, text, quote=text_field(row, "text"))
@@ -249,7 +316,9 @@ def _short(value: str) -> str:
 
 __all__ = [
     "BASE_LENGTH",
+    "Maker",
     "Record",
+    "Skipped",
     "a_span",
     "an_object",
     "base_of",
@@ -257,11 +326,14 @@ __all__ = [
     "id_field",
     "in_order",
     "list_field",
+    "need_list",
     "need_text",
     "object_field",
+    "proven_unit",
     "resolve",
     "row_of",
     "span_of",
+    "stated_unit",
     "status_field",
     "text_field",
 ]

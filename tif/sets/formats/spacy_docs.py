@@ -1,7 +1,9 @@
 """`spacy`: JSONL of `Doc.to_json()`, which `Doc(vocab).from_json` reads. Offsets are code points, end exclusive.
 
 Spans are in `spans["sc"]`, where they may overlap. Reading also accepts `ents`, training pairs
-`[text, {"entities": [[start, end, label]]}]`, and a `.spacy` file (`DocBin`), which needs spaCy.
+`[text, {"entities": [[start, end, label]]}]`, the same as an object with `text`, and a `DocBin`, which needs spaCy. The
+content decides, not the suffix. Spans of a pipeline and of a person look alike, so they are no person's decision unless
+tif exported the file.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from tif.errors import InputError, MissingError
 from tif.packages import install_hint
 from tif.readers import Place, Row, read_text
 from tif.readers.json import json_values
+from tif.sets.formats.offsets import Offsets, OffsetUnit
 from tif.sets.formats.recognise import is_compressed
 from tif.sets.formats.records import (
     Record,
@@ -29,15 +32,17 @@ from tif.sets.formats.records import (
     need_text,
     object_field,
     span_of,
+    stated_unit,
     status_field,
     text_field,
 )
-from tif.spans import AnnotationSet, Example
+from tif.spans import AnnotationSet, Example, Span
 from tif.text import pieces
 
-OPTIONS: Final[tuple[str, ...]] = ()
+OPTIONS: Final = ("offset_unit",)
 KEY: Final = "sc"
 """The span group that spaCy's span categorizer uses by default."""
+_LISTS: Final = ("ents", "entities")
 
 
 def write(annotations: AnnotationSet) -> Iterator[str]:
@@ -63,6 +68,7 @@ def _document(example: Example, base: str | None) -> dict[str, object]:
             "status": example.status,
             "error": example.error,
             "base": base,
+            "offset_unit": "codepoint",
         },
     }
 
@@ -81,12 +87,17 @@ def _tokens(example: Example) -> Iterator[tuple[int, int]]:
         yield gap, len(text)
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield records of JSONL, a JSON array, or a `.spacy` file."""
-    rows = _doc_bin(path) if is_compressed(path) or path.suffix == ".spacy" else json_values(path, read_text(path))
+def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+    """Yield records of JSONL, a JSON array, or a `DocBin`.
+
+    Args:
+        path: the file.
+        offset_unit: the unit of the offsets; None for code points.
+    """
+    rows = _doc_bin(path) if is_compressed(path) else json_values(path, read_text(path))
     for where, row in rows:
         try:
-            record = _pair(where, row) if isinstance(row, list) else _from_json(where, an_object(row, ""))
+            record = _pair(where, row, offset_unit) if isinstance(row, list) else _from_json(where, row, offset_unit)
         except InputError as error:
             raise error.within(where) from None
         yield record
@@ -106,34 +117,52 @@ def _doc_bin(path: Path) -> Iterator[tuple[Place, object]]:
         yield f"{path}, document {number}", doc.to_json()
 
 
-def _from_json(where: str, row: Row) -> Record:
+def _from_json(where: str, value: object, unit: OffsetUnit | None) -> Record:
+    row = an_object(value, "")
     text = need_text(row, "text")
     meta = object_field(row, "meta")
-    spans = [span_of(span, text, f"ents[{i}]", source="spacy") for i, span in enumerate(list_field(row, "ents"))]
-    for key in object_field(row, "spans"):
-        group = list_field(object_field(row, "spans"), key)
-        spans += [span_of(span, text, f"spans.{key}[{i}]", source="spacy") for i, span in enumerate(group)]
+    base = text_field(meta, "base")
     return Record(
         where=where,
         text=text,
-        spans=in_order(spans),
+        spans=in_order(_spans(row, text, unit)),
         id=id_field(meta),
         prompt=text_field(meta, "prompt"),
         status=status_field(meta),
         error=text_field(meta, "error"),
-        base=text_field(meta, "base"),
+        base=base,
+        maker="person" if base else "machine",
+        unit=stated_unit(meta, "offset_unit"),
     )
 
 
-def _pair(where: str, row: list[object]) -> Record:
+def _pair(where: str, row: list[object], unit: OffsetUnit | None) -> Record:
     if len(row) != 2 or not isinstance(row[0], str):
         raise InputError('is not [text, {"entities": [[start, end, label]]}]')
-    text, spans = row[0], []
-    for index, entity in enumerate(list_field(an_object(row[1], "[1]"), "entities")):
-        try:
-            if not isinstance(entity, list) or len(entity) != 3:
-                raise InputError("is not [start, end, label]")
-            spans.append(checked(a_span(entity[0], entity[1], entity[2], "spacy"), text))
-        except InputError as error:
-            raise error.within(f"entities[{index}]") from None
-    return Record(where=where, text=text, spans=in_order(spans))
+    spans = _spans(an_object(row[1], "[1]"), row[0], unit)
+    return Record(where=where, text=row[0], spans=in_order(spans), maker="machine")
+
+
+def _spans(row: Row, text: str, unit: OffsetUnit | None) -> list[Span]:
+    """Return the spans of every field that has any: `ents`, `entities` of training data, and span groups."""
+    if all(row.get(name) is None for name in ("ents", "entities", "spans")):
+        why = f"fields: {', '.join(map(str, row)) or 'none'}"
+        raise InputError("has none of the fields ents, entities, spans", why=why)
+    spans = [_span(span, text, f"{name}[{i}]", unit) for name in _LISTS for i, span in enumerate(list_field(row, name))]
+    groups = object_field(row, "spans")
+    for key in groups:
+        spans += [_span(span, text, f"spans.{key}[{i}]", unit) for i, span in enumerate(list_field(groups, key))]
+    return spans
+
+
+def _span(value: object, text: str, where: str, unit: OffsetUnit | None) -> Span:
+    if not isinstance(value, list):
+        return span_of(value, text, where, source="spacy", unit=unit)
+    try:
+        if len(value) != 3:
+            raise InputError("is not [start, end, label]")
+        offsets = Offsets(text, unit or "codepoint")
+        start, end = offsets.to_point(value[0], "start"), offsets.to_point(value[1], "end")
+        return checked(a_span(start, end, value[2], "spacy"), text)
+    except InputError as error:
+        raise error.within(where) from None

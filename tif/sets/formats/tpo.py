@@ -3,13 +3,14 @@
 `target_words` is one JSON string of `[{"word", "start", "end"}]`, `common_words` a list of JSON strings
 `{"word", "start", "end"}`. The release trains on the complement of the common words, and most of its files list no
 punctuation among them, so the two readings differ: `--uw targets` (the default if there are any) takes the
-targets, `--uw complement` everything except the common words.
+targets, `--uw complement` everything except the common words. A model chose the words, so they are no person's decision
+unless tif exported the file.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, get_args
 
@@ -17,6 +18,7 @@ from tif import files
 from tif.console import say
 from tif.errors import InputError, UsageError
 from tif.readers import Row, parse_json, read_records
+from tif.sets.formats.offsets import Offsets, OffsetUnit
 from tif.sets.formats.recognise import UnwantedIn
 from tif.sets.formats.records import (
     Record,
@@ -31,9 +33,9 @@ from tif.sets.formats.records import (
     text_field,
 )
 from tif.spans import UW, AnnotationSet, Example, Span, tidy
-from tif.text import pieces
+from tif.text import is_punctuation, pieces
 
-OPTIONS: Final = ("uw",)
+OPTIONS: Final = ("uw", "offset_unit")
 
 SOURCE: Final = "tpo"
 
@@ -100,100 +102,133 @@ def _word(text: str, start: int, end: int) -> dict[str, object]:
     return {"word": text[start:end], "start": start, "end": end}
 
 
-def read(path: Path, uw: UnwantedIn | None = None) -> Iterator[Record]:
+def read(path: Path, uw: UnwantedIn | None = None, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
     """Yield records of a `save_to_disk` folder, or of a file with the same columns.
 
     Args:
         path: the folder or file.
         uw: `targets` or `complement`; None takes the targets if the data has them.
+        offset_unit: the unit of the offsets; None for code points.
 
     Raises:
         UsageError: for another `uw`, or for `targets` if there are none.
     """
-    if uw is not None and uw not in get_args(UnwantedIn):
-        raise UsageError(f"{uw!r} is neither `targets` nor `complement`", where="--uw")
-    rows = list(_folder(path) if path.is_dir() else read_records(path))
-    has_targets = any(row.get("target_words") is not None for _, row in rows)
-    if uw == "targets" and not has_targets:
-        raise UsageError(f"{path} has no target_words", where="--uw", hint="Use --uw complement.")
-    by_targets = has_targets if uw is None else uw == "targets"
-    targets = complements = 0
+    rows = list(read_records(path))
+    words = Words([row for _, row in rows], str(path), uw, offset_unit)
     for where, row in rows:
         try:
             text = need_text(row, "answer")
-            wanted = in_order(_targets(row, text)) if row.get("target_words") is not None else ()
-            rest = _complement(row, text)
+            spans = words.spans(row, text)
             id_, prompt, base = id_field(row), text_field(row, "question"), text_field(row, "base")
         except InputError as error:
             raise error.within(where) from None
-        targets, complements = targets + len(wanted), complements + len(rest)
         yield Record(
             where=where,
             text=text,
-            spans=wanted if by_targets else rest,
+            spans=spans,
             id=id_,
             prompt=prompt,
             base=base,
             labelled=False,
+            maker="person" if base else "machine",
+            unit="codepoint",
         )
-    say(f"{path}: {targets} spans by targets, {complements} by complement; used {_name(by_targets)}")
+    words.tell()
 
 
-def _name(by_targets: bool) -> str:
-    return "the targets" if by_targets else "the complement"
+class Words:
+    """Reads the spans of a file's rows from one of its two columns, and counts what the other would give.
+
+    Args:
+        rows: all rows of the file.
+        name: the file's name, for messages.
+        uw: `targets` or `complement`; None takes the targets if any row has them.
+        unit: the unit of the offsets; None for code points.
+
+    Raises:
+        UsageError: for another `uw`, or for `targets` if there are none.
+    """
+
+    def __init__(self, rows: Sequence[Row], name: str, uw: UnwantedIn | None, unit: OffsetUnit | None) -> None:
+        if uw is not None and uw not in get_args(UnwantedIn):
+            raise UsageError(f"{uw!r} is neither `targets` nor `complement`", where="--uw")
+        has_targets = any(row.get("target_words") is not None for row in rows)
+        if uw == "targets" and not has_targets:
+            raise UsageError(f"{name} has no target_words", where="--uw", hint="Use --uw complement.")
+        self._by_targets = has_targets if uw is None else uw == "targets"
+        self._name, self._unit = name, unit
+        self._targets = self._complements = 0
+
+    def spans(self, row: Row, text: str) -> tuple[Span, ...]:
+        """Return the unwanted words of one row.
+
+        Raises:
+            InputError: for a row without the column that is read, or with words that are not at their offsets.
+        """
+        has = {name for name in ("target_words", "common_words") if row.get(name) is not None}
+        column = "target_words" if self._by_targets else "common_words"
+        if column not in has:
+            fields = f"fields: {', '.join(map(str, row)) or 'none'}"
+            raise InputError(f"no field {column!r}", why=fields, hint="An empty list says that there are none.")
+        offsets = Offsets(text, self._unit or "codepoint")
+        targets = in_order(_targets(row, text, offsets)) if "target_words" in has else ()
+        rest = _complement(row, text, offsets, targets) if "common_words" in has else ()
+        self._targets, self._complements = self._targets + len(targets), self._complements + len(rest)
+        return targets if self._by_targets else rest
+
+    def tell(self) -> None:
+        """Say how many spans each column gives, and which one was used."""
+        used = "the targets" if self._by_targets else "the complement"
+        say(f"{self._name}: {self._targets} spans by targets, {self._complements} by complement; used {used}")
 
 
-def _folder(path: Path) -> Iterator[tuple[str, Row]]:
-    import pyarrow as pa
-
-    number = 0
-    files = sorted(path.glob("data-*.arrow"))
-    if not files:
-        raise InputError("contains no data-*.arrow file", where=str(path), why="`save_to_disk` writes at least one")
-    for file in files:
-        try:
-            with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as stream:
-                table = stream.read_all()
-                table.validate(full=True)
-                rows = table.to_pylist()
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise InputError("cannot be read as an Arrow stream", where=str(file), why=str(error)[:160]) from None
-        for row in rows:
-            number += 1
-            yield f"{path}, record {number}", row
-
-
-def _targets(row: Row, text: str) -> list[Span]:
+def _targets(row: Row, text: str, offsets: Offsets) -> list[Span]:
     value = row["target_words"]
     if isinstance(value, str):
         try:
             value = parse_json(value)
         except InputError as error:
             raise error.within("target_words") from None
-    spans = [_span(word, text, f"target_words[{i}]") for i, word in enumerate(list_field({"": value}, ""))]
+    words = list_field({"target_words": value}, "target_words")
+    spans = [_span(word, text, offsets, f"target_words[{i}]") for i, word in enumerate(words)]
     return list(tidy(text, spans))
 
 
-def _complement(row: Row, text: str) -> tuple[Span, ...]:
-    """Return the parts that no common word covers, including the white space between them."""
+def _complement(row: Row, text: str, offsets: Offsets, targets: Sequence[Span]) -> tuple[Span, ...]:
+    """Return the parts that no common word covers, including the white space between them.
+
+    The release masks tokens that touch a common word. Tokenizers such as Llama 3's put a sign between two letters into
+    the token of the letters after it: `author's` is `author` and `'s`. Such a sign before a common word is left out,
+    unless it is part of a target.
+    """
     common = []
     for index, word in enumerate(list_field(row, "common_words")):
         where = f"common_words[{index}]"
         try:
-            common.append(_span(parse_json(word) if isinstance(word, str) else word, text, where))
+            common.append(_span(parse_json(word) if isinstance(word, str) else word, text, offsets, where))
         except InputError as error:
             raise error if error.where else error.within(where) from None
-    gaps, at = [], 0
+    gaps, at, marked = [], 0, {point for span in targets for point in range(span.start, span.end)}
     for span in sorted(common):
-        gaps.append((at, span.start))
+        left_out = _joins(text, span.start) and span.start - 1 not in marked
+        gaps.append((at, span.start - left_out))
         at = max(at, span.end)
     gaps.append((at, len(text)))
     return tidy(text, [Span(start, end, source=SOURCE) for start, end in gaps if start < end])
 
 
-def _span(value: object, text: str, where: str) -> Span:
+def _joins(text: str, at: int) -> bool:
+    """Whether a single sign before `at` joins the letter at `at`, as in `author's` or `Yun-Hwa`."""
+    if at == 0 or not text[at : at + 1].isalpha():
+        return False
+    before = text[at - 2] if at > 1 else "\n"
+    return is_punctuation(text[at - 1]) and (before.isalnum() or before in "\r\n")
+
+
+def _span(value: object, text: str, offsets: Offsets, where: str) -> Span:
     try:
         word = an_object(value, "")
-        return checked(a_span(word.get("start"), word.get("end"), UW, SOURCE), text, quote=text_field(word, "word"))
+        start, end = offsets.to_point(word.get("start"), "start"), offsets.to_point(word.get("end"), "end")
+        return checked(a_span(start, end, UW, SOURCE), text, quote=text_field(word, "word"))
     except InputError as error:
         raise error.within(where) from None
