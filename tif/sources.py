@@ -3,7 +3,7 @@
     tofu:forget10          hub `locuslab/TOFU`, or `forget10.json` under --data-dir / TIF_DATA_DIR
     muse:news              hub `muse-bench/MUSE-News`, or `raw/forget.json` there
     owner/name[:split]     any hub data set
-    people.jsonl           a local .jsonl, .json, .csv or .parquet
+    people.jsonl           a local .jsonl, .json, .csv or .parquet, or a folder of `save_to_disk`
 
 A record is a question and an answer, or a text. `tif.readers.fields` recognises the usual field names; `--prompt-field`
 and `--text-field` name other fields. Files are read without changing a character: no newline translation, no
@@ -22,7 +22,7 @@ from typing import Final
 
 from tif.errors import InputError, MissingError, UsageError
 from tif.packages import install_hint
-from tif.readers import Row, read_records
+from tif.readers import Row, is_arrow_folder, read_records
 from tif.readers.fields import Fields
 from tif.spans import Dataset, Example, fingerprint
 
@@ -112,7 +112,7 @@ def default_name(spec: str) -> str:
     """Return the annotation set's name for a source: `tofu:forget10` -> `tofu10`, `people.jsonl` -> `people`."""
     if match := re.fullmatch(r"tofu:forget(\d+)", spec):
         return f"tofu{match[1]}"
-    if is_file(spec):
+    if is_file(spec) or is_arrow_folder(spec):
         return Path(spec).name.removesuffix(Path(spec).suffix)
     return re.sub(r"[^A-Za-z0-9_]+", "-", spec).strip("-").lower()
 
@@ -147,7 +147,7 @@ def find_local(name: str, data_dir: str | Path | None, *folders: str) -> Path | 
 
 
 def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterable[tuple[str, Row]]]:
-    if is_file(spec):
+    if is_file(spec) or is_arrow_folder(spec):
         return Path(spec).name, "", default_name(spec), read_records(spec)
     scheme, _, name = spec.partition(":")
     if scheme == "tofu":

@@ -1,24 +1,35 @@
-"""Read spans that a person wrote: JSONL with `spans` by offsets, or `quotes` by words."""
+"""Read the spans of the dataset's own records: `spans` by offsets, `quotes` by words, or words of the TIF release."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from tif.annotate.align import Quote, align
 from tif.annotate.base import Workspace
-from tif.errors import InputError
-from tif.options import Options
+from tif.console import say
+from tif.errors import InputError, UsageError
+from tif.options import Option, Options
+from tif.sets.formats.offsets import OffsetUnit
+from tif.sets.formats.recognise import UnwantedIn
 from tif.sets.formats.records import (
+    Maker,
+    Record,
     an_object,
     in_order,
     list_field,
+    need_list,
     need_text,
+    proven_unit,
     span_of,
+    stated_unit,
     status_field,
     text_field,
 )
+from tif.sets.formats.tpo import Words
+from tif.sets.formats.units import read_in_its_unit
+from tif.sets.makers import signed_by_machine
 from tif.sources import Source
 from tif.spans import UW, Example, Span, canonical
 
@@ -26,38 +37,79 @@ SOURCE = "manual"
 
 
 class ManualOptions(Options):
-    """Options of `manual`. It has none: the records contain everything."""
+    """Options of `manual`. The records contain the spans."""
+
+    uw: Annotated[
+        UnwantedIn | None,
+        Option(
+            "In data of the TIF release: take the target words, or everything except the common words.",
+            otherwise="the targets, if there are any",
+        ),
+    ] = None
+    offset_unit: Annotated[
+        OffsetUnit | None,
+        Option("Unit of the spans' offsets.", otherwise="the one that a record names, else code points"),
+    ] = None
+    made_by: Annotated[
+        Maker | None,
+        Option(
+            "Who made the spans of records without a status. A person's are accepted, a machine's are auto.",
+            otherwise="a machine, if spans have scores or sources",
+        ),
+    ] = None
 
 
 class ManualAnnotator:
     """Takes the spans from the dataset's own records.
 
     A record has `spans: [{"start", "end", "label", "text"?}]`, or `quotes: ["..."]` (also
-    `{"text", "occurrence"?, "label"?}`), or both. It may have a `status`; without one it counts as `accepted`. A
-    record with neither has no unwanted words.
+    `{"text", "occurrence"?, "label"?}`), or both. An empty list says that nothing is unwanted. Records of the TIF
+    release have `target_words`, `common_words` or both.
+
+    A record may have a `status`. Without one, spans count as `accepted` if a person made them, and as `auto` if a
+    machine did: spans with scores or sources, and the words of the TIF release.
 
     Raises:
         InputError: for the first invalid record, with file, line and field, before anything is saved.
+        UsageError: for `uw` without words of the TIF release.
     """
 
     name = SOURCE
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, options: ManualOptions | None = None) -> None:
+        options = options or ManualOptions()
         self._done: dict[str, Example] = {}
+        of_release = any(not _RELEASE.isdisjoint(row) for row in source.rows)
+        if options.uw is not None and not of_release:
+            why = "no record has target_words or common_words"
+            raise UsageError("has no effect", where="--uw", why=why, hint="Leave it out.")
+        unit = options.offset_unit
+        if of_release:
+            records = _of_release(source, options.uw, unit)
+        elif unit is not None:
+            records = list(_records(source, unit))
+        else:
+            records = read_in_its_unit(lambda tried: list(_records(source, tried)))
+        machine = options.made_by == "machine" or (
+            options.made_by is None and (of_release or any(signed_by_machine(record.spans) for record in records))
+        )
         content = hashlib.sha256()
-        for example, row, place in zip(source.examples, source.rows, source.places, strict=True):
+        for example, record in zip(source.examples, records, strict=True):
+            status = record.status or ("auto" if machine else "accepted")
             try:
-                done = _annotated(example, row)
+                done = Example(example.id, example.prompt, example.text, record.spans, status, record.error)
             except InputError as error:
-                raise error.within(place) from None
+                raise error.within(record.where) from None
             self._done[example.id] = done
             content.update(canonical(done))
         self._digest = content.hexdigest()
+        if machine and options.made_by is None and any(record.status is None for record in records):
+            say("a machine made these spans, so they are `auto` (if a person made them: --made-by person)")
 
     @classmethod
-    def from_workspace(cls, _options: ManualOptions, workspace: Workspace) -> Self:
+    def from_workspace(cls, options: ManualOptions, workspace: Workspace) -> Self:
         """Return the annotator for a run's samples."""
-        return cls(workspace.source)
+        return cls(workspace.source, options)
 
     def describe(self) -> dict[str, object]:
         """Return the method's provenance: the digest of the file's content."""
@@ -69,16 +121,52 @@ class ManualAnnotator:
             yield self._done[example.id]
 
 
-def _annotated(example: Example, row: Mapping[str, object]) -> Example:
-    text = example.text
-    spans = [span_of(span, text, f"spans[{i}]", source=SOURCE) for i, span in enumerate(list_field(row, "spans"))]
+_HINT = 'Give spans or quotes; "spans": [] says that nothing is unwanted. `tif spans import` reads other tools.'
+_RELEASE = frozenset({"target_words", "common_words"})
+"""Fields of the TIF release's data."""
+
+
+def _of_release(source: Source, uw: UnwantedIn | None, unit: OffsetUnit | None) -> list[Record]:
+    words = Words(source.rows, source.id, uw, unit)
+    records = []
+    for example, row, place in zip(source.examples, source.rows, source.places, strict=True):
+        try:
+            spans = words.spans(row, example.text)
+        except InputError as error:
+            raise error.within(place) from None
+        records.append(Record(where=place, text=example.text, spans=spans))
+    words.tell()
+    return records
+
+
+def _records(source: Source, unit: OffsetUnit | None) -> Iterator[Record]:
+    for example, row, place in zip(source.examples, source.rows, source.places, strict=True):
+        try:
+            record = _record(place, example.text, row, unit)
+        except InputError as error:
+            raise error.within(place) from None
+        yield record
+
+
+def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit | None) -> Record:
+    stated = stated_unit(row, "offset_unit")
+    values = list_field(row, "spans")
+    if row.get("spans") is None and row.get("quotes") is None:
+        need_list(row, "spans", hint=_HINT)
+    spans = [span_of(v, text, f"spans[{i}]", source=SOURCE, unit=unit or stated) for i, v in enumerate(values)]
     quotes = [_quote(quote, f"quotes[{i}]") for i, quote in enumerate(list_field(row, "quotes"))]
     aligned = align(text, quotes, source=SOURCE)
     if aligned.unplaced:
         first = aligned.unplaced[0]
         raise InputError(str(first), where=f"quotes[{quotes.index(first.quote)}]")
-    status = status_field(row) or "accepted"
-    return Example(example.id, example.prompt, text, _united(spans, aligned.spans), status, text_field(row, "error"))
+    return Record(
+        where=where,
+        text=text,
+        spans=_united(spans, aligned.spans),
+        status=status_field(row),
+        error=text_field(row, "error"),
+        unit=stated or proven_unit(values),
+    )
 
 
 def _united(spans: list[Span], quoted: tuple[Span, ...]) -> tuple[Span, ...]:

@@ -15,6 +15,7 @@ from tif.readers.json import json_records, parse_json, read_json
 from tif.readers.parquet import is_parquet, parquet_records
 from tif.readers.row import Place, Row
 from tif.readers.text import read_text
+from tif.readers.words import is_word_file, word_records
 
 
 def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
@@ -34,6 +35,8 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
     # A CSV header never begins like JSON.
     if path.suffix.lower() == ".csv" and text.lstrip()[:1] not in ("[", "{"):
         yield from csv_records(path, text)
+    elif is_word_file(text):
+        yield from word_records(path, text)
     else:
         yield from json_records(path, text)
 

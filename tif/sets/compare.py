@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tif.errors import InputError, UsageError
+from tif.sets.makers import changed_by_machine
 from tif.spans import DECIDED, UW, AnnotationSet, Example, Key, Span, Status, tidy
 
 Kind = Literal["added", "removed", "changed"]
@@ -184,9 +185,11 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
         return ours, False
     if _judgement(ours) == _judgement(base):
         return theirs, False
-    people = [one for one in (ours, theirs) if one.status in DECIDED]
-    if base.status not in DECIDED and len(people) == 1 and ours.keys != base.keys and theirs.keys != base.keys:
-        return people[0], False  # the other side's spans are a machine's
+    if base.status not in DECIDED:
+        if ours.status in DECIDED and changed_by_machine(base, theirs):
+            return ours, False
+        if theirs.status in DECIDED and changed_by_machine(base, ours):
+            return theirs, False
     statuses = {ours.status, theirs.status} - {base.status}
     base_spans, our_spans, their_spans = _by_key(base), _by_key(ours), _by_key(theirs)
     ours_new = [our_spans[k] for k in our_spans.keys() - base_spans.keys()]

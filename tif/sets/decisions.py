@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from tif.sets.formats.records import Maker, Record
-from tif.spans import DECIDED, Example, Span
-
-BY_HAND: Final = ("", "manual")
-"""Sources of spans that name nobody."""
-
-
-def signed_by_machine(spans: Iterable[Span], copied: Iterable[Span] = ()) -> bool:
-    """Return whether a span has a score, or names a source, that none of the copied spans has.
-
-    People who write or edit a file give neither. Whoever corrects spans in tif leaves a status, which decides.
-    """
-    known = {(span.source, span.score) for span in copied}
-    return any(
-        (span.source, span.score) not in known and (span.score is not None or span.source not in BY_HAND)
-        for span in spans
-    )
+from tif.sets.makers import signed_by_machine
+from tif.spans import DECIDED, Example
 
 
 def maker_of(records: Sequence[Record], old: Sequence[Example]) -> Maker:
@@ -67,4 +52,4 @@ def overruled(base: Example, ours: Example, theirs: Example) -> bool:
     return by_machine and (base.status in DECIDED or ours.status in DECIDED)
 
 
-__all__ = ["imported", "maker_of", "overruled", "signed_by_machine"]
+__all__ = ["imported", "maker_of", "overruled"]

@@ -11,6 +11,7 @@ from tif.errors import InputError
 from tif.readers import Place, is_arrow_folder, is_parquet, read_text
 from tif.readers.json import json_values
 from tif.readers.parquet import parquet_records
+from tif.readers.words import is_word
 
 FormatName = Literal["tif", "prodigy", "doccano", "label-studio", "spacy", "inline", "tpo"]
 UnwantedIn = Literal["targets", "complement"]
@@ -63,6 +64,8 @@ def recognise(path: Path) -> FormatName:
 
 def _of_record(record: object) -> FormatName | None:
     """Return the format of a file's first record. Fields that only one tool writes are tested first."""
+    if is_word(record):
+        return "tpo"
     if isinstance(record, list):
         return "spacy" if len(record) == 2 and isinstance(record[0], str) and isinstance(record[1], dict) else None
     if not isinstance(record, dict):

@@ -103,7 +103,7 @@ def _word(text: str, start: int, end: int) -> dict[str, object]:
 
 
 def read(path: Path, uw: UnwantedIn | None = None, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
-    """Yield records of a `save_to_disk` folder, or of a file with the same columns.
+    """Yield records of a `save_to_disk` folder, of a file with the same columns, or of a word file beside its texts.
 
     Args:
         path: the folder or file.
@@ -117,7 +117,7 @@ def read(path: Path, uw: UnwantedIn | None = None, offset_unit: OffsetUnit | Non
     words = Words([row for _, row in rows], str(path), uw, offset_unit)
     for where, row in rows:
         try:
-            text = need_text(row, "answer")
+            text = need_text(row, "text" if "answer" not in row and "text" in row else "answer")
             spans = words.spans(row, text)
             id_, prompt, base = id_field(row), text_field(row, "question"), text_field(row, "base")
         except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from tif.console import warn
 from tif.errors import InputError
@@ -11,13 +12,15 @@ from tif.sets.formats.records import Record, Skipped
 from tif.spans import Span
 from tif.text import divides
 
-Rows = list[Record | Skipped]
-Reader = Callable[[OffsetUnit | None], Rows]
-"""Reads the file with its offsets in a unit; None is the unit of the format."""
+Rows = Sequence[Record | Skipped]
+Read = TypeVar("Read", bound=Rows)
 
 
-def read_in_its_unit(read: Reader) -> Rows:
+def read_in_its_unit(read: Callable[[OffsetUnit | None], Read]) -> Read:
     """Read a file in the unit of its format, unless another unit fits better: then the user has to name it.
+
+    Args:
+        read: reads the file with its offsets in a unit; None is the unit of the format.
 
     A text in ASCII without CRLF has the same offsets in every unit, so that it says nothing.
 
@@ -49,7 +52,7 @@ def _hint(fitting: Sequence[OffsetUnit]) -> str:
     return f"If the offsets are in another unit, name it: --offset-unit {' or '.join(fitting)}."
 
 
-def _fitting(read: Reader) -> Iterator[OffsetUnit]:
+def _fitting(read: Callable[[OffsetUnit | None], Rows]) -> Iterator[OffsetUnit]:
     """Yield the units in which the file can be read and no span cuts a word."""
     for unit in UNITS:
         try:
