@@ -28,18 +28,27 @@ def write(tmp_path, *rows, name="in.jsonl"):
 
 
 @pytest.mark.parametrize(
-    "row",
+    "fields",
     [
-        {"text": TEXT},
-        {"question": "Who?", "answer": TEXT},
-        {"text": TEXT, "spans": None},
-        {"text": TEXT, "label": [[22, 35, "UW"]]},
-        {"text": TEXT, "entities": [[22, 35, "UW"]]},
+        {"label": [[22, 35, "UW"]]},
+        {"entities": [[22, 35, "UW"]]},
+        {"annotations": [{"label": "UW", "start_offset": 22, "end_offset": 35}]},
+        {"ents": [], "tokens": []},
     ],
 )
-def test_a_record_that_says_nothing_about_spans_is_refused(tmp_path, row):
-    with pytest.raises(InputError, match=r"in\.jsonl, line 2: .*Give spans or quotes.*tif spans import"):
-        annotated(write(tmp_path, {"text": "Ok.", "quotes": []}, row))
+def test_spans_of_another_tool_are_not_taken_for_none(tmp_path, fields):
+    told = r"in\.jsonl, line 2: has neither spans nor quotes \(another tool wrote .*tif spans import"
+    with pytest.raises(InputError, match=told):
+        annotated(write(tmp_path, {"text": "Ok.", "quotes": []}, {"text": TEXT, **fields}))
+
+
+@pytest.mark.parametrize("row", [{"text": TEXT}, {"question": "Who?", "answer": TEXT}, {"text": TEXT, "spans": None}])
+def test_a_record_that_says_nothing_is_nobodys_decision(tmp_path, row, capsys):
+    file = write(tmp_path, {"text": "Ok.", "quotes": []}, row)
+    assert [e.status for e in annotated(file)] == ["accepted", "auto"]
+    told = capsys.readouterr().err
+    assert "1 of 2 records have neither spans nor quotes, so they are `auto`" in told
+    assert "line 2" in told
 
 
 @pytest.mark.parametrize("field", ["spans", "quotes"])

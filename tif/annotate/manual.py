@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from tif.annotate.align import Quote, align
 from tif.annotate.base import Workspace
-from tif.console import say
+from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.options import Option, Options
 from tif.sets.formats.offsets import OffsetUnit
@@ -19,7 +19,6 @@ from tif.sets.formats.records import (
     an_object,
     in_order,
     list_field,
-    need_list,
     need_text,
     proven_unit,
     span_of,
@@ -63,8 +62,8 @@ class ManualAnnotator:
     """Takes the spans from the dataset's own records.
 
     A record has `spans: [{"start", "end", "label", "text"?}]`, or `quotes: ["..."]` (also
-    `{"text", "occurrence"?, "label"?}`), or both. An empty list says that nothing is unwanted. Records of the TIF
-    release have `target_words`, `common_words` or both.
+    `{"text", "occurrence"?, "label"?}`), or both. An empty list says that nothing is unwanted; a record with
+    neither is `auto` and named in a warning. Records of the TIF release have `target_words`, `common_words` or both.
 
     A record may have a `status`. Without one, spans count as `accepted` if a person made them, and as `auto` if a
     machine did: spans with scores or sources, and the words of the TIF release.
@@ -94,8 +93,9 @@ class ManualAnnotator:
             options.made_by is None and (of_release or any(signed_by_machine(record.spans) for record in records))
         )
         content = hashlib.sha256()
+        silent = [record for record in records if record.maker == "machine" and record.status is None]
         for example, record in zip(source.examples, records, strict=True):
-            status = record.status or ("auto" if machine else "accepted")
+            status = record.status or ("auto" if machine or record.maker == "machine" else "accepted")
             try:
                 done = Example(example.id, example.prompt, example.text, record.spans, status, record.error)
             except InputError as error:
@@ -103,6 +103,11 @@ class ManualAnnotator:
             self._done[example.id] = done
             content.update(canonical(done))
         self._digest = content.hexdigest()
+        if silent:
+            warn(
+                f"{len(silent)} of {len(records)} records have neither spans nor quotes, so they are `auto` without "
+                f'spans (first {silent[0].where}); "spans": [] says that nothing is unwanted'
+            )
         if machine and options.made_by is None and any(record.status is None for record in records):
             say("a machine made these spans, so they are `auto` (if a person made them: --made-by person)")
 
@@ -121,7 +126,9 @@ class ManualAnnotator:
             yield self._done[example.id]
 
 
-_HINT = 'Give spans or quotes; "spans": [] says that nothing is unwanted. `tif spans import` reads other tools.'
+_HINT = "Give spans or quotes, or use `tif spans import`, which reads files of other tools."
+_OTHERS = ("label", "labels", "entities", "ents", "annotations", "completions", "predictions", "results", "extractions")
+"""Fields where other tools write spans."""
 _RELEASE = frozenset({"target_words", "common_words"})
 """Fields of the TIF release's data."""
 
@@ -151,8 +158,9 @@ def _records(source: Source, unit: OffsetUnit | None) -> Iterator[Record]:
 def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit | None) -> Record:
     stated = stated_unit(row, "offset_unit")
     values = list_field(row, "spans")
-    if row.get("spans") is None and row.get("quotes") is None:
-        need_list(row, "spans", hint=_HINT)
+    silent = row.get("spans") is None and row.get("quotes") is None
+    if silent and (fields := [name for name in _OTHERS if isinstance(row.get(name), list | dict)]):
+        raise InputError("has neither spans nor quotes", why=f"another tool wrote {fields[0]!r}", hint=_HINT)
     spans = [span_of(v, text, f"spans[{i}]", source=SOURCE, unit=unit or stated) for i, v in enumerate(values)]
     quotes = [_quote(quote, f"quotes[{i}]") for i, quote in enumerate(list_field(row, "quotes"))]
     aligned = align(text, quotes, source=SOURCE)
@@ -166,6 +174,7 @@ def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit |
         status=status_field(row),
         error=text_field(row, "error"),
         unit=stated or proven_unit(values),
+        maker="machine" if silent else None,
     )
 
 

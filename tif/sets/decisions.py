@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tif.sets.formats.records import Maker, Record
-from tif.sets.makers import signed_by_machine
+from tif.sets.makers import changed_by_machine, signed_by_machine
 from tif.spans import DECIDED, Example
 
 
@@ -48,8 +48,9 @@ def imported(record: Record, old: Example, new: Example, *, maker: Maker, author
 
 def overruled(base: Example, ours: Example, theirs: Example) -> bool:
     """Return whether a machine changed spans in `theirs` that a person decided on in the base or in `ours`."""
-    by_machine = theirs.status not in DECIDED and theirs.keys != base.keys
-    return by_machine and (base.status in DECIDED or ours.status in DECIDED)
+    if theirs.status in DECIDED or theirs.keys == base.keys:
+        return False
+    return base.status in DECIDED or (ours.status in DECIDED and changed_by_machine(base, theirs))
 
 
 __all__ = ["imported", "maker_of", "overruled"]

@@ -10,6 +10,11 @@ from tif.spans import DECIDED, Example, Span
 BY_HAND: Final = ("", "manual")
 """Sources of spans that name nobody."""
 
+PROGRAMS: Final = frozenset(
+    ("comprehend", "flair", "gliner", "learned", "llm", "mlm", "ner", "presidio", "spacy", "stanza", "surprisal", "tpo")
+)
+"""Sources that are no person's name. A source with a colon, such as `vote:2/3`, is none either."""
+
 
 def signed_by_machine(spans: Iterable[Span], copied: Iterable[Span] = ()) -> bool:
     """Return whether a span has a score, or names a source, that none of the copied spans has.
@@ -24,9 +29,16 @@ def signed_by_machine(spans: Iterable[Span], copied: Iterable[Span] = ()) -> boo
 
 
 def changed_by_machine(base: Example, one: Example) -> bool:
-    """Return whether a machine changed the spans: nobody decided about the record, and its new spans are signed."""
-    new = (span for span in one.spans if span.key not in base.keys)
-    return one.status not in DECIDED and signed_by_machine(new)
+    """Return whether a machine changed the spans: nobody decided about the record, and a program signed a new span.
+
+    A source alone is no sign in a saved set: people's edits have their names, also before they accept a record.
+    """
+    new = [span for span in one.spans if span.key not in base.keys]
+    return one.status not in DECIDED and any(span.score is not None or _is_program(span.source) for span in new)
+
+
+def _is_program(source: str) -> bool:
+    return ":" in source or source.lower() in PROGRAMS
 
 
 __all__ = ["changed_by_machine", "signed_by_machine"]

@@ -46,6 +46,11 @@ SILENT = {
         [{"text": KOLO, "spans": [], "tokens": [], "answer": "accept"}],
         "the file is prodigy: --format prodigy",
     ),
+    "tif as prodigy": (
+        "prodigy",
+        [{"text": KOLO, "spans": [], "offset_unit": "codepoint", "status": "accepted"}],
+        "--format tif",
+    ),
     "categories for spacy": ("spacy", [{"text": KOLO, "cats": {"A": 1.0}}], "none of the fields ents, entities"),
     "a pair of categories": ("spacy", [[KOLO, {"cats": {"A": 1.0}}], [MIRA, {}]], "none of the fields ents"),
     "tpo without words": ("tpo", [{"question": "?", "answer": KOLO}], "no field 'common_words'"),

@@ -100,6 +100,8 @@ def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record |
 
 def _record(where: str, row: Row, unit: OffsetUnit | None) -> Record | Skipped:
     text = need_text(row, "text")
+    if "offset_unit" in row and "answer" not in row:
+        raise InputError("is a record of tif's own JSONL", where="offset_unit", hint="Use --format tif.")
     answer = text_field(row, "answer")
     if answer not in (None, "accept", "reject", "ignore"):
         raise InputError(f"unknown answer {answer!r}", where="answer", hint="Known: accept, reject, ignore.")
