@@ -111,6 +111,23 @@ def test_a_reply_cut_off_once_is_made_good_by_the_second() -> None:
     assert "broke off" in calls[1]
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"asked": "where", "unwanted": [',
+        '{"asked": "where", "unwanted": []}</think>I am not sure.',
+        '<think>{"asked": "where", "unwanted": []}',
+        'Draft: {"unwanted": []} Final: {"asked": "whe',
+    ],
+)
+def test_an_answer_that_never_came_fails_and_is_not_taken_for_no_words(reply: str) -> None:
+    marked, server = run([Say(reply, finish="length")])
+    assert (marked.status, texts(marked), server.asked(BAD)) == ("failed", [], 2)
+    assert "reply" in (marked.error or "")
+    mended, _ = run([Say(reply, finish="length"), quotes("bees")])
+    assert (texts(mended), mended.error) == (["bees"], None)
+
+
 def test_prose_without_json_fails_after_one_more_try() -> None:
     marked, server = run([Say("I think the bees are the unwanted part.")])
     assert marked.status == "failed"

@@ -250,6 +250,9 @@ class LlmAnnotator:
             return _Verdict(complaints=(why,), failed=True, reply=answer.content or None)
         if reply.complete:
             asker.keep(messages, answer)
+        elif not reply.quotes:
+            why = "the reply broke off before its first quote"
+            return _Verdict(complaints=(why,), failed=True, reply=answer.content)
         options = self.options
         placed = align(
             text, reply.quotes, mentions=options.mentions, source=f"llm:{options.model}", fuzzy=options.fuzzy
