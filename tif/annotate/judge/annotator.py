@@ -25,7 +25,7 @@ from tif.packages import install_hint
 from tif.spans import Example, Span, sha256
 
 try:
-    from tif.annotate.judge.client import Asker, AskError, Endpoint, GarbledError, Observed, short
+    from tif.annotate.judge.client import Answer, Asker, AskError, Endpoint, GarbledError, Observed
 except ModuleNotFoundError as error:
     raise MissingError(
         "the LLM judge needs a package that is not installed", why=str(error), hint=install_hint("llm")
@@ -84,6 +84,7 @@ class LlmAnnotator:
         self.prompt = prompt or JudgePrompt.of(options.policy, options.examples)
         self._cache_path = cache or options.cache
         self._fresh = fresh
+        self._secrets = options.secrets
         self._asker: Asker | None = None
         self._observed: Observed | None = None
 
@@ -221,7 +222,7 @@ class LlmAnnotator:
             where = f"characters {start}-{start + len(text)}: " if len(passages) > 1 else ""
             notes += [where + complaint for complaint in verdict.complaints]
         failed = any(task.result().failed for task in tasks)
-        error = short("; ".join(notes), 1_000) if notes else None
+        error = self._secrets.short("; ".join(notes), 1_000) if notes else None
         return example.with_spans(spans, status="failed" if failed else "auto", error=error)
 
     async def _passage(self, asker: Asker, prompt: str, text: str) -> _Verdict:
@@ -241,8 +242,16 @@ class LlmAnnotator:
     async def _once(self, asker: Asker, messages: list[Message], text: str) -> _Verdict:
         try:
             answer = await asker.ask(messages)
+            return self._verdict(asker, messages, answer, text)
+        except TifError:
+            raise
         except AskError as error:
             return _Verdict(complaints=(str(error),), failed=True, hopeless=not isinstance(error, GarbledError))
+        except Exception as error:  # one reply fails one record, whatever is in it
+            why = f"the reply could not be handled: {type(error).__name__}: {error}"
+            return _Verdict(complaints=(self._secrets.short(why),), failed=True, hopeless=True)
+
+    def _verdict(self, asker: Asker, messages: list[Message], answer: Answer, text: str) -> _Verdict:
         try:
             reply = read(answer.content)
         except ReplyError as error:

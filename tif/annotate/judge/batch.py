@@ -19,15 +19,20 @@ import openai
 from tif import files
 from tif.annotate.judge.annotator import LlmAnnotator
 from tif.annotate.judge.batch_replies import BatchAsker, BatchReply, replies_in
-from tif.annotate.judge.client import AskError, Endpoint, client, short
+from tif.annotate.judge.client import AskError, Endpoint, client
 from tif.annotate.judge.dialect import Dialect
 from tif.annotate.judge.prompt import Message
+from tif.annotate.judge.secrets import Secrets
+from tif.annotate.judge.transport import BodyError
 from tif.errors import PartialError, ServerError, StoreError
 from tif.spans import Example
 
-MOST_REQUESTS: Final = 50_000
+MOST_REQUESTS: Final = 20_000
 MOST_BYTES: Final = 190_000_000
-"""The API takes files of 50,000 requests and 200 MB. This limit leaves some room."""
+"""The API takes files of 50,000 requests and 200 MB. Smaller files leave room, and their replies fit into memory."""
+
+_MOST_REPLIES: Final = 128 * 2**20
+"""The most bytes of a file of replies: 6,500 for each of its requests."""
 
 ENDED: Final = ("completed", "failed", "expired", "cancelled")
 _URL: Final = "/v1/chat/completions"
@@ -100,6 +105,7 @@ class JudgeBatches:
         self._annotator = annotator
         self._folder = folder
         self._limits = (most_requests, most_bytes)
+        self._secrets = annotator.options.secrets
         self._state = folder / "judge-batch.json"
         self._files = self._load()
 
@@ -229,12 +235,12 @@ class JudgeBatches:
             status=batch.status,
             completed=counts.completed if counts else 0,
             failed=counts.failed if counts else 0,
-            why=short("; ".join(fault.message or "" for fault in faults)) or None,
+            why=self._secrets.short("; ".join(fault.message or "" for fault in faults)) or None,
         )
 
     async def _fetch(self) -> None:
         unfinished: list[str] = []
-        async with client(self._annotator.options) as server:
+        async with client(self._annotator.options, most_bytes=_MOST_REPLIES) as server:
             for index, file in enumerate(self._files):
                 if file.fetched:
                     continue
@@ -250,11 +256,12 @@ class JudgeBatches:
                     for file_id, kind in ((batch.output_file_id, "output"), (batch.error_file_id, "errors")):
                         if file_id is not None:
                             content = await server.files.content(file_id)
-                            files.write(self._folder / f"{file.name}.{kind}.jsonl", content.content)
+                            replies = self._secrets.reply(content.content.decode("utf-8", "replace"))
+                            files.write(self._folder / f"{file.name}.{kind}.jsonl", replies)
                 self._note(index, replace(file, fetched=True))
-                for key, reply in replies_in(self._folder, file.name):
-                    if key in file.keys and reply.completion is not None:
-                        self._annotator.cache.count(reply.completion.spent())
+                for key, reply in replies_in(self._folder, file.name, self._secrets):
+                    if key in file.keys:
+                        self._annotator.cache.count(reply.spent)
                 self._annotator.cache.flush()
         if unfinished:
             raise PartialError(
@@ -269,13 +276,13 @@ class JudgeBatches:
         """Return all fetched replies by custom id. A completion replaces a fault."""
         replies: dict[str, BatchReply] = {}
         for file in self._files:
-            for key, reply in replies_in(self._folder, file.name) if file.fetched else ():
+            for key, reply in replies_in(self._folder, file.name, self._secrets) if file.fetched else ():
                 if key not in replies or reply.completion is not None:
                     replies[key] = reply
         return replies
 
     def _reporting(self) -> _Reporting:
-        return _Reporting(self._annotator.options.shown_url)
+        return _Reporting(self._annotator.options.shown_url, self._secrets)
 
     def _note(self, index: int, file: RequestFile) -> RequestFile:
         self._files[index] = file
@@ -303,8 +310,9 @@ class JudgeBatches:
 class _Reporting:
     """Turns the client library's errors into one `ServerError`."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, secrets: Secrets) -> None:
         self._where = where
+        self._secrets = secrets
 
     def __enter__(self) -> None:
         return None
@@ -313,7 +321,11 @@ class _Reporting:
         if isinstance(error, openai.APIStatusError):
             why = f"status {error.status_code}"
         elif isinstance(error, openai.APIConnectionError):
-            why = str(error.__cause__ or error)
+            why = self._secrets.short(str(error.__cause__ or error))
+        elif isinstance(error, BodyError):
+            why = f"the reply {self._secrets.short(str(error))}"
+        elif isinstance(error, openai.OpenAIError | AttributeError | UnicodeError):  # an answer of another form
+            why = self._secrets.short(f"{type(error).__name__}: {error}")
         else:
             return
         hint = "Finished steps are kept. Run the same command again."

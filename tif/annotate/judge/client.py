@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import httpx2
 import openai
-from pydantic import BaseModel, Field, ValidationError
 
 from tif.annotate.judge.cache import JudgeCache, ReplyKey, Usage
+from tif.annotate.judge.completion import Completion, CompletionError, parse, usage_of
 from tif.annotate.judge.dialect import FORMS, Dialect
 from tif.annotate.judge.options import OPENAI, Form, JudgeOptions
 from tif.annotate.judge.prompt import Message
-from tif.annotate.judge.transport import Transport
+from tif.annotate.judge.secrets import Secrets
+from tif.annotate.judge.transport import MOST_BYTES, BodyError, Transport
 from tif.errors import ServerError, UsageError
 
+_SHOWN: Final = 10_000
+"""The most bytes of a body that a message is made of."""
 _SAVED: Final = " Finished examples are kept."
 
 
@@ -57,6 +60,17 @@ class Answer:
     content: str
     finish: str
 
+    @classmethod
+    def of(cls, completion: Completion, secrets: Secrets) -> Self:
+        """Return the answer in a completion.
+
+        Raises:
+            AskError: if the judge refused.
+        """
+        if completion.refusal is not None:
+            raise AskError(f"the judge refused: {secrets.short(completion.refusal)}")
+        return cls(secrets.reply(completion.content), secrets.short(completion.finish, 40))
+
 
 class Asker(Protocol):
     """The source of answers: an endpoint, or the replies of a finished batch."""
@@ -78,14 +92,19 @@ class Asker(Protocol):
         ...
 
 
-def client(options: JudgeOptions) -> openai.AsyncOpenAI:
-    """Create the `openai` client. Only this client retries, and it honours Retry-After.
+def client(options: JudgeOptions, *, most_bytes: int = MOST_BYTES) -> openai.AsyncOpenAI:
+    """Create the `openai` client. Only this client retries, and it honours Retry-After. It follows no redirect.
+
+    Args:
+        options: the judge's options.
+        most_bytes: the most bytes of a reply.
 
     Raises:
-        UsageError: if a required key is missing, or cannot be sent.
+        UsageError: if a required key is missing, or the key, the address, a proxy or certificates cannot be used.
     """
     key = os.environ.get("OPENAI_API_KEY", "")
-    if not key and options.url.rstrip("/") == OPENAI:
+    address = options.address
+    if not key and address.url.rstrip("/") == OPENAI:
         raise UsageError(
             "no API key",
             where="OPENAI_API_KEY",
@@ -98,61 +117,17 @@ def client(options: JudgeOptions) -> openai.AsyncOpenAI:
             why="white space or letters outside ASCII",
             hint="Copy the key again.",
         )
-    return openai.AsyncOpenAI(
-        api_key=key or "none",
-        base_url=options.url,
-        max_retries=options.max_retries,
-        timeout=options.timeout,
-        http_client=openai.DefaultAsyncHttpxClient(transport=Transport(options.timeout, options.concurrency)),
-    )
-
-
-class ReplyMessage(BaseModel):
-    """The message of a completion."""
-
-    content: str | None = None
-    refusal: str | None = None
-
-
-class ReplyChoice(BaseModel):
-    """One answer of a completion."""
-
-    message: ReplyMessage
-    finish_reason: str | None = None
-
-
-class ReplyTokens(BaseModel):
-    """The tokens that a completion cost."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class Completion(BaseModel):
-    """The fields of a chat completion that tif reads."""
-
-    choices: list[ReplyChoice] = Field(min_length=1)
-    usage: ReplyTokens | None = None
-
-    def spent(self) -> Usage:
-        """Return the usage of one answered request."""
-        tokens = self.usage or ReplyTokens()
-        return Usage(
-            requests=1,
-            prompt_tokens=max(0, tokens.prompt_tokens),
-            completion_tokens=max(0, tokens.completion_tokens),
+    transport = Transport(address, seconds=options.timeout, concurrency=options.concurrency, most_bytes=most_bytes)
+    try:
+        return openai.AsyncOpenAI(
+            api_key=key or "none",
+            base_url=address.url,
+            max_retries=options.max_retries,
+            timeout=options.timeout,
+            http_client=openai.DefaultAsyncHttpxClient(transport=transport, follow_redirects=False, trust_env=False),
         )
-
-    def answer(self) -> Answer:
-        """Return the reply.
-
-        Raises:
-            AskError: if the judge refused.
-        """
-        choice = self.choices[0]
-        if choice.message.refusal or choice.finish_reason == "content_filter":
-            raise AskError(f"the judge refused: {short(choice.message.refusal or 'content filter')}")
-        return Answer(choice.message.content or "", choice.finish_reason or "stop")
+    except httpx2.InvalidURL as error:
+        raise UsageError(f"{address.shown!r} is not an http address", where="--base-url", why=str(error)) from None
 
 
 class Endpoint:
@@ -171,6 +146,7 @@ class Endpoint:
         self._options = options
         self._cache = cache
         self._key = key
+        self._secrets = options.secrets
         self._client = client(options)
         self._brief = self._client.with_options(max_retries=min(1, options.max_retries))
         self._negotiation = asyncio.Lock()
@@ -272,13 +248,20 @@ class Endpoint:
             raise self._unreached(error) from None
         except openai.APIStatusError as error:
             raise self._rejected(error, probing) from None
+        except BodyError as error:
+            raise GarbledError(f"the reply {self._secrets.short(str(error))}") from None
+        except Exception as error:  # a reply that the client library cannot handle fails its own record only
+            reason = self._secrets.short(f"{type(error).__name__}: {error}")
+            raise self._failed(f"the request failed unexpectedly: {reason}") from None
         self._answered, self._failures = True, 0
+        parsed = parse(raw.content)
+        # What was answered has cost tokens, whether or not it can be used.
+        self._cache.count(usage_of(parsed))
         try:
-            completion = Completion.model_validate_json(raw.content)
-        except ValidationError:
-            raise GarbledError(f"the reply is not a chat completion: {short(raw.text)}") from None
-        self._cache.count(completion.spent())
-        return completion.answer()
+            return Answer.of(Completion.of(parsed), self._secrets)
+        except CompletionError as error:
+            text = self._secrets.short(raw.content[:_SHOWN].decode("utf-8", "replace"))
+            raise GarbledError(f"{error}: {text}") from None
 
     @staticmethod
     async def _post(client: openai.AsyncOpenAI, body: object) -> httpx2.Response:
@@ -288,13 +271,15 @@ class Endpoint:
     def _unreached(self, error: openai.APIConnectionError) -> Exception:
         if isinstance(error, openai.APITimeoutError):
             return self._failed(f"no reply within {self._options.timeout:g} s")
-        reason = str(error.__cause__ or "") or type(error.__cause__ or error).__name__
+        reason = self._secrets.short(str(error.__cause__ or "") or type(error.__cause__ or error).__name__)
         if not self._answered and isinstance(error.__cause__, httpx2.ConnectError):
             return ServerError("no server answers", where=self._options.shown_url, why=reason, hint="Check --base-url.")
         return self._failed(f"the connection broke: {reason}")
 
     def _rejected(self, error: openai.APIStatusError, probing: bool) -> Exception:
-        status, reason, where = error.status_code, _reason(error), self._options.shown_url
+        status, reason, where = error.status_code, self._reason(error), self._options.shown_url
+        if 300 <= status < 400:
+            return self._failed(f"the server redirects to {reason or 'nowhere'}; tif follows no redirect")
         if status in (401, 403):
             hint = "Set OPENAI_API_KEY to a key that may use this model." + _SAVED
             return ServerError(f"the server refuses the key with status {status}", where=where, hint=hint)
@@ -315,6 +300,12 @@ class Endpoint:
             return RefusedError(f"the server failed with status {status}: {reason}")
         return self._failed(f"the server answered with status {status}: {reason}")
 
+    def _reason(self, error: openai.APIStatusError) -> str:
+        """Return the server's message, without the secrets that some servers repeat."""
+        message = error.body.get("message") if isinstance(error.body, dict) else error.body
+        text = message if isinstance(message, str) else error.response.content[:_SHOWN].decode("utf-8", "replace")
+        return self._secrets.short(text)
+
     def _failed(self, why: str) -> Exception:
         """Return the error of one record, or that of the run after too many failures in a row."""
         self._failures += 1
@@ -329,31 +320,13 @@ class Endpoint:
         )
 
 
-def _reason(error: openai.APIStatusError) -> str:
-    """Return the server's message, without the key that some servers repeat."""
-    message = error.body.get("message") if isinstance(error.body, dict) else error.body
-    return short(message if isinstance(message, str) else error.response.text)
-
-
-def short(text: str, longest: int = 200) -> str:
-    """Return a server's text as one short line, without the API key, which some servers repeat."""
-    key = os.environ.get("OPENAI_API_KEY", "")
-    line = " ".join((text.replace(key, "***") if key else text)[: 2 * longest].split())
-    return line if len(line) <= longest else line[: longest - 3] + "..."
-
-
 __all__ = [
     "Answer",
     "AskError",
     "Asker",
-    "Completion",
     "Endpoint",
     "GarbledError",
     "Observed",
     "RefusedError",
-    "ReplyChoice",
-    "ReplyMessage",
-    "ReplyTokens",
     "client",
-    "short",
 ]

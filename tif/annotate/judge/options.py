@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 from tif.annotate.align import Mentions
+from tif.annotate.judge.address import Address
+from tif.annotate.judge.secrets import Secrets
 from tif.errors import UsageError
 from tif.options import Idle, Option, Options, needs
 
@@ -81,24 +82,33 @@ class JudgeOptions(Options):
         """Refuse an empty name, an invalid address, and pieces that are too short for their overlap."""
         if not self.model.strip():
             raise UsageError("is empty", where="--model", hint="Name the judge, such as --model gpt-4o.")
-        url = urlsplit(self.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            hint = "Give an http or https address, such as http://localhost:8000/v1."
-            raise UsageError(f"{self.shown_url!r} is not an http address", where="--base-url", hint=hint)
+        _ = self.address
         if self.chunk_chars < max(16, 2 * self.overlap_chars):
             why = f"a piece needs at least 16 characters, and twice its overlap of {self.overlap_chars}"
             raise UsageError(f"{self.chunk_chars} is too small", where="--chunk-chars", why=why)
 
     @property
-    def url(self) -> str:
-        """The endpoint."""
-        return self.base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI
+    def address(self) -> Address:
+        """The endpoint.
+
+        Raises:
+            UsageError: if it is not an http address.
+        """
+        if self.base_url:
+            return Address.of(self.base_url, "--base-url")
+        if given := os.environ.get("OPENAI_BASE_URL", "").strip():
+            return Address.of(given, "OPENAI_BASE_URL")
+        return Address.of(OPENAI, "--base-url")
 
     @property
     def shown_url(self) -> str:
-        """The endpoint without user name, password and query."""
-        url = urlsplit(self.url)
-        return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        """The endpoint without user name, password, query and fragment."""
+        return self.address.shown
+
+    @property
+    def secrets(self) -> Secrets:
+        """The values that no file and no message may contain."""
+        return Secrets.of(self.base_url or "")
 
 
 __all__ = ["OPENAI", "BatchStep", "Form", "JudgeOptions"]
