@@ -29,6 +29,8 @@ class Request:
     text: str
     tries: int
     """How often this record was asked before."""
+    path: str = ""
+    """The target in the request's first line."""
 
     @property
     def form(self) -> str:
@@ -154,7 +156,7 @@ class Server:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
             body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
-            request = self._request(body, headers)
+            request = self._request(body, headers, head[0].split(" ")[1])
             self.requests.append(request)
             if self.latency:
                 await asyncio.sleep(self.latency)
@@ -183,7 +185,7 @@ class Server:
                     writer.write(self._response(request, outcome))
                     await writer.drain()
 
-    def _request(self, body: dict[str, Any], headers: dict[str, str]) -> Request:
+    def _request(self, body: dict[str, Any], headers: dict[str, str], path: str) -> Request:
         records = [
             found
             for message in body.get("messages", [])
@@ -197,7 +199,7 @@ class Server:
         record = records[-1] if records else ("", "")
         tries = self._seen[record]
         self._seen[record] += 1
-        return Request(body, headers, record[0], record[1], tries)
+        return Request(body, headers, record[0], record[1], tries, path)
 
     @staticmethod
     def _response(request: Request, outcome: Say | Status | Raw) -> bytes:

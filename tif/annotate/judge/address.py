@@ -115,6 +115,7 @@ def _split(text: str, where: str, hint: str) -> SplitResult:
     try:
         url = urlsplit(text)
         port = url.port
+        (url.hostname or "").encode("idna")
     except ValueError as error:
         why = str(error) if "ort" in str(error) else "the host is malformed"
         raise UsageError(f"{shown!r} is not an http address", where=where, why=why, hint=hint) from None
