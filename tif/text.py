@@ -61,11 +61,14 @@ _FORMAT: Final = r"(?:(?!\u200b)(?=\p{Cf})\p{GCB=Control})"
 # `str.isspace` counts four separators of ASCII as white space, `regex` does not.
 _SPACE: Final = r"[\s\x1c-\x1f]"
 # \X includes a space after a prepended sign. Here, no cluster may contain white space.
-_CLUSTER: Final = rf"(?:{_PREPENDED}++(?={_SPACE})|(?!{_SPACE})\X)"
+# For each letter of a flag, \X counts all such letters before it.
+_FLAG: Final = r"\p{GCB=Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+"
+_CLUSTER: Final = rf"(?:{_FLAG}|{_PREPENDED}++(?={_SPACE})|(?!{_SPACE})\X)"
 
 _CLOSING: Final = r"[\"'\p{Pe}\p{Pf}]*+"
 _SENTENCE_END: Final = (
-    rf"[.!?…]++{_CLOSING}{_SPACE}++"
+    # A run of them ends once: another try from inside the run would only find the same end.
+    rf"(?:(?<![.!?…])|\G)[.!?…]++{_CLOSING}{_SPACE}++"
     # Full stops of other scripts end a sentence without a space: numbers and abbreviations do not use them.
     rf"|(?![!?])\p{{Sentence_Break=STerm}}{_CLOSING}{_SPACE}*+"
     rf"|\n{_SPACE}*+"

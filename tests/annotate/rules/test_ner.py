@@ -108,6 +108,26 @@ def test_patterns_are_always_unwanted(tmp_path):
         ('{"label": "X"}', "pattern"),
         ("[]", "list"),
         ('{"label": "X", "pattern": [{"LOWER": {"Q": 1}}]}', ""),
+        ("aspirin", "Expecting"),
+        ('"aspirin"', "str"),
+        ("[" * 5_000, "recursion"),
+        ('{"label": "X", "pattern": {"LOWER": "a"}}', "pattern"),
+        ('{"label": "X", "pattern": 7}', "pattern"),
+        ('{"label": "X", "pattern": []}', "empty"),
+        ('{"label": "X", "pattern": " "}', "empty"),
+        ('{"label": ["X"], "pattern": "a"}', "label"),
+        ('{"label": "X", "pattern": "\\ud800"}', "surrogates"),
+        ('{"label": "X", "pattern": [null]}', "dictionary"),
+        ('{"label": "X", "pattern": [{"IS_ALPHA": "perhaps"}]}', "boolean"),
+        ('{"label": "X", "pattern": [{"TEXT": {"REGEX": "("}}]}', "'(' is not a regular expression"),
+        ('{"label": "X", "pattern": [{"LOWER": {"REGEX": "*a"}}]}', "nothing to repeat"),
+        ('{"label": "X", "pattern": [{"TEXT": {"REGEX": {"IN": ["a", "[b"]}}}]}', "'[b' is not a regular expression"),
+        ('{"label": "X", "pattern": [{"TEXT": {"NOT_IN": ["a"], "REGEX": "a{2,1}"}}]}', "min repeat"),
+        ('{"label": "X", "pattern": [{"_": {"unheard_of": {"REGEX": "(?P<n>a)(?P<n>b)"}}}]}', "redefinition"),
+        ('{"label": "X", "pattern": [{"TEXT": {"REGEX": "a{99999999999999}"}}]}', "too large"),
+        ('{"label": "X", "pattern": [{"_": {"unheard_of": 1}}]}', "unheard_of"),
+        ('{"label": "X", "pattern": [{"OP": "x"}]}', "OP"),
+        ('{"label": "X", "pattern": [{"OP": "{9999999999}"}]}', "more than 1,000 times"),
     ],
 )
 def test_a_bad_pattern_names_its_line(tmp_path, line, why):
@@ -117,6 +137,20 @@ def test_a_bad_pattern_names_its_line(tmp_path, line, why):
         NerAnnotator(NerOptions(patterns=file))
     assert "patterns.jsonl, line 2" in str(caught.value)
     assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_patterns_may_use_what_the_pipeline_finds(tmp_path):
+    file = tmp_path / "patterns.jsonl"
+    lines = [
+        '[{"LEMMA": "take"}]',
+        '[{"POS": "PRON"}]',
+        '[{"TAG": {"REGEX": "^NN"}}]',
+        '[{"ENT_TYPE": "GPE", "OP": "+"}]',
+    ]
+    file.write_text("".join(f'{{"label": {n}, "pattern": {pattern}}}\r\n' for n, pattern in enumerate(lines)))
+    annotator = NerAnnotator(NerOptions(entities=("GPE",), patterns=file))
+    assert quotes(annotator, "", "She takes pills in Oslo.") == ["She", "takes", "pills", "Oslo"]
 
 
 def test_a_missing_pipeline_says_how_to_install_it():

@@ -7,6 +7,7 @@ pipeline and streams texts through it. A bad example does not stop the others.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from itertools import islice
@@ -22,11 +23,16 @@ from tif.spans import UW, Example, Span
 PATTERNS: Final = "tif_patterns"
 """Name of the component, and of the span group, with the user's own patterns."""
 
+_RULER: Final = {"spans_key": PATTERNS, "validate": True}
+
 _USELESS: Final = ("lemmatizer", "textcat", "textcat_multilabel", "entity_linker")
 """Components that no rule uses. Excluding them saves time and memory."""
 
 _PARSING: Final = ("tagger", "morphologizer", "attribute_ruler", "parser")
 """Components that only the question-aware rules use."""
+
+_MOST_REPEATS: Final = 1_000
+"""The most repetitions of a token in a user's pattern."""
 
 _WORK: Final = 64
 """Batches that each worker process gets between two starts."""
@@ -183,31 +189,93 @@ def _add_patterns(nlp: Any, path: Path) -> str:
     """Add the user's patterns to the pipeline, and return the file's SHA-256."""
     from hashlib import sha256
 
-    from spacy.errors import MatchPatternError
-
     try:
         raw = path.read_bytes()
-        lines = raw.decode("utf-8-sig").splitlines()
+        lines = raw.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("cannot be read", where=str(path), why=str(error)) from None
-    ruler = nlp.add_pipe("span_ruler", name=PATTERNS, config={"spans_key": PATTERNS, "validate": True})
+    trial = _trial(nlp)
+    ruler = nlp.add_pipe("span_ruler", name=PATTERNS, config=_RULER)
     # A pattern given as text is only tokenized: spaCy would run the full pipeline over it.
     with nlp.select_pipes(disable=nlp.pipe_names):
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            where = (str(path), f"line {number}")
+            pattern = _pattern(line, where)
             try:
-                pattern = json.loads(line)
-                ruler.add_patterns([{"label": str(pattern["label"]), "pattern": pattern["pattern"]}])
-            except (ValueError, KeyError, TypeError, MatchPatternError) as error:
-                why = f"no {error}" if isinstance(error, KeyError) else str(error)
-                raise InputError(
-                    "is not a pattern of spaCy's EntityRuler",
-                    where=(str(path), f"line {number}"),
-                    why=why,
-                    hint='Write one JSON object on each line: {"label": "DRUG", "pattern": "aspirin"}',
-                ) from None
+                ruler.add_patterns([pattern])
+                if '"_"' in line and trial is not None:
+                    # spaCy looks for an attribute of the user's own only when it matches a text.
+                    alone = nlp.create_pipe("span_ruler", config=_RULER)
+                    alone.add_patterns([pattern])
+                    alone.match(trial)
+            except Exception as error:
+                # spaCy raises errors of many types: its own, those of regular expressions, of Cython and of numbers.
+                raise _not_a_pattern(where, str(error) or type(error).__name__) from None
     return sha256(raw).hexdigest()
+
+
+def _trial(nlp: Any) -> Any:
+    """Return a parsed text to try patterns on; None if a component fails on it, which is no pattern's fault."""
+    try:
+        return nlp("a")
+    except Exception:
+        return None
+
+
+def _pattern(line: str, where: tuple[str, ...]) -> dict[str, object]:
+    """Return the pattern in one line of a patterns file."""
+    try:
+        row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        raise _not_a_pattern(where, str(error)) from None
+    if not isinstance(row, dict):
+        raise _not_a_pattern(where, f"it is a {type(row).__name__}, not a JSON object")
+    label, pattern = row.get("label"), row.get("pattern")
+    if not isinstance(label, str | int | float) or not str(label).strip():
+        raise _not_a_pattern(where, "no 'label' with text")
+    if not isinstance(pattern, str | list):
+        raise _not_a_pattern(where, "no 'pattern' with text or a list of tokens")
+    if not (pattern.strip() if isinstance(pattern, str) else pattern):
+        raise _not_a_pattern(where, "the pattern is empty")
+    for expression in _values_of("REGEX", pattern):
+        try:
+            re.compile(expression)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise _not_a_pattern(where, f"{expression[:80]!r} is not a regular expression: {error}") from None
+    for operator in _values_of("OP", pattern):
+        # spaCy keeps a copy of the token for each repetition.
+        if any(int(number) > _MOST_REPEATS for number in re.findall(r"\d{1,30}", operator)):
+            raise _not_a_pattern(where, f"{operator[:80]!r} repeats a token more than {_MOST_REPEATS:,} times")
+    return {"label": str(label), "pattern": pattern}
+
+
+def _values_of(key: str, value: object) -> Iterator[str]:
+    """Yield the texts under a key of a pattern, at any depth."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield from _texts(inner) if name == key else _values_of(key, inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from _values_of(key, inner)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts in lists, at any depth: `{"REGEX": {"IN": ["a", "b"]}}`."""
+    if isinstance(value, str):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        yield from _texts(each)
+
+
+def _not_a_pattern(where: tuple[str, ...], why: str) -> InputError:
+    return InputError(
+        "is not a pattern of spaCy's EntityRuler",
+        where=where,
+        why=" ".join(why.split())[:300],
+        hint='Write one JSON object on each line: {"label": "DRUG", "pattern": "aspirin"}',
+    )
 
 
 __all__ = ["PATTERNS", "ComponentError", "NerAnnotator", "load_pipeline"]

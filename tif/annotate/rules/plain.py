@@ -15,10 +15,12 @@ from tif.annotate.rules.phrases import Phrase, phrases
 Place = tuple[int, int]
 
 _CONTACT: Final = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
+    # E-mail addresses. From inside a run of their characters, a search looks at 64 only, the most before an @.
+    r"(?:(?<![\w.+-])[\w.+-]++|[\w.+-]{1,64})@[\w-]+(?:\.[\w-]+)+"
     r"|https?://[^\s<>\"')\]]*[^\s<>\"')\].,;:!?]"
     r"|\+?\d[\d()/. -]{6,}\d"  # telephone and account numbers, dates in digits
-    r"|\b(?=\w*-?\w*\d)(?:[A-Za-z]+-)*[A-Z0-9][\w:/.,-]*\w"  # codes, times, measurements: one word with a digit in it
+    # Codes, times, measurements: one word with a digit in it.
+    r"|\b(?=\w*\d|\w*+-\w*\d)(?:[A-Za-z]+-)*[A-Z0-9][\w:/.,-]*\w"
     r"|\b\d\b"
 )
 
