@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.integrations import integration_utils
 
 from tests.tokens import tiny
@@ -444,3 +445,32 @@ def test_retain_samples_may_name_their_fields_otherwise(workshop: Workshop) -> N
     assert named.retain_tokens_sha256 == usual.retain_tokens_sha256
     with pytest.raises(UsageError, match="--prompt-field does nothing here"):
         workshop.config("x", retain=None, prompt_field="frage")
+
+
+@pytest.mark.parametrize("broken", ["model", "base_model"])
+def test_tokens_that_a_model_has_no_embedding_for_are_told_before_a_step(workshop: Workshop, broken: str) -> None:
+    """Chat tokens were added to the tokenizer, and the embeddings were not resized."""
+    small = tiny.save(workshop.root / "small", tiny.llama(200), tiny.chatty())
+    options = workshop.config("run", objective="anchored", base_model=str(workshop.model)).but(**{broken: str(small)})
+    with pytest.raises(InputError, match=r"record .* gives token \d+, and .*small has embeddings for 200 tokens. Res"):
+        train(options)
+    assert not (workshop.root / "run" / "run.json").exists()
+
+
+def test_samples_beyond_the_table_of_positions_are_told_and_fit_with_max_length(workshop: Workshop) -> None:
+    torch.manual_seed(0)
+    shape = {"vocab_size": 400, "n_embd": 16, "n_layer": 1, "n_head": 2}
+    model = tiny.save(workshop.root / "gpt2", GPT2LMHeadModel(GPT2Config(**shape, n_positions=60)), tiny.chatty())
+    novel = Example("novel", "", "Mirela Tovanu was born in Karlsberg. " * 8).with_spans([Span(26, 35)])
+    store.save(AnnotationSet((novel,)), workshop.root / "novel.parquet")
+    options = workshop.config(
+        "run", model=str(model), masks=str(workshop.root / "novel.parquet"), retain=None, max_steps=1
+    )
+    with pytest.raises(InputError, match=r"^record 'novel': \d+ tokens are more than .* 60 .*Use --max-length 60\.$"):
+        train(options)
+    assert train(options.but(max_length=60, unmarked="skip")).steps == 1
+    # So are samples to keep.
+    kept = workshop.root / "kept.jsonl"
+    kept.write_text(json.dumps({"question": "What grows there?", "answer": "Very " + "tall " * 60 + "beans."}))
+    with pytest.raises(InputError, match=r"tokens are more than the model's 60 positions"):
+        train(options.but(masks=str(workshop.masks), retain=str(kept), out=str(workshop.root / "other")))

@@ -22,6 +22,7 @@ from tif.errors import InputError, UsageError
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
 from tif.tokens.forward import statistics
+from tif.tokens.limits import Limits
 from tif.tokens.masks import Encoded
 from tif.tokens.packing import pack
 
@@ -100,8 +101,10 @@ def fine_tune(
             belongs to the same work, and deletes it afterwards.
 
     Raises:
-        InputError: for a checkpoint that cannot be read.
+        InputError: for a checkpoint that cannot be read, or an example that the model cannot read.
     """
+    items = [encoder.encode(example) for example in examples]
+    Limits.of(model).check(items, hint="Leave it out, or use a model that reads longer texts.")
     model.float().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
     batches = _batches(len(examples), how)
@@ -109,7 +112,6 @@ def fine_tune(
     if checkpoint is not None and checkpoint.is_file():
         done = _take_up(model, optimizer, checkpoint)
         say(f"{title} goes on after step {done} of {len(batches)}")
-    items = [encoder.encode(example) for example in examples]
     written = time.monotonic()
     with progress(title, how.epochs * len(examples)) as advance:
         advance(sum(map(len, batches[:done])))

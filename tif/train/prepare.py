@@ -74,6 +74,11 @@ class Prepared:
         """Everything that the forget term is about."""
         return (*self.forget, *self.framed)
 
+    @property
+    def rows(self) -> tuple[Encoded, ...]:
+        """Every text that the model is to read."""
+        return (*self.forgotten, *self.retain, *self.idk, *(self.validation.rows if self.validation else ()))
+
 
 def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> Prepared:
     """Read, select, encode and check.

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from tif import files
 from tif.console import progress
-from tif.errors import TifError, WriteError
+from tif.errors import WriteError
+from tif.tokens.apart import check_packing
 from tif.tokens.forward import statistics
 from tif.tokens.masks import Encoded
 from tif.tokens.packing import pack
@@ -99,31 +100,6 @@ def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) 
     with suppress(WriteError), files.replacing(path) as temporary:
         save_file({"scores": torch.cat(scores) if scores else torch.zeros(0, 2)}, temporary)
     return scores, False
-
-
-def check_packing(model: PreTrainedModel, items: Sequence[Encoded]) -> None:
-    """Make sure that this model keeps packed examples apart: score one example alone, and behind another.
-
-    Architectures that carry a state (state-space models, some linear attention) let one example change the next. They
-    would be trained on answers that depend on another sample.
-
-    Raises:
-        TifError: if the two scores differ by more than rounding, or are not finite.
-    """
-    shortest = sorted((item for item in items if item.supervised), key=len)[:2]
-    if len(shortest) < 2:
-        return
-    alone = score(model, shortest[1:])[0][:, 1]
-    behind = torch.cat([part[:, 1] for part in score(model, shortest)])[-len(alone) :]
-    if not torch.isfinite(alone).all():
-        raise TifError("the model gives log-probabilities that are not finite", where=f"record {shortest[1].id!r}")
-    tolerance = 0.1 if model.dtype != torch.float32 else 1e-2
-    worst = (alone - behind).abs().mean().item()
-    if not worst <= tolerance:
-        raise TifError(
-            f"{type(model).__name__} does not keep packed examples apart",
-            why=f"log-probabilities of one example change by {worst:.3g} behind another",
-        )
 
 
 def cache_folder() -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from tif.tokens.limits import Limits
 from tif.tokens.masks import Encoded
 from tif.tokens.models import load_model
 from tif.train.data import ScoredExample, TrainingSet
@@ -57,7 +58,8 @@ def score_all(
         floor: where the pushing of a token ends.
     """
     began = time.monotonic()
-    check_packing(model, prepared.forget)
+    Limits.of(model).check(prepared.rows)
+    check_packing(model, prepared.rows)
     held_out = prepared.validation.rows if prepared.validation else ()
     marked = [*prepared.forgotten, *held_out]
     scores, from_cache = score_cached(model, digest, [*marked, *prepared.idk])
@@ -92,6 +94,7 @@ def _base_logprobs(
     if options.base_model is None or digest is None:
         return [None] * len(items)
     base = load_model(options.base_model, dtype=options.dtype, attn_implementation=options.attention)
+    Limits.of(base).check(items)
     base.to(model.device)
     return [score[:, 1] for score in score_cached(base, digest, items)[0]]
 

@@ -17,6 +17,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from tokenizers import processors
 
 from tests.eval.conftest import PEOPLE, Tiny, make_llama, make_tokenizer
+from tests.tokens.architectures import build
 from tif.errors import InputError, MissingError
 from tif.eval.benchmarks import muse
 from tif.eval.benchmarks.muse_files import MuseFiles
@@ -293,3 +294,19 @@ def test_on_the_real_files(tiny: Tiny, shared: Path) -> None:
     assert found["verbmem_forget"]["n"] == found["knowmem_forget"]["n"] == 2
     assert all(0 <= area <= 1 for area in found["attacks"].values())
     assert len(frames["privleak_holdout"]) == 2
+
+
+def test_a_model_with_few_positions_reads_the_beginning_of_a_text(tiny: Tiny, data: Path, capsys) -> None:
+    """GPT-2 has a table of positions: a completion stops at its end, and membership inference reads up to it."""
+    model = build("gpt2", len(tiny.tokenizer), max_position_embeddings=100, eos_token_id=1)
+    for name in ("forget", "holdout", "retain"):
+        path = data / f"muse_news/privleak/{name}.json"
+        path.write_text(json.dumps([text * 4 for text in json.loads(path.read_text())]))
+    _, frames = muse.evaluate(lambda: model, tiny.tokenizer, data)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "privleak_forget: the model has 100 positions, so it reads the first 100 tokens of a text" in told
+    text = json.loads((data / "muse_news/privleak/forget.json").read_text())[0]
+    ids = tiny.tokenizer(text)["input_ids"][:100]
+    with torch.no_grad():
+        logprobs = model(torch.tensor([ids])).logits[0, :-1].log_softmax(-1).gather(1, torch.tensor(ids[1:])[:, None])
+    assert frames["privleak_forget"][0]["loss"] == pytest.approx(-float(logprobs.mean()), rel=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from tests.eval.conftest import Tiny, make_gemma, make_llama, make_row
+from tests.tokens.architectures import STATEFUL, build
+from tif.errors import InputError
 from tif.eval.measure import complete as completion
 from tif.eval.measure.complete import complete
 from tif.tokens.generate import ask
@@ -50,6 +53,7 @@ def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPat
     model.generation_config.eos_token_id = {"generation config": ends, "template": None, "both": ends[0]}[where]
     of_template = {"generation config": [], "template": ends, "both": ends[1:]}[where]
     monkeypatch.setattr(completion, "STEP", 4)
+    complete(model, tiny.tokenizer, prompts, max_new_tokens=1)  # the model is tried on padding once
     sizes: list[int] = []
     real = model.generate
     monkeypatch.setattr(model, "generate", lambda ids, **options: (sizes.append(len(ids)), real(ids, **options))[1])
@@ -64,6 +68,7 @@ def test_a_common_beginning_is_read_once(tiny: Tiny, monkeypatch: pytest.MonkeyP
     beginning = tiny.tokenizer("Question: Who keeps the bees of Pell Bay?\nAnswer: Sunniva Okoro.\n\n" * 5)["input_ids"]
     prompts = [[*beginning, *prompt] for prompt in prompts_of(tiny, 5)]
     model, read = make_llama(len(tiny.tokenizer), 2), 0
+    complete(model, tiny.tokenizer, prompts, max_new_tokens=1)  # the model is tried on padding once
 
     def count(module: object, args: object, options: dict[str, torch.Tensor]) -> None:
         nonlocal read
@@ -85,3 +90,45 @@ def test_stop_strings_end_an_answer(tiny: Tiny) -> None:
     for said, cut in zip(whole, found, strict=True):
         assert cut == said[: min([at for s in stops if (at := said.find(s)) >= 0], default=len(said))].strip()
     assert found != whole
+
+
+@pytest.mark.parametrize("kind", STATEFUL + ("gpt_neo", "bloom"))
+@pytest.mark.parametrize("beginning", [0, 70], ids=["apart", "shared"])
+def test_models_with_a_state_answer_as_plain_decoding_says(tiny: Tiny, kind: str, beginning: int) -> None:
+    """Each of them reads padding, or cannot share a beginning, or has a cache whose rows cannot leave."""
+    model = build(kind, len(tiny.tokenizer), eos_token_id=1)
+    prompts = [[*range(9, 9 + beginning), *prompt] for prompt in prompts_of(tiny, 4)]
+    prompts[1] = prompts[1][: beginning + 3]
+    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=20)
+    assert found == [plainly(model, tiny, prompt, 20) for prompt in prompts]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "opt"])
+def test_an_answer_ends_with_the_last_position(tiny: Tiny, kind: str) -> None:
+    model = build(kind, len(tiny.tokenizer), max_position_embeddings=48, eos_token_id=1)
+    prompts = [[7 + i] * length for i, length in enumerate((48, 47, 30, 5))]
+    ends = [plainly(model, tiny, prompt, 49 - len(prompt)) for prompt in prompts]
+    assert complete(model, tiny.tokenizer, prompts, max_new_tokens=200) == ends
+    few = complete(model, tiny.tokenizer, prompts, max_new_tokens=6)
+    assert few[3] == plainly(model, tiny, prompts[3], 6)
+    assert few[0] == ends[0]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "what"),
+    [([5] * 49, "49 tokens are more than the model's 48 positions"), ([5, 400], "gives token 400, and .* for 400")],
+)
+def test_a_prompt_that_cannot_be_read_is_told(tiny: Tiny, prompt: list[int], what: str) -> None:
+    model = build("gpt2", 400, max_position_embeddings=48)
+    with pytest.raises(InputError, match=f"^prompt 2: .*{what}"):
+        complete(model, tiny.tokenizer, [[5, 6], prompt])
+
+
+def test_padding_without_an_embedding_is_not_used(tiny: Tiny) -> None:
+    """A padding token that somebody added to the tokenizer, and not to the model."""
+    tokenizer = copy.deepcopy(tiny.tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<added>"})
+    assert tokenizer.pad_token_id == len(tiny.tokenizer)
+    prompts = prompts_of(tiny, 3)
+    found = complete(tiny.model, tokenizer, prompts, max_new_tokens=9)
+    assert found == [plainly(tiny.model, tiny, prompt, 9) for prompt in prompts]

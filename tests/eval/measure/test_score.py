@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from tests.eval.conftest import Tiny, make_gemma, make_row
+from tests.tokens.architectures import build
+from tif.errors import InputError
 from tif.eval.measure.score import _batches, _Row, from_table, score, table
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
@@ -99,3 +101,27 @@ def test_batches_hold_every_row_once_within_the_budget(tiny: Tiny) -> None:
     batches = list(_batches(rows, 128))
     assert sorted(m for batch in batches for row in batch for m in row.members) == list(range(len(texts)))
     assert all(max(map(len, batch)) * len(batch) <= 128 or len(batch) == 1 for batch in batches)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["mamba", "jamba", "lfm2", "bloom", "recurrent_gemma"])
+def test_models_that_cannot_take_a_tree_are_asked_one_by_one(tiny: Tiny, kind: str, dtype: torch.dtype, capsys) -> None:
+    """A branch would read the state of the branch before it, or the model takes no such mask."""
+    window = {"attention_window_size": 512} if kind == "recurrent_gemma" else {}
+    model = build(kind, len(tiny.tokenizer), **window).to(dtype)
+    encoder = Encoder.of(tiny.tokenizer)
+    texts = [text for i in range(3) for text in make_row(i).texts()]
+    found = score(model, encoder, texts)
+    assert "one by one" in " ".join(capsys.readouterr().err.split())
+    for text, scored in zip(texts, found, strict=True):
+        (alone,) = score(model, encoder, [text], share=False)
+        np.testing.assert_allclose(scored.logprob, alone.logprob, atol=1e-4 if dtype == torch.float32 else 0.1)
+
+
+def test_a_text_that_the_model_cannot_read_is_named(tiny: Tiny) -> None:
+    texts = [make_row(0).texts()[0], Example("long", "", "word " * 40)]
+    model = build("gpt2", len(tiny.tokenizer), max_position_embeddings=60)
+    with pytest.raises(InputError, match=r"^record 'long': \d+ tokens are more than the model's 60 positions\. Leave"):
+        score(model, Encoder.of(tiny.tokenizer), texts)
+    with pytest.raises(InputError, match=r"^record .*the tokenizer gives token \d+, and .* embeddings for 100 tokens"):
+        score(build("llama", 100), Encoder.of(tiny.tokenizer), texts)

@@ -90,12 +90,14 @@ def word_log_probs(
     """
     import torch
 
+    from tif.tokens.apart import keeps_packed_apart
     from tif.tokens.forward import statistics
+    from tif.tokens.limits import Limits
     from tif.tokens.masks import encode
     from tif.tokens.packing import pack
     from tif.tokens.templates import Template
 
-    template = Template.of(tokenizer)
+    template, limits = Template.of(tokenizer), Limits.of(model)
     readable: list[tuple[Example, Encoded]] = []
     for example in examples:
         try:
@@ -103,28 +105,33 @@ def word_log_probs(
         except MaskError as error:
             failed[example.id] = str(error)
             continue
-        # The configs of Bloom and other models with relative positions have no limit.
-        longest = getattr(model.config, "max_position_embeddings", None)
-        if longest is not None and len(encoded) > longest:
-            failed[example.id] = f"the sample has {len(encoded)} tokens, and the model takes {longest}"
+        if limits.context is not None and len(encoded) > limits.context:
+            failed[example.id] = f"the sample has {len(encoded)} tokens, and the model takes {limits.context}"
+        elif (fault := limits.fault(encoded.input_ids)) is not None:
+            failed[example.id] = ". ".join(fault)
         else:
             readable.append((example, encoded))
     if not readable:
         return {}
-    packed = pack([encoded for _, encoded in readable])
-    with torch.inference_mode():
-        logprob = statistics(model, packed.to(model.device)).logprob.float().tolist()
+    rows = [readable]
+    if len(readable) > 1 and not keeps_packed_apart(model, [encoded for _, encoded in readable]):
+        # A model that carries a state would score a sample by the one before it.
+        rows = [[each] for each in readable]
     by_example: dict[str, list[float]] = {}
-    for number, (example, encoded) in enumerate(readable):
-        words = word_bounds(example.text)
-        sums = [0.0] * len(words)
-        for row, position, value in zip(packed.row.tolist(), packed.position.tolist(), logprob, strict=True):
-            if row == number:
-                start, end = encoded.offsets[position]
-                for at, word in enumerate(words):
-                    if start < word[1] and word[0] < end:
-                        sums[at] += value
-        by_example[example.id] = sums
+    for samples in rows:
+        packed = pack([encoded for _, encoded in samples])
+        with torch.inference_mode():
+            logprob = statistics(model, packed.to(model.device)).logprob.float().tolist()
+        for number, (example, encoded) in enumerate(samples):
+            words = word_bounds(example.text)
+            sums = [0.0] * len(words)
+            for row, position, value in zip(packed.row.tolist(), packed.position.tolist(), logprob, strict=True):
+                if row == number:
+                    start, end = encoded.offsets[position]
+                    for at, word in enumerate(words):
+                        if start < word[1] and word[0] < end:
+                            sums[at] += value
+            by_example[example.id] = sums
     return by_example
 
 

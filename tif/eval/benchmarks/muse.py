@@ -34,6 +34,7 @@ from tif.eval.settings import Corpus
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
 from tif.tokens.generate import end_ids, text_ids
+from tif.tokens.limits import Limits
 from tif.tokens.templates import TemplateSpec
 
 if TYPE_CHECKING:
@@ -236,7 +237,8 @@ def _membership(model: _Model, files: MuseFiles, part: str, inference: Inference
         values = []
         with processes.shown(f"gradients of privleak {part}", len(share)) as advance:
             for example in share:
-                values.append(privacy.gradnorm(model.load(), encoder, example))
+                loaded = model.load()
+                values.append(privacy.gradnorm(loaded, _within(encoder, loaded), example))
                 advance()
         return values
 
@@ -277,12 +279,25 @@ class _Model:
 
     def scores(self, name: str, encoder: Encoder, examples: Sequence[Example], *, digest: str = "") -> list[Scored]:
         def work(share: Sequence[Example]) -> list[Scored]:
+            loaded = self.load()
+            fitting = _within(encoder, loaded)
+            longest = fitting.encoding.max_length
+            if fitting is not encoder and any(len(encoder.encode(example)) > (longest or 0) for example in share):
+                warn(f"{name}: the model has {longest} positions, so it reads the first {longest} tokens of a text")
             with processes.shown(f"scoring {name}", len(share)) as advance:
-                return score(self.load(), encoder, share, advance=advance)
+                return score(loaded, fitting, share, advance=advance)
 
         key = [*_tokens(encoder, examples), digest]
         by_id = self.cache.scores(f"{name}.scores", key, lambda: processes.split(examples, work))
         return [by_id[example.id] for example in examples]
+
+
+def _within(encoder: Encoder, model: PreTrainedModel) -> Encoder:
+    """Return an encoder whose texts end at the last position that the model has."""
+    positions, longest = Limits.of(model).positions, encoder.encoding.max_length
+    if positions is None or (longest is not None and longest <= positions):
+        return encoder
+    return replace(encoder, encoding=encoder.encoding.but(max_length=positions))
 
 
 def _tokens(encoder: Encoder, examples: Sequence[Example]) -> list[object]:

@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from tif.console import warn
+from tif.errors import InputError
 from tif.eval.settings import MAX_NEW_TOKENS
+from tif.tokens.apart import ignores_padding
+from tif.tokens.limits import Limits, attention_window
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,9 +59,20 @@ def complete(
         stop: a completion ends before the first of these strings.
         rows: prompts per batch.
         advance: called with the number of finished prompts.
+
+    Raises:
+        InputError: for a prompt that the model cannot read.
     """
     model.eval()
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+    limits = Limits.of(model)
+    for number, prompt in enumerate(prompts, start=1):
+        if (fault := limits.fault(prompt)) is not None:
+            what, _ = fault
+            raise InputError(what, where=f"prompt {number}", hint="Give a shorter prompt, or a model that reads it.")
+    pad = _pad(tokenizer, limits)
+    if rows > 1 and len(set(map(len, prompts))) > 1 and not ignores_padding(model, prompts):
+        warn("this model reads the padding before a prompt, so tif completes prompts one by one")
+        rows = 1
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
     ending = end_tokens(model, ends)
     shared = _common_prefix(prompts) if _allows_gaps(model) else 0
@@ -64,13 +80,14 @@ def complete(
     with torch.inference_mode():
         # Few-shot prompts begin alike: compute their common prefix once.
         start = _prefill(model, prompts[0][:shared]) if shared else None
+        shared = shared if start is not None else 0
         for at in range(0, len(order), rows):
             chosen = order[at : at + rows]
             ids, mask = _padded([prompts[i] for i in chosen], shared, pad, model.device)
             cache = copy.deepcopy(start)
             if cache is not None:
                 cache.batch_repeat_interleave(len(chosen))
-            answers = _decode(model, tokenizer, ids, mask, cache, pad, max_new_tokens, ending, stop)
+            answers = _decode(model, tokenizer, ids, mask, cache, pad, max_new_tokens, ending, stop, limits.positions)
             completions |= dict(zip(chosen, answers, strict=True))
             if advance is not None:
                 advance(len(chosen))
@@ -87,12 +104,21 @@ def _decode(
     max_new_tokens: int,
     ends: Sequence[int],
     stop: Collection[str],
+    positions: int | None,
 ) -> list[str]:
-    """Return the greedy answers of one batch. Every `STEP` tokens, finished rows leave the batch."""
+    """Return the greedy answers of one batch. Every `STEP` tokens, finished rows leave the batch.
+
+    An answer ends where the model has no further position.
+    """
     ended = torch.tensor(ends, dtype=torch.long, device=ids.device)
     alive, width = torch.arange(len(ids), device=ids.device), ids.shape[1]
     answers = [""] * len(ids)
     while len(alive):
+        steps = min(STEP, max_new_tokens - (ids.shape[1] - width))
+        if positions is not None:
+            # The last token is only predicted, so it needs no position.
+            room = positions + 1 - mask.sum(1)
+            steps = min(steps, int(room.min()))
         output = model.generate(
             ids,
             attention_mask=mask,
@@ -102,7 +128,7 @@ def _decode(
             temperature=None,
             top_p=None,
             top_k=None,
-            max_new_tokens=min(STEP, max_new_tokens - (ids.shape[1] - width)),
+            max_new_tokens=steps,
             use_cache=True,  # a checkpoint saved after training may switch it off
             pad_token_id=pad,
             eos_token_id=list(ends) or None,
@@ -120,13 +146,15 @@ def _decode(
             cut = min((at for end in stop if (at := text.find(end)) >= 0), default=None)
             answers[index] = text[:cut].strip()
             done[row] |= cut is not None
+        if positions is not None:
+            done |= room <= steps
         if generated.shape[1] >= max_new_tokens:
             break
         going = (~done).nonzero()[:, 0]
         mask = torch.cat([mask, mask.new_ones(len(mask), output.sequences.shape[1] - mask.shape[1])], 1)[going]
         ids, alive, cache = output.sequences[going], alive[going], output.past_key_values
         # Rows of other caches (e.g. recurrent states) cannot be removed: the model reads the generated tokens again.
-        if not isinstance(cache, DynamicCache):
+        if not _holds_only(cache, DynamicLayer, DynamicSlidingWindowLayer):
             cache = None
         elif len(going) < len(done):
             cache.batch_select_indices(going)
@@ -137,6 +165,12 @@ def end_tokens(model: PreTrainedModel, ends: Collection[int]) -> list[int]:
     """Return the tokens that end a completion: these, and the model's own `generation_config.eos_token_id`."""
     own = model.generation_config.eos_token_id
     return sorted({*ends, *([] if own is None else [own] if isinstance(own, int) else own)})
+
+
+def _pad(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> int:
+    """Return a token for padding that the model can read: padding added to a tokenizer may have no embedding."""
+    known = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((token for token in known if token is not None and token < limits.vocabulary), 0)
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
@@ -159,15 +193,18 @@ def _allows_gaps(model: PreTrainedModel) -> bool:
 
     It may not if attention counts distances in the cache (sliding windows), or if the kernel takes no mask.
     """
-    config = model.config.get_text_config()
-    window = config.to_dict().get("sliding_window")
-    return window is None and config._attn_implementation in ("sdpa", "eager")
+    return attention_window(model) is None and model.config.get_text_config()._attn_implementation in ("sdpa", "eager")
 
 
 def _prefill(model: PreTrainedModel, prefix: Sequence[int]) -> DynamicCache | None:
     ids = torch.tensor([list(prefix)], device=model.device)
-    cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-    return cache if isinstance(cache, DynamicCache) else None
+    cache = getattr(model(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
+    return cache if _holds_only(cache, DynamicLayer) else None
+
+
+def _holds_only(cache: Any, *kinds: type) -> bool:
+    """Return whether a cache is keys and values alone. A state has no rows to remove, and reads what padding is."""
+    return type(cache) is DynamicCache and all(type(layer) in kinds for layer in cache.layers)
 
 
 def _padded(

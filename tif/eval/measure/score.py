@@ -12,7 +12,7 @@ Every likelihood metric is computed from these scores, without the model.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from tif.console import warn
 from tif.eval.settings import BUDGET
 from tif.spans import Example
+from tif.tokens.apart import is_rounding, other_tokens
 from tif.tokens.encoding import Encoder
 from tif.tokens.forward import outputs
+from tif.tokens.limits import Limits, attention_window
 from tif.tokens.masks import Encoded, Kind
 
 if TYPE_CHECKING:
@@ -119,9 +121,11 @@ def score(
 
     Raises:
         MaskError: if the tokenizer cannot encode a text.
+        InputError: for a text that the model cannot read.
     """
     model.eval()
     encoded = [encoder.encode(example) for example in examples]
+    Limits.of(model).check(encoded, hint="Leave it out, or evaluate a model that reads longer texts.")
     full = [example.id not in light for example in examples]
     groups: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
@@ -216,6 +220,13 @@ class _Row:
             np.concatenate(wanted),
         )
 
+    def with_other(self, branch: int, model: PreTrainedModel) -> _Row:
+        """Return the row with other tokens in one branch."""
+        here = self.branch == branch
+        ids = self.input_ids.copy()
+        ids[here] = other_tokens(ids[here].tolist(), model)
+        return replace(self, input_ids=ids)
+
 
 def _supervised(encoded: Encoded) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(encoded.kinds) != int(Kind.PROMPT), dtype=np.bool_)
@@ -226,8 +237,7 @@ def _limit(model: PreTrainedModel) -> int:
     config = model.config.get_text_config()
     if config._attn_implementation not in ("sdpa", "eager"):
         return 0
-    window = getattr(config, "sliding_window", None)
-    return min(_LONGEST_TREE, window or _LONGEST_TREE)
+    return min(_LONGEST_TREE, attention_window(model) or _LONGEST_TREE)
 
 
 def _batches(rows: list[_Row], budget: int) -> Iterator[list[_Row]]:
@@ -331,16 +341,27 @@ def _statistics(logits: torch.Tensor, target: torch.Tensor, full: torch.Tensor) 
 
 
 def _trees_agree(model: PreTrainedModel, tree: _Row, encoded: Sequence[Encoded], full: Sequence[bool]) -> bool:
-    """Return whether the smallest tree gives the same scores as its members alone.
+    """Return whether the smallest tree gives the same scores as its members alone, whatever its other branches say.
 
-    Some models replace the mask with their own.
+    Some models replace the mask with their own, others refuse it, and recurrent ones read all that came before.
     """
-    together = dict(_forward(model, [tree], encoded))
+    first, last = tree.members[0], tree.members[-1]
+    try:
+        together = dict(_forward(model, [tree], encoded))
+        # Of another first branch the last must see nothing. What the first cannot see, the last, shows the rounding.
+        changed = [dict(_forward(model, [tree.with_other(n, model)], encoded)) for n in (1, len(tree.members))]
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        return False
+    leak, noise = (_apart(together[m], other[m]) for m, other in zip((last, first), changed, strict=True))
     worst = 0.0
     for member in tree.members:
         ((_, alone),) = _forward(model, [_Row.of([member], encoded, full)], encoded)
-        worst = max(worst, float(np.abs(together[member]["logprob"] - alone["logprob"]).max(initial=0.0)))
-    return worst < (1e-3 if model.dtype == torch.float32 else 0.25)
+        worst = max(worst, _apart(together[member], alone))
+    return is_rounding(model, leak, noise) and worst < (1e-3 if model.dtype == torch.float32 else 0.25)
+
+
+def _apart(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> float:
+    return float(np.abs(one["logprob"] - other["logprob"]).max(initial=0.0))
 
 
 __all__ = ["Scored", "from_table", "score", "table"]
