@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from tif.errors import UsageError
-from tif.eval.settings import Corpus
+from tif.eval.settings import FORMS, Corpus, Form
 from tif.options import Option, Options, needs, only_with
 from tif.tokens.templates import TemplateSpec
 
@@ -104,6 +104,10 @@ class EvaluateOptions(Options):
     retain_log: Annotated[str | None, Option("Evaluation log of the retain model. Forget quality needs it.", _DATA)] = (
         None
     )
+    base_log: Annotated[
+        str | None,
+        Option("Evaluation log of the base model, to compare leakage with.", _DATA, idle=needs("leak")),
+    ] = None
     limit: Annotated[int | None, Option("Use only the first N samples of each part.", _DATA, least=1, idle=_model)] = (
         None
     )
@@ -141,6 +145,17 @@ class EvaluateOptions(Options):
     ] = None
     force: Annotated[bool, Option("Compare logs of different questions anyway.", _HOW)] = False
 
+    leak: Annotated[
+        int | None,
+        Option(
+            "Draw N random answers to each question, and count those that contain unwanted words.", _MORE,
+            metavar="N", least=1, idle=_scoring,
+        ),
+    ] = None  # fmt: skip
+    leak_forms: Annotated[
+        tuple[Form, ...],
+        Option("Forms of asking for unwanted words.", _MORE, split=True, metavar="FORM", idle=needs("leak")),
+    ] = FORMS
     attack: Annotated[
         Attack | None,
         Option("Evaluate after relearn (a short relearning) or nf4 (4-bit quantization).", _MORE, idle=_model),

@@ -19,7 +19,9 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from tif import __version__
 from tif.errors import InputError
 from tif.eval.measure.depth import Depth
+from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
 from tif.eval.measure.leakage import Leakage
+from tif.eval.measure.verbatim import Verbatim
 from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Corpus, Scoring
 from tif.options import of_today
@@ -31,7 +33,7 @@ EVAL_SCHEMA: Final = 2
 
 EVAL_FILE: Final = "eval.json"
 _HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
-_LONG: Final = ("per_example", "retain_truth_ratio")
+_LONG: Final = ("per_example", "retain_truth_ratio", "leak_counts")
 """Fields with a value for each example. `headline` omits them."""
 
 PrivLeakReference = Literal["retain log", "muse news", "muse books", "chance"]
@@ -137,6 +139,19 @@ class EvalRecord:
     """The retain model's leakage, if its log counts the same phrases."""
     depth: Depth | None = None
     """How deep the unwanted words were removed. None without `--depth`."""
+    verbatim: Mapping[str, Verbatim] = field(default_factory=dict)
+    """By part: how likely a sample contains unwanted phrases exactly as in the right answer."""
+    leaks: Mapping[str, FormLeaks] = field(default_factory=dict)
+    """`tif eval --leak`: leakage of the forget set by form of asking."""
+    leak_counts: Mapping[str, LeakCounts] = field(default_factory=dict)
+    """The counts of each prompt behind `leaks`, for comparisons."""
+    leak_reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a form has no numbers."""
+    retain_leaks: Mapping[str, FormLeaks] = field(default_factory=dict)
+    """The retain model's, if its log has the same prompts."""
+    base_leaks: Mapping[str, FormLeaks] = field(default_factory=dict)
+    """The base model's, if its log has the same prompts."""
+    base_log: str | None = None
     parts: Mapping[str, Means] = field(default_factory=dict)
     """Means by part: `forget`, `retain`, `real_authors` and `world_facts`."""
     reasons: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 OUT/eval.json             all numbers, and the forget questions with their truth ratios, so it can be a retain log
 OUT/examples.parquet      one row for each example
+OUT/leaks.parquet         with `--leak`: one row for each form of asking and question, with all samples
 OUT/parts/*.parquet       per-token scores and completions of finished parts, so a killed evaluation can continue
 """
 
@@ -21,10 +22,10 @@ from tif import files
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import processes
-from tif.eval.benchmarks import questions
+from tif.eval.benchmarks import leak, questions
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
-from tif.eval.compare import attack, depth, logs
+from tif.eval.compare import attack, depth, leaks, logs
 from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
@@ -85,6 +86,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     load = _loader(
         options, model, lambda loaded: attack.relearn(loaded, Encoder(tokenizer, template), splits["forget"])
     )
+    baselines = leaks.Baselines.read(options.retain_log if log and log.format == "tif" else None, options.base_log)
     evaluation = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
     record = describe(evaluation, settings).but(
         benchmark=options.benchmark,
@@ -109,6 +111,20 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         result, depths = depth.measure(load, encoder, [row.texts()[0] for row in rows], depth_models, cache)
         record = record.but(depth=result)
         examples["forget"] = [row | asdict(d) for row, d in zip(examples["forget"], depths, strict=True)]
+    if options.leak is not None:
+        marked = {part: questions.annotate(rows, annotations) if annotations else rows for part, rows in splits.items()}
+        measured = leak.measure(
+            load,
+            Encoder.of(tokenizer, settings.encoding),
+            marked["forget"],
+            retain=marked.get("retain", ()),
+            labels=settings.labels,
+            how=leak.Leaking(samples=options.leak, forms=options.leak_forms, max_new_tokens=settings.max_new_tokens),
+            cache=cache,
+        )
+        record = leaks.add(record, measured, baselines)
+        if processes.main():
+            leaks.write(measured, out)
     record = record.but(lm_eval=_lm_eval(options, load, tokenizer, cache))
     write(record, examples, out)
     return Evaluated(record, out)
@@ -183,6 +199,7 @@ def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:
         uw_probability_reason=evaluation.reasons.get("forget_uw_probability"),
         gw_probability=forget.get("gw_probability"),
         leakage=dict(evaluation.leakage),
+        verbatim=dict(evaluation.verbatim),
         parts={part: dict(values) for part, values in evaluation.parts.items()},
         reasons=dict(evaluation.reasons),
         per_example={part: columns(rows) for part, rows in evaluation.examples.items() if part == "forget"},

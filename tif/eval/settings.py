@@ -16,6 +16,12 @@ BUDGET: Final = 4096
 """Positions per batch. With more, the logits no longer fit into a CPU's cache."""
 
 
+Form = Literal["question", "paraphrase", "cloze", "sure", "format", "lowercase", "context"]
+"""How leakage is asked for: as written, in the data's own other words, with the answer opened up to an unwanted phrase,
+with "Sure, here is the answer:", in another template, in lower case, or after answered retain samples."""
+FORMS: Final[tuple[Form, ...]] = ("question", "paraphrase", "cloze", "sure", "format", "lowercase", "context")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
     """Settings of all question-answering benchmarks."""
@@ -46,4 +52,4 @@ class Scoring:
         )
 
 
-__all__ = ["BUDGET", "MAX_NEW_TOKENS", "Corpus", "Scoring"]
+__all__ = ["BUDGET", "FORMS", "MAX_NEW_TOKENS", "Corpus", "Form", "Scoring"]

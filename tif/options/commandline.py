@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import NoneType
-from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -109,7 +109,9 @@ def _typer(each: Declared) -> Any:
     inner: Any = [part for part in members(each.type) if part is not NoneType]
     kind = Union[tuple(inner)] if len(inner) > 1 else inner[0]  # noqa: UP007  # built at run time
     if get_origin(kind) is tuple:
-        kind = list[_typed(get_args(kind)[0])]  # type: ignore[misc]
+        member = get_args(kind)[0]
+        # Typer has no lists of choices, and such a value may hold several: the options class refuses wrong ones.
+        kind = list[str] if get_origin(member) is Literal else list[_typed(member)]  # type: ignore[misc]
     kind = _typed(kind)
     text = option.help if not each.required else f"{option.help} Required."
     settings: dict[str, Any] = {"help": text, "rich_help_panel": option.panel, "metavar": option.metavar}

@@ -27,7 +27,9 @@ class Asked:
     """The model's own `generation_config.eos_token_id` ends an answer too, but is not among these."""
 
 
-def ask(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, template: Template) -> Asked:
+def ask(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, template: Template, *, given: Sequence[int] = ()
+) -> Asked:
     """Return the prompts as they precede the answers in training, and the tokens that end these answers.
 
     Prompt and answer are tokenized together, then cut. A template that ends in a space would otherwise end in a token
@@ -37,6 +39,13 @@ def ask(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, templat
     the answer, and at the tokenizer's EOS. A base model that was fine-tuned on chats often has the first of these in
     its template only.
 
+    Args:
+        examples: the samples.
+        tokenizer: the model's tokenizer.
+        template: how prompt and answer become one text.
+        given: for each sample, how many code points of its answer belong to the prompt. A token that reaches beyond
+            them does not. Default: none.
+
     Raises:
         MaskError, UsageError: as `tif.tokens.masks.encode`.
     """
@@ -45,7 +54,8 @@ def ask(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, templat
     ends = end_ids(tokenizer)
     if supervised_end and encoded:
         ends |= _template_ends(examples[0], encoded, tokenizer, template)
-    return Asked(tuple(_before(item) for item in encoded), ends)
+    lengths = given or [0] * len(encoded)
+    return Asked(tuple(_before(item, length) for item, length in zip(encoded, lengths, strict=True)), ends)
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, template: Template) -> str:
@@ -73,10 +83,12 @@ def text_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _before(item: Encoded) -> tuple[int, ...]:
-    """Return the tokens before the first supervised token."""
-    first = next((i for i, kind in enumerate(item.kinds) if kind != Kind.PROMPT), len(item))
-    return item.input_ids[:first]
+def _before(item: Encoded, given: int) -> tuple[int, ...]:
+    """Return the tokens before the first supervised token that reaches beyond the given part of the answer."""
+    for index, (kind, (start, end)) in enumerate(zip(item.kinds, item.offsets, strict=True)):
+        if kind != Kind.PROMPT and (not given or start < 0 or end > given):
+            return item.input_ids[:index]
+    return item.input_ids
 
 
 def _has_end(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, template: Template) -> bool:

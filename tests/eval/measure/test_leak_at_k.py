@@ -111,12 +111,15 @@ def test_numbers_of_counts() -> None:
 def test_a_difference_is_taken_prompt_by_prompt() -> None:
     recalls = [[0.0] * 4] * 3
     mine, other = counts([0, 2, 4], recalls), counts([0, 2, 3], recalls)
-    gap = mine.difference(other, "leak_any", 1)
-    assert gap is not None
-    assert gap.mean == pytest.approx((1 - 3 / 4) / 3)
-    assert gap.low == 0, "two of three prompts differ in nothing"
-    assert mine.difference(counts([0, 2, 3], recalls, digest="other"), "leak_any", 1) is None
-    assert mine.difference(other, "leak_any", 5) is None
+    greedy, one, four = mine.minus(other)
+    assert [gap.k for gap in (greedy, one, four)] == [0, 1, 4]
+    assert greedy.leak_any.mean == 0
+    assert one.leak_any.mean == pytest.approx((1 - 3 / 4) / 3)
+    assert one.leak_any.low == 0, "two of three prompts differ in nothing"
+    assert mine.minus(counts([0, 2, 3], recalls, digest="other")) == ()
+    assert mine.minus(None) == ()
+    assert [gap.k for gap in mine.minus(counts([0, 1, 1], [[0.0]] * 3))] == [0, 1]
+    assert mine.compact().minus(other.compact()) == mine.minus(other)
 
 
 def test_by_type() -> None:

@@ -38,6 +38,8 @@ class Row:
     answer: str
     paraphrased: tuple[str, ...] = ()
     """The right answer in other words."""
+    paraphrased_questions: tuple[str, ...] = ()
+    """The question in other words."""
     perturbed: tuple[str, ...] = ()
     """Wrong answers of the same form."""
     spans: tuple[Span, ...] = ()
@@ -74,7 +76,7 @@ def read(
     """Return the rows of a `tif.sources` source, such as a local JSONL file or `tofu:NAME`. Ids count within `part`.
 
     Question and answer are prompt and text of the sample. A record may also have `paraphrased_answer`,
-    `perturbed_answer` and `subject`.
+    `paraphrased_question`, `perturbed_answer` and `subject`.
 
     Raises:
         InputError: for a question that is empty, or one of these fields with another type.
@@ -135,6 +137,7 @@ def _row(example: Example, record: Mapping[str, object], id_: str) -> Row:
         question=example.prompt,
         answer=example.text,
         paraphrased=_strings(record, "paraphrased_answer"),
+        paraphrased_questions=_strings(record, "paraphrased_question"),
         perturbed=_strings(record, "perturbed_answer"),
         subject=subject[0] if subject else None,
     )

@@ -23,6 +23,7 @@ from tif.eval.measure import leakage, measures, memorization
 from tif.eval.measure.complete import complete, rouge
 from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.score import Scored, score
+from tif.eval.measure.verbatim import SpanLikelihood, Verbatim, verbatim
 from tif.eval.parts import PartsCache
 from tif.eval.record import Means
 from tif.eval.settings import Scoring
@@ -80,6 +81,8 @@ class Evaluation:
     """How the model sees a question, without special tokens; `{prompt}` stands for the question."""
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """By part: how many unwanted phrases the model writes when asked."""
+    verbatim: Mapping[str, Verbatim] = field(default_factory=dict)
+    """By part: how likely a sample contains unwanted phrases exactly as in the right answer."""
 
 
 def evaluate(
@@ -121,6 +124,7 @@ def evaluate_lazily(
         splits = {part: annotate(rows, annotations) for part, rows in splits.items()}
     examples: dict[str, list[ExampleRow]] = {}
     scores: dict[str, Scored] = {}
+    exact: dict[str, Verbatim] = {}
     for part, rows in splits.items():
         own = _scores(load, encoder, rows, part, settings, cache)
         scores |= own
@@ -128,8 +132,11 @@ def evaluate_lazily(
         if settings.completions:
             completions = _completions(load, encoder, rows, part, settings, cache)
         examples[part] = [_example(row, own, text, part, settings) for row, text in zip(rows, completions, strict=True)]
+        if (numbers := Verbatim.of(_likelihoods(row, own[row.id], settings) for row in rows)) is not None:
+            exact[part] = numbers
     seen = prompt_text(tokenizer, encoder.template)
-    return replace(_aggregated(examples, scores, settings), template=encoder.template.spec, prompt=seen)
+    aggregated = _aggregated(examples, scores, settings)
+    return replace(aggregated, template=encoder.template.spec, prompt=seen, verbatim=exact)
 
 
 def _scores(
@@ -175,6 +182,12 @@ def _completions(
 
     key = [tokens, sorted(ends), asked.prompts]
     return cache.texts(f"{part}.completions", key, lambda: processes.split(asked.prompts, work))
+
+
+def _likelihoods(row: Row, answer: Scored, settings: Scoring) -> tuple[SpanLikelihood, ...]:
+    """Return the likelihoods of the unwanted spans that the question does not give."""
+    marked = [(span.start, span.end) for span in united(of_labels(row.spans, settings.labels))]
+    return verbatim(answer, [(a, b) for a, b in marked if leakage.phrases(row.question, [row.answer[a:b]])])
 
 
 def _example(
@@ -228,6 +241,10 @@ def _example(
         columns[f"{name}_loss"] = tokens.loss if known else None
         columns[f"{name}_probability"] = float(measures.probability(tokens.loss)) if known else None
         columns[f"{name}_exact_memorization"] = memorization.exact_memorization(tokens) if known else None
+    likelihoods = _likelihoods(row, answer, settings)
+    columns["verbatim_any"] = likelihoods[0].begins if likelihoods else None
+    columns["verbatim_all"] = likelihoods[-1].begins if likelihoods else None
+    columns["verbatim_cloze"] = max(likelihood.given for likelihood in likelihoods) if likelihoods else None
     uw = answer.of(Kind.UW)
     columns["uw_rank"] = float(uw.rank.mean()) if columns["uw_tokens"] else None
     return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in columns.items()}

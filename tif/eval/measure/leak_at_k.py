@@ -13,7 +13,7 @@ the prompts. Definitions: docs/metrics.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -39,6 +39,9 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreNumbers:
@@ -59,6 +62,17 @@ class AtK:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """The mean difference to another model's share of leaking prompts, prompt by prompt."""
+
+    k: int
+    """Number of samples; 0 for greedy completions."""
+    leak_any: Interval
+    leak_all: Interval
+    leak_words: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TypeLeaks:
     """Leakage of the phrases of one span label, such as PERSON."""
 
@@ -68,6 +82,29 @@ class TypeLeaks:
     """Share of the phrases that greedy completions contain."""
     sampled: tuple[tuple[int, Interval], ...]
     """(k, chance that k samples contain a phrase); empty without samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormLeaks:
+    """The numbers of one form of asking."""
+
+    prompts: int
+    """Prompts with a phrase that they do not give."""
+    phrases: int
+    samples: int
+    """Samples of each prompt."""
+    greedy: CoreNumbers
+    sampled: tuple[AtK, ...] = ()
+    by_type: tuple[TypeLeaks, ...] = ()
+    minus_retain: tuple[Gap, ...] = ()
+    """Minus the retain model's; empty without a retain log of the same prompts."""
+    minus_base: tuple[Gap, ...] = ()
+    """Minus the base model's; empty without a log of the same prompts."""
+
+    @property
+    def most(self) -> AtK | None:
+        """The numbers for the largest k."""
+        return self.sampled[-1] if self.sampled else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +137,15 @@ class LeakCounts:
     greedy_recall: tuple[float, ...]
     sampled: dict[Core, tuple[int, ...]]
     """How many of the n samples leak."""
-    sampled_recall: tuple[tuple[float, ...], ...]
-    """Word recall of each sample."""
+    sampled_recall: tuple[tuple[float, ...], ...] = ()
+    """Word recall of each sample. Not in `eval.json`."""
     phrases: tuple[PhraseCounts, ...] = ()
+    """Not in `eval.json`."""
 
     def __post_init__(self) -> None:
         lengths = {len(values) for values in self.greedy.values()} | {len(self.greedy_recall)}
         if self.samples:
-            lengths |= {len(values) for values in self.sampled.values()} | {len(self.sampled_recall)}
+            lengths |= {len(values) for values in self.sampled.values()}
         if len(lengths) != 1:
             raise ValueError(f"counts of {sorted(lengths)} prompts")
 
@@ -131,13 +169,32 @@ class LeakCounts:
         shares = {core: interval(self.values(core, k)) for core in CORES}
         return CoreNumbers(**shares, word_recall=interval(self.recall(k)))
 
-    def difference(self, other: LeakCounts, core: Core, k: int = 0) -> Interval | None:
-        """Return the mean difference to another model's counts, prompt by prompt.
+    def summary(self) -> FormLeaks:
+        """Return all numbers but those that need another model."""
+        return FormLeaks(
+            prompts=len(self),
+            phrases=len(self.phrases),
+            samples=self.samples,
+            greedy=self.numbers(),
+            sampled=tuple(AtK(k, self.numbers(k)) for k in self.ks()),
+            by_type=self.by_type(),
+        )
 
-        None if the other counts are of other prompts or phrases, or of fewer than k samples.
+    def compact(self) -> LeakCounts:
+        """Return the counts that a comparison needs."""
+        return replace(self, sampled_recall=(), phrases=())
+
+    def minus(self, other: LeakCounts | None) -> tuple[Gap, ...]:
+        """Return the mean differences to another model's counts, prompt by prompt, for every k that both have.
+
+        Empty if the other counts are of other prompts or phrases.
         """
-        if self.digest != other.digest or k > min(self.samples, other.samples):
-            return None
+        if other is None or self.digest != other.digest:
+            return ()
+        ks = [k for k in (0, *self.ks()) if k <= other.samples]
+        return tuple(Gap(k=k, **{core: self._difference(other, core, k) for core in CORES}) for k in ks)
+
+    def _difference(self, other: LeakCounts, core: Core, k: int) -> Interval:
         gaps = self.values(core, k) - other.values(core, k)
         return Interval(float(gaps.mean()), *measures.bootstrap(gaps))
 
@@ -253,6 +310,8 @@ __all__ = [
     "AtK",
     "Core",
     "CoreNumbers",
+    "FormLeaks",
+    "Gap",
     "Interval",
     "LeakCounts",
     "PhraseCounts",
