@@ -112,3 +112,16 @@ def test_a_wrong_option_of_the_config_names_the_file(cli, workshop: Workshop):
     done = cli("train", "--config", file, "--out", workshop.root / "run")
     assert done.code == 2
     assert "train.json, --early-stop: early stop 'uw' cannot be read" in done.err.replace("\n", "")
+
+
+def test_training_names_its_options(cli, workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("tif.train.trainer.Unlearner.compute_loss", full)
+    done = cli(
+        "train", "--masks", workshop.masks, "--model", workshop.model, "--out", workshop.root / "run", "--cpu"
+    )  # fmt: skip
+    assert done.code == 1
+    assert "error: the memory is full (CUDA out of memory" in done.err
+    assert "--gradient-checkpointing" in " ".join(done.err.split())

@@ -37,6 +37,7 @@ from tif.sources import is_file
 from tif.spans import AnnotationSet, of_labels
 from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Template
+from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Evaluated:
     out: Path
 
 
+@fits_in_memory("Use --dtype bfloat16, or --device cpu.")
 def evaluate_model(options: EvaluateOptions) -> Evaluated:
     """Evaluate `options.model`, and write the files into the output folder.
 

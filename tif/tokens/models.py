@@ -25,15 +25,36 @@ def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
 
     Raises:
         MissingError: when there is no such folder and the hub cannot give it.
-        InputError: for a folder that holds no tokenizer.
+        InputError: for a folder that holds no tokenizer, or one that gives no offsets.
     """
     from transformers import AutoTokenizer
 
     where = _reachable(spec)
     try:
-        return AutoTokenizer.from_pretrained(where)
+        tokenizer = AutoTokenizer.from_pretrained(where)
     except Exception as error:  # a damaged file makes transformers and tokenizers raise nearly anything
         raise _unusable(where, "tokenizer", error) from None
+    # Mistral's own backend, for tekken.json, has no such attribute at all.
+    return tokenizer if getattr(tokenizer, "is_fast", False) else _fast(where, type(tokenizer).__name__)
+
+
+def _fast(where: str, kind: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of `tokenizer.json`, where transformers prefers one that gives no offsets."""
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import cached_file
+
+    # Without that file transformers would convert another one, and may number its tokens otherwise.
+    try:
+        if cached_file(where, "tokenizer.json") is not None:
+            return PreTrainedTokenizerFast.from_pretrained(where)
+    except Exception as error:
+        if (Path(where) / "tokenizer.json").is_file():
+            raise _unusable(where, "tokenizer", error) from None
+    raise InputError(
+        f"the tokenizer is a {kind}, which gives no offsets: spans cannot be carried over to its tokens",
+        where=where,
+        hint="Use a folder of this model that has a tokenizer.json.",
+    )
 
 
 def load_model(

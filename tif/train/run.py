@@ -27,6 +27,7 @@ from tif.errors import MissingError, UsageError
 from tif.packages import install_hint
 from tif.records import ModelIdentity, ReferencePass, RunRecord
 from tif.tokens.layers import count_layers, layer_of
+from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
 from tif.train.arguments import training_arguments
@@ -61,6 +62,10 @@ class RunResult:
         return self.record.steps or 0
 
 
+@fits_in_memory(
+    "Use a smaller --batch-size with more --accumulate, --max-length, --gradient-checkpointing, --lora or "
+    "--dtype bfloat16."
+)
 def train(options: TrainOptions) -> RunResult:
     """Unlearn.
 
@@ -69,7 +74,7 @@ def train(options: TrainOptions) -> RunResult:
         MaskError: for spans that the tokenizer cannot carry, before any training.
         StoreError, InputError, MissingError: for what cannot be read.
         WriteError: for what cannot be written.
-        TifError: for a loss that is not finite, or a model that cannot be packed.
+        TifError: for a loss that is not finite, a model that cannot be packed, or a lack of memory.
     """
     folder = Path(options.out)
     objective = find(options.objective)
