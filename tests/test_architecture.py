@@ -14,7 +14,7 @@ ROOT = Path(tif.__file__).parent
 HEAVY = {"torch", "transformers", "spacy", "openai", "datasets"}
 FLOORS = (
     {"callable", "errors", "console", "packages", "plugins", "text"},
-    {"files", "options"},
+    {"files", "options", "seal"},
     {"spans"},
     {"overlap", "records", "readers", "sources", "tokens"},
     {"sets"},

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tif import seal
 from tif.errors import InputError
 from tif.records import MasksIdentity, ModelIdentity, RunRecord, Session, Stopped
 from tif.spans import Dataset, Provenance
@@ -46,6 +47,10 @@ def stored(record):
     return json.loads(json.dumps(record.to_json()))
 
 
+def unsealed(content):
+    return {name: value for name, value in content.items() if name != seal.SEAL}
+
+
 def test_a_record_comes_back_as_it_was_written(tmp_path):
     RUN.write(tmp_path)
     assert RunRecord.of_folder(tmp_path) == RUN
@@ -72,7 +77,7 @@ def test_the_first_layout_is_read_under_the_names_of_this_one():
 
 
 def test_a_record_of_the_second_layout_counts_the_layers_of_rmu_from_one():
-    old = stored(RUN) | {"schema": 2}
+    old = unsealed(stored(RUN)) | {"schema": 2}
     assert RunRecord.from_json(old | {"config": {"objective": "rmu", "rmu_layer": 7}}).config["rmu_layer"] == 6
     # Every record lists the option. Only RMU reads it.
     assert RunRecord.from_json(old | {"config": {"objective": "npo", "rmu_layer": 7}}).config["rmu_layer"] == 7
@@ -82,8 +87,8 @@ def test_a_record_of_the_second_layout_counts_the_layers_of_rmu_from_one():
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"schema": 4}, "has schema version 4; this tif reads 1 to 3. Install the tif that wrote it"),
-        ({"schema": 0}, "has schema version 0; this tif reads 1 to 3. Install the tif that wrote it"),
+        ({"schema": 5}, "has schema version 5; this tif reads 1 to 4. Install the tif that wrote it"),
+        ({"schema": 0}, "has schema version 0; this tif reads 1 to 4. Install the tif that wrote it"),
         ({"schema": None}, "is not the record of a run"),
         ({"steps": None}, "lacks its number of steps"),
         ({"steps": "4"}, r"steps: Input should be a valid integer"),
@@ -93,8 +98,25 @@ def test_a_record_of_the_second_layout_counts_the_layers_of_rmu_from_one():
     ],
 )
 def test_what_is_no_record_is_refused_with_the_field(tmp_path, changes, why):
-    (tmp_path / "run.json").write_text(json.dumps(stored(RUN) | changes))
+    (tmp_path / "run.json").write_text(json.dumps(seal.sealed(stored(RUN) | changes)))
     with pytest.raises(InputError, match=rf"run\.json: .*{why}"):
+        RunRecord.of_folder(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["objective", "steps", "provenance", "seal", "no seal"])
+def test_a_record_that_was_edited_is_refused(tmp_path, change):
+    content = stored(RUN)
+    if change == "no seal":
+        content = unsealed(content)
+    else:
+        content |= {
+            "objective": {"objective": {"beta": 9.0}},
+            "steps": {"steps": 400},
+            "provenance": {"provenance": {"method": {"name": "manual"}}},
+            "seal": {"seal": "0" * 64},
+        }[change]
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"run\.json: was changed or damaged after tif wrote it \(.*seal\)"):
         RunRecord.of_folder(tmp_path)
 
 

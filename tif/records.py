@@ -13,15 +13,16 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from tif import files
+from tif import files, seal
 from tif.errors import InputError
 from tif.options import of_today
 from tif.readers import read_json
 from tif.spans import Provenance
 
-RUN_SCHEMA: Final = 3
-"""Version of the layout of `run.json` that this tif writes. It reads the ones before, too."""
+RUN_SCHEMA: Final = 4
+"""Version of the layout of `run.json` that this tif writes. It also reads the older ones. From 4 on, it is sealed."""
 _READABLE: Final = tuple(range(1, RUN_SCHEMA + 1))
+_SEALED: Final = 4
 
 RUN_FILE: Final = "run.json"
 
@@ -134,6 +135,8 @@ class RunRecord:
     python: str | None = None
     reference: ReferencePass | None = None
     steps: int | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each file that a finished run wrote, by its path in the run folder: model, adapter and log."""
     early_stop: Stopped | None = None
     cost: Cost | None = None
 
@@ -169,7 +172,7 @@ class RunRecord:
         """What `to_json` made, of this version of the layout or of one before.
 
         Raises:
-            InputError: naming the first field that is missing or has another type.
+            InputError: naming the first field that is missing or has another type; if the seal does not match.
         """
         if not isinstance(content, dict) or type(schema := content.get("schema")) is not int:
             raise InputError("is not the record of a run")
@@ -178,6 +181,7 @@ class RunRecord:
                 f"has schema version {schema}; this tif reads 1 to {RUN_SCHEMA}",
                 hint="Install the tif that wrote it, or newer.",
             )
+        content = seal.unsealed(content, required=schema >= _SEALED)
         try:
             return _READER.validate_json(json.dumps(_of_today(content, schema)), strict=True)
         except ValidationError as error:
@@ -185,9 +189,24 @@ class RunRecord:
             where = ".".join(map(str, first["loc"]))
             raise InputError("is not a complete record of a run", why=f"{where}: {first['msg']}") from None
 
+    def check_outputs(self, folder: Path) -> None:
+        """Compare the files of a finished run with what the run wrote.
+
+        Raises:
+            InputError: naming the first file that was changed, added or removed.
+        """
+        for check in seal.compare(folder, self.outputs):
+            if not check.passed:
+                raise InputError(
+                    "is not as the run wrote it",
+                    where=check.name,
+                    why=check.detail or "it is missing",
+                    hint=f"Restore it. To use the model as it is now, give {folder / 'model'}.",
+                )
+
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values, with their seal."""
+        return seal.sealed(asdict(self))
 
     def write(self, folder: Path) -> None:
         """Write `run.json` in the run folder.

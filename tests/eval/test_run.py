@@ -307,7 +307,7 @@ def test_a_log_of_other_settings_is_refused(model_folder: str, data: Path) -> No
     assert "end token" in (run(other.but(force=True, supervise_eos=False)).forget_quality_forced or "")
     # A log of the first layout calls the setting `eos`.
     record = json.loads(Path(log).read_text())
-    del record["settings"]["supervise_eos"]
+    del record["settings"]["supervise_eos"], record["seal"]
     Path(log).write_text(json.dumps(record | {"schema": 1, "settings": record["settings"] | {"eos": "none"}}))
     with pytest.raises(InputError, match="supervised end token True against False"):
         run(other)

@@ -14,6 +14,7 @@ from transformers.integrations import integration_utils
 
 from tests.tokens import tiny
 from tests.train.conftest import Workshop
+from tif import seal
 from tif.errors import InputError, MaskError, MissingError, TifError, UsageError
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
@@ -83,7 +84,7 @@ def test_a_record_older_than_a_setting_is_the_run_with_its_default(workshop: Wor
     folder = train(workshop.config("run")).folder
     record = json.loads((folder / "run.json").read_text())
     del record["config"]["frames"]
-    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "run.json").write_text(json.dumps(seal.sealed(record)))
     assert train(workshop.config("run")).resumed_from == 4
     with pytest.raises(UsageError, match=r"frames was \[\], and is"):
         train(workshop.config("run", frames=("{words}.",)))

@@ -14,6 +14,10 @@ COMMANDS: Final = {
     "masks": ("masks", "Show which tokens are prompt (dim), general words, and unwanted words (red), and count them."),
     "train": ("train", "Make a model forget the words that an annotation set marks as unwanted, and keep the rest."),
     "eval": ("evaluate", "Measure what a model has forgotten and what it has kept."),
+    "verify": (
+        "verify",
+        "Compare runs, sets and evaluations with the digests that tif recorded.",
+    ),
     "report": ("evaluate", "Show evaluations together on one self-contained HTML page."),
     "demo": (
         "demo",

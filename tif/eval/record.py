@@ -16,7 +16,7 @@ from typing import Final, Literal, Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from tif import __version__
+from tif import __version__, seal
 from tif.errors import InputError
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
@@ -28,13 +28,16 @@ from tif.options import of_today
 from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord
 
-EVAL_SCHEMA: Final = 2
-"""Schema version of `eval.json` that this tif writes. It also reads version 1."""
+EVAL_SCHEMA: Final = 3
+"""Schema version of `eval.json` that this tif writes. It also reads the older ones. From 3 on, it is sealed."""
+
+_READABLE: Final = (1, 2, EVAL_SCHEMA)
+_SEALED: Final = 3
 
 EVAL_FILE: Final = "eval.json"
 _HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
-_LONG: Final = ("per_example", "retain_truth_ratio", "leak_counts")
-"""Fields with a value for each example. `headline` omits them."""
+LONG: Final = ("per_example", "retain_truth_ratio", "leak_counts", "files", seal.SEAL)
+"""Keys with a value for each example or file, and the seal over them. `headline` omits them."""
 
 PrivLeakReference = Literal["retain log", "muse news", "muse books", "chance"]
 """A retain log, MUSE's own retain model of a corpus, or open-unlearning's 0.5."""
@@ -102,6 +105,8 @@ class EvalRecord:
     config: Mapping[str, JsonValue] = field(default_factory=dict)
     """The options, from `EvaluateOptions.to_json`."""
     model: ModelIdentity | None = None
+    prompting: str | None = None
+    """SHA-256 over the tokenizer, its chat template and the generation config of the model's folder."""
     attack: Attack | None = None
     """The attack on the model before the evaluation."""
     forget: str | None = None
@@ -158,6 +163,8 @@ class EvalRecord:
     """Why a number is None, by its name."""
     per_example: Mapping[str, Questions] = field(default_factory=dict)
     muse: MuseNumbers | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the other files of the evaluation, by their path in its folder."""
     lm_eval: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """lm-evaluation-harness's numbers, by task and metric."""
 
@@ -186,20 +193,20 @@ class EvalRecord:
         """Make a record from the result of `to_json`, of this schema version or version 1.
 
         Raises:
-            InputError: if a field is missing or has another type; names the first such field.
+            InputError: if a field is missing or has another type, naming the first; if the seal does not match.
         """
         if not isinstance(content, dict) or type(schema := content.get("schema")) is not int or "tif" not in content:
             raise InputError("is not the record of an evaluation", hint="Make one with `tif eval RUN`.")
-        if schema not in (1, EVAL_SCHEMA):
+        if schema not in _READABLE:
             raise InputError(
-                f"has schema version {schema}; this tif reads 1 and {EVAL_SCHEMA}",
+                f"has schema version {schema}; this tif reads 1 to {EVAL_SCHEMA}",
                 hint="Install the version of tif that wrote it, or a newer one.",
             )
+        content = seal.unsealed(content, required=schema >= _SEALED)
         content = {name: value for name, value in content.items() if value is not None}
         if isinstance(content.get("run"), dict):
             content["run"] = RunRecord.from_json(content["run"]).to_json()
-        if schema == 1:
-            content = _renamed(content)
+        content = dict(_renamed(content) if schema == 1 else content, schema=EVAL_SCHEMA)
         try:
             return _READER.validate_json(json.dumps(content), strict=True)
         except ValidationError as error:
@@ -208,13 +215,13 @@ class EvalRecord:
             raise InputError("is not a complete evaluation", why=f"{where}: {first['msg']}") from None
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the record as JSON values."""
-        return asdict(self)
+        """Return the record as JSON values, with its seal and that of its run."""
+        return seal.sealed({**asdict(self), "run": self.run.to_json() if self.run else None})
 
     def headline(self) -> dict[str, JsonValue]:
         """Return the JSON of `tif eval --json`: headline numbers first, without values of single examples."""
         record = self.to_json()
-        names = [*_HEADLINE, *(name for name in record if name not in (*_HEADLINE, *_LONG))]
+        names = [*_HEADLINE, *(name for name in record if name not in (*_HEADLINE, *LONG))]
         if self.muse is not None:
             unused = {f"{name}{end}" for name in _HEADLINE for end in ("", "_reason")} | {"parts", "settings", "forget"}
             names = [name for name in names if name not in unused]
@@ -236,7 +243,7 @@ def columns(rows: Sequence[Mapping[str, object]]) -> Questions:
 
 def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the content of a version 1 file under the current names."""
-    new = dict(content, schema=EVAL_SCHEMA)
+    new = dict(content)
     if isinstance(model := content.get("model"), dict):
         new["model"] = {"path": model.get("spec"), "digest": model.get("digest")}
     for name in ("settings", "config"):
@@ -250,4 +257,14 @@ def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:
 _COLUMNS: Final = tuple(each.name for each in fields(Questions))
 _READER: Final = TypeAdapter(EvalRecord)
 
-__all__ = ["EVAL_FILE", "EVAL_SCHEMA", "EvalRecord", "MasksUsed", "Means", "MuseNumbers", "Questions", "columns"]
+__all__ = [
+    "EVAL_FILE",
+    "EVAL_SCHEMA",
+    "LONG",
+    "EvalRecord",
+    "MasksUsed",
+    "Means",
+    "MuseNumbers",
+    "Questions",
+    "columns",
+]

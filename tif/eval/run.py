@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif import files
+from tif import files, seal
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import processes
@@ -73,7 +73,7 @@ def evaluate_model(options: EvaluateOptions) -> Evaluated:
 def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     model = _model_of(options)
     log = logs.read(options.retain_log) if options.retain_log else None
-    run = RunRecord.of_folder(model)
+    run = _run_of(model)
     settings = scoring(options, run)
     splits = _splits(options)
     annotations, masks = _annotations(options, run, splits["forget"], settings.labels)
@@ -98,6 +98,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         limit=options.limit,
         dtype=options.dtype,
         model=ModelIdentity(model, digest),
+        prompting=prompting_digest(model, tokenizer),
         masks=masks,
         run=run,
     )
@@ -128,8 +129,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         if processes.main():
             leaks.write(measured, out)
     record = record.but(lm_eval=_lm_eval(options, load, tokenizer, cache))
-    write(record, examples, out)
-    return Evaluated(record, out)
+    return Evaluated(write(record, examples, out), out)
 
 
 def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
@@ -164,14 +164,14 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
         limit=options.limit,
         dtype=options.dtype,
         model=ModelIdentity(model, digest),
+        prompting=prompting_digest(model, tokenizer),
         retain_log=options.retain_log,
         base_model=options.base_model,
-        run=RunRecord.of_folder(model),
+        run=_run_of(model),
         muse=numbers,
         lm_eval=_lm_eval(options, load, tokenizer, cache),
     )
-    write(record, examples, out)
-    return Evaluated(record, out)
+    return Evaluated(write(record, examples, out), out)
 
 
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
@@ -233,14 +233,14 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
     )
 
 
-def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out: Path) -> None:
-    """Write `examples.parquet` and `eval.json` into `out`, each atomically.
+def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out: Path) -> EvalRecord:
+    """Write `examples.parquet` and `eval.json` into `out`, each atomically. Return the record with all files' digests.
 
     Raises:
         WriteError: if the folder cannot be written to.
     """
     if not processes.main():
-        return
+        return record
     rows = [{"part": part, **row} for part, part_rows in examples.items() for row in part_rows]
     # pyarrow takes the columns from the first row, but the parts of MUSE have different columns.
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -248,7 +248,9 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     files.write(out / "examples.parquet", sink.getvalue())
+    record = record.but(files=seal.manifest(out, ["examples.parquet", "parts"]))
     files.write(out / EVAL_FILE, json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
+    return record
 
 
 def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
@@ -260,6 +262,13 @@ def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
     if (Path(model) / "run.json").is_file():
         return Path(model) / f"eval{suffix}"
     return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{suffix}")
+
+
+def _run_of(model: str) -> RunRecord | None:
+    run = RunRecord.of_folder(model)
+    if run is not None:
+        run.check_outputs(Path(model))
+    return run
 
 
 def _model_of(options: EvaluateOptions) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 from tif.errors import InputError, StoreError, TifError
 from tif.sets import store
 from tif.sets.untrained import SpanCounts, span_counts, untrained
+from tif.sets.verify import verify_set
 from tif.spans import Example, Span, Status
 from tif.text import divides, mentions, words
 
@@ -78,7 +79,16 @@ def check(
             store.load(ref, data_dir=data_dir)
     except StoreError as error:
         errors.append(Finding("error", "unreadable", ", ".join(error.where), _shown(error)))
+    if not errors and store.resolve(ref)[1] is None:
+        errors += _damaged(ref, data_dir)
     return [*errors, *warnings, *_left_out(counts, labels)]
+
+
+def _damaged(ref: str | Path, data_dir: str | Path | None) -> Iterator[Finding]:
+    """Yield the versions that cannot be restored any more, and what else is not as tif saved it."""
+    for check in verify_set(ref, data_dir=data_dir):
+        if check.state in ("differs", "missing"):
+            yield Finding("error", "damaged", check.name, check.detail)
 
 
 def _left_out(counts: SpanCounts, labels: Collection[str] | None) -> Iterator[Finding]:

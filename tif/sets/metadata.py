@@ -11,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from tif import __version__
-from tif.errors import StoreError
+from tif import __version__, seal
+from tif.errors import InputError, StoreError
 from tif.spans import Dataset, Provenance, SavedSet, Version
 
-SCHEMA: Final = 1
-"""Version of the layout that this tif reads and writes."""
+SCHEMA: Final = 2
+"""Version of the layout that this tif writes. It also reads version 1, which has no seal."""
 
 KEY: Final = b"tif"
 """Key of the JSON in the parquet file's own key-value metadata."""
@@ -25,9 +25,9 @@ AUTHOR_ENV: Final = ("TIF_AUTHOR", "USER", "USERNAME")
 """Environment variables that name the author of a version; the first that is set counts."""
 
 
-def of(annotations: SavedSet) -> dict[str, object]:
-    """Return the metadata of a saved set, for the parquet file and its sidecar."""
-    return {
+def of(annotations: SavedSet, *, spans_only: bool = False) -> dict[str, object]:
+    """Return the metadata of a saved set, sealed, for the parquet file and its sidecar."""
+    content = {
         "schema": SCHEMA,
         **version_json(annotations.version),
         "offset_unit": "codepoint",
@@ -36,6 +36,7 @@ def of(annotations: SavedSet) -> dict[str, object]:
         "counts": annotations.counts(),
         "tif": __version__,
     }
+    return seal.sealed(content | {"spans_only": True} if spans_only else content)
 
 
 def version_json(version: Version) -> dict[str, object]:
@@ -66,18 +67,19 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
     """Read version and provenance from the JSON that `of` made.
 
     Raises:
-        StoreError: if it is damaged, or has another schema version.
+        StoreError: if it is damaged, was changed, or has another schema version.
     """
     try:
         meta = json.loads(raw)
         if not isinstance(meta, dict):
             raise ValueError("not an object")
-        if meta.get("schema") != SCHEMA:
+        if meta.get("schema") not in (1, SCHEMA):
             raise StoreError(
-                f"has schema version {meta.get('schema')!r}; this tif reads {SCHEMA}",
+                f"has schema version {meta.get('schema')!r}; this tif reads 1 and {SCHEMA}",
                 where=str(path),
                 hint="Install the tif version that wrote it, or a newer one.",
             )
+        meta = seal.unsealed(meta, required=meta["schema"] == SCHEMA)
         number, digest, parent = meta["version"], meta["digest"], meta["parent"]
         if type(number) is not int or number < 1 or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ValueError(f"version {number!r}, digest {str(digest)[:20]!r}")
@@ -92,6 +94,8 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
             author=str(meta["author"]),
         )
         return version, Provenance(_dataset(dict(meta["dataset"])), dict(meta["method"]))
+    except InputError as error:
+        raise StoreError(f"the tif metadata {error.what}", where=str(path), why=error.why, hint=error.hint) from None
     except (ValueError, KeyError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise StoreError("the tif metadata cannot be read", where=str(path), why=why) from None

@@ -35,7 +35,7 @@ def write(annotations: SavedSet, out: Path) -> None:
     table = rows.table(annotations)
     hashes = pa.array([sha256(e.prompt) for e in annotations], pa.string())
     table = table.drop_columns(list(_LEFT_OUT)).append_column(PROMPT_HASH, hashes)
-    meta = json.dumps({**metadata.of(annotations), "spans_only": True}, ensure_ascii=False)
+    meta = json.dumps(metadata.of(annotations, spans_only=True), ensure_ascii=False)
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
     files.write(out, sink.getvalue())

@@ -259,8 +259,7 @@ def _as_saved(annotations: AnnotationSet, version: Version) -> SavedSet:
 
 def _write(annotations: SavedSet, path: Path) -> None:
     data = parquet.content(annotations)
-    name = f"{annotations.version.number:04d}-{annotations.version.digest[:12]}.parquet"
-    files.write(folder(path) / name, data)
+    files.write(folder(path) / version_name(annotations.version), data)
     files.write(path, data)
     files.write(metadata.sidecar(path), json.dumps(metadata.of(annotations), ensure_ascii=False, indent=2))
 
@@ -301,6 +300,25 @@ def _named(ref: str | Path) -> tuple[Path, Path]:
     """Return the head path that `ref` names, and the file of its version."""
     path, version = resolve(ref)
     return path, path if version is None else _version_file(path, version)
+
+
+def file_of(ref: str | Path) -> Path:
+    """Return the file of the set or version that `ref` names.
+
+    Raises:
+        StoreError: if there is no such version.
+    """
+    return _named(ref)[1]
+
+
+def version_files(path: str | Path) -> list[Path]:
+    """Return the files of all versions, oldest first, also of those that a killed save left."""
+    return [file for _, file in _version_files(Path(path))]
+
+
+def version_name(version: Version) -> str:
+    """Return the name of a version's file."""
+    return f"{version.number:04d}-{version.digest[:12]}.parquet"
 
 
 def _version_file(path: Path, version: str) -> Path:
@@ -357,6 +375,7 @@ def _now() -> str:
 __all__ = [
     "compared",
     "editable_head",
+    "file_of",
     "folder",
     "head_version",
     "history",
@@ -365,5 +384,7 @@ __all__ = [
     "resolve",
     "restore",
     "save",
+    "version_files",
+    "version_name",
     "versions",
 ]

@@ -5,19 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tif import files
-from tif.errors import InputError, MissingError, WriteError
+from tif.errors import InputError, MissingError
+from tif.seal import file_digest
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-_CHUNK = 1 << 22
 
 
 def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
@@ -118,8 +114,8 @@ def resolve(spec: str | Path) -> str:
 def model_digest(model: str | Path | PreTrainedModel) -> str:
     """SHA-256 over the weights and the config.
 
-    For a folder or hub id the bytes of `config.json` and of the safetensors files, in the order of their names. The
-    digest of a file is remembered by path, size and time of change in the user's cache, never in the model's folder.
+    For a folder or hub id the bytes of `config.json` and of the safetensors files, in the order of their names. They
+    are read each time: a file's size and time of change do not tell whether it is the same.
     For a model in memory: config, and each tensor's name, type, shape and bytes; this digest is not the folder's.
 
     Raises:
@@ -133,15 +129,8 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     if not weights:
         raise InputError("no safetensors in this model folder", where=str(folder))
     digest = hashlib.sha256()
-    known = _read_cache()
     for path in (folder / "config.json", *weights):
-        real = path.resolve()
-        stat = real.stat()
-        key = f"{real}|{stat.st_size}|{stat.st_mtime_ns}"
-        if key not in known:
-            known[key] = _digest_of_file(real)
-            _write_cache(known)
-        digest.update(f"{path.name} {known[key]}\n".encode())
+        digest.update(f"{path.name} {file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -173,38 +162,6 @@ def _digest_in_memory(model: PreTrainedModel) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _digest_of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    for chunk in _chunks(path):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def _cache_file() -> Path:
-    return files.cache_folder("digests.json")
-
-
-def _read_cache() -> dict[str, str]:
-    try:
-        known = json.loads(_cache_file().read_text())
-    except (OSError, ValueError):
-        # A cache that is missing or damaged is only slower.
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write_cache(known: dict[str, str]) -> None:
-    # Without a cache the next run reads the weights again, nothing else.
-    with suppress(WriteError):
-        files.write(_cache_file(), json.dumps(known, indent=0))
 
 
 def _reachable(spec: str | Path) -> str:

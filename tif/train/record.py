@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import JsonValue
 
 import tif
+from tif import seal
 from tif.errors import InputError, UsageError
 from tif.options import declared
 from tif.records import Cost, MasksIdentity, ModelIdentity, ReferencePass, RunRecord, Session, Stopped
@@ -24,6 +25,9 @@ from tif.train.options import TrainOptions
 if TYPE_CHECKING:
     from tif.train.prepare import Prepared
     from tif.train.trainer import LossPlan, Unlearner
+
+OUTPUTS: Final = ("model", "adapter", "log.jsonl")
+"""What a finished run has written in its folder, besides its record and its checkpoints."""
 
 LIBRARIES: Final = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft", "numpy")
 
@@ -130,6 +134,7 @@ def finish(
         record,
         status="finished",
         steps=trainer.state.global_step,
+        outputs=seal.manifest(folder, OUTPUTS),
         early_stop=stopped,
         sessions=sessions,
         cost=cost,

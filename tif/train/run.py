@@ -87,6 +87,7 @@ def train(options: TrainOptions) -> RunResult:
     if known is not None:
         record.check_same_run(known, run, folder)
         if known.status == "finished":
+            known.check_outputs(folder)
             say(f"{folder} is finished already")
             return _result(folder, known, resumed_from=known.steps or 0)
     arguments = training_arguments(options, folder / "checkpoints")

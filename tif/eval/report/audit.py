@@ -28,6 +28,7 @@ def audit(entry: Entry) -> str:
         "evaluated": _evaluated(record),
         "trained with": ", ".join(f"{name} {version}" for name, version in run.libraries.items()) if run else "",
         "code": (run.code_sha256 or "") if run else "",
+        "verified": _verified(entry),
     }
     lines = "".join(f"<dt>{name}</dt><dd>{escape(fact)}</dd>" for name, fact in facts.items() if fact.strip())
     return f'<div class="card"><h3>{escape(entry.label)}</h3><dl>{lines}</dl></div>'
@@ -50,6 +51,13 @@ def _evaluated(record: EvalRecord) -> str:
         return shown
     end = "scored" if settings.supervise_eos else "left out"
     return f"{shown}, template {settings.template}, end token {end}, truth ratio by {settings.average}"
+
+
+def _verified(entry: Entry) -> str:
+    failed = [check.line() for check in entry.checks if not check.passed]
+    if failed:
+        return f"no: {'; '.join(failed)}"
+    return f"yes: {len(entry.checks)} checks passed" if entry.checks else ""
 
 
 def _values(facts: Mapping[str, object]) -> str:

@@ -16,8 +16,10 @@ from tif.eval.measure.score import Scored, from_table
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.eval.run import describe
 from tif.eval.settings import Scoring
+from tif.eval.verify import verify_evaluation, verify_run
 from tif.readers import Row, read_records
 from tif.records import RunRecord
+from tif.seal import Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class Entry:
     """Per-token scores by text id."""
     history: Sequence[Mapping[str, float]] = ()
     """The training run's `log.jsonl`."""
+    checks: tuple[Check, ...] = ()
+    """The result of `tif verify` for what is on disk. Empty for an evaluation in memory."""
 
     @property
     def run(self) -> RunRecord | None:
@@ -101,7 +105,8 @@ class Entry:
         history = [_numbers(row) for _, row in read_records(log)] if record.run and log.is_file() else []
         # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
         name = label or (folder.parent.name + folder.name.removeprefix("eval") if inside else folder.name)
-        return cls(label=name, record=record, examples=examples, scores=scores, history=history)
+        checks = (*(verify_run(folder.parent) if inside and record.run else ()), *verify_evaluation(folder))
+        return cls(label=name, record=record, examples=examples, scores=scores, history=history, checks=tuple(checks))
 
     def mean(self, part: str, column: str) -> tuple[float, float, float] | None:
         """Mean of a per-example number and its 95% bootstrap interval; None if no example has it."""

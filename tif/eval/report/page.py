@@ -101,9 +101,23 @@ def page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}{heatmap.CSS}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{_verdict(evaluations.verdict())}{lead}"
+        f"<body><h1>{escape(title)}</h1>{_verdict(evaluations.verdict())}{_verified(evaluations)}{lead}"
         f"{''.join(map(_section, sections))}</body></html>\n"
     )
+
+
+def _verified(evaluations: Evaluations) -> str:
+    """Whether files and records are as tif wrote them. An evaluation in memory has nothing to compare."""
+    stored = [entry for entry in evaluations.entries if entry.checks]
+    failed = [entry.label for entry in stored if not all(check.passed for check in entry.checks)]
+    if failed:
+        sentence = f"Not verified: {', '.join(failed)}. The audit below names what differs from what tif recorded."
+    elif stored:
+        count = sum(len(entry.checks) for entry in stored)
+        sentence = f"Verified: {count} checks of files and records passed. To repeat them, run `tif verify`."
+    else:
+        return ""
+    return f'<p class="soft verified">{escape(sentence)}</p>'
 
 
 def _section(section: Section) -> str:

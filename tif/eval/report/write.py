@@ -13,21 +13,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 from pydantic import JsonValue
 
 from tif import files
 from tif.eval.options import ReportOptions
+from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import shown, summarise
 from tif.eval.report.page import page
 from tif.eval.report.seeds import over_seeds
 from tif.eval.report.verdict import HEADS
-
-_LEFT_OUT: Final = ("per_example", "retain_truth_ratio")
-"""Fields of a record with one value for each example."""
 
 
 def write_report(
@@ -82,7 +79,7 @@ def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str 
         "headline": [row.to_json() for row in rows],
         "seeds": [group.to_json() for group in over_seeds(evaluations.entries, rows)],
         "evaluations": [
-            {name: value for name, value in entry.record.to_json().items() if name not in _LEFT_OUT}
+            {name: value for name, value in entry.record.to_json().items() if name not in LONG}
             for entry in evaluations.entries
         ],
     }
