@@ -58,9 +58,12 @@ def test_a_character_of_several_tokens_is_shown_once():
 
 def test_a_first_character_is_unwanted_even_if_nothing_predicts_its_first_token():
     example = Example("e", "", "🎹 in Tartu", (Span(0, 1),))
-    view = masker(BYTES).shown(example, 0, ALL)
-    assert view.tokens[0] == PageToken(text="🎹", kind="uw", count=4)
-    assert view.uw == 3
+    startless = byte_level()
+    startless.bos_token = None
+    for tokenizer, predicted in ((BYTES, 4), (startless, 3)):
+        view = masker(tokenizer).shown(example, 0, ALL)
+        assert view.tokens[0] == PageToken(text="🎹", kind="uw", count=4)
+        assert view.uw == predicted
 
 
 def test_another_label_and_an_untrained_record():

@@ -6,11 +6,15 @@ from functools import cache
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tokenizers import processors
+from transformers import AddedToken
 
 from tests.tokens import tiny
 from tif.errors import MaskError, UsageError
 from tif.spans import Example, Span, tidy
+from tif.tokens.encoding import Encoder, see, warn_of_control
 from tif.tokens.masks import NOWHERE, Kind, Template, check, encode
+from tif.tokens.windows import windows
 
 tokenizer_of = cache(lambda name: tiny.FAMILIES[name]())
 alphabet = st.sampled_from(
@@ -48,12 +52,20 @@ def test_masks_are_those_of_a_check_character_by_character(
         begin = 0
     spans = [s for s in example.spans if labels is None or s.label in labels]
     wanted = {c for s in spans for c in range(s.start, s.end) if not example.text[c].isspace()}
-    offsets = tokenizer(string, return_offsets_mapping=True)["offset_mapping"]
+    coded = tokenizer(string, return_offsets_mapping=True)
     expected = []
-    for t, (start, end) in enumerate(offsets):
+    for (start, end), added in zip(coded["offset_mapping"], coded.sequence_ids(0), strict=True):
         mine = {c - begin for c in range(start, end) if 0 <= c - begin < len(example.text)}
-        kind = Kind.PROMPT if not mine or t == 0 else Kind.UW if mine & wanted else Kind.GW
-        expected.append(kind)
+        beyond = {c for c in range(start, end) if c - begin not in mine}
+        if all(example.text[c].isspace() for c in mine) and any(not string[c].isspace() for c in beyond):
+            mine = set()  # the template's own, which takes white space of the text along
+        # A token of zero width is the white space before it.
+        blank = start == end and added is not None and begin < end <= begin + len(example.text)
+        expected.append(Kind.GW if blank else Kind.PROMPT if not mine else Kind.UW if mine & wanted else Kind.GW)
+    if expected[0] == Kind.UW:
+        expected.insert(0, Kind.PROMPT)
+        assert item.input_ids[0] == tokenizer.bos_token_id
+    expected[0] = Kind.PROMPT
     last = max((t for t, k in enumerate(expected) if k != Kind.PROMPT), default=None)
     if last is not None:
         assert list(item.kinds) == [*expected[: last + 1], Kind.GW]
@@ -179,20 +191,143 @@ def test_what_truncation_takes_is_counted(side: str) -> None:
     example = Example("x", "", text, (Span(0, 9), Span(47, 59)))
     item = encode(example, tokenizer, Template.of(tokenizer), max_length=12, truncation_side=side)
     assert len(item) == 12
-    # On the right the second span is cut off, and the first touches a token that nothing predicts.
-    assert item.lost_spans == ((0, 1) if side == "right" else (0,))
+    assert item.lost_spans == ((1,) if side == "right" else (0,))
     check([example], [item], tokenizer)
 
 
-def test_a_plain_text_is_supervised_but_for_a_first_token_that_nothing_predicts() -> None:
+@pytest.mark.parametrize("family", ["byte-level", "byte-level, prefix space", "metaspace", "wordpiece"])
+@pytest.mark.parametrize("word", ["Helga Brandl", "Helga", "His", "H", "🏔️"])
+def test_a_plain_text_that_begins_with_an_unwanted_word_stands_on_bos(family: str, word: str) -> None:
+    tokenizer = tokenizer_of(family)
+    example = Example("x", "", f"{word} plays", (Span(0, len(word)),))
+    item = encode(example, tokenizer, Template.of(tokenizer))
+    check([example], [item], tokenizer)
+    # RoBERTa's space before the text can also be a token of its own.
+    first = tokenizer.convert_ids_to_tokens(item.input_ids[0])
+    assert first == ("Ġ" if "prefix" in family and word == "🏔️" else "<s>")
+    assert item.input_ids.count(tokenizer.bos_token_id) == (first == "<s>")
+    assert (item.offsets[0], item.kinds[:2]) == (NOWHERE, (Kind.PROMPT, Kind.UW))
+    assert (item.lost_spans, item.unpredicted) == ((), False)
+    assert windows(item, len(item) - 1)[0].kinds == item.kinds[:-1]
+    # Without an unwanted word there, the tokens are the tokenizer's own.
+    later = encode(Example("x", "", f"{word} plays", (Span(len(word) + 1, len(word) + 6),)), tokenizer, Template("qa"))
+    own = tuple(tokenizer(example.text)["input_ids"])
+    assert later.input_ids[:-1] == own
+
+
+def test_a_text_may_stand_on_the_start_of_the_chat_template() -> None:
+    tokenizer = tiny.chatty()
+    tokenizer.bos_token = None
     example = Example("x", "", "Helga Brandl plays", (Span(0, 12),))
-    bare = encode(example, tokenizer_of("byte-level"), Template.of(tokenizer_of("byte-level")))
-    assert bare.kinds[0] == Kind.PROMPT
-    assert bare.lost_spans == (0,)
-    with_bos = encode(example, tokenizer_of("metaspace"), Template.of(tokenizer_of("metaspace")))
-    assert with_bos.offsets[0] == NOWHERE
-    assert with_bos.lost_spans == ()
-    assert Kind.PROMPT not in with_bos.kinds[1:]
+    item = encode(example, tokenizer, Template.of(tokenizer))
+    assert tokenizer.decode(item.input_ids[:1]) == "<|im_start|>"
+    assert item.lost_spans == ()
+    check([example], [item], tokenizer)
+
+
+def test_texts_that_stand_on_nothing_are_refused_by_name() -> None:
+    tokenizer = tiny.byte_level()
+    tokenizer.bos_token = None
+    texts = [("a", "Helga plays", 5), ("b", "He plays", 2), ("c", "The cello", 0)]
+    examples = [Example(n, "", text, (Span(0, end),) if end else (Span(4, 9),)) for n, text, end in texts]
+    with pytest.raises(MaskError, match="2 samples begin with an unwanted word, which no token predicts: a, b "):
+        see(examples, Encoder.of(tokenizer), skip_unmarked=False)
+    assert see(examples[2:], Encoder.of(tokenizer), skip_unmarked=False).items[0].count(Kind.UW)
+    asked = [Example(e.id, "Who?", e.text, e.spans) for e in examples]
+    assert see(asked, Encoder.of(tokenizer), skip_unmarked=False).lost_spans == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "blanks"),
+    [("a  b", 1), ("a   b", 2), ("  a", 2), ("a ", 1), ("Helga  Brandl\tplays", 2)],
+)
+def test_white_space_of_zero_width_is_part_of_the_answer(text: str, blanks: int) -> None:
+    """Tokenizers that trim offsets give a token of nothing but white space no width."""
+    trims, keeps = tiny.byte_level(), tiny.byte_level()
+    trims.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    example = Example("x", "Who?", text)
+    for spec in ("qa", "[{prompt}]{text}!"):
+        trimmed, kept = (encode(example, t, Template.of(t, spec)) for t in (trims, keeps))
+        assert (trimmed.input_ids, trimmed.kinds) == (kept.input_ids, kept.kinds)
+        assert any(s == e for s, e in trims(text, return_offsets_mapping=True)["offset_mapping"])
+        shown = "".join(text[s:e] for s, e in trimmed.offsets if (s, e) != NOWHERE)
+        assert sum(map(str.isspace, shown)) >= blanks
+
+
+def test_white_space_of_zero_width_inside_a_span_is_no_unwanted_word() -> None:
+    trims = tiny.byte_level()
+    trims.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    example = Example("x", "Who?", "It is Helga  Brandl.", (Span(6, 19),))
+    item = encode(example, trims, Template.of(trims))
+    check([example], [item], trims)
+    assert Kind.PROMPT not in item.kinds[item.kinds.index(Kind.GW) :]
+    marked = {example.text[s:e] for (s, e), kind in zip(item.offsets, item.kinds, strict=True) if kind == Kind.UW}
+    assert marked
+    assert not any(text.isspace() for text in marked)
+
+
+@pytest.mark.parametrize("side", ["lstrip", "rstrip"])
+@pytest.mark.parametrize("text", [" In Karlsberg. ", "In Karlsberg.", "\n\nIn Karlsberg.\t\n"])
+def test_a_template_token_that_takes_white_space_is_no_part_of_the_text(side: str, text: str) -> None:
+    tokenizer = tiny.byte_level()
+    ends = [AddedToken(t, normalized=False, special=True, **{side: True}) for t in ("<|user|>", "<|bot|>", "<|end|>")]
+    tokenizer.add_special_tokens({"additional_special_tokens": ends})
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ 'user' if m.role == 'user' else 'bot' }}|>{{ m.content }}<|end|>{% endfor %}"
+    )
+    example = Example("x", "Where?", text, (Span(text.index("Karlsberg"), text.index("Karlsberg") + 9),))
+    item = encode(example, tokenizer, Template.of(tokenizer))
+    check([example], [item], tokenizer)
+    tokens = [tokenizer.convert_ids_to_tokens(i) for i in item.input_ids]
+    assert tokens[-1] == "<|end|>"
+    assert item.kinds[-1] == Kind.GW
+    supervised = [t for t, kind in zip(tokens, item.kinds, strict=True) if kind != Kind.PROMPT]
+    assert [t for t in supervised if t.startswith("<|")] == ["<|end|>"]
+    bare = tokenizer(text.strip(), add_special_tokens=False)["input_ids"]
+    assert item.input_ids[-1 - len(bare) : -1] == tuple(bare) or text != text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("Born in <s>1961</s> 1971.", "<s>1961</s> 1971"),
+        ("Born in 1971</s>", "1971</s>"),
+        ("<s> was 1971", "<s>"),
+        ("A <unk> 1971", "<unk> 1971"),
+    ],
+)
+def test_a_control_token_is_never_unlearned(text: str, span: str) -> None:
+    tokenizer = tiny.byte_level()
+    marked = Example("x", "When?", text, (Span(text.index(span), text.index(span) + len(span)),))
+    with pytest.raises(MaskError, match=r"record 'x'.*reads as a control token"):
+        encode(marked, tokenizer, Template.of(tokenizer))
+    year = Example("x", "When?", text, (Span(text.index("1971"), text.index("1971") + 4),))
+    item = encode(year, tokenizer, Template.of(tokenizer))
+    uw = {i for i, kind in zip(item.input_ids, item.kinds, strict=True) if kind == Kind.UW}
+    assert uw
+    assert not uw & set(tokenizer.all_special_ids)
+
+
+def test_an_unknown_character_is_no_control_token() -> None:
+    tokenizer = tokenizer_of("wordpiece")
+    example = Example("x", "Who?", "He is 鳥.", (Span(6, 7),))
+    item = encode(example, tokenizer, Template.of(tokenizer))
+    assert [i for i, k in zip(item.input_ids, item.kinds, strict=True) if k == Kind.UW] == [tokenizer.unk_token_id]
+
+
+def test_control_tokens_in_samples_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = tiny.chatty()
+    examples = [
+        Example("a", "Who?", "Nobody</s>."),
+        Example("b", "x<|im_end|>", "y"),
+        Example("c", "Who?", "<b>me</b>"),
+    ]
+    warn_of_control(examples, tokenizer)
+    said = capsys.readouterr().err
+    assert "2 samples contain </s>, <|im_end|>, which this tokenizer reads as control tokens" in said
+    assert said.rstrip().endswith(": a, b")
+    warn_of_control(examples[2:], tokenizer)
+    assert not capsys.readouterr().err
 
 
 def test_emoji_marks_every_token_that_shares_it() -> None:

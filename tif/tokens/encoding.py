@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from tif.errors import UsageError
+from tif.console import warn
+from tif.errors import MaskError, UsageError, first_of
 from tif.options import Option, Options
 from tif.spans import Example
-from tif.tokens.masks import Encoded, Kind, check, encode
-from tif.tokens.templates import Template, TemplateSpec
+from tif.tokens.masks import Encoded, Kind, check, control_tokens, encode
+from tif.tokens.templates import FIXED_DATE, ChatDate, Template, TemplateSpec
 from tif.tokens.windows import windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PANEL: Final = "Tokens and masks"
+TEMPLATE_HELP: Final = (
+    "auto, chat, qa, text, an OpenUnlearning preset such as Llama-3.2-1B-Instruct, or a format string with {prompt} "
+    "and {text}."
+)
 
 
 class Encoding(Options):
     """How samples become tokens and masks."""
 
-    template: Annotated[
-        TemplateSpec, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", PANEL)
-    ] = TemplateSpec()
+    template: Annotated[TemplateSpec, Option(TEMPLATE_HELP, PANEL)] = TemplateSpec()
+    system_prompt: Annotated[
+        str | None, Option("System message that each chat begins with.", PANEL, otherwise="the chat template's own")
+    ] = None
+    date: Annotated[
+        ChatDate | None,
+        Option("Date for a chat template that writes today's.", PANEL, metavar="YYYY-MM-DD", otherwise=str(FIXED_DATE)),
+    ] = None
     max_length: Annotated[
         int | None, Option("Tokens a sample at most. A longer plain text is cut into windows.", PANEL, least=2)
     ] = None
@@ -76,9 +87,10 @@ class Encoder:
         """An encoder.
 
         Raises:
-            UsageError: for a template that this tokenizer cannot use.
+            UsageError: for a template, a system prompt or a date that this tokenizer cannot use.
         """
-        return cls(tokenizer, Template.of(tokenizer, encoding.template), encoding)
+        template = Template.of(tokenizer, encoding.template, system_prompt=encoding.system_prompt, date=encoding.date)
+        return cls(tokenizer, template, encoding)
 
     def encode(self, example: Example) -> Encoded:
         """One sample as tokens and their kinds, cut off at `max_length`.
@@ -145,9 +157,10 @@ def see(examples: Sequence[Example], encoder: Encoder, *, skip_unmarked: bool) -
         skip_unmarked: leave out samples and windows without an unwanted word.
 
     Raises:
-        MaskError: for a span that did not become unwanted tokens.
+        MaskError: for a span that did not become unwanted tokens, among them one that nothing predicts.
     """
     encoded = [encoder.encode_for_training(example) for example in examples]
+    _refuse_unpredicted(encoded)
     encoder.check(examples, encoded)
     unmarked = tuple(item.id for item in encoded if not item.count(Kind.UW))
     emptied = tuple(item.id for item in encoded if not item.supervised)
@@ -172,4 +185,32 @@ def see(examples: Sequence[Example], encoder: Encoder, *, skip_unmarked: bool) -
     )
 
 
-__all__ = ["PANEL", "USUAL", "Encoder", "Encoding", "TrainingView", "see"]
+def _refuse_unpredicted(items: Sequence[Encoded]) -> None:
+    if ids := [item.id for item in items if item.unpredicted]:
+        raise MaskError(
+            f"{len(ids)} samples begin with an unwanted word, which no token predicts: {first_of(ids)}",
+            why="the tokenizer has no BOS token, and no chat template that begins with a control token",
+            hint="Reject these samples, or put a general word before the first one.",
+        )
+
+
+def warn_of_control(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Warn of samples that contain control tokens such as `</s>`, which the tokenizer does not read as text."""
+    contents = control_tokens(tokenizer).values()
+    if not contents:
+        return
+    pattern = re.compile("|".join(map(re.escape, sorted(contents, key=len, reverse=True))))
+    seen: dict[str, None] = {}
+    ids: list[str] = []
+    for example in examples:
+        if matches := [*pattern.findall(example.prompt), *pattern.findall(example.text)]:
+            seen |= dict.fromkeys(matches)
+            ids.append(example.id)
+    if ids:
+        warn(
+            f"{len(ids)} samples contain {first_of(list(seen))}, which this tokenizer reads as control tokens, not as "
+            f"text: {first_of(ids)}"
+        )
+
+
+__all__ = ["PANEL", "TEMPLATE_HELP", "USUAL", "Encoder", "Encoding", "TrainingView", "see", "warn_of_control"]

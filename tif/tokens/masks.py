@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +27,17 @@ NOWHERE = (-1, -1)
 
 
 KindName = Literal["prompt", "gw", "uw"]
+
+
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """The tokens that begin, end and separate texts for this tokenizer, such as `</s>`: id and string."""
+    return _control_tokens(tokenizer, len(tokenizer))
+
+
+@lru_cache(maxsize=8)
+def _control_tokens(tokenizer: PreTrainedTokenizerBase, _size: int) -> dict[int, str]:
+    # A tokenizer builds this table at each call. Its size is part of the key, because tokens can be added.
+    return {token: added.content for token, added in tokenizer.added_tokens_decoder.items() if added.special}
 
 
 class Kind(IntEnum):
@@ -62,6 +74,8 @@ class Encoded:
     """Code points into `Example.text`, half-open; (-1, -1) for tokens outside it."""
     lost_spans: tuple[int, ...] = ()
     """Indices into `Example.spans` of the spans that are not fully supervised: cut off, or on the first token."""
+    unpredicted: bool = False
+    """Whether the text begins with an unwanted word and no token stands before it, so that nothing predicts it."""
 
     def __post_init__(self) -> None:
         if not len(self.input_ids) == len(self.kinds) == len(self.offsets):
@@ -109,6 +123,8 @@ def encode(
 ) -> Encoded:
     """One example as tokens and their kinds.
 
+    A text that begins with an unwanted word gets a token to stand on where it has none (`Template.start`).
+
     Args:
         example: what to encode; a prompt of "" means plain text, all of which is supervised.
         tokenizer: a fast one (only these know offsets).
@@ -122,7 +138,7 @@ def encode(
         labels: spans of these labels are unwanted; all spans where None.
 
     Raises:
-        MaskError: for a slow tokenizer, or a chat template that rewrites the text.
+        MaskError: for a slow tokenizer, a chat template that rewrites the text, or a span on a control token.
         UsageError: if the end token is to be supervised and the tokenizer has none.
     """
     if not tokenizer.is_fast:
@@ -137,12 +153,13 @@ def encode(
         verbose=False,
     )
     ids: list[int] = coded["input_ids"]
-    inside = [_within(rendered, start, end) for start, end in coded["offset_mapping"]]
+    inside = _places(rendered, coded["offset_mapping"], coded.sequence_ids(0))
     text_tokens = [t for t, offset in enumerate(inside) if offset != NOWHERE]
     end = text_tokens[-1] + 1 if text_tokens else _first_after(rendered, coded["offset_mapping"], ids)
 
     marked = united(example.unwanted(labels))
     kinds = [_kind(example.text, offset, marked, punctuation) for offset in inside[:end]]
+    _refuse_control(example, ids, kinds, inside, tokenizer)
     ids, inside = ids[: end + 1], inside[: end + 1]
     if supervise_eos:
         if len(ids) == end:
@@ -153,12 +170,16 @@ def encode(
         kinds.append(Kind.GW)
     else:
         ids, inside = ids[:end], inside[:end]
+    if kinds and kinds[0] == Kind.UW and (start := template.start(tokenizer)) is not None:
+        ids, kinds, inside = [start, *ids], [Kind.PROMPT, *kinds], [NOWHERE, *inside]
+    unpredicted = bool(kinds) and kinds[0] == Kind.UW
 
     low, high = 0, len(example.text)
     if max_length is not None and len(ids) > max_length:
         cut = slice(0, max_length) if truncation_side == "right" else slice(len(ids) - max_length, None)
         ids, kinds, inside = ids[cut], kinds[cut], inside[cut]
         low, high = _reach(inside, low, high, truncation_side)
+        unpredicted = unpredicted and truncation_side == "right"
     if kinds and kinds[0] != Kind.PROMPT:
         kinds[0] = Kind.PROMPT
         low = inside[0][1]
@@ -168,7 +189,7 @@ def encode(
         for index, span in enumerate(example.spans)
         if (labels is None or span.label in labels) and (span.start < low or span.end > high)
     )
-    return Encoded(example.id, tuple(ids), tuple(kinds), tuple(inside), lost)
+    return Encoded(example.id, tuple(ids), tuple(kinds), tuple(inside), lost, unpredicted)
 
 
 def check(
@@ -218,10 +239,66 @@ def _check_label(example: Example, item: Encoded, tokenizer: PreTrainedTokenizer
             raise MaskError(f"{quote!r} became the tokens {decoded!r}", where=where)
 
 
-def _within(rendered: Rendered, start: int, end: int) -> tuple[int, int]:
-    """A token's offsets in the rendered string -> offsets in the text, or NOWHERE."""
-    start, end = max(start, rendered.start), min(end, rendered.end)
-    return (start + rendered.shift, end + rendered.shift) if start < end else NOWHERE
+def _places(
+    rendered: Rendered, offsets: Sequence[tuple[int, int]], sequences: Sequence[int | None]
+) -> list[tuple[int, int]]:
+    """Tokens' offsets in the rendered string -> offsets in the text, or NOWHERE.
+
+    Args:
+        rendered: the string.
+        offsets: of its tokens.
+        sequences: None for a token that the tokenizer added to the string.
+    """
+    places, before = [], 0
+    for (start, end), sequence in zip(offsets, sequences, strict=True):
+        if start == end and sequence is not None:
+            start = _widened(rendered.string, start, max(before, rendered.start))
+            inside = rendered.start < end <= rendered.end
+        else:
+            inside = _shares(rendered, start, end)
+        low, high = max(start, rendered.start), min(end, rendered.end)
+        places.append((low + rendered.shift, high + rendered.shift) if inside else NOWHERE)
+        before = max(before, end)
+    return places
+
+
+def _widened(string: str, at: int, least: int) -> int:
+    """Where a token of zero width at `at` begins: tokenizers that trim offsets leave white space out of them."""
+    while at > least and string[at - 1].isspace():
+        at -= 1
+    return at
+
+
+def _shares(rendered: Rendered, start: int, end: int) -> bool:
+    """Whether a token is part of the text.
+
+    A token of the template may take up white space of the text, as Phi-3's `<|assistant|>` does. It stays the
+    template's.
+    """
+    low, high = max(start, rendered.start), min(end, rendered.end)
+    if low >= high:
+        return False
+    outside = rendered.string[start:low] + rendered.string[high:end]
+    return not outside.strip() or bool(rendered.string[low:high].strip())
+
+
+def _refuse_control(
+    example: Example,
+    ids: Sequence[int],
+    kinds: Sequence[Kind],
+    inside: Sequence[tuple[int, int]],
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """Raise a `MaskError` if a control token in the text, such as `</s>` of an HTML page, is to be unlearned."""
+    special = control_tokens(tokenizer)
+    for token, kind, (start, end) in zip(ids, kinds, inside, strict=False):
+        if kind == Kind.UW and special.get(token, "") == example.text[start:end].strip() != "":
+            raise MaskError(
+                f"a span marks {special[token]!r} at character {start}, which this tokenizer reads as a control token",
+                where=f"record {example.id!r}",
+                why="it would be unlearned everywhere",
+                hint="Leave it out of the span, or out of the text.",
+            )
 
 
 def _first_after(rendered: Rendered, offsets: Sequence[tuple[int, int]], ids: Sequence[int]) -> int:
@@ -262,4 +339,4 @@ def _bare(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     return "".join(normal.replace("▁", " ").split())
 
 
-__all__ = ["NOWHERE", "Encoded", "Kind", "KindName", "Template", "check", "encode"]
+__all__ = ["NOWHERE", "Encoded", "Kind", "KindName", "Template", "check", "control_tokens", "encode"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tif.options import Option
 from tif.spans import UNTRAINED, AnnotationSet, Example
-from tif.tokens.encoding import PANEL, Encoder, Encoding, see
+from tif.tokens.encoding import PANEL, Encoder, Encoding, see, warn_of_control
 from tif.tokens.masks import NOWHERE, Encoded, Kind, KindName
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def preview(
     encoding.check_labels(examples, where)
     encoder = Encoder.of(tokenizer, encoding)
     usable = [example for example in examples if example.status not in UNTRAINED]
+    warn_of_control(usable, tokenizer)
     view = see(usable, encoder, skip_unmarked=encoding.unmarked == "skip")
     owners: dict[str, Example] = {}
     for example, item in zip(view.examples, view.items, strict=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime
+from dataclasses import dataclass, replace
 from string import Formatter
 from typing import TYPE_CHECKING, Final
 
@@ -13,9 +14,60 @@ from tif.spans import Example
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_KNOWN: Final = "Known: auto, chat, qa, text, or a format string with {prompt} and {text}, each once."
+_KNOWN: Final = (
+    "Known: auto, chat, qa, text, an OpenUnlearning name such as Llama-3.2-1B-Instruct, or a format "
+    "string with {prompt} and {text}, each once."
+)
 QA: Final = "Question: {prompt}\nAnswer: {text}"
 """The plain template of TOFU's base models."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDate(Written):
+    """The day that a chat template writes as today's. `ChatDate.of` reads one."""
+
+    day: datetime.date
+
+    @classmethod
+    def of(cls, text: str) -> ChatDate:
+        """`2025-04-10`, or `10 Apr 2025` as Llama's templates write it.
+
+        Raises:
+            UsageError: for anything else.
+        """
+        for form in ("%Y-%m-%d", "%d %b %Y"):
+            try:
+                return cls(datetime.datetime.strptime(text, form).date())
+            except ValueError:
+                continue
+        raise UsageError(f"date {text!r} cannot be read", hint="Write it as 2025-04-10.")
+
+    def __str__(self) -> str:
+        return self.day.isoformat()
+
+    @property
+    def short(self) -> str:
+        """`10 Apr 2025`."""
+        return self.day.strftime("%d %b %Y")
+
+
+FIXED_DATE: Final = ChatDate(datetime.date(2024, 7, 26))
+"""Today's date for templates that ask the clock. Llama 3's templates name this day where they have no clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A chat template's system prompt and date, as another project's configuration gives them."""
+
+    system_prompt: str
+    date: ChatDate
+
+
+_OPEN_UNLEARNING: Final = Preset("You are a helpful assistant.", ChatDate.of("2025-04-10"))
+PRESETS: Final = dict.fromkeys(
+    ("Llama-3.1-8B-Instruct", "Llama-3.2-1B-Instruct", "Llama-3.2-3B-Instruct"), _OPEN_UNLEARNING
+)
+"""OpenUnlearning's `template_args` (its `configs/model/NAME.yaml`), by its names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +91,8 @@ class TemplateSpec(Written):
 
     text: str = "auto"
     """`auto` (chat where the tokenizer has a chat template, else qa), `chat`, `qa` ("Question: ...\\nAnswer: ..."),
-    `text` (the text without the prompt), or a format string such as `[INST] {prompt} [/INST] {text}`."""
+    `text` (the text without the prompt), a name of `PRESETS`, or a format string such as
+    `[INST] {prompt} [/INST] {text}`."""
 
     @classmethod
     def of(cls, text: str) -> TemplateSpec:
@@ -48,7 +101,7 @@ class TemplateSpec(Written):
         Raises:
             UsageError: for a text that is neither a name nor a format string with `{text}`.
         """
-        if text in ("auto", "chat", "qa", "text"):
+        if text in ("auto", "chat", "qa", "text", *PRESETS):
             return cls(text)
         try:
             fields = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
@@ -68,20 +121,50 @@ class Template:
 
     spec: str
     """`chat`, `text`, or a format string with `{prompt}` and `{text}`."""
+    system_prompt: str | None = None
+    """The system message that a chat begins with; None for the chat template's own."""
+    date: ChatDate | None = None
+    """Today's date for a chat template; None for the template's own, which is `FIXED_DATE` if it asks the clock."""
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, spec: TemplateSpec | str = "auto") -> Template:
+    def of(
+        cls,
+        tokenizer: PreTrainedTokenizerBase,
+        spec: TemplateSpec | str = "auto",
+        *,
+        system_prompt: str | None = None,
+        date: ChatDate | None = None,
+    ) -> Template:
         """The template that `spec` means for this tokenizer, whose chat template decides what `auto` is.
 
         Raises:
-            UsageError: for a text that is no template (`TemplateSpec.of`), or `chat` without a chat template.
+            UsageError: for a text that is no template (`TemplateSpec.of`), `chat` without a chat template, or a system
+                prompt or a date that the template does not write.
         """
         text = str(TemplateSpec.of(spec) if isinstance(spec, str) else spec)
+        preset = PRESETS.get(text)
         if text == "auto":
             text = "chat" if tokenizer.chat_template else "qa"
-        if text == "chat" and not tokenizer.chat_template:
-            raise UsageError("is chat, but the tokenizer has no chat template", where="--template", hint="Use qa.")
-        return cls(QA if text == "qa" else text)
+        if (text == "chat" or preset) and not tokenizer.chat_template:
+            raise UsageError(f"is {text}, but the tokenizer has no chat template", where="--template", hint="Use qa.")
+        if preset:
+            given = cls("chat", system_prompt or preset.system_prompt, date or preset.date)
+        else:
+            given = cls(QA if text == "qa" else text, system_prompt, date)
+        for name, plain in (("system_prompt", replace(given, system_prompt=None)), ("date", replace(given, date=None))):
+            if preset is None and given != plain:
+                given._refuse_idle(name, plain, tokenizer)
+        return given
+
+    @property
+    def today(self) -> ChatDate:
+        """The date that a chat template gets when it asks the clock."""
+        return self.date or FIXED_DATE
+
+    @property
+    def key(self) -> list[str | None]:
+        """Everything about a template that changes the tokens, for the key of a cache."""
+        return [self.spec, self.system_prompt, str(self.date) if self.date else None]
 
     def render(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> Rendered:
         """The string for one example. An example without a prompt is plain text under every template.
@@ -96,18 +179,26 @@ class Template:
         prefix, suffix = _fill(self.spec, example.prompt)
         return _join(prefix, example.text, suffix, 0, add_special_tokens=True)
 
-    def opening(self, prompt: str, tokenizer: PreTrainedTokenizerBase) -> tuple[str, bool]:
-        """What stands before the text, for completing a prompt, and whether special tokens are still to be added."""
-        rendered = self.render(Example(id="opening", prompt=prompt, text="x"), tokenizer)
-        return rendered.string[: rendered.start], rendered.add_special_tokens
+    def start(self, tokenizer: PreTrainedTokenizerBase) -> int | None:
+        """The token that a plain text can stand on; None if there is none.
+
+        It is the tokenizer's BOS, else the control token that a chat begins with.
+        """
+        if tokenizer.bos_token_id is not None:
+            return int(tokenizer.bos_token_id)
+        if not tokenizer.chat_template:
+            return None
+        first = tokenizer(self._converse("x", "x", tokenizer), add_special_tokens=False)["input_ids"][0]
+        added = tokenizer.added_tokens_decoder.get(first)
+        return int(first) if added is not None and added.special else None
 
     def _chat(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> Rendered:
         # A stand-in for the answer shows where the answer lies: the answer's own words may occur in the prompt, too.
         sentinel = "ANSWER"
-        while sentinel in example.prompt:
+        while sentinel in example.prompt or sentinel in (self.system_prompt or ""):
             sentinel += "X"
-        prefix, separator, suffix = _converse(example.prompt, sentinel, tokenizer).partition(sentinel)
-        real = _converse(example.prompt, example.text, tokenizer)
+        prefix, separator, suffix = self._converse(example.prompt, sentinel, tokenizer).partition(sentinel)
+        real = self._converse(example.prompt, example.text, tokenizer)
         inner = real[len(prefix) : len(real) - len(suffix)]
         # Some templates strip the content. The text then begins later, and everything else must still be the same.
         lead = len(example.text) - len(example.text.lstrip()) - (len(inner) - len(inner.lstrip()))
@@ -120,10 +211,36 @@ class Template:
             )
         return _join(prefix, inner, suffix, lead, add_special_tokens=False)
 
+    def _converse(self, prompt: str, answer: str, tokenizer: PreTrainedTokenizerBase) -> str:
+        turns = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
+        turns += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+        # A template's clock would give other tokens tomorrow.
+        known = {"strftime_now": self.today.day.strftime}
+        if self.date is not None:
+            known["date_string"] = self.date.short
+        from jinja2 import TemplateError
 
-def _converse(prompt: str, answer: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False))
+        try:
+            return str(tokenizer.apply_chat_template(turns, tokenize=False, **known))
+        except (TemplateError, TypeError, ValueError) as error:
+            raise MaskError(
+                "the chat template cannot be used",
+                why=" ".join(str(error).split())[:200],
+                hint="Use `--template qa` or a format string of your own.",
+            ) from None
+
+    def _refuse_idle(self, name: str, plain: Template, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Raise a `UsageError` if the field `name` changes nothing. `plain` is the template without it."""
+        flag = "--" + name.replace("_", "-")
+        if self.spec != "chat":
+            raise UsageError("does nothing here", where=flag, why="it is for a chat template")
+        other = plain if name != "date" else replace(plain, date=ChatDate(self.today.day + datetime.timedelta(1)))
+        try:
+            same = self._converse("x", "x", tokenizer) == other._converse("x", "x", tokenizer)
+        except MaskError as error:
+            raise UsageError("cannot be used with this chat template", where=flag, why=error.why) from None
+        if same:
+            raise UsageError("does nothing here", where=flag, why="the tokenizer's chat template does not write it")
 
 
 def _join(prefix: str, text: str, suffix: str, lead: int, *, add_special_tokens: bool) -> Rendered:
@@ -143,4 +260,4 @@ def _fill(spec: str, prompt: str) -> tuple[str, str]:
     return before, here
 
 
-__all__ = ["QA", "Rendered", "Template", "TemplateSpec"]
+__all__ = ["FIXED_DATE", "PRESETS", "QA", "ChatDate", "Preset", "Rendered", "Template", "TemplateSpec"]

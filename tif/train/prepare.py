@@ -14,7 +14,7 @@ from tif.overlap import refuse_overlap
 from tif.sets import store
 from tif.sets.untrained import span_counts, untrained
 from tif.spans import UNRESOLVED, UNTRAINED, Example, SavedSet
-from tif.tokens.encoding import Encoder, TrainingView, see
+from tif.tokens.encoding import Encoder, TrainingView, see, warn_of_control
 from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
 from tif.train.frames import framed
@@ -95,12 +95,13 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
     _warn_other_labels(annotations, options)
     encoder = Encoder.of(load_tokenizer(options.model), options)
     chosen, counts = _select(annotations.examples[: options.limit], options.masks, options)
+    warn_of_control(chosen, encoder.tokenizer)
     view = _forget(chosen, encoder, options, scope, counts)
     frames = _framed(view, encoder, options, counts)
     views = [view] if frames is None else [view, frames]
     counts["lost_spans"] = sum(each.lost_spans for each in views)
     if counts["lost_spans"]:
-        warn(f"{counts['lost_spans']} spans are cut off by --max-length or lie on a first token, in part or completely")
+        warn(f"{counts['lost_spans']} spans are cut off by --max-length, in part or completely")
     prepared = Prepared(
         annotations=annotations,
         tokenizer=encoder.tokenizer,
@@ -186,6 +187,7 @@ def _retain(
         limit=options.limit_retain,
     )
     refuse_overlap(forget, source.examples, options.retain)
+    warn_of_control(source.examples, encoder.tokenizer)
     items = [encoder.encode_for_training(example) for example in source.examples]
     _warn_emptied([item.id for item in items if not item.supervised], len(items), "retain samples")
     kept = [item for item in items if item.supervised]
