@@ -123,6 +123,8 @@ class RunRecord:
     base_model: ModelIdentity | None = None
     template: str | None = None
     """The template that `auto` stood for."""
+    date: str | None = None
+    """The date that a chat template got as today's, `2025-04-10`."""
     validation_digest: str | None = None
     """Of the validation set, if one was given."""
     forget_tokens_sha256: str | None = None
@@ -227,6 +229,24 @@ class RunRecord:
         """Labels of the spans that were forgotten; None for every label of the set."""
         labels = self.config.get("labels")
         return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+    @property
+    def asked_template(self) -> str | None:
+        """The template of the options, such as `auto`."""
+        template = self.config.get("template")
+        return template if isinstance(template, str) else None
+
+    @property
+    def system_prompt(self) -> str | None:
+        """The system prompt of the options; None for the chat template's own."""
+        prompt = self.config.get("system_prompt")
+        return prompt if isinstance(prompt, str) else None
+
+    @property
+    def asked_date(self) -> str | None:
+        """The date of the options; None for the usual one."""
+        date = self.config.get("date")
+        return date if isinstance(date, str) else None
 
     @property
     def punctuation(self) -> Literal["gw", "uw"]:

@@ -354,6 +354,33 @@ def test_a_run_is_evaluated_under_the_label_that_it_was_trained_on(cli, model_fo
     assert cli(*command, "--labels", "NAME", "--masks", data / "set.parquet").code == 1
 
 
+def test_a_run_is_asked_as_it_was_trained(model_folder: str, data: Path) -> None:
+    folder = Path(a_run(model_folder, data, "UW", [make_row(i) for i in range(5)]))
+    clock = "<s>{{ strftime_now('%Y') }}{% for m in messages %}<s>{{ m['role'] }}:{{ m['content'] }}</s>{% endfor %}"
+    (folder / "model" / "chat_template.jinja").write_text(clock)
+
+    def asked(**options: object) -> tuple[str | None, str | None, str | None, float]:
+        found = run(request(str(folder), data, completions=False, **options))
+        assert found.settings is not None
+        how = found.settings
+        return how.template, how.system_prompt, how.date, found.parts["forget"]["loss"]
+
+    record = json.loads((folder / "run.json").read_text())
+    plain = asked()
+    assert plain[:3] == ("chat", None, "2024-07-26")
+    record["config"] |= {"template": "chat", "system_prompt": "Be brief.", "date": "2031-02-03"}
+    (folder / "run.json").write_text(json.dumps(record))
+    trained = asked()
+    assert trained[:3] == ("chat", "Be brief.", "2031-02-03")
+    assert trained == asked(template="chat", system_prompt="Be brief.", date="2031-02-03")
+    assert trained[3] != plain[3]
+    assert asked(template="chat") == plain
+    assert asked(template="Llama-3.2-1B-Instruct")[:3] == ("chat", "You are a helpful assistant.", "2025-04-10")
+    record["config"] = {**record["config"], "template": "qa", "system_prompt": None, "date": None}
+    (folder / "run.json").write_text(json.dumps(record))
+    assert asked()[:3] == ("Question: {prompt}\nAnswer: {text}", None, None)
+
+
 def test_a_run_can_be_evaluated_on_what_its_set_does_not_hold(model_folder: str, data: Path, capsys) -> None:
     folder = a_run(model_folder, data, "UW", [make_row(99)])
     found = run(request(folder, data))

@@ -77,7 +77,7 @@ def test_the_anchored_objective_needs_a_base_model_and_brings_its_floor():
         ({"objective": "graddiff"}, "--objective: graddiff needs samples to keep. Add --retain SOURCE"),
         ({"validation": "v"}, "--validation does nothing here (it needs --early-stop)"),
         ({"seed": 2**32}, "--seed: 4294967296 is not below 4294967296"),
-        ({"template": "{prompt}"}, "--template: '{prompt}' is no template. Known: auto, chat, qa, text, or"),
+        ({"template": "{prompt}"}, "--template: '{prompt}' is no template. Known: auto, chat, qa, text, an "),
         ({"frames": ["no words"]}, "--frame: 'no words' is no frame."),
         ({"scheduler": "reduce_lr_on_plateau"}, "--scheduler: reduce_lr_on_plateau cannot be used"),
         ({"zero_uw": "skip"}, "no option 'zero_uw'"),

@@ -475,3 +475,17 @@ def test_samples_beyond_the_table_of_positions_are_told_and_fit_with_max_length(
     kept.write_text(json.dumps({"question": "What grows there?", "answer": "Very " + "tall " * 60 + "beans."}))
     with pytest.raises(InputError, match=r"tokens are more than the model's 60 positions"):
         train(options.but(masks=str(workshop.masks), retain=str(kept), out=str(workshop.root / "other")))
+
+
+def test_the_date_of_a_run_is_fixed_and_recorded(workshop: Workshop) -> None:
+    tokenizer = tiny.chatty()
+    tokenizer.chat_template = "{{ strftime_now('%d %b %Y') }}" + tiny.CHATML
+    tokenizer.save_pretrained(workshop.model)
+    usual = train(workshop.config("usual", max_steps=1)).record
+    assert (usual.date, usual.template) == ("2024-07-26", "chat")
+    with pytest.raises(UsageError, match="contains another run: date was None, and is 2025-04-10"):
+        train(workshop.config("usual", max_steps=1, date="2025-04-10"))
+    dated = train(workshop.config("dated", max_steps=1, date="2025-04-10", system_prompt="Be brief.")).record
+    assert (dated.date, dated.system_prompt) == ("2025-04-10", "Be brief.")
+    assert dated.forget_tokens_sha256 != usual.forget_tokens_sha256
+    assert train(workshop.config("plain", max_steps=1, template="qa")).record.date is None

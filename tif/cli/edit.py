@@ -28,8 +28,11 @@ def edit(
         str | None, typer.Option(help="Model folder or hub id. Shows which of its tokens training would mask.")
     ] = None,
     template: Annotated[
-        str, typer.Option(help="Template for --tokenizer: auto, chat, qa, text, or a format string.")
+        str, typer.Option(help="Template for --tokenizer: auto, chat, qa, text, a preset, or a format string.")
     ] = "auto",
+    system_prompt: Annotated[
+        str | None, typer.Option(help="System message that each chat begins with, for --tokenizer.")
+    ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=2, help="Longest sample in tokens, for --tokenizer. Use the value of training.")
     ] = None,
@@ -54,7 +57,8 @@ def edit(
         from tif.tokens.encoding import Encoding
         from tif.tokens.templates import TemplateSpec
 
-        masker = Masker.load(tokenizer, Encoding(template=TemplateSpec.of(template), max_length=max_length))
+        encoding = Encoding(template=TemplateSpec.of(template), system_prompt=system_prompt, max_length=max_length)
+        masker = Masker.load(tokenizer, encoding)
 
     def started(desk: Desk, address: str) -> None:
         emit(address, now=True)

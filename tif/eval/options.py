@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from tif.errors import UsageError
 from tif.eval.settings import FORMS, Corpus, Form
 from tif.options import Option, Options, needs, only_with
-from tif.tokens.templates import TemplateSpec
+from tif.tokens.templates import FIXED_DATE, TEMPLATE_HELP, ChatDate, TemplateSpec
 
 _DATA, _HOW, _MORE, _RETAIN = "Model and data", "How to measure", "More measurements", "Make a retain model"
 
@@ -117,8 +117,18 @@ class EvaluateOptions(Options):
     ] = None
 
     template: Annotated[
-        TemplateSpec, Option("auto, chat, qa, text, or a format string with {prompt} and {text}.", _HOW, idle=_scoring)
-    ] = TemplateSpec()
+        TemplateSpec | None, Option(TEMPLATE_HELP, _HOW, otherwise="the run's, else auto", idle=_scoring)
+    ] = None
+    system_prompt: Annotated[
+        str | None,
+        Option("System message that each chat begins with.", _HOW, otherwise="the run's, else the chat template's own",
+               idle=_scoring),
+    ] = None  # fmt: skip
+    date: Annotated[
+        ChatDate | None,
+        Option("Date for a chat template that writes today's.", _HOW, metavar="YYYY-MM-DD",
+               otherwise=f"the run's, else {FIXED_DATE}", idle=_scoring),
+    ] = None  # fmt: skip
     punctuation: Annotated[
         Literal["gw", "uw"] | None,
         Option("Count punctuation outside spans as general words (gw) or unwanted words (uw).", _HOW,

@@ -36,9 +36,9 @@ from tif.sets import store
 from tif.sources import is_file
 from tif.spans import AnnotationSet, of_labels
 from tif.tokens.encoding import Encoder
-from tif.tokens.masks import Template
 from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
+from tif.tokens.templates import Template, TemplateSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -81,16 +81,16 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     digest = model_digest(model)
     depth_models = depth.named(options, run, tokenizer, annotations) if options.depth else None
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
-    template = Template.of(tokenizer, settings.template)
+    template = Encoder.of(tokenizer, settings.encoding).template
     # The result of relearning depends on its training rows and on their template.
-    relearned = [[row.question, row.answer] for row in splits["forget"]] + [template.spec] if options.attack else []
+    relearned = [[row.question, row.answer] for row in splits["forget"]] + [template.key] if options.attack else []
     cache = _parts_cache(options, out, digest, tokenizer, relearned)
     load = _loader(
         options, model, lambda loaded: attack.relearn(loaded, Encoder(tokenizer, template), splits["forget"])
     )
     baselines = leaks.Baselines.read(options.retain_log if log and log.format == "tif" else None, options.base_log)
     evaluation = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
-    record = describe(evaluation, settings).but(
+    record = describe(evaluation, _with_template(settings, template)).but(
         benchmark=options.benchmark,
         config=options.to_json(),
         attack=options.attack,
@@ -175,9 +175,18 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
 
 
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
-    """Return the scoring settings. Labels and punctuation default to those of the run."""
+    """Return the scoring settings.
+
+    Template, system prompt, date, labels and punctuation default to those of the run. A system prompt and a date belong
+    to a template, so another template does not get the run's.
+    """
+    template = options.template or (run.asked_template if run else None)
+    own = run if options.template is None else None
+    date = str(options.date) if options.date else None
     return Scoring(
-        template=str(options.template),
+        template=str(template or TemplateSpec()),
+        system_prompt=options.system_prompt or (own.system_prompt if own else None),
+        date=date or (own.asked_date if own else None),
         labels=options.labels or (run.labels if run else None),
         punctuation=options.punctuation or (run.punctuation if run else "gw"),
         supervise_eos=options.supervise_eos,
@@ -185,6 +194,12 @@ def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
         max_new_tokens=options.max_new_tokens,
         completions=options.completions,
     )
+
+
+def _with_template(settings: Scoring, template: Template) -> Scoring:
+    """Return the settings with what `auto` or a preset stood for, and with the date that a chat template got."""
+    date = str(template.today) if template.spec == "chat" else None
+    return replace(settings, template=template.spec, system_prompt=template.system_prompt, date=date)
 
 
 def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:

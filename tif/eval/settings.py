@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tif.tokens.encoding import Encoding
-from tif.tokens.templates import TemplateSpec
+from tif.tokens.templates import ChatDate, TemplateSpec
 
 MAX_NEW_TOKENS: Final = 200
 """The usual limit for TOFU."""
@@ -27,6 +27,10 @@ class Scoring:
     """Settings of all question-answering benchmarks."""
 
     template: str = "auto"
+    system_prompt: str | None = None
+    """The system message of each chat; None for the chat template's own."""
+    date: str | None = None
+    """The date that a chat template writes as today's, `2025-04-10`; None for the usual one."""
     labels: tuple[str, ...] | None = None
     """Labels of the spans that count as unwanted words; None for all labels."""
     punctuation: Literal["gw", "uw"] = "gw"
@@ -46,6 +50,8 @@ class Scoring:
         """The encoding of questions and answers as tokens."""
         return Encoding(
             template=TemplateSpec.of(self.template),
+            system_prompt=self.system_prompt,
+            date=ChatDate.of(self.date) if self.date else None,
             punctuation=self.punctuation,
             supervise_eos=self.supervise_eos,
             labels=self.labels,

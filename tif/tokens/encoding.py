@@ -12,17 +12,13 @@ from tif.errors import MaskError, UsageError, first_of
 from tif.options import Option, Options
 from tif.spans import Example
 from tif.tokens.masks import Encoded, Kind, check, control_tokens, encode
-from tif.tokens.templates import FIXED_DATE, ChatDate, Template, TemplateSpec
+from tif.tokens.templates import FIXED_DATE, TEMPLATE_HELP, ChatDate, Template, TemplateSpec
 from tif.tokens.windows import windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 PANEL: Final = "Tokens and masks"
-TEMPLATE_HELP: Final = (
-    "auto, chat, qa, text, an OpenUnlearning preset such as Llama-3.2-1B-Instruct, or a format string with {prompt} "
-    "and {text}."
-)
 
 
 class Encoding(Options):
@@ -213,4 +209,4 @@ def warn_of_control(examples: Iterable[Example], tokenizer: PreTrainedTokenizerB
         )
 
 
-__all__ = ["PANEL", "TEMPLATE_HELP", "USUAL", "Encoder", "Encoding", "TrainingView", "see", "warn_of_control"]
+__all__ = ["PANEL", "USUAL", "Encoder", "Encoding", "TrainingView", "see", "warn_of_control"]

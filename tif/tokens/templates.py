@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, replace
+from functools import cache
 from string import Formatter
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,11 @@ _KNOWN: Final = (
     "Known: auto, chat, qa, text, an OpenUnlearning name such as Llama-3.2-1B-Instruct, or a format "
     "string with {prompt} and {text}, each once."
 )
+TEMPLATE_HELP: Final = (
+    "auto, chat, qa, text, an OpenUnlearning preset such as Llama-3.2-1B-Instruct, or a format string with {prompt} "
+    "and {text}."
+)
+"""The help of an option `--template`."""
 QA: Final = "Question: {prompt}\nAnswer: {text}"
 """The plain template of TOFU's base models."""
 
@@ -214,14 +220,14 @@ class Template:
     def _converse(self, prompt: str, answer: str, tokenizer: PreTrainedTokenizerBase) -> str:
         turns = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
         turns += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-        # A template's clock would give other tokens tomorrow.
-        known = {"strftime_now": self.today.day.strftime}
-        if self.date is not None:
-            known["date_string"] = self.date.short
+        known = {} if self.date is None else {"date_string": self.date.short}
         from jinja2 import TemplateError
 
         try:
-            return str(tokenizer.apply_chat_template(turns, tokenize=False, **known))
+            chat = tokenizer.get_chat_template()
+            if "strftime_now" in chat:
+                chat = _stopped_clock(self.today.day) + chat
+            return str(tokenizer.apply_chat_template(turns, chat_template=chat, tokenize=False, **known))
         except (TemplateError, TypeError, ValueError) as error:
             raise MaskError(
                 "the chat template cannot be used",
@@ -234,13 +240,28 @@ class Template:
         flag = "--" + name.replace("_", "-")
         if self.spec != "chat":
             raise UsageError("does nothing here", where=flag, why="it is for a chat template")
-        other = plain if name != "date" else replace(plain, date=ChatDate(self.today.day + datetime.timedelta(1)))
+        others = [plain]
+        if name == "date":
+            # One of these days differs in whatever part of a date is written.
+            others = [replace(plain, date=ChatDate(self.today.day + datetime.timedelta(days))) for days in (1, 400)]
         try:
-            same = self._converse("x", "x", tokenizer) == other._converse("x", "x", tokenizer)
+            own = self._converse("x", "x", tokenizer)
+            same = all(own == other._converse("x", "x", tokenizer) for other in others)
         except MaskError as error:
             raise UsageError("cannot be used with this chat template", where=flag, why=error.why) from None
         if same:
             raise UsageError("does nothing here", where=flag, why="the tokenizer's chat template does not write it")
+
+
+@cache
+def _stopped_clock(day: datetime.date) -> str:
+    """A macro that a chat template calls in place of transformers' clock, which would give other tokens tomorrow.
+
+    transformers passes no function to a template, so the macro replaces each directive with its text.
+    """
+    directives = [f"%{padding}{letter}" for padding in ("-", "") for letter in "aAbBcdeHIjmMpSuUVwWxXyYZ"]
+    replaced = "".join(f" | replace({d!r}, {day.strftime(d)!r})" for d in directives)
+    return "{%- macro strftime_now(format) -%}{{- format" + replaced + " | replace('%%', '%') -}}{%- endmacro -%}"
 
 
 def _join(prefix: str, text: str, suffix: str, lead: int, *, add_special_tokens: bool) -> Rendered:
@@ -260,4 +281,4 @@ def _fill(spec: str, prompt: str) -> tuple[str, str]:
     return before, here
 
 
-__all__ = ["FIXED_DATE", "PRESETS", "QA", "ChatDate", "Preset", "Rendered", "Template", "TemplateSpec"]
+__all__ = ["FIXED_DATE", "PRESETS", "QA", "TEMPLATE_HELP", "ChatDate", "Preset", "Rendered", "Template", "TemplateSpec"]

@@ -57,6 +57,7 @@ def new(
         model=model,
         base_model=base_model,
         template=prepared.template.spec,
+        date=str(prepared.template.today) if prepared.template.spec == "chat" else None,
         validation_digest=prepared.validation.digest if prepared.validation else None,
         forget_tokens_sha256=_digest([[item.input_ids, item.kinds] for item in (*prepared.forgotten, *prepared.idk)]),
         retain_tokens_sha256=_digest([item.input_ids for item in prepared.retain]) if prepared.retain else None,

@@ -24,14 +24,16 @@ from tif.errors import MissingError, UsageError
 from tif.eval import processes
 from tif.eval.benchmarks import questions
 from tif.eval.options import EvaluateOptions
-from tif.eval.run import Evaluated, evaluate_model
+from tif.eval.run import Evaluated, evaluate_model, scoring
+from tif.eval.settings import Scoring
 from tif.overlap import refuse_overlap
 from tif.readers import read_json
+from tif.records import RunRecord
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
 from tif.tokens.finetune import FineTuning, fine_tune
-from tif.tokens.masks import Template
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
+from tif.tokens.templates import ChatDate, TemplateSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -91,7 +93,8 @@ def make(options: EvaluateOptions) -> Evaluated:
     if options.retain:
         refuse_overlap(_forget(options), examples, options.retain)
     tokenizer = load_tokenizer(base)
-    encoder = Encoder(tokenizer, Template.of(tokenizer, options.template))
+    settings = scoring(options, RunRecord.of_folder(options.model) if options.model else None)
+    encoder = Encoder.of(tokenizer, settings.encoding)
     how = replace(TOFU, epochs=options.retain_epochs, lr=options.retain_lr)
     key = _key(base, samples, encoder, how)
     out = options.out if options.model is None else None
@@ -109,7 +112,18 @@ def make(options: EvaluateOptions) -> Evaluated:
     # TOFU evaluates `retain_perturbed`. A local file of retain samples serves training and evaluation.
     alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
-    return evaluate_model(alone.but(attack=None, depth=False, retain_model=None, starting_model=None, **lm_eval))
+    plain = alone.but(attack=None, depth=False, retain_model=None, starting_model=None, **lm_eval)
+    return evaluate_model(plain.but(**_prompting(settings)))
+
+
+def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:
+    """Return the options that make the retain model's prompts those of the unlearned model."""
+    prompting: dict[str, TemplateSpec | ChatDate | str] = {"template": TemplateSpec.of(settings.template)}
+    if settings.system_prompt is not None:
+        prompting["system_prompt"] = settings.system_prompt
+    if settings.date is not None:
+        prompting["date"] = ChatDate.of(settings.date)
+    return prompting
 
 
 def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
@@ -130,7 +144,7 @@ def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
 def _key(base: str, samples: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
     texts = [[row.question, row.answer] for row in samples]
     prompting = prompting_digest(base, encoder.tokenizer)
-    parts = [model_digest(base), prompting, encoder.template.spec, asdict(how), texts]
+    parts = [model_digest(base), prompting, encoder.template.key, asdict(how), texts]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
 
