@@ -1,5 +1,6 @@
 """Records are read by what a file contains, not by its name alone."""
 
+import gzip
 import json
 
 import pyarrow as pa
@@ -53,3 +54,46 @@ def test_what_is_no_record_is_refused_by_its_place(tmp_path, content, told):
     (tmp_path / "x").write_text(content)
     with pytest.raises(InputError, match=told):
         list(read_records(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.csv.gz", "x.json"])
+def test_gzip_is_unpacked(tmp_path, name):
+    text = "text\r\nMara Ilves\r\n" if "csv" in name else '{"text": "Mara Ilves"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    assert list(read_records(tmp_path / name)) == [
+        (f"{tmp_path / name}, line {2 if 'csv' in name else 1}", {"text": "Mara Ilves"})
+    ]
+    (tmp_path / name).write_bytes(gzip.compress(text.encode())[:-9])
+    with pytest.raises(InputError, match="is a damaged gzip file"):
+        list(read_records(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", 'sep=;\r\nq;a\r\nWho?;"Mara, of\r\nNarva; Ilo"\r\n'),
+        ("x.csv", 'sep=\t\nq\ta\nWho?\t"Mara, of\r\nNarva; Ilo"\n'),
+        ("x.tsv", 'q\ta\nWho?\t"Mara, of\r\nNarva; Ilo"\n'),
+        ("x.csv", '\ufeffq,a\r\nWho?,"Mara, of\r\nNarva; Ilo"\r\n'),
+    ],
+)
+def test_declared_separators_are_read(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content.encode())
+    assert [row for _, row in read_records(tmp_path / name)] == [{"q": "Who?", "a": "Mara, of\r\nNarva; Ilo"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"q;a\r\nWho?;Mara\r\n", "line 1: has semicolons in place of commas .*Put the line sep=; before the header"),
+        (b"q\ta\nWho?\tMara\n", r"line 1: has tabs in place of commas .*Name the file \.tsv"),
+        (b"sep=;\nq;a\nWho?\n", "line 3: does not have the header's 2 columns"),
+        ("q,a\r\nWho?,M\u00e4ra\r\n".encode("cp1252"), "line 2: is not UTF-8, but probably Windows-1252 .*Save it"),
+        ("q,a\r\nWho?,M\u00e4ra\r\n".encode("utf-16"), "line 1: is not UTF-8, but probably UTF-16 .*Save it as UTF-8"),
+        (b"q,a\nWho?,\x81\n", "line 2: is not UTF-8, but probably another 8-bit encoding"),
+    ],
+)  # fmt: skip
+def test_other_separators_and_encodings_are_named(tmp_path, content, told):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        list(read_records(tmp_path / "x.csv"))

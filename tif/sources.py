@@ -27,7 +27,7 @@ from tif.readers.fields import Fields
 from tif.spans import Dataset, Example, fingerprint
 
 DATA_DIR_VARIABLE: Final = "TIF_DATA_DIR"
-SUFFIXES: Final = (".jsonl", ".json", ".csv", ".parquet")
+SUFFIXES: Final = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz")
 
 _TOFU = re.compile(r"^[A-Za-z0-9_]+$")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -113,7 +113,8 @@ def default_name(spec: str) -> str:
     if match := re.fullmatch(r"tofu:forget(\d+)", spec):
         return f"tofu{match[1]}"
     if is_file(spec) or is_arrow_folder(spec):
-        return Path(spec).name.removesuffix(Path(spec).suffix)
+        name = Path(spec).name.removesuffix(".gz")
+        return name.removesuffix(Path(name).suffix)
     return re.sub(r"[^A-Za-z0-9_]+", "-", spec).strip("-").lower()
 
 

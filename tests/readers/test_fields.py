@@ -58,6 +58,8 @@ def test_the_prompt_is_all_of_the_question(row, expected):
         ({"question": ["Where?"], "answer": SAID}, "question: is list, not text"),
         ({"question": None, "answer": SAID}, "question: is null, not text"),
         ({"question": ASKED, "answer": " "}, "answer: is empty"),
+        ({"messages": [{"role": "user", "content": ASKED}]}, "messages: is a chat .*each assistant turn as a record"),
+        ({"id": 1, "Conversations": [{"from": "human"}]}, "Conversations: is a chat"),
         ({"frage": ASKED, "antwort": SAID}, "the text field is not recognised.*frage, antwort"),
     ],
 )  # fmt: skip

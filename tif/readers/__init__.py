@@ -33,7 +33,7 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
         return
     text = read_text(path)
     # A CSV header never begins like JSON.
-    if path.suffix.lower() == ".csv" and text.lstrip()[:1] not in ("[", "{"):
+    if {".csv", ".tsv"} & {suffix.lower() for suffix in path.suffixes} and text.lstrip()[:1] not in ("[", "{"):
         yield from csv_records(path, text)
     elif is_word_file(text):
         yield from word_records(path, text)

@@ -23,6 +23,8 @@ CONTEXTS: Final = (
     "context", "passage", "background", "evidence", "system", "system_prompt", "history", "choices", "options",
 )  # fmt: skip
 """Names of fields that belong to the prompt in some data sets."""
+_CHATS: Final = ("messages", "conversations", "conversation", "dialog", "chat")
+"""Names of a field that holds a chat as a list of messages."""
 _ALPACA: Final = ("instruction", "input")
 """Alpaca's prompt: the instruction, and the input under it."""
 _DECISIONS: Final = frozenset({"accept", "reject", "ignore"})
@@ -89,6 +91,12 @@ def _text_name(names: _Names) -> str:
     texts = names.of(TEXTS)
     answers = [name for name in names.of(ANSWERS) if not (texts and _decides(names.row[name]))]
     if not answers and not texts:
+        if chats := names.of(_CHATS, filled=True):
+            raise InputError(
+                "is a chat of several messages, which tif does not read",
+                where=chats[0],
+                hint="Write each assistant turn as a record of its own, with the messages before it as `prompt`.",
+            )
         raise InputError(
             "the text field is not recognised",
             why=f"fields: {names.shown()}",
