@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from tif.annotate.align import Quote, align
@@ -11,11 +13,13 @@ from tif.annotate.base import Workspace
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.options import Option, Options
+from tif.sets import formats
 from tif.sets.formats.offsets import OffsetUnit
-from tif.sets.formats.recognise import UnwantedIn
+from tif.sets.formats.recognise import ReadFormat, UnwantedIn
 from tif.sets.formats.records import (
     Maker,
     Record,
+    Skipped,
     an_object,
     in_order,
     list_field,
@@ -30,14 +34,29 @@ from tif.sets.formats.tpo import Words
 from tif.sets.formats.units import read_in_its_unit
 from tif.sets.makers import signed_by_machine
 from tif.sources import Source
-from tif.spans import UW, Example, Span, canonical
+from tif.spans import UW, AnnotationSet, Example, Span, canonical
 
 SOURCE = "manual"
 
 
-class ManualOptions(Options):
-    """Options of `manual`. The records contain the spans."""
+def _only_with_spans(options: ManualOptions, _context: object) -> str | None:
+    return None if options.spans is not None else "it describes the file of --spans"
 
+
+class ManualOptions(Options):
+    """Options of `manual`. The records contain the spans, or a file beside them."""
+
+    spans: Annotated[
+        Path | None,
+        Option(
+            "File with the spans of the samples, in a format of `tif spans import`.",
+            otherwise="the dataset's own records",
+        ),
+    ] = None
+    format: Annotated[
+        ReadFormat | None,
+        Option("Format of the --spans file.", otherwise="recognised from its content", idle=_only_with_spans),
+    ] = None
     uw: Annotated[
         UnwantedIn | None,
         Option(
@@ -79,36 +98,38 @@ class ManualAnnotator:
         options = options or ManualOptions()
         self._done: dict[str, Example] = {}
         of_release = any(not _RELEASE.isdisjoint(row) for row in source.rows)
-        if options.uw is not None and not of_release:
+        if options.uw is not None and not of_release and options.spans is None:
             why = "no record has target_words or common_words"
             raise UsageError("has no effect", where="--uw", why=why, hint="Leave it out.")
         unit = options.offset_unit
-        if of_release:
-            records = _of_release(source, options.uw, unit)
+        rows: Sequence[Record | Skipped]
+        if options.spans is not None:
+            rows = _of_file(source, options.spans, options)
+        elif of_release:
+            rows = _of_release(source, options.uw, unit)
         elif unit is not None:
-            records = list(_records(source, unit))
+            rows = list(_records(source, unit))
         else:
-            records = read_in_its_unit(lambda tried: list(_records(source, tried)))
-        machine = options.made_by == "machine" or (
-            options.made_by is None and (of_release or any(signed_by_machine(record.spans) for record in records))
-        )
+            rows = read_in_its_unit(lambda tried: list(_records(source, tried)))
+        maker = options.made_by or _maker(rows)
         content = hashlib.sha256()
-        silent = [record for record in records if record.maker == "machine" and record.status is None]
-        for example, record in zip(source.examples, records, strict=True):
-            status = record.status or ("auto" if machine or record.maker == "machine" else "accepted")
+        undecided = 0
+        for example, row in zip(source.examples, rows, strict=True):
             try:
-                done = Example(example.id, example.prompt, example.text, record.spans, status, record.error)
+                done = _annotated(example, row, maker if options.made_by else _maker_of(row) or maker)
             except InputError as error:
-                raise error.within(record.where) from None
+                raise error.within(row.where) from None
             self._done[example.id] = done
             content.update(canonical(done))
+            undecided += done.status == "auto" and isinstance(row, Record) and row.status is None
         self._digest = content.hexdigest()
+        silent = [row for row in rows if isinstance(row, Skipped)]
         if silent:
             warn(
-                f"{len(silent)} of {len(records)} records have neither spans nor quotes, so they are `auto` without "
+                f"{len(silent)} of {len(rows)} records have neither spans nor quotes, so they are `auto` without "
                 f'spans (first {silent[0].where}); "spans": [] says that nothing is unwanted'
             )
-        if machine and options.made_by is None and any(record.status is None for record in records):
+        if undecided and options.made_by is None:
             say("a machine made these spans, so they are `auto` (if a person made them: --made-by person)")
 
     @classmethod
@@ -126,6 +147,25 @@ class ManualAnnotator:
             yield self._done[example.id]
 
 
+def _maker(rows: Iterable[Record | Skipped]) -> Maker:
+    """Return who made the spans of records that do not tell it. One machine's span is enough for the file."""
+    records = [row for row in rows if isinstance(row, Record)]
+    signed = any(r.maker == "machine" or (r.maker is None and signed_by_machine(r.spans)) for r in records)
+    return "machine" if signed else "person"
+
+
+def _maker_of(row: Record | Skipped) -> Maker | None:
+    return row.maker if isinstance(row, Record) else None
+
+
+def _annotated(example: Example, row: Record | Skipped, maker: Maker) -> Example:
+    """Return the sample with the spans of its record, and the status that they deserve."""
+    if isinstance(row, Skipped):
+        return Example(example.id, example.prompt, example.text)
+    status = row.status or ("auto" if maker == "machine" else "accepted")
+    return Example(example.id, example.prompt, example.text, row.spans, status, row.error)
+
+
 _HINT = "Give spans or quotes, or use `tif spans import`, which reads files of other tools."
 _OTHERS = ("label", "labels", "entities", "ents", "annotations", "completions", "predictions", "results", "extractions")
 """Fields where other tools write spans."""
@@ -141,12 +181,22 @@ def _of_release(source: Source, uw: UnwantedIn | None, unit: OffsetUnit | None) 
             spans = words.spans(row, example.text)
         except InputError as error:
             raise error.within(place) from None
-        records.append(Record(where=place, text=example.text, spans=spans))
+        records.append(Record(where=place, text=example.text, spans=spans, status=status_field(row), maker="machine"))
     words.tell()
     return records
 
 
-def _records(source: Source, unit: OffsetUnit | None) -> Iterator[Record]:
+def _of_file(source: Source, file: Path, options: ManualOptions) -> list[Record | Skipped]:
+    """Return the records of a file for the samples, in their order."""
+    samples = AnnotationSet(source.examples)
+    records = formats.read(file, options.format, samples=samples, uw=options.uw, offset_unit=options.offset_unit)
+    examples = formats.resolve(records, samples)
+    by_id = {e.id: replace(record, spans=e.spans) for record, e in zip(records, examples, strict=True)}
+    places = zip(source.examples, source.places, strict=True)
+    return [by_id.get(e.id) or Skipped(where=place, why="the file has no record of it") for e, place in places]
+
+
+def _records(source: Source, unit: OffsetUnit | None) -> Iterator[Record | Skipped]:
     for example, row, place in zip(source.examples, source.rows, source.places, strict=True):
         try:
             record = _record(place, example.text, row, unit)
@@ -155,12 +205,13 @@ def _records(source: Source, unit: OffsetUnit | None) -> Iterator[Record]:
         yield record
 
 
-def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit | None) -> Record:
+def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit | None) -> Record | Skipped:
     stated = stated_unit(row, "offset_unit")
     values = list_field(row, "spans")
-    silent = row.get("spans") is None and row.get("quotes") is None
-    if silent and (fields := [name for name in _OTHERS if isinstance(row.get(name), list | dict)]):
-        raise InputError("has neither spans nor quotes", why=f"another tool wrote {fields[0]!r}", hint=_HINT)
+    if row.get("spans") is None and row.get("quotes") is None:
+        if fields := [name for name in _OTHERS if isinstance(row.get(name), list | dict)]:
+            raise InputError("has neither spans nor quotes", why=f"another tool wrote {fields[0]!r}", hint=_HINT)
+        return Skipped(where=where, why="it has neither spans nor quotes")
     spans = [span_of(v, text, f"spans[{i}]", source=SOURCE, unit=unit or stated) for i, v in enumerate(values)]
     quotes = [_quote(quote, f"quotes[{i}]") for i, quote in enumerate(list_field(row, "quotes"))]
     aligned = align(text, quotes, source=SOURCE)
@@ -174,7 +225,6 @@ def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit |
         status=status_field(row),
         error=text_field(row, "error"),
         unit=stated or proven_unit(values),
-        maker="machine" if silent else None,
     )
 
 

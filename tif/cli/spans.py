@@ -23,7 +23,7 @@ from tif.cli.arguments import (
 )
 from tif.console import emit, emit_json, say, stdout, warn
 from tif.sets.formats.offsets import OffsetUnit
-from tif.sets.formats.recognise import FormatName, UnwantedIn
+from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker
 from tif.spans import Status
 
@@ -211,7 +211,7 @@ def import_(
     file: Annotated[Path, typer.Argument(help="Edited file that `tif spans export` wrote.")],
     into: Annotated[Path, typer.Option("--into", metavar="SET", help="The set to correct; made if it does not exist.")],
     format_: Annotated[
-        FormatName | None, typer.Option("--format", "-f", help="Default: recognised from FILE's content.")
+        ReadFormat | None, typer.Option("--format", "-f", help="Default: recognised from FILE's content.")
     ] = None,
     from_version: Annotated[
         str | None, typer.Option(metavar="N", help="Exported version. Default: the one that FILE names, else the head.")

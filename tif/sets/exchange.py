@@ -11,7 +11,7 @@ from tif.errors import InputError, PartialError, StoreError, UsageError
 from tif.readers import is_parquet
 from tif.sets import compare, decisions, formats, spans_only, store, vote
 from tif.sets.compare import Side
-from tif.sets.formats import FormatName, OffsetUnit, UnwantedIn
+from tif.sets.formats import FormatName, OffsetUnit, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker, Record
 from tif.sets.formats.tpo import write_folder
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tidy
@@ -145,7 +145,7 @@ class Merged:
 def bring_in(
     file: Path,
     into: Path,
-    format_: FormatName | None = None,
+    format_: ReadFormat | None = None,
     *,
     from_version: str | None = None,
     prefer: Side | None = None,
@@ -181,7 +181,8 @@ def bring_in(
     """
     head = store.editable_head(into)
     format_ = format_ or formats.recognise(file)
-    records = formats.read(file, format_, uw=uw, offset_unit=offset_unit)
+    samples = store.load(f"{into}@{from_version}" if from_version else into) if head is not None else None
+    records = formats.read(file, format_, samples=samples, uw=uw, offset_unit=offset_unit)
     message = message or f"import {file.name}"
     if head is None:
         if from_version is not None:
@@ -264,7 +265,7 @@ def merge(
 
 
 def _first(
-    file: Path, into: Path, format_: FormatName, records: Sequence[Record], made_by: Maker | None
+    file: Path, into: Path, format_: ReadFormat, records: Sequence[Record], made_by: Maker | None
 ) -> AnnotationSet:
     if made_by == "person":
         records = [replace(record, status=record.status or "accepted") for record in records]

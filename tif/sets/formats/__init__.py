@@ -8,6 +8,8 @@
     inline        `Her father was a [[florist|UW]].` for a plain editor
     tpo           the TIF release's `target_words`/`common_words`: JSONL, or a folder of `save_to_disk`
 
+`recognisers.py` reads the results of Presidio, GLiNER, AWS, Azure, Google and others.
+
 A file's format is recognised from its content, not its name. A record without its format's own field is refused:
 absence is no empty list. To add a format: a module with
 `write(annotations) -> Iterator[str]`, `read(path, **options) -> Iterator[Record | Skipped]` and the `OPTIONS` of
@@ -24,8 +26,9 @@ from typing import Final
 
 from tif.console import warn
 from tif.errors import InputError, UsageError
+from tif.sets.formats import recognisers
 from tif.sets.formats.offsets import OffsetUnit
-from tif.sets.formats.recognise import FormatName, UnwantedIn, recognise
+from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn, recognise
 from tif.sets.formats.records import Record, Skipped, resolve, row_of
 from tif.sets.formats.units import read_in_its_unit
 from tif.spans import AnnotationSet
@@ -53,7 +56,13 @@ def write(annotations: AnnotationSet, format_: FormatName = "tif") -> Iterator[s
     return lines
 
 
-def read(path: str | Path, format_: FormatName | None = None, **options: str | None) -> list[Record]:
+def read(
+    path: str | Path,
+    format_: ReadFormat | None = None,
+    *,
+    samples: AnnotationSet | None = None,
+    **options: str | None,
+) -> list[Record]:
     """Read every record of a file and check each alone; `resolve` turns them into examples.
 
     Records without an annotation, such as tasks that nobody has opened, are left out with a warning that names them.
@@ -61,6 +70,7 @@ def read(path: str | Path, format_: FormatName | None = None, **options: str | N
     Args:
         path: the file, or for `tpo` a folder.
         format_: its format; None recognises it.
+        samples: the samples that records without a text belong to, for recognisers that give only offsets.
         options: options of the format's own `read`, e.g. `uw="complement"` for tpo; None counts as not given.
 
     Raises:
@@ -69,11 +79,13 @@ def read(path: str | Path, format_: FormatName | None = None, **options: str | N
     """
     path = Path(path)
     chosen = format_ or recognise(path)
-    module = _module(chosen)
-    given = {name: value for name, value in options.items() if value is not None}
+    module: ModuleType = recognisers if chosen in recognisers.PROFILES else _module(chosen)
+    given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in module.OPTIONS:
             raise UsageError(f"the {chosen} format has no option {name!r}", where=f"--{name.replace('_', '-')}")
+    if module is recognisers:
+        given |= {"name": chosen, "samples": samples}
     try:
         if "offset_unit" in given or "offset_unit" not in module.OPTIONS:
             rows = list(module.read(path, **given))
@@ -97,7 +109,7 @@ def read(path: str | Path, format_: FormatName | None = None, **options: str | N
     return records
 
 
-def _other_format(path: Path, chosen: FormatName) -> FormatName | None:
+def _other_format(path: Path, chosen: ReadFormat) -> ReadFormat | None:
     """Return the format that a file has by its fields, if that is another one."""
     try:
         other = recognise(path)
@@ -117,6 +129,7 @@ __all__ = [
     "FORMATS",
     "FormatName",
     "OffsetUnit",
+    "ReadFormat",
     "Record",
     "UnwantedIn",
     "read",

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from tif.errors import InputError
-from tif.readers import Place, is_arrow_folder, is_parquet, read_text
+from tif.readers import Place, is_arrow_folder, is_parquet, parse_json, read_text
 from tif.readers.json import json_values
 from tif.readers.parquet import parquet_records
 from tif.readers.words import is_word
+from tif.sets.formats.recognisers import RecogniserFormat, recognised
 
 FormatName = Literal["tif", "prodigy", "doccano", "label-studio", "spacy", "inline", "tpo"]
+ReadFormat = Literal[FormatName, RecogniserFormat]
+"""The formats that tif reads; `FormatName` are those that it also writes."""
 UnwantedIn = Literal["targets", "complement"]
 """For `tpo`: whether the target words are unwanted, or everything except the common words."""
 
@@ -27,13 +30,13 @@ _LABEL_STUDIO: Final = {"annotations", "completions", "predictions", "drafts"}
 """Fields of a task beside its data."""
 
 
-def recognise(path: Path) -> FormatName:
+def recognise(path: Path) -> ReadFormat:
     """Return the format of a file, or of a folder that `save_to_disk` made.
 
     Raises:
         InputError: if the format is unknown, or the file cannot be read.
     """
-    hint = f"Name its format: --format {', '.join(get_args(FormatName))}."
+    hint = f"Name its format: --format {', '.join(get_args(ReadFormat))}."
     if path.is_dir():
         if is_arrow_folder(path):
             return "tpo"
@@ -47,7 +50,7 @@ def recognise(path: Path) -> FormatName:
         text = read_text(path)
         if text.lstrip().startswith(("% tif inline", "=== ")):
             return "inline"
-        values = json_values(path, text)
+        values = _one_object(path, text) or json_values(path, text)
     values = islice(values, _LOOKED_AT)
     place, first = next(values, (str(path), None))
     if first is None:
@@ -62,10 +65,24 @@ def recognise(path: Path) -> FormatName:
     raise InputError("the format is not recognised", where=place, why=fields, hint=hint)
 
 
-def _of_record(record: object) -> FormatName | None:
+def _one_object(path: Path, text: str) -> Iterator[tuple[Place, object]] | None:
+    """Return the record of a file that is one JSON object over several lines, as servers answer."""
+    if not text.lstrip().startswith("{") or "\n" not in text.strip():
+        return None
+    try:
+        return iter([(f"{path}, record 1", parse_json(text))])
+    except InputError:
+        return None
+
+
+def _of_record(record: object) -> ReadFormat | None:
     """Return the format of a file's first record. Fields that only one tool writes are tested first."""
     if is_word(record):
         return "tpo"
+    if (recogniser := recognised(record)) is not None:
+        return recogniser
+    if isinstance(record, dict) and isinstance(record.get("annotations"), dict):
+        return "tab"
     if isinstance(record, list):
         return "spacy" if len(record) == 2 and isinstance(record[0], str) and isinstance(record[1], dict) else None
     if not isinstance(record, dict):
@@ -108,4 +125,4 @@ def is_compressed(path: Path) -> bool:
         return False
 
 
-__all__ = ["FormatName", "UnwantedIn", "is_compressed", "recognise"]
+__all__ = ["FormatName", "ReadFormat", "UnwantedIn", "is_compressed", "recognise"]

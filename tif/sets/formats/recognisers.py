@@ -1,0 +1,337 @@
+"""Results of other people's recognisers: lists of offsets, read by one table of field names.
+
+    presidio           lists of `{entity_type, start, end, score}`, one for each text; code points
+    presidio-research  `{full_text, spans: [{entity_type, entity_value, start_position, end_position}]}`; code points
+    gliner             lists of `{start, end, text, label, score}`; code points
+    langextract        `{text, extractions: [{extraction_class, char_interval: {start_pos, end_pos}}]}`; code points
+    tab                `{doc_id, text, annotations: {NAME: {entity_mentions: [...]}}}`; code points, made by people
+    comprehend         AWS: `{Entities: [{Type, BeginOffset, EndOffset, Score}]}`; code points
+    azure              `{documents: [{id, entities: [{category, offset, length, text}]}]}`; the unit of the request
+    dlp                Google: `{findings: [{infoType: {name}, location: {codepointRange}}]}`; code points as strings
+    hf                 lists of `{entity_group, score, start, end}` of a transformers pipeline; code points
+
+Several of them give no text. Their records belong to the samples of a set: by id, else by order. Overlapping spans of
+one type are united. These formats are only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from tif.console import warn
+from tif.errors import InputError
+from tif.readers import Row, parse_json, read_text
+from tif.readers.json import json_values
+from tif.sets.formats.offsets import Offsets, OffsetUnit
+from tif.sets.formats.records import Maker, Record, a_span, an_object, checked, id_field, list_field, text_field
+from tif.spans import AnnotationSet, Example, Span, tidy
+from tif.text import divides
+
+RecogniserFormat = Literal[
+    "presidio", "presidio-research", "gliner", "langextract", "tab", "comprehend", "azure", "dlp", "hf"
+]
+
+OPTIONS: Final = ("offset_unit",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The field names of one recogniser. A path such as `location.codepointRange` leads into objects."""
+
+    lists: tuple[str, ...]
+    """Fields with a record's spans, tried in order."""
+    start: str
+    end: str
+    """The end; the length if the path ends in `length`."""
+    labels: tuple[str, ...]
+    score: str | None = None
+    quote: str | None = None
+    """The words that the span marks, to check the offsets."""
+    texts: tuple[str, ...] = ("text",)
+    maker: Maker = "machine"
+    units: tuple[OffsetUnit, ...] = ("codepoint",)
+    """The unit of the offsets; of several, the first in which all words are at their offsets."""
+
+
+_LISTS: Final = ("entities", "results", "spans", "predictions")
+
+PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
+    "presidio": Profile(lists=_LISTS, start="start", end="end", labels=("entity_type",), score="score"),
+    "presidio-research": Profile(
+        lists=("spans",),
+        start="start_position",
+        end="end_position",
+        labels=("entity_type",),
+        quote="entity_value",
+        texts=("full_text",),
+    ),
+    "gliner": Profile(lists=_LISTS, start="start", end="end", labels=("label",), score="score", quote="text"),
+    "langextract": Profile(
+        lists=("extractions",),
+        start="char_interval.start_pos",
+        end="char_interval.end_pos",
+        labels=("extraction_class",),
+    ),
+    "tab": Profile(
+        lists=("entity_mentions",),
+        start="start_offset",
+        end="end_offset",
+        labels=("entity_type",),
+        quote="span_text",
+        maker="person",
+    ),
+    "comprehend": Profile(
+        lists=("Entities",),
+        start="BeginOffset",
+        end="EndOffset",
+        labels=("Type",),
+        score="Score",
+        texts=("Text", "text"),
+    ),
+    "azure": Profile(
+        lists=("entities",),
+        start="offset",
+        end="length",
+        labels=("category",),
+        score="confidenceScore",
+        quote="text",
+        units=("codepoint", "utf16", "grapheme"),
+    ),
+    "dlp": Profile(
+        lists=("findings",),
+        start="location.codepointRange.start",
+        end="location.codepointRange.end",
+        labels=("infoType.name",),
+        quote="quote",
+    ),
+    "hf": Profile(lists=_LISTS, start="start", end="end", labels=("entity_group",), score="score"),
+}
+
+_IDS: Final = ("id", "record_id", "document_id", "doc_id")
+_CONTAINERS: Final = ("results.documents", "documents", "result")
+
+
+def read(
+    path: Path, name: RecogniserFormat, samples: AnnotationSet | None = None, offset_unit: OffsetUnit | None = None
+) -> Iterator[Record]:
+    """Yield the records of a file.
+
+    Args:
+        path: JSONL, a JSON array, or one JSON object.
+        name: the recogniser.
+        samples: the samples that records without a text belong to.
+        offset_unit: the unit of the offsets; None for the recogniser's own.
+
+    Raises:
+        InputError: naming record and field; or for records without text that fit no sample.
+    """
+    rows = [(where, row) for where, value in _values(path, name) for row in _rows(value, name, where)]
+    texts = _Texts(rows, PROFILES[name], samples)
+    left_out: list[str] = []
+    for number, (where, row) in enumerate(rows):
+        try:
+            sample, text = texts.of(number, row)
+            spans = _spans(row, text, name, offset_unit, left_out)
+        except InputError as error:
+            raise error.within(where) from None
+        yield Record(
+            where=where,
+            text=text,
+            spans=tidy(text, spans),
+            id=sample.id if sample else _id(row),
+            maker=PROFILES[name].maker,
+        )
+    if left_out:
+        warn(f"{path}: {len(left_out)} spans without exact offsets are left out, first {left_out[0]}")
+
+
+def _values(path: Path, name: RecogniserFormat) -> Iterator[tuple[str, object]]:
+    text = read_text(path)
+    if text.lstrip().startswith("{"):
+        try:
+            yield f"{path}, record 1", parse_json(text)
+            return
+        except InputError:
+            pass  # several lines
+    values = list(json_values(path, text))
+    if values and all(_is_span(value, PROFILES[name]) for _, value in values):
+        yield f"{path}, record 1", [value for _, value in values]
+    else:
+        yield from values
+
+
+def _is_span(value: object, profile: Profile) -> bool:
+    return isinstance(value, dict) and _at(value, profile.start) is not None and profile.lists[0] not in value
+
+
+def _rows(value: object, name: RecogniserFormat, where: str) -> Iterator[Row]:
+    """Yield one object for each text, with its spans in the profile's first list."""
+    profile = PROFILES[name]
+    if isinstance(value, list):
+        yield {profile.lists[0]: value}
+        return
+    row = an_object(value, where)
+    if name == "tab":
+        yield {**row, "entity_mentions": _mentions(row)}
+        return
+    for container in _CONTAINERS:
+        inner = _at(row, container)
+        if isinstance(inner, list):
+            yield from (an_object(document, f"{where}, {container}") for document in inner)
+            return
+        if isinstance(inner, dict) and profile.lists[0] in inner:
+            yield {**row, **inner}
+            return
+    yield row
+
+
+def _mentions(row: Row) -> object:
+    """Return the mentions of TAB's checked annotator, else of the first. NO_MASK says that nothing is unwanted."""
+    annotators = row.get("annotations")
+    if not isinstance(annotators, dict) or not annotators:
+        return None
+    checked_by = [name for name in list_field(row, "quality_checked") if name in annotators]
+    annotator = annotators[str((checked_by or list(annotators))[0])]
+    mentions = list_field(an_object(annotator, "annotations"), "entity_mentions")
+    return [m for m in mentions if not (isinstance(m, dict) and m.get("identifier_type") == "NO_MASK")]
+
+
+class _Texts:
+    """Finds the text of each record: its own, or that of a sample."""
+
+    def __init__(self, rows: Sequence[tuple[str, Row]], profile: Profile, samples: AnnotationSet | None) -> None:
+        self._profile = profile
+        self._by_id = samples.by_id() if samples is not None else {}
+        self._in_order = tuple(samples) if samples is not None else ()
+        self._of_file = len(rows)
+
+    def of(self, number: int, row: Row) -> tuple[Example | None, str]:
+        for field in self._profile.texts:
+            if (text := text_field(row, field)) is not None:
+                return self._by_id.get(_id(row) or ""), text
+        if (sample := self._by_id.get(_id(row) or "")) is not None:
+            return sample, sample.text
+        if len(self._in_order) == self._of_file:
+            return self._in_order[number], self._in_order[number].text
+        if not self._in_order:
+            raise InputError(
+                "has no text", why="this format gives only offsets", hint="Import it into a set of its texts."
+            )
+        raise InputError(
+            "has neither a text nor the id of a sample",
+            why=f"the file has {self._of_file} records, the set {len(self._in_order)}: their order says nothing",
+        )
+
+
+def _id(row: Row) -> str | None:
+    return next((id_field(row, name) for name in _IDS if row.get(name) is not None), None)
+
+
+def _spans(row: Row, text: str, name: RecogniserFormat, unit: OffsetUnit | None, left_out: list[str]) -> list[Span]:
+    profile = PROFILES[name]
+    field = next((field for field in profile.lists if row.get(field) is not None), None)
+    if field is None:
+        fields = f"fields: {', '.join(map(str, row)) or 'none'}"
+        raise InputError(f"has none of the fields {', '.join(profile.lists)}", why=fields)
+    values = [an_object(value, f"{field}[{i}]") for i, value in enumerate(list_field(row, field))]
+    if name == "langextract":
+        exact = [v for v in values if isinstance(v.get("char_interval"), dict) and v.get("alignment_status") in _EXACT]
+        left_out += [repr(v.get("extraction_text")) for v in values if v not in exact]
+        values = exact
+    units = (unit,) if unit is not None else profile.units
+    for tried in units:
+        offsets = Offsets(text, tried)
+        spans = []
+        try:
+            for index, value in enumerate(values):
+                try:
+                    spans.append(_span(value, text, offsets, name))
+                except InputError as error:
+                    raise error.within(f"{field}[{index}]") from None
+        except InputError:
+            if tried == units[-1]:
+                raise
+            continue
+        break
+    if name == "comprehend" and spans and all(_is_short(text, span.end) for span in spans):
+        hint = "Add 1 to each EndOffset."
+        raise InputError("every span ends one character before its word", why="the ends seem inclusive", hint=hint)
+    return spans
+
+
+_EXACT: Final = (None, "match_exact")
+
+
+def _is_short(text: str, end: int) -> bool:
+    return divides(text, end) and not divides(text, end + 1)
+
+
+def _span(value: Row, text: str, offsets: Offsets, name: RecogniserFormat) -> Span:
+    profile = PROFILES[name]
+    start, end = _number(_at(value, profile.start)), _number(_at(value, profile.end))
+    if name == "dlp" and start is None and end is not None:
+        start = 0  # Google leaves a start of 0 out
+    if profile.end.endswith("length") and type(start) is int and type(end) is int:
+        end += start
+    if name == "hf" and "entity_group" not in value and "entity" in value:
+        hint = 'Give the pipeline aggregation_strategy="simple".'
+        raise InputError("marks tokens, not spans", where="entity", why="the pipeline did not group them", hint=hint)
+    label = next((found for path in profile.labels if (found := _at(value, path)) is not None), None)
+    if not isinstance(label, str):
+        raise InputError("has no label", where=profile.labels[0])
+    score = _at(value, profile.score) if profile.score else None
+    begin, stop = offsets.to_point(start, profile.start), offsets.to_point(end, profile.end)
+    quote = _at(value, profile.quote) if profile.quote else None
+    return checked(a_span(begin, stop, label, name, score), text, quote=quote if isinstance(quote, str) else None)
+
+
+def _at(row: object, path: str) -> object:
+    for name in path.split("."):
+        row = row.get(name) if isinstance(row, Mapping) else None
+    return row
+
+
+def _number(value: object) -> object:
+    """Return an integer that is written as a string, as protocol buffers do in JSON."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16 else value
+
+
+def recognised(record: object) -> RecogniserFormat | None:
+    """Return the recogniser that wrote a record, if its field names tell."""
+    if isinstance(record, list):
+        return recognised(record[0]) if record and isinstance(record[0], dict) else None
+    if not isinstance(record, dict):
+        return None
+    if {"start", "end", "label", "score", "text"} == record.keys():
+        return "gliner"
+    for name, sign in _SIGNS.items():
+        if any(_at(record, path) is not None for path in sign):
+            return name
+    return next((found for field in _LISTS if (found := _in_list(field, record.get(field))) is not None), None)
+
+
+def _in_list(field: str, value: object) -> RecogniserFormat | None:
+    first = value[0] if isinstance(value, list) and value else None
+    if not isinstance(first, dict):
+        return None
+    if "entity_type" in first or "entity_group" in first:
+        return "presidio" if "entity_type" in first else "hf"
+    return "gliner" if field != "spans" and {"start", "end", "label", "score"} <= first.keys() else None
+
+
+_SIGNS: Final[Mapping[RecogniserFormat, tuple[str, ...]]] = {
+    "presidio-research": ("full_text",),
+    "langextract": ("extractions",),
+    "comprehend": ("Entities", "BeginOffset"),
+    "azure": ("results.documents", "redactedText", "confidenceScore"),
+    "dlp": ("result.findings", "findings", "infoType.name"),
+    "hf": ("entity_group",),
+    "presidio": ("entity_type",),
+}
+"""Fields that only one recogniser writes."""
+
+
+__all__ = ["PROFILES", "Profile", "RecogniserFormat", "read", "recognised"]
