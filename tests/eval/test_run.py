@@ -93,7 +93,9 @@ def test_numbers_are_the_definitions(tiny: Tiny) -> None:
         ratio = np.exp(-wrong.mean(-1)) / np.exp(-other)
         p = np.exp(-right)
         assert found.parts[part]["probability"] == pytest.approx(p.mean(), rel=1e-4)
+        assert found.parts[part]["truth_ratio_prob_mean"] == pytest.approx((1 / (1 + ratio)).mean(), rel=1e-4)
         if part == "forget":
+            assert found.parts[part]["paraphrase_probability"] == pytest.approx(np.exp(-other).mean(), rel=1e-4)
             assert found.parts[part]["truth_ratio"] == pytest.approx(np.minimum(ratio, 1 / ratio).mean(), rel=1e-4)
             continue
         if part != "retain":
@@ -101,6 +103,11 @@ def test_numbers_are_the_definitions(tiny: Tiny) -> None:
         assert found.parts[part]["truth_ratio"] == pytest.approx(np.maximum(0, 1 - ratio).mean(), rel=1e-4)
         nine += [p.mean(), found.parts[part]["rougeL_recall"], np.maximum(0, 1 - ratio).mean()]
     assert found.model_utility == pytest.approx(hmean(nine), rel=1e-4, abs=1e-9)
+    memorization, means = describe(found, QUICK).memorization, found.parts["forget"]
+    assert memorization is not None
+    four = ("extraction_strength", "exact_memorization", "paraphrase_probability", "truth_ratio_prob_mean")
+    terms = [1 - float(means[name] or 0) for name in four]
+    assert memorization.score == pytest.approx(hmean(terms))
     one = found.examples["forget"][0]
     whole = one["uw_loss"] * one["uw_tokens"] + one["gw_loss"] * one["gw_tokens"]
     assert whole / one["tokens"] == pytest.approx(one["loss"], rel=1e-6)
@@ -113,6 +120,8 @@ def test_what_the_data_lacks_is_null_with_a_reason(tiny: Tiny) -> None:
     part = found.parts["forget"]
     assert part["truth_ratio"] is None
     assert part["uw_probability"] is None
+    assert (part["truth_ratio_prob_mean"], part["paraphrase_probability"]) == (None, None)
+    assert describe(found, QUICK).memorization is None
     assert found.model_utility is None
     assert {"forget_truth_ratio", "forget_uw_probability", "model_utility"} <= set(found.reasons)
     silent = evaluate(tiny.model, tiny.tokenizer, {"forget": bare}, settings=Scoring(completions=False))

@@ -18,6 +18,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import __version__, seal
 from tif.errors import InputError
+from tif.eval.measure.composites import Memorization
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
 from tif.eval.measure.leakage import Leakage
@@ -133,11 +134,15 @@ class EvalRecord:
     """Why the logs do not match, if `--force` allowed the comparison."""
     forget_quality_unchecked: str | None = None
     """What the logs do not store, so that tif could not compare it."""
+    ks_distance: float | None = None
+    """Kolmogorov-Smirnov distance D of the forget quality's test, 0..1."""
     retain_log: str | None = None
     retain_truth_ratio: tuple[float, ...] = ()
     uw_probability: float | None = None
     uw_probability_reason: str | None = None
     gw_probability: float | None = None
+    memorization: Memorization | None = None
+    """The composite Mem of the forget set, with its terms. None if the data lacks paraphrased or perturbed answers."""
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """By part: how many unwanted phrases the model writes when asked."""
     retain_leakage: Mapping[str, Leakage] = field(default_factory=dict)

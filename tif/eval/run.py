@@ -26,6 +26,7 @@ from tif.eval.benchmarks import leak, questions
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
 from tif.eval.compare import attack, depth, leaks, logs
+from tif.eval.measure.composites import Memorization
 from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
@@ -215,6 +216,7 @@ def describe(evaluation: Evaluation, settings: Scoring) -> EvalRecord:
         uw_probability=forget.get("uw_probability"),
         uw_probability_reason=evaluation.reasons.get("forget_uw_probability"),
         gw_probability=forget.get("gw_probability"),
+        memorization=Memorization.of(forget),
         leakage=dict(evaluation.leakage),
         verbatim=dict(evaluation.verbatim),
         parts={part: dict(values) for part, values in evaluation.parts.items()},
@@ -243,6 +245,7 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
         forget_quality_reason=None,
         forget_quality_forced=result.forced,
         forget_quality_unchecked=result.unknown,
+        ks_distance=result.distance,
         retain_log=log.path,
         retain_truth_ratio=log.truth_ratios,
     )

@@ -34,6 +34,10 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
         yield from _forget_quality(result)
         yield _number("uw_probability", result.uw_probability, result.uw_probability_reason)
         yield _number("gw_probability", result.gw_probability, None)
+        if result.memorization is not None:
+            terms = ", ".join(f"1 - {name} = {value:.3g}" for name, value in asdict(result.memorization).items()
+                              if name != "score")  # fmt: skip
+            yield _number("memorization", result.memorization.score, terms)
         if result.depth is not None:
             yield from _depth(result.depth)
     else:
@@ -47,6 +51,8 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
 
 def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
     yield _number("forget_quality", result.forget_quality, result.forget_quality_reason)
+    if result.ks_distance is not None:
+        yield _number("KS distance D", result.ks_distance, None)
     if result.forget_quality_forced:
         yield f"--force: the logs differ ({result.forget_quality_forced}), so this forget quality is meaningless"
 

@@ -41,6 +41,7 @@ def test_an_impossible_answer_gives_numbers_not_nan() -> None:
 def test_truth_ratio_summaries() -> None:
     assert measures.truth_ratio_forget([0.5, 2.0, 1.0]) == pytest.approx((0.5 + 0.5 + 1) / 3)
     assert measures.truth_ratio_utility([0.5, 2.0, 1.0]) == pytest.approx(0.5 / 3)
+    assert measures.truth_ratio_prob_mean([0.5, 2.0, 1.0]) == pytest.approx((2 / 3 + 1 / 3 + 1 / 2) / 3)
 
 
 def test_forget_quality_is_the_largest_gap_of_the_two_distributions() -> None:
@@ -52,7 +53,9 @@ def test_forget_quality_is_the_largest_gap_of_the_two_distributions() -> None:
     assert ks_2samp(a, b).statistic == pytest.approx(gap)
     # The limit distribution is near the exact one that the measure uses.
     assert measures.forget_quality(a, b) == pytest.approx(kstwobign.sf(gap * math.sqrt(15)), abs=0.1)
+    assert measures.ks_distance(a, b) == pytest.approx(gap)
     assert measures.forget_quality(a, a) == 1
+    assert measures.ks_distance(a, a) == 0
     assert measures.forget_quality(np.exp(a), np.exp(b)) == pytest.approx(measures.forget_quality(a, b))
 
 

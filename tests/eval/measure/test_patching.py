@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +12,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tif.eval.measure.depth import depths, drops
 from tif.eval.measure.patching import Patched, Patching, Targets, hidden_states
+from tif.spans import Example, Span
+from tif.tokens.encoding import Encoder
 from tif.tokens.layers import layers_of
 from tif.tokens.masks import Encoded, Kind
+from tif.tokens.models import load_model, load_tokenizer
 
 SIZES = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4}
 KINDS = ["llama", "gpt2", "gpt_neox", "opt", "gemma2", "bloom"]
@@ -157,3 +163,37 @@ def test_the_cost_in_forwards_is_the_stated_one() -> None:
 
 def test_a_text_without_unwanted_words_has_no_targets() -> None:
     assert Targets.of(Encoded("x", (1, 2), (Kind.PROMPT, Kind.GW), ((0, 0),) * 2)) is None
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_real_model_of_thirty_layers(smollm2: Path, dtype: str) -> None:
+    """The lower end of the scale in both number formats, and the time against one forward for each layer."""
+    target, source = (load_model(smollm2, dtype=dtype) for _ in range(2))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in source.parameters():
+            weight.add_(0.15 * weight.std() * torch.randn_like(weight)) if weight.ndim == 2 else None
+    answer, fact = "The largest planet in the solar system is Jupiter, a gas giant.", "Jupiter"
+    span = Span(answer.index(fact), answer.index(fact) + len(fact))
+    encoder = Encoder.of(load_tokenizer(smollm2))
+    one = Targets.of(encoder.encode(Example("x", "What is the largest planet?", answer, (span,))))
+    assert one is not None
+    states = {model: hidden_states(model, one) for model in (source, target)}
+    patching = Patching(target)
+    patching.run(one, states[source])
+    took, results = [], []
+    for patching._fast in (True, False):
+        start = time.process_time()
+        results.append(patching.run(one, states[source]))
+        took.append(time.process_time() - start)
+    assert took[1] > 4 * took[0]
+    assert results[0].patched == pytest.approx(results[1].patched, abs=1e-4 if dtype == "float32" else 0.2)
+    patching._fast = True
+    could, none = (
+        drops(np.array([result.plain]), np.array([result.patched]))
+        for result in (results[0], patching.run(one, states[target]))
+    )
+    assert could.max() > 1
+    # bfloat16 rounds by up to 0.06 nats, so `tif eval --depth` computes in float32.
+    assert depths(could, none) == pytest.approx([0.0], abs=1e-6 if dtype == "float32" else 0.01)

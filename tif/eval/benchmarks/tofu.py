@@ -47,6 +47,7 @@ MEANS: Final = (
     "loss",
     "exact_memorization",
     "extraction_strength",
+    "paraphrase_probability",
     "uw_probability",
     "gw_probability",
     "uw_loss",
@@ -213,6 +214,7 @@ def _example(
         "probability": float(measures.probability(answer.loss)),
         "normalised_probability": None,
         "truth_ratio": None,
+        "paraphrase_probability": float(measures.probability(np.mean(right))) if right else None,
         "exact_memorization": memorization.exact_memorization(answer),
         "extraction_strength": memorization.extraction_strength(answer),
         "rouge1_recall": None,
@@ -265,6 +267,7 @@ def _aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scor
         ratios = [row["truth_ratio"] for row in rows if row["truth_ratio"] is not None]
         summary = measures.truth_ratio_forget if part == "forget" else measures.truth_ratio_utility
         parts[part]["truth_ratio"] = summary(ratios) if ratios else None
+        parts[part]["truth_ratio_prob_mean"] = measures.truth_ratio_prob_mean(ratios) if ratios else None
         if not ratios:
             reasons[f"{part}_truth_ratio"] = "the data has no paraphrased and perturbed answers"
         elif len(ratios) < len(rows):

@@ -28,11 +28,13 @@ _COMPARED: Final = (
 """Settings that must be equal in both logs, and their names in errors."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """The forget quality of a log against a retain log."""
 
     forget_quality: float
+    distance: float
+    """Kolmogorov-Smirnov distance D between the truth ratios, 0..1."""
     forced: str | None = None
     """Why the logs do not match, if `force` allowed the comparison."""
     unknown: str | None = None
@@ -59,8 +61,12 @@ def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
             why=reason,
             hint="Evaluate both models with the same options, or give --force to compare anyway.",
         )
-    quality = measures.forget_quality(log.truth_ratios, retain.truth_ratios)
-    return Comparison(quality, reason, None if reason else prompts.unknown(log, retain))
+    return Comparison(
+        forget_quality=measures.forget_quality(log.truth_ratios, retain.truth_ratios),
+        distance=measures.ks_distance(log.truth_ratios, retain.truth_ratios),
+        forced=reason,
+        unknown=None if reason else prompts.unknown(log, retain),
+    )
 
 
 def mismatch(a: Log, b: Log) -> str | None:
@@ -91,6 +97,8 @@ class LogNumbers:
     forget_quality: float | None
     forget_quality_reason: str | None
     forget_quality_forced: str | None
+    ks_distance: float | None
+    """Kolmogorov-Smirnov distance D of the forget quality's test."""
     retain_log: str | None
     parts: Mapping[str, float]
     """The nine numbers that model utility averages."""
@@ -126,6 +134,7 @@ def import_log(path: str, retain: str | None, *, force: bool = False) -> LogNumb
         forget_quality=result.forget_quality if result else log.stated_forget_quality,
         forget_quality_reason=_no_quality(log) if result is None else None,
         forget_quality_forced=result.forced if result else None,
+        ks_distance=result.distance if result else None,
         retain_log=retain_log.path if retain_log else None,
         parts=dict(log.utility_parts),
         warnings=tuple(warnings),

@@ -69,6 +69,14 @@ def truth_ratio_utility(ratios: ArrayLike) -> float:
     return float(np.maximum(0, 1 - np.asarray(ratios, dtype=np.float64)).mean())
 
 
+def truth_ratio_prob_mean(ratios: ArrayLike) -> float:
+    """Return the mean of p(right) / (p(right) + p(wrong)) = 1 / (1 + r), open-unlearning's `prob_mean`.
+
+    It is 0.5 if right and wrong are equally likely, and 1 if the model always prefers the truth.
+    """
+    return float((1 / (1 + np.asarray(ratios, dtype=np.float64))).mean())
+
+
 def forget_quality(model: ArrayLike, retain: ArrayLike) -> float:
     """Return the p-value of a two-sided Kolmogorov-Smirnov test on two models' truth ratios.
 
@@ -78,9 +86,29 @@ def forget_quality(model: ArrayLike, retain: ArrayLike) -> float:
         model: `[n]`, truth ratios of the evaluated model.
         retain: `[m]`, truth ratios of a model that never saw the forget set.
     """
+    return _kolmogorov_smirnov(model, retain)[0]
+
+
+def ks_distance(model: ArrayLike, retain: ArrayLike) -> float:
+    """Return the Kolmogorov-Smirnov distance D of the same samples, 0..1.
+
+    Unlike the p-value, it does not fall with the number of examples.
+    """
+    return _kolmogorov_smirnov(model, retain)[1]
+
+
+def _kolmogorov_smirnov(model: ArrayLike, retain: ArrayLike) -> tuple[float, float]:
     from scipy.stats import ks_2samp
 
-    return float(ks_2samp(np.asarray(model, dtype=np.float64), np.asarray(retain, dtype=np.float64)).pvalue)
+    result = ks_2samp(np.asarray(model, dtype=np.float64), np.asarray(retain, dtype=np.float64))
+    return float(result.pvalue), float(result.statistic)
+
+
+def harmonic_mean(values: ArrayLike) -> float:
+    """Return the harmonic mean of non-negative numbers: 0 if one of them is 0."""
+    from scipy.stats import hmean
+
+    return float(hmean(np.asarray(values, dtype=np.float64)))
 
 
 def model_utility(parts: ArrayLike) -> float:
@@ -88,9 +116,7 @@ def model_utility(parts: ArrayLike) -> float:
 
     The nine are {retain, real authors, world facts} x {probability, ROUGE-L recall, truth ratio}.
     """
-    from scipy.stats import hmean
-
-    return float(hmean(np.asarray(parts, dtype=np.float64)))
+    return harmonic_mean(parts)
 
 
 def bootstrap(values: ArrayLike, *, times: int = 2000, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
@@ -123,11 +149,14 @@ def over_forgetting(uw_before: float, uw_after: float, gw_before: float, gw_afte
 __all__ = [
     "bootstrap",
     "forget_quality",
+    "harmonic_mean",
+    "ks_distance",
     "model_utility",
     "normalised_probability",
     "over_forgetting",
     "probability",
     "truth_ratio",
     "truth_ratio_forget",
+    "truth_ratio_prob_mean",
     "truth_ratio_utility",
 ]
