@@ -9,10 +9,15 @@ import torch
 from transformers import TrainingArguments
 
 from tests.tokens import tiny
+from tests.train.conftest import Workshop
+from tif import sources
+from tif.tokens.encoding import Encoder
 from tif.tokens.masks import Kind, Template, encode
+from tif.tokens.models import load_model, load_tokenizer
 from tif.train.data import ScoredExample, TrainingSet, collate
 from tif.train.objectives import OBJECTIVES
 from tif.train.reference import score
+from tif.train.run import train
 from tif.train.settings import ObjectiveSettings
 from tif.train.trainer import LossPlan, Unlearner
 
@@ -87,3 +92,30 @@ def test_tpo_is_the_papers(name: str, reduction: str, pl: str, space: str, padde
     got = torch.cat([w.grad.flatten().double() for w in policy.parameters()])
     want = torch.cat([w.grad.flatten() for w in exact.parameters()])
     assert (got - want).norm() / want.norm() < 1e-5
+
+
+@pytest.mark.parametrize("loss", ["ce", "kl"])
+def test_the_retain_term_over_the_tokens_of_the_batch(workshop: Workshop, loss: str) -> None:
+    """One mean over all answer tokens, in float64 from full logits of the model before the second step."""
+    given = {"objective": "npo", "retain_loss": loss, "reduction": "token", "limit": 5, "batch_size": 5}
+    given |= {"scheduler": "constant", "lr": 1e-2}
+    before = train(workshop.config("one", max_steps=1, **given))
+    term = train(workshop.config("two", max_steps=2, **given)).history[1]["retain"]
+    models = [load_model(folder).double() for folder in (workshop.model, before.model)]
+    encoder = Encoder.of(load_tokenizer(workshop.model))
+    total, tokens = 0.0, 0
+    for example in sources.load(str(workshop.retain)).examples:
+        item = encoder.encode(example)
+        with torch.no_grad():
+            p, q = (m(torch.tensor([item.input_ids])).logits[0].log_softmax(-1) for m in models)
+        for t in range(1, len(item)):
+            if item.kinds[t] != Kind.PROMPT:
+                tokens += 1
+                if loss == "ce":
+                    total -= float(q[t - 1, item.input_ids[t]])
+                else:
+                    total += float((p[t - 1].exp() * (p[t - 1] - q[t - 1])).sum())
+    assert term == pytest.approx(total / tokens, rel=2e-4)
+    if loss == "ce":
+        sample = train(workshop.config("mean", max_steps=2, **given | {"reduction": "sample"})).history[1]["retain"]
+        assert term != pytest.approx(sample, rel=1e-3)

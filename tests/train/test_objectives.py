@@ -166,3 +166,60 @@ def test_every_objective_can_be_found_and_others_are_refused() -> None:
     with pytest.raises(UsageError, match="no objective 'tpoo'"):
         find("tpoo")
     assert all(isinstance(o, Objective) for o in OBJECTIVES.values())
+
+
+BY_TOKEN = {
+    "ga": lambda p, _: math.log(p),
+    "graddiff": lambda p, _: math.log(p),
+    "wga": lambda p, _: p**B * math.log(p),
+    "tnpo": lambda p, q: 2 * p**B / (p**B + q**B) * math.log(p),
+    "satimp": lambda p, _: p**B * (1 - p) ** C * math.log(p),
+}
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+@pytest.mark.parametrize("name", BY_TOKEN)
+def test_means_over_the_tokens_of_the_batch(name: str, scope: str) -> None:
+    """As released: one mean over all tokens, so a long answer counts for more."""
+    world = World(9)
+    settings = ObjectiveSettings(beta=B, beta2=C, scope=scope, reduction="token")
+    got = OBJECTIVES[name].loss(StepScores(forget=world.tokens()), settings)
+    tokens = [pair for example in world.examples(scope) for pair in example]
+    assert got["forget"].item() == pytest.approx(mean(BY_TOKEN[name](p, q) for p, q in tokens), rel=1e-12)
+    assert got["forget"].item() != pytest.approx(FORMULAS[name](world, scope), rel=1e-3)
+    assert OBJECTIVES[name].by_token
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+def test_undial_over_the_tokens_of_the_batch(scope: str) -> None:
+    world = World(10)
+    z, r, y, u = (torch.cat(each) for each in (world.z, world.r, world.y, world.u))
+    settings = ObjectiveSettings(beta=3.0, scope=scope, reduction="token")
+    got = OBJECTIVES["undial"].loss(StepScores(forget=world.tokens(), distributions=Distributions(z, r, y)), settings)
+    lowered = r - 3.0 * torch.nn.functional.one_hot(y, V)
+    losses = torch.nn.functional.cross_entropy(z, lowered.softmax(1), reduction="none")
+    chosen = losses if scope == "all" else losses[u]
+    assert got["forget"].item() == pytest.approx(chosen.mean().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+def test_idkdpo_is_dpo_in_the_scale_of_npo(scope: str) -> None:
+    """Re-expressed as released: -2/beta log sigmoid of beta times the difference of two log-ratios of sums."""
+    world, ignorance = World(11), World(12)
+    step = StepScores(forget=world.tokens(), idk=ignorance.tokens())
+    got = OBJECTIVES["idkdpo"].loss(step, ObjectiveSettings(beta=B, scope=scope))["forget"].item()
+    nll = [
+        [(-sum(math.log(p) for p, _ in e), -sum(math.log(q) for _, q in e)) for e in each]
+        for each in (ignorance.examples("all"), world.examples(scope))
+    ]
+    ratios = [(-(won[0] - won[1])) - (-(lost[0] - lost[1])) for won, lost in zip(*nll, strict=True)]
+    assert got == pytest.approx(mean(-2 / B * math.log(sigmoid(B * ratio)) for ratio in ratios), rel=1e-12)
+    dpo = OBJECTIVES["dpo"].loss(step, ObjectiveSettings(beta=B, scope=scope))["forget"].item()
+    assert dpo == pytest.approx(B / 2 * got, rel=1e-12)
+
+
+def test_a_batch_without_a_token_in_scope_gives_no_nan_by_token() -> None:
+    world = World(13)
+    tokens = replace(world.tokens(), unwanted=torch.zeros(sum(LENGTHS), dtype=torch.bool))
+    settings = ObjectiveSettings(beta=B, scope="uw", reduction="token")
+    assert OBJECTIVES["ga"].loss(StepScores(forget=tokens), settings)["forget"].item() == 0

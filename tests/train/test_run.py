@@ -324,6 +324,8 @@ def test_an_argument_that_transformers_does_not_have_is_named(
     ("idle", "said"),
     [
         ({"objective": "npo", "space": "logprob"}, "npo has no space"),
+        ({"objective": "npo", "retain": None, "reduction": "token"}, "npo has no reduction token here"),
+        ({"objective": "wga", "reduction": "batch"}, "wga has no reduction batch; it is for tpo"),
         ({"objective": "npo", "pl_weight": 2.0}, "npo has no pl_weight"),
         ({"objective": "simnpo", "alpha": 3.0}, "simnpo has no alpha"),
         ({"rmu_scale": 3.0}, "tpo has no rmu_scale"),

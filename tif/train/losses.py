@@ -3,7 +3,8 @@
 Per supervised token t of example i: `z` is the raw logit of the token, `lp` its log-probability, and `p = exp(lp)`.
 The reference is the model before the first step; it gives `z_ref` and `lp_ref`. A sum runs over the tokens in scope:
 the answer (as published), or its unwanted words only. Where nothing else is stated, a loss is the mean over examples
-of the mean over their tokens, so it does not depend on how examples are batched.
+of the mean over their tokens, so it does not depend on how examples are batched. `reduction="token"` takes the mean
+over all tokens of the batch instead, as most released code does: long examples then count for more.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ class TokenScores:
         """[size]: per example, the mean of `values` where `mask`; 0 for an example without any, never NaN."""
         counts = values.new_zeros(self.size).index_add(0, self.row, mask.to(values.dtype))
         return self.sums(values, mask) / counts.clamp(min=1.0)
+
+    def average(self, values: Tensor, mask: Tensor, settings: ObjectiveSettings) -> Tensor:
+        """The mean of `values` where `mask`: over the examples' means, or over the batch's tokens (`reduction`)."""
+        if settings.reduction == "token":
+            return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
+        return self.means(values, mask).mean()
 
     def in_scope(self, settings: ObjectiveSettings) -> Tensor:
         """[n] bool: the tokens that the forget term pushes."""
@@ -141,7 +148,7 @@ def coin_divergence(level: Tensor, logprob: Tensor) -> Tensor:
 def ga(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     """Gradient ascent, TOFU (arXiv 2401.06121) section 4.1: minus the cross-entropy."""
     t = step.forget
-    return {"forget": t.means(t.logprob, t.in_scope(settings)).mean()}
+    return {"forget": t.average(t.logprob, t.in_scope(settings), settings)}
 
 
 def npo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
@@ -162,7 +169,10 @@ def simnpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
 
 
 def dpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
-    """DPO, arXiv 2305.18290 equation 7, with an "I do not know" answer preferred to the forget answer."""
+    """DPO, arXiv 2305.18290 equation 7, with an "I do not know" answer preferred to the forget answer.
+
+    `idkdpo` is 2/beta times this.
+    """
     t, idk = step.forget, step.idk
     assert idk is not None
     lost = t.sums(t.logprob - t.ref_logprob, t.in_scope(settings))
@@ -170,18 +180,23 @@ def dpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     return {"forget": -F.logsigmoid(settings.beta * (won - lost)).mean()}
 
 
+def idkdpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
+    """DPO in the scale of NPO: 2/beta times `dpo`, as the code of NPO, SimNPO, TPO and OpenUnlearning has it."""
+    return {name: 2 / settings.beta * value for name, value in dpo(step, settings).items()}
+
+
 def wga(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     """Weighted gradient ascent, arXiv 2502.19301: each token's ascent weighted by `p^beta`, held constant."""
     t = step.forget
     weight = (settings.beta * t.logprob.detach()).exp()
-    return {"forget": t.means(weight * t.logprob, t.in_scope(settings)).mean()}
+    return {"forget": t.average(weight * t.logprob, t.in_scope(settings), settings)}
 
 
 def tnpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     """Token-wise NPO, arXiv 2502.19301: weights `2 p^beta / (p^beta + p_ref^beta)`, held constant."""
     t = step.forget
     weight = 2 * torch.sigmoid(settings.beta * (t.logprob.detach() - t.ref_logprob))
-    return {"forget": t.means(weight * t.logprob, t.in_scope(settings)).mean()}
+    return {"forget": t.average(weight * t.logprob, t.in_scope(settings), settings)}
 
 
 def satimp(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
@@ -189,7 +204,7 @@ def satimp(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     t = step.forget
     p = t.logprob.detach().exp()
     weight = p**settings.beta * (1 - p).clamp(min=0.0) ** settings.beta2
-    return {"forget": t.means(weight * t.logprob, t.in_scope(settings)).mean()}
+    return {"forget": t.average(weight * t.logprob, t.in_scope(settings), settings)}
 
 
 def undial(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
@@ -198,7 +213,7 @@ def undial(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     assert d is not None
     teacher = d.ref_logits.scatter_add(1, d.target[:, None], torch.full_like(d.ref_logits[:, :1], -settings.beta))
     cross = -(teacher.softmax(1) * d.logits.log_softmax(1)).sum(1)
-    return {"forget": t.means(cross, t.in_scope(settings)).mean()}
+    return {"forget": t.average(cross, t.in_scope(settings), settings)}
 
 
 def rmu(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
@@ -227,6 +242,7 @@ __all__ = [
     "coin_divergence",
     "dpo",
     "ga",
+    "idkdpo",
     "npo",
     "rmu",
     "satimp",

@@ -43,6 +43,8 @@ class Objective:
     """The settings that its formula has, beside `scope`; another one that is given is refused. None: not known."""
     needs: frozenset[Need] = frozenset()
     """What a step must give to the formula, besides the scores of the forget tokens."""
+    by_token: bool = False
+    """Whether its forget term is a mean over tokens, which `reduction="token"` takes over the batch."""
     needs_retain: bool = False
     """Whether it is undefined without samples to keep."""
 
@@ -86,8 +88,8 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             reads=_reads("beta", "gamma", "pl_weight"),
             needs=_needs("base"),
         ),
-        Objective("ga", _formula("ga"), "arXiv 2401.06121", retain="none", reads=_reads()),
-        Objective("graddiff", _formula("ga"), "arXiv 2401.06121", reads=_reads(), needs_retain=True),
+        Objective("ga", _formula("ga"), "arXiv 2401.06121", retain="none", reads=_reads(), by_token=True),
+        Objective("graddiff", _formula("ga"), "arXiv 2401.06121", reads=_reads(), by_token=True, needs_retain=True),
         Objective("npo", _formula("npo"), "arXiv 2404.05868", defaults={"beta": 0.1}, reads=_reads("beta")),
         Objective(
             "simnpo", _formula("simnpo"), "arXiv 2410.07163", defaults={"beta": 2.5}, reads=_reads("beta", "gamma")
@@ -100,14 +102,27 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             reads=_reads("beta"),
             needs=_needs("idk"),
         ),
-        Objective("wga", _formula("wga"), "arXiv 2502.19301", defaults={"beta": 1.0}, reads=_reads("beta")),
-        Objective("tnpo", _formula("tnpo"), "arXiv 2502.19301", defaults={"beta": 4.0}, reads=_reads("beta")),
+        Objective(
+            "idkdpo",
+            _formula("idkdpo"),
+            "arXiv 2404.05868, its code",
+            defaults={"beta": 0.1},
+            reads=_reads("beta"),
+            needs=_needs("idk"),
+        ),
+        Objective(
+            "wga", _formula("wga"), "arXiv 2502.19301", defaults={"beta": 1.0}, reads=_reads("beta"), by_token=True
+        ),
+        Objective(
+            "tnpo", _formula("tnpo"), "arXiv 2502.19301", defaults={"beta": 4.0}, reads=_reads("beta"), by_token=True
+        ),
         Objective(
             "satimp",
             _formula("satimp"),
             "arXiv 2505.11953",
             defaults={"beta": 5.0, "beta2": 1.0},
             reads=_reads("beta", "beta2"),
+            by_token=True,
         ),
         Objective(
             "undial",
@@ -116,6 +131,7 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             defaults={"beta": 10.0},
             reads=_reads("beta"),
             needs=_needs("distributions"),
+            by_token=True,
         ),
         Objective(
             "rmu",

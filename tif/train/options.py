@@ -39,6 +39,17 @@ def _read_by_formula(name: str) -> Idle:
     return reason
 
 
+def _reduction_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    objective = _objective(options, context)
+    if objective is None or objective.reads is None or options.reduction == "sample":
+        return None
+    if options.reduction == "batch":
+        return None if "reduction" in objective.reads else f"{objective.name} has no reduction batch; it is for tpo"
+    if objective.by_token or options.retain_term(objective) != "none":
+        return None
+    return f"{objective.name} has no reduction token here: it takes no mean over tokens, and has no retain term"
+
+
 def _for_activations(name: str) -> Idle:
     def reason(options: TrainOptions, context: Objective | None) -> str | None:
         objective = _objective(options, context)
@@ -174,8 +185,9 @@ class TrainOptions(Encoding, DataOptions):
     ] = None
     reduction: Annotated[
         Reduction,
-        Option("tpo: apply the sigmoid to each sample, or once to the batch as the released code does.", _LOSS,
-               idle=_read_by_formula("reduction")),
+        Option("Average over each sample, then over samples. token: average over all tokens of the batch, as most "
+               "released code does, where a loss is a mean over tokens. batch, for tpo: one sigmoid over the batch.",
+               _LOSS, idle=_reduction_idle),
     ] = "sample"  # fmt: skip
     space: Annotated[
         Space,

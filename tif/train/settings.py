@@ -8,7 +8,9 @@ from typing import Literal
 Scope = Literal["all", "uw"]
 """Which tokens of an answer the forget term pushes: all of them, or unwanted words only."""
 Space = Literal["logit", "logprob"]
-Reduction = Literal["sample", "batch"]
+Reduction = Literal["sample", "batch", "token"]
+"""How the samples of a batch become one loss. `sample`: each sample's loss, then their mean. `batch`: TPO's sigmoid
+once over the batch. `token`: means over all tokens of the batch, where a loss is a mean over tokens."""
 Preservation = Literal["sum", "mean"]
 """How the preservation loss adds up the general words of an example."""
 

@@ -159,12 +159,14 @@ class Unlearner(Trainer):  # type: ignore[misc]
             kept = self._tokens(scores, step, Role.RETAIN)
             everything = torch.ones_like(kept.unwanted)
             if plan.retain_loss == "ce":
-                retain = kept.means(-kept.logprob, everything).mean()
+                retain = kept.average(-kept.logprob, everything, plan.settings)
             else:
                 assert output is not None
                 assert ref_output is not None
                 p, q = (o.logits[retains].float().log_softmax(1) for o in (ref_output, output))
-                retain = kept.means(F.kl_div(q, p, reduction="none", log_target=True).sum(1), everything).mean()
+                retain = kept.average(
+                    F.kl_div(q, p, reduction="none", log_target=True).sum(1), everything, plan.settings
+                )
         return StepScores(forget=forget, idk=idk, distributions=distributions, activations=activations), retain
 
     def _tokens(self, scores: Statistics, step: Step, role: Role) -> TokenScores:
