@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 12 * 2**20
 """The most bytes of a reply to one question, also after decompression. A list of quotes is far smaller."""
 
+_MOST_HELD: Final = 96 * 2**20
+"""The most bytes of all replies that are being read. Beyond it, only small replies are read to their end."""
+_SMALL: Final = 2**20
+
 _ERROR_PAGE: Final = 2**16
 """The most bytes to read of an error's reply. The rest is not needed for a message."""
 
@@ -65,8 +69,10 @@ class Transport(httpx2.AsyncBaseTransport):
         self._query = address.query
         self._seconds = seconds
         self._most_bytes = most_bytes
+        self._most_held = max(_MOST_HELD, most_bytes)
         self._slots = asyncio.Semaphore(concurrency)
         self._turn = 0.0
+        self._held = 0
         self._session: aiohttp.ClientSession | None = None
         self._secure = address.secure
         self._proxy = Proxy.on_the_way(address.url)
@@ -137,13 +143,24 @@ class Transport(httpx2.AsyncBaseTransport):
         failed = reply.status >= 400
         most = _ERROR_PAGE if failed else self._most_bytes
         body = bytearray()
-        async for chunk in reply.content.iter_any():
-            body += chunk
-            if len(body) > most:
-                reply.close()
-                if not failed:
-                    raise BodyError(f"is larger than {most // 2**20} MiB")
-                break
+        size = 0
+        try:
+            async for chunk in reply.content.iter_any():
+                body += chunk
+                size += len(chunk)
+                self._held += len(chunk)
+                large = size > most or (self._held > self._most_held and size > _SMALL)
+                if large and failed:
+                    reply.close()
+                    break
+                if large:
+                    reply.close()
+                    body.clear()  # the traceback would keep it
+                    raise BodyError(
+                        f"is larger than {most // 2**20} MiB" if size > most else "is large, like others at the time"
+                    )
+        finally:
+            self._held -= size
         coding = reply.headers.get("content-encoding", "identity").strip().lower()
         try:
             return _decompressed(bytes(body[:most]), coding, most, cut=failed)
