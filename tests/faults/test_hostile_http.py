@@ -238,7 +238,7 @@ def test_memory_stays_bounded(names: list[str], tmp_path: Path) -> None:
         ]
         command += ["--dataset", str(data), "--out", str(tmp_path / "set.parquet"), "--concurrency", "48"]
         done = subprocess.run(
-            [*command, "--timeout", "5", "--max-retries", "0"], capture_output=True, text=True, timeout=300, check=False
+            [*command, "--timeout", "2", "--max-retries", "0"], capture_output=True, text=True, timeout=300, check=False
         )
     assert done.returncode in (1, 3), done.stderr
     assert "Traceback" not in done.stderr
