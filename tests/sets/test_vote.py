@@ -48,9 +48,11 @@ def test_a_person_outvotes_machines():
 
 
 def test_people_who_disagree_leave_a_conflict():
-    (left,) = vote([one(TOWN, status="corrected"), one(JOB, status="accepted"), one(JOB)], 2)
-    assert left.status == "conflict"
-    assert left.error == "people disagree: 'Narva'; 'florist'"
+    people = [one(TOWN, status="corrected"), one(JOB, status="accepted"), one(JOB), one(TOWN, status="rejected")]
+    (left,) = vote([*people, one(JOB, status="corrected")], 2)
+    assert (left.status, [left.quote(s) for s in left.spans]) == ("conflict", ["Narva"])
+    where = "{}-{}".format(*JOB[:2]), "{}-{}".format(*TOWN[:2])
+    assert left.error == f"set 2 (accepted): {where[0]} 'florist'; set 4 (rejected): {where[1]} 'Narva'"
 
 
 def test_a_failure_has_no_vote():

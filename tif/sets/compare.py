@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tif.errors import InputError, UsageError
+from tif.sets.conflict import Other, note, others, span_list
 from tif.sets.makers import changed_by_machine
-from tif.spans import DECIDED, UW, AnnotationSet, Example, Key, Span, Status, tidy
+from tif.spans import DECIDED, AnnotationSet, Example, Key, Span, Status, tidy
 
 Kind = Literal["added", "removed", "changed"]
 Side = Literal["ours", "theirs"]
@@ -154,7 +155,7 @@ def conflict_lines(disputed: Iterable[tuple[Example, Example]]) -> Iterator[str]
     for ours, theirs in disputed:
         yield f"{ours.id}  conflict"
         for side, one in (("ours", ours), ("theirs", theirs)):
-            yield f"  {side:<7}{one.status:<10}{_span_list(one)}"
+            yield f"  {side:<7}{one.status:<10}{span_list(one)}"
 
 
 def markdown(changes: Iterable[RecordDiff]) -> Iterator[str]:
@@ -213,7 +214,9 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
         return replace(ours, spans=united, status=status, error=error), False
     if prefer is not None:
         return (ours if prefer == "ours" else theirs), True
-    return replace(ours, status="conflict", error=f"theirs ({theirs.status}): {_span_list(theirs)}"), True
+    # An older conflict keeps its other sides, so that no side is lost.
+    older = [other for other in others(ours) if _judgement(other.example) != _judgement(theirs)]
+    return replace(ours, status="conflict", error=note([*older, Other("theirs", theirs)])), True
 
 
 def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset[Key]]:
@@ -222,11 +225,6 @@ def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset
 
 
 _UNTOUCHED: Final = (True, frozenset[Key]())
-
-
-def _span_list(example: Example) -> str:
-    spans = (f"{s.start}-{s.end}{'' if s.label == UW else f' {s.label}'} {example.quote(s)!r}" for s in example.spans)
-    return ", ".join(spans) or "no spans"
 
 
 def _judgement(example: Example) -> tuple[frozenset[Key], Status]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tif.errors import UsageError
 from tif.sets import store
-from tif.spans import DECIDED, AnnotationSet, Example, Provenance, SavedSet, Span, tidy
+from tif.sets.conflict import Other, note, others
+from tif.spans import DECIDED, AnnotationSet, Example, Key, Provenance, SavedSet, Span, tidy
 
 
 def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
@@ -47,11 +48,14 @@ def _voted(versions: list[Example], need: int) -> Example:
     decided = [e for e in versions if e.status in DECIDED]
     if decided:
         first = decided[0]
-        views = {(e.keys, e.status == "rejected") for e in decided}
-        if len(views) == 1:
+        if len({_judged(e) for e in decided}) == 1:
             return first
-        marked = "; ".join(", ".join(repr(e.quote(s)) for s in e.spans) or "nothing" for e in decided)
-        return replace(first, status="conflict", error=f"people disagree: {marked}")
+        sides = {_judged(other.example): other for other in others(first)}
+        for number, one in enumerate(versions, start=1):
+            if one.status in DECIDED:
+                sides.setdefault(_judged(one), Other(f"set {number}", one))
+        sides.pop(_judged(first), None)
+        return replace(first, status="conflict", error=note(sides.values()))
     voters = [e for e in versions if e.status != "failed"]
     if len(voters) < need:
         why = f"{len(voters)} of {len(versions)} sets have an annotation, {need} votes are needed"
@@ -67,6 +71,11 @@ def _voted(versions: list[Example], need: int) -> Example:
             share = sum(marks[at] for at in offsets) / (len(offsets) * len(versions))
             spans.append(Span(offsets[0], offsets[-1] + 1, label, source, share))
     return Example(versions[0].id, versions[0].prompt, text, tidy(text, spans))
+
+
+def _judged(example: Example) -> tuple[frozenset[Key], bool]:
+    """Return what a person decided about a record: the spans, and whether it is rejected."""
+    return example.keys, example.status == "rejected"
 
 
 def votes_needed(sets: int, *, vote: int | None, union: bool, intersect: bool) -> int | None:
