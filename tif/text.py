@@ -168,6 +168,11 @@ def is_punctuation(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
 
 
+def separates(piece: str) -> bool:
+    """Return whether a piece is only punctuation between words. Signs such as `%`, `&` and `#` belong to words."""
+    return all(unicodedata.category(c)[0] == "P" and c not in "%‰&@#*" for c in piece)
+
+
 def trimmed(text: str, start: int, end: int) -> Range:
     """Return a range without the white space at its edges. It is empty if the range holds only white space."""
     while start < end and text[start].isspace():
@@ -232,6 +237,7 @@ __all__ = [
     "mentions",
     "pieces",
     "sentence_ends",
+    "separates",
     "space_ends",
     "trimmed",
     "words",

@@ -1,5 +1,6 @@
 """Edits, undo, crashes and saves of a set under correction, against a simple model."""
 
+import json
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -15,7 +16,8 @@ from tests.strategies import examples
 from tif.edit import edits
 from tif.edit.desk import StaleRevError, open_desk
 from tif.edit.edits import SPAN_OPS, Op, pieces_of
-from tif.errors import InputError, StoreError, UsageError, WriteError
+from tif.edit.looks import Looks
+from tif.errors import StoreError, UsageError, WriteError
 from tif.sets import store
 from tif.sets.exchange import bring_in
 from tif.spans import AnnotationSet, Example, Span
@@ -78,14 +80,100 @@ def test_a_line_torn_by_a_crash_is_dropped(path):
     assert journal.read_bytes() == whole
 
 
-@pytest.mark.parametrize("line", ["nonsense", '{"id":"e/9","op":"put"}', '{"id":"e/0","op":"undo","by":"","at":""}'])
+PUT = '{"id":"e/0","op":"put","by":"","at":"","status":"auto","error":null,"spans":'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "[" * 100_000,
+        '{"id":"e/9","op":"put"}',
+        '{"id":"e/0","op":"undo","by":"","at":""}',
+        '{"id":"e/0","op":7,"by":"","at":""}',
+        '{"id":"e/0","op":["undo"],"by":"","at":""}',
+        '{"id":"e/0","op":"flag","by":{},"at":""}',
+        '{"id":{},"op":"flag","by":"","at":""}',
+        PUT + "null}",
+        PUT + '[[0,3,"UW","x",NaN]]}',
+        PUT + '[[0,3,"UW","x",null,1]]}',
+        PUT + '[["0",3]]}',
+        PUT + '[[0,3,"\\ud800"]]}',
+        PUT + "[[0,3000]]}",
+        PUT.replace('"auto"', "[]") + "[]}",
+        "\udce9",
+    ],
+)
 def test_a_damaged_journal_is_told_with_its_line(path, line):
     with open_desk(path, "mara") as desk:
         desk.do("e/0", 0, Op("flag"))
-    with (store.folder(path) / "edit.jsonl").open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises((StoreError, InputError), match=r"line 3|nothing to undo"), open_desk(path, "mara"):
+    with (store.folder(path) / "edit.jsonl").open("ab") as file:
+        file.write(line.encode(errors="surrogateescape") + b"\n")
+    with pytest.raises(StoreError, match=r"edit.jsonl, line 3") as told, open_desk(path, "mara"):
         pass
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"base": "1"}, {"base": None}, {"base": "x" * 64}, {"flagged": 5}, {"flagged": [["e/0"]]}, {"flagged": None},
+        {"sources": "ner"}, {"sources": [1]}, {"tif_edit": 2},
+    ],
+)  # fmt: skip
+def test_a_damaged_header_of_a_journal_is_told(path, changed):
+    with open_desk(path, "mara"):
+        pass
+    journal = store.folder(path) / "edit.jsonl"
+    journal.write_text(json.dumps({**json.loads(journal.read_text()), **changed}) + "\n")
+    with pytest.raises(StoreError, match=r"edit.jsonl, line 1: .*the header"), open_desk(path, "mara"):
+        pass
+
+
+def test_what_is_no_file_is_no_journal(path):
+    with open_desk(path, "mara"):
+        pass
+    journal = store.folder(path) / "edit.jsonl"
+    journal.unlink()
+    journal.mkdir()
+    with pytest.raises(StoreError, match="cannot be read"), open_desk(path, "mara"):
+        pass
+
+
+def test_a_source_keeps_its_look_in_every_session(path):
+    names = ("ner:xx", "llm:judge", "plain", "vote:2/3")
+    spans = [(Span(i, i + 1, "UW", name),) for i, name in enumerate(names)]
+    head = store.load(path)
+    store.save(head.replaced(replace(e, spans=s) for e, s in zip(head, spans, strict=True)), path)
+
+    def looks(desk):
+        return {name: desk.looks.of(name) for name in names}
+
+    with open_desk(path, "mara") as desk:
+        first = looks(desk)
+        assert len({*first.values(), desk.looks.of("mara")}) == 5, "five sources look different"
+        mara = desk.looks.of("mara")
+        desk.do("e/0", 0, Op("toggle", 3, 3))
+        desk.finish()
+    for author in ("abel", "zoe"):
+        with open_desk(path, author) as desk:
+            assert looks(desk) == first
+            assert desk.looks.of("mara") == mara
+            desk.do("e/1", desk.session.card("e/1").rev, Op("toggle", 2, 2))
+    # Some sources are gone from the set, and others are new.
+    head = store.load(path)
+    store.save(head.replaced([replace(head.examples[1], spans=(Span(0, 6, "UW", "aaa"),))]), path)
+    with open_desk(path, "abel") as desk:
+        assert looks(desk) == first
+
+
+def test_the_same_sources_look_alike_in_another_copy_of_the_set():
+    one, other = Looks(["ner:xx", "mara"]), Looks(["mara", "ner:xx"])
+    seen = Looks(["ner:xx"]).of("ner:xx")
+    assert one.of("ner:xx") == seen
+    if Looks(["mara"]).of("mara") != seen:
+        assert {name: other.of(name) for name in one.sources} == {name: one.of(name) for name in one.sources}
+    assert {Looks().of(f"s{i}") for i in range(60)} == set(range(6))
 
 
 def test_an_edit_that_cannot_be_written_is_not_done(path, monkeypatch):
@@ -240,10 +328,10 @@ class Correcting(RuleBasedStateMachine):
             kind,
             first,
             last,
-            draw(st.sampled_from(["UW", "NAME"])),
-            draw(st.sampled_from(["start", "end"])),
-            draw(st.sampled_from([1, -1])),
-            draw(st.sampled_from(["word", "char"])),
+            label=draw(st.sampled_from(["UW", "NAME"])),
+            side=draw(st.sampled_from(["start", "end"])),
+            by=draw(st.sampled_from([1, -1])),
+            unit=draw(st.sampled_from(["word", "char"])),
         )
 
     ids = st.sampled_from(["e/0", "e/1"])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import examples, texts
+from tif.edit import edits
 from tif.edit.edits import SPAN_OPS, Op, apply, pieces_of, word_pieces
 from tif.errors import InputError
 from tif.spans import Example, Span
@@ -112,6 +113,103 @@ def test_edges_move_by_words_and_by_characters(side, by, unit, then):
     assert quotes(do(example(TEXT, "keeps bees"), "edge", 2, side=side, by=by, unit=unit)) == [then]
 
 
+CITY = "From Lyon, France (then 7% of it)."
+
+
+@pytest.mark.parametrize(
+    ("quote", "side", "by", "then"),
+    [
+        ("Lyon", "end", 1, "Lyon, France"),
+        ("Lyon,", "end", -1, "Lyon"),
+        ("France", "end", 1, "France (then"),
+        ("France", "start", -1, "Lyon, France"),
+        ("(then", "start", 1, "then"),
+        ("then", "start", -1, "France (then"),
+        ("then 7", "end", 1, "then 7%"),
+        ("it", "end", 1, "it"),
+        ("it).", "end", -1, "it"),
+    ],
+)
+def test_punctuation_is_no_word_to_an_edge(quote, side, by, then):
+    before = example(CITY, quote)
+    at = next(i for i, (start, _) in enumerate(pieces_of(before)) if start == before.spans[0].start)
+    assert quotes(do(before, "edge", at, side=side, by=by)) == [then]
+
+
+def test_an_edge_by_character_takes_punctuation():
+    assert quotes(do(example(CITY, "Lyon"), "edge", 1, unit="char")) == ["Lyon,"]
+
+
+def test_an_op_changes_the_span_that_is_meant_where_several_overlap():
+    outer, inner = Span(0, 13, "UW", "ner:x"), Span(4, 13, "NAME", "ner:x")
+    before = Example("e/1", "Who?", TEXT, (outer, inner))
+    assert do(before, "remove", 1, of="NAME").spans == (outer,)
+    assert do(before, "remove", 1, of="UW").spans == (inner,)
+    assert do(before, "remove", 1).spans == ()
+    assert quotes(do(before, "edge", 1, of="NAME", by=1), "NAME") == ["Lindqvist keeps"]
+    assert quotes(do(before, "edge", 1, of="UW", by=1)) == ["Oda Lindqvist keeps"]
+    renamed = do(before, "label", 1, of="NAME", label="WHO")
+    assert [(s.label, renamed.quote(s)) for s in renamed.spans] == [("UW", "Oda Lindqvist"), ("WHO", "Lindqvist")]
+    assert quotes(do(before, "label", 1, of="NAME", label="UW")) == ["Oda Lindqvist"]
+
+
+DISPUTED = Example(
+    "e/1", "Who?", TEXT, (Span(0, 13, "UW", "ivo"),), "conflict",
+    "theirs (corrected): 4-24 'Lindqvist keeps bees', 28-34 NAME 'Skagen'; set 3 (rejected): no spans",
+)  # fmt: skip
+
+
+def test_a_conflict_is_settled_by_taking_a_side_or_both():
+    theirs = do(DISPUTED, "theirs")
+    assert [(s.key, s.source) for s in theirs.spans] == [((4, 24, "UW"), "mara"), ((28, 34, "NAME"), "mara")]
+    assert (theirs.status, theirs.error) == ("corrected", None)
+    third = do(DISPUTED, "theirs", other=1)
+    assert (third.spans, third.status) == ((), "rejected")
+    both = do(DISPUTED, "both")
+    assert [s.key for s in both.spans] == [(0, 24, "UW"), (28, 34, "NAME")]
+    assert (both.status, both.error) == ("corrected", None)
+    kept = do(do(DISPUTED, "toggle", 3), "accept", base=DISPUTED)
+    assert (quotes(kept), kept.status, kept.error) == (["Oda Lindqvist", "bees"], "corrected", None)
+    for gone in (do(DISPUTED, "theirs"), example(TEXT)):
+        with pytest.raises(InputError, match="no such side"):
+            do(gone, "theirs")
+    with pytest.raises(InputError, match="no such side"):
+        do(DISPUTED, "both", other=2)
+
+
+def test_ops_on_thousands_of_spans_take_time_in_proportion(monkeypatch):
+    """Counted in spans that are looked at, since seconds say more about the machine."""
+    looked = 0
+    touches, make = edits._touches, Span.__post_init__
+
+    def counted(*args):
+        nonlocal looked
+        looked += 1
+        return (touches if len(args) == 3 else make)(*args)
+
+    monkeypatch.setattr(edits, "_touches", counted)
+    monkeypatch.setattr(Span, "__post_init__", counted)
+    costs = {}
+    for size in (200, 800):
+        text = "Oda keeps bees. " * size
+        many = Example("e/1", "", text, tuple(Span(16 * i + 4, 16 * i + 9) for i in range(size)))
+        last = len(pieces_of(many)) - 1
+        for kind, more in (
+            ("mentions", {"first": 0, "last": 0}),
+            ("toggle", {"first": 0, "last": last}),
+            ("toggle", {"first": 1, "last": 1}),
+            ("label", {"first": 0, "last": last, "label": "VERB"}),
+            ("edge", {"first": 1, "last": 1}),
+        ):
+            looked = 0
+            after = apply(many, Op(kind, **more), many, "mara")
+            assert after.keys != many.keys
+            costs[kind, more["last"] > 1, size] = looked
+    for kind, wide, size in costs:
+        if size == 200:
+            assert costs[kind, wide, 800] <= 5 * costs[kind, wide, 200] + 50, (kind, costs)
+
+
 def test_an_edge_never_cuts_an_emoji_and_never_empties_a_span():
     crew = example("crew 👩‍🚀👍🏽 left", "👩‍🚀👍🏽")
     alone = do(crew, "edge", 1, side="end", by=-1, unit="char")
@@ -157,6 +255,9 @@ def test_correcting_what_was_accepted_makes_it_corrected():
         {"op": "label", "label": 5},
         {"op": "edge", "side": "left"},
         {"op": "edge", "by": 2},
+        {"op": "remove", "of": 1},
+        {"op": "theirs", "other": -1},
+        {"op": "theirs", "other": "0"},
     ],
 )
 def test_what_is_no_op_is_refused(row):
@@ -182,10 +283,10 @@ def test_ops_touch_their_pieces_and_their_label_alone(data):
         kind,
         first,
         last,
-        data.draw(st.sampled_from(["UW", "NAME"])),
-        data.draw(st.sampled_from(["start", "end"])),
-        data.draw(st.sampled_from([1, -1])),
-        data.draw(st.sampled_from(["word", "char"])),
+        label=data.draw(st.sampled_from(["UW", "NAME"])),
+        side=data.draw(st.sampled_from(["start", "end"])),
+        by=data.draw(st.sampled_from([1, -1])),
+        unit=data.draw(st.sampled_from(["word", "char"])),
     )
     after = apply(before, op, before, "mara")
     inside = {i for p in found[first : last + 1] for i in range(*p)}

@@ -8,7 +8,7 @@ from tests.strategies import examples
 from tests.tokens.tiny import FAMILIES, byte_level, chatty
 from tif.edit.edits import pieces_of
 from tif.edit.masking import Masker, PageToken
-from tif.edit.view import content, struck
+from tif.edit.view import struck, with_gaps
 from tif.errors import InputError
 from tif.spans import Example, Span
 from tif.tokens.encoding import Encoder, Encoding, see
@@ -132,7 +132,7 @@ def test_what_was_marked_before_is_struck_and_nothing_else(data):
     a, b = sorted((data.draw(st.sampled_from(cut)), data.draw(st.sampled_from(cut))))
     base = now.with_spans([Span(a[0], b[1])])
     told = struck(now, base)
-    pieces = content(now)["pieces"]
+    pieces = with_gaps(now)[0]
     where, at = set(), 0
     for index, piece in enumerate(pieces):
         if str(index) in told:

@@ -1,5 +1,8 @@
 """The page's server: what it answers, and whom it refuses."""
 
+import asyncio
+import json
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -7,6 +10,7 @@ from starlette.testclient import TestClient
 
 from tests.tokens.tiny import byte_level
 from tif.edit.desk import open_desk
+from tif.edit.edits import Op
 from tif.edit.masking import Masker
 from tif.edit.server import make_app
 from tif.sets import store
@@ -67,9 +71,14 @@ def test_the_page_and_its_parts_are_served_with_safety_headers(client):
 def test_an_edit_is_answered_with_the_record_as_words(client, desk):
     record = client.get("/api/record", params={"id": "bees/1"}).json()
     assert record["pieces"] == ["", "Oda", " ", "Lindqvist", " ", "keeps", " ", "bees", "", "."]
-    assert record["spans"] == [{"first": 0, "last": 1, "label": "UW", "source": "ner:x", "score": 0.9}]
+    (span,) = record["spans"]
+    look = span.pop("look")
+    assert span == {"first": 0, "last": 1, "label": "UW", "source": "ner:x", "score": 0.9, "trained": True}
+    assert look in range(6)
     after = client.post("/api/edit", json=EDIT, headers=ORIGIN).json()
-    assert after["spans"][1] == {"first": 3, "last": 3, "label": "UW", "source": "mara", "score": None}
+    made = after["spans"][1]
+    assert made.pop("look") != look, "another source, another look"
+    assert made == {"first": 3, "last": 3, "label": "UW", "source": "mara", "score": None, "trained": True}
     assert (after["rev"], after["undo"], after["gone"]) == (1, 1, [])
     gone = {"id": "bees/1", "rev": 1, "op": {"op": "remove", "first": 0, "last": 0}}
     assert client.post("/api/edit", json=gone, headers=ORIGIN).json()["gone"] == ["Oda Lindqvist"]
@@ -117,10 +126,12 @@ def test_what_was_marked_before_is_told_by_piece(client):
 def test_queues(client):
     start = client.get("/api/start", params={"queue": "all"}).json()
     assert start["ids"] == ["bees/1", "../../etc/passwd"]
-    assert start["labels"] == ["UW"]
+    assert (start["labels"], start["trained"]) == (["UW"], [True])
     client.post("/api/edit", json={"id": "bees/1", "rev": 0, "op": {"op": "accept"}}, headers=ORIGIN)
     assert client.get("/api/start").json()["ids"] == ["../../etc/passwd"]
-    assert client.get("/api/start?queue=accepted").json()["progress"] == {"reviewed": 1, "total": 2, "unsaved": 1}
+    assert client.get("/api/start?queue=accepted").json()["progress"] == {
+        "reviewed": 1, "total": 2, "unsaved": 1, "untrained": ""
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["/", "/static/edit.js", "/api/start", "/api/record?id=bees/1"])
@@ -134,7 +145,11 @@ def test_nothing_is_told_without_the_token(stranger, path, token):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8123", "127.0.0.1.evil.example", "127.0.0.1@evil.example:80", "", "0.0.0.0:1"],
+    [
+        *("evil.example", "evil.example:8123", "127.0.0.1.evil.example", "127.0.0.1@evil.example:80", "", "0.0.0.0:1"),
+        *("127.0.0.1:", "127.0.0.1:x", "localhost:80@evil.example", "[::1]:evil.example", "localhost:123456", "::1:80"),
+        *("127.0.0.1:80:80", "127.0.0.1:8 0", "localhost."),
+    ],
 )
 def test_a_foreign_name_that_points_here_is_refused(client, host):
     """DNS rebinding: the browser believes it talks to evil.example, and sends that as Host and Origin."""
@@ -168,17 +183,55 @@ def test_a_write_without_origin_or_from_another_site_is_refused(client, desk):
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 def test_what_a_foreign_form_could_send_is_refused(client, kind):
-    import json
-
     answer = client.post("/api/edit", content=json.dumps(EDIT), headers={**ORIGIN, "Content-Type": kind})
     assert answer.status_code == 415
 
 
-def test_other_methods_and_too_much_are_refused(client):
+def test_other_methods_and_too_much_are_refused(client, desk):
     assert client.put("/api/edit", json=EDIT, headers=ORIGIN).status_code == 405
     assert client.delete("/api/record?id=bees/1", headers=ORIGIN).status_code == 405
     big = {**EDIT, "id": "x" * (1 << 20)}
     assert client.post("/api/edit", json=big, headers=ORIGIN).status_code == 413
+    for name, value in (("Transfer-Encoding", "chunked"), ("Content-Length", "٣"), ("Content-Length", "9" * 5000)):
+        headers = {**ORIGIN, "Content-Type": "application/json", "Content-Length": "9", name: value.encode()}
+        assert client.post("/api/edit", content=b'{"id": 1}', headers=headers).status_code == 413
+    assert make_app_reads_at_most(desk) == 422
+
+
+def make_app_reads_at_most(desk):
+    """The status of a body of 8 MiB whose header names 9 bytes, as a server that trusts the header would pass it on."""
+    sent, statuses = [], []
+
+    async def receive():
+        sent.append(1 << 16)
+        return {"type": "http.request", "body": b" " * (1 << 16), "more_body": len(sent) < 128}
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    headers = {**ORIGIN, "Host": HOST, "Content-Type": "application/json", "Content-Length": "9"}
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/edit", "query_string": f"token={TOKEN}".encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "scheme": "http", "server": ("127.0.0.1", 8123), "http_version": "1.1",
+    }  # fmt: skip
+    asyncio.run(make_app(desk, TOKEN)(scope, receive, send))
+    assert sum(sent) <= (1 << 20) + (1 << 17)
+    return statuses[0]
+
+
+def test_half_a_surrogate_is_refused_wherever_it_is_sent(client, desk):
+    for path, body in (
+        ("/api/finish", {"message": "\ud800", "author": "mara"}),
+        ("/api/finish", {"message": "", "author": "\udfff"}),
+        ("/api/edit", {**EDIT, "id": "\ud83d"}),
+        ("/api/edit", {**EDIT, "op": {"op": "label", "label": "\udc80"}}),
+    ):
+        raw = json.dumps(body)
+        answer = client.post(path, content=raw, headers={**ORIGIN, "Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert "not JSON" in answer.json()["error"]
+    assert store.head_version(desk.path).number == 1
 
 
 @pytest.mark.parametrize(
@@ -235,3 +288,77 @@ def test_a_full_disk_is_told_and_nothing_is_done(client, desk, monkeypatch):
     assert answer.status_code == 500
     assert "No space left" in answer.json()["error"]
     assert desk.session.card("bees/1").rev == 0
+
+
+def opened(desk, **more):
+    return TestClient(make_app(desk, TOKEN, **more), base_url=f"http://{HOST}", cookies={"tif": TOKEN})
+
+
+def test_labels_keep_the_order_in_which_they_were_given(desk):
+    one = desk.session.base.examples[0]
+    spans = (Span(0, 3, "ART", "ner:x"), Span(4, 13, "UW", "ner:x"))
+    store.save(desk.session.base.replaced([replace(one, spans=spans)]), desk.path)
+    desk.finish()
+    desk.do("bees/1", desk.session.card("bees/1").rev, Op("label", 0, 0, label="ZOO"))
+    given = ("PLACE", "NAME", "DATE", "FOOD", "BIRD", "FISH", "TREE", "ROAD", "SHIP")
+    start = opened(desk, labels=given).get("/api/start").json()
+    assert start["labels"] == ["UW", *given, "ART", "ZOO"], "those that the set uses come last, by alphabet"
+    assert opened(desk, trained=("NAME", "UW")).get("/api/start").json()["labels"] == ["UW", "NAME", "ART", "ZOO"]
+
+
+def test_spans_that_training_leaves_out_are_marked_and_counted(desk):
+    client = opened(desk, trained=("UW",))
+    label = {"id": "bees/1", "rev": 0, "op": {"op": "label", "first": 3, "last": 3, "label": "NAME"}}
+    after = client.post("/api/edit", json=label, headers=ORIGIN).json()
+    assert [(s["label"], s["trained"]) for s in after["spans"]] == [("UW", True), ("NAME", False)]
+    assert after["progress"]["untrained"] == "1 of 2 spans will not be trained: 1 NAME (not in --labels)"
+    reject = {"id": "bees/1", "rev": 1, "op": {"op": "reject"}}
+    after = client.post("/api/edit", json=reject, headers=ORIGIN).json()
+    assert after["trained"] is False
+    assert after["progress"]["untrained"].endswith(": 1 NAME (not in --labels), 1 in rejected records")
+    undo = {"id": "bees/1", "rev": 2, "op": {"op": "undo"}}
+    for rev in (2, 3):
+        after = client.post("/api/edit", json={**undo, "rev": rev}, headers=ORIGIN).json()
+    assert after["progress"]["untrained"] == ""
+    assert client.get("/api/start").json()["trained"] == [True, False]
+
+
+def test_a_conflict_is_answered_with_both_sides_as_words(desk):
+    note = "theirs (corrected): 4-19 'Lindqvist keeps', 20-24 NAME 'bees'; set 3 (rejected): no spans"
+    one = replace(desk.session.base.examples[0], status="conflict", error=note)
+    store.save(desk.session.base.replaced([one]), desk.path)
+    desk.finish()
+    client = opened(desk)
+    record = client.get("/api/record", params={"id": "bees/1"}).json()
+    theirs, third = record["sides"]
+    assert (theirs["name"], theirs["status"], third["name"], third["status"]) == (
+        "theirs", "corrected", "set 3", "rejected",
+    )  # fmt: skip
+    words = ["".join(theirs["pieces"][2 * s["first"] + 1 : 2 * s["last"] + 2]) for s in theirs["spans"]]
+    assert words == ["Lindqvist keeps", "bees"]
+    take = {"id": "bees/1", "rev": record["rev"], "op": {"op": "theirs", "other": 0}}
+    after = client.post("/api/edit", json=take, headers=ORIGIN).json()
+    assert (after["status"], after["error"], after["sides"]) == ("corrected", None, [])
+    assert [s["label"] for s in after["spans"]] == ["UW", "NAME"]
+    saved, _ = desk.finish()
+    assert [(s.start, s.end, s.source) for s in saved.examples[0].spans] == [(4, 19, "mara"), (20, 24, "mara")]
+
+
+def test_an_answer_about_thousands_of_spans_takes_time_in_proportion(tmp_path, monkeypatch):
+    """Counted in keys that are built: one set of keys for each span was the time of minutes."""
+    path = tmp_path / "many.parquet"
+    text = "Oda keeps bees. " * 3000
+    store.save(AnnotationSet((Example("many", "", text, tuple(Span(16 * i, 16 * i + 3) for i in range(3000))),)), path)
+    keys, built = Span.key.fget, 0
+
+    def counted(span):
+        nonlocal built
+        built += 1
+        return keys(span)
+
+    monkeypatch.setattr(Span, "key", property(counted))
+    with open_desk(path, "mara") as many:
+        edit = {"id": "many", "rev": 0, "op": {"op": "mentions", "first": 2, "last": 2}}
+        answer = opened(many).post("/api/edit", json=edit, headers=ORIGIN).json()
+    assert len(answer["spans"]) == 6000
+    assert built < 40 * 6000

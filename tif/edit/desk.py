@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,12 +12,13 @@ from tif import files
 from tif.console import say, warn
 from tif.edit import edits
 from tif.edit.edits import Op
-from tif.edit.journal import Journal
+from tif.edit.journal import Header, Journal
+from tif.edit.looks import Looks
 from tif.edit.session import Card, Event, Session
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.sets import compare, formats, store
 from tif.sets.queue import queue
-from tif.spans import STATUSES, AnnotationSet, Example, Key, SavedSet, Status, tidy
+from tif.spans import STATUSES, AnnotationSet, Example, Key, SavedSet, Status, Version, tidy
 
 QUEUES = ("todo", "all", *STATUSES, "flagged", "skipped")
 CHOICES = ("mine", "theirs", "merge")
@@ -39,10 +40,12 @@ class Desk:
     Attributes:
         path: the set's head.
         author: name of the person: the source of new spans, and the author of versions.
+        looks: the look of each source.
         aside: file in which the last `finish` kept edits of records missing in the head; None if there were none.
     """
 
-    def __init__(self, path: Path, author: str, journal: Journal, session: Session) -> None:
+    def __init__(self, path: Path, author: str, journal: Journal, session: Session, looks: Looks) -> None:
+        self.looks = looks
         self.path = path
         self.author = author
         self._journal = journal
@@ -151,7 +154,7 @@ class Desk:
                 result = compare.merge(base, head, AnnotationSet(tuple(self._placed(wanted, head))))
                 conflicts = result.conflicts
                 saved = store.save(result.merged, self.path, message=message, author=author)
-        self._journal.start(saved.version.digest, self._session.flagged)
+        self._journal.start(_header(saved.version, self._session.flagged, self.looks))
         self._session.rebase(saved)
         return saved, conflicts
 
@@ -221,21 +224,27 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
         head = store.load(path)
         header = journal.header()
         if header is None:
-            journal.start(head.version.digest, ())
-            header = (head.version.digest, [])
-        digest, flagged = header
-        base = head if digest == head.version.digest else store.load(f"{path}@{digest}")
-        session = Session(base, flagged)
-        desk = Desk(path, author, journal, session)
-        events = journal.events(session.at_base)
-        for event in events:
-            session.apply(event)
-        if events:
-            say(f"{len(events)} edits read from {journal.path}")
+            header = _header(head.version, (), Looks(_sources(head)))
+            journal.start(header)
+        base = head if header.base == head.version.digest else store.load(f"{path}@{header.base}")
+        session = Session(base, header.flagged)
+        edits_read = journal.replay(session)
+        looks = Looks([*header.sources, *_sources(session.present()), author])
+        desk = Desk(path, author, journal, session, looks)
+        if edits_read:
+            say(f"{edits_read} edits read from {journal.path}")
         if base is not head:
             saved, conflicts = desk.finish(f"{session.changed()} records corrected by hand, read from the journal")
             say(f"{path} had changed: edits merged as version {saved.version.number}, {len(conflicts)} conflicts")
         yield desk
+
+
+def _header(version: Version, flagged: Iterable[str], looks: Looks) -> Header:
+    return Header(version.digest, tuple(flagged), tuple(looks.sources))
+
+
+def _sources(examples: Iterable[Example]) -> list[str]:
+    return sorted({span.source for example in examples for span in example.spans})
 
 
 __all__ = ["CHOICES", "QUEUES", "Desk", "StaleRevError", "merged", "open_desk"]

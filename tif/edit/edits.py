@@ -6,19 +6,23 @@ Python counts code points; indices mean the same in both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final
 
 from tif.errors import InputError
-from tif.spans import CONFIRMED, UW, Example, Span, Status, tidy
-from tif.text import Range, clusters, mentions, pieces
+from tif.sets.conflict import others
+from tif.spans import CONFIRMED, REVIEWED, UW, Example, Span, Status, tidy
+from tif.text import Range, clusters, mentions, pieces, separates
 
 SPAN_OPS: Final = ("toggle", "mark", "unmark", "remove", "label", "edge", "mentions")
 """Ops that name pieces."""
-OPS: Final = (*SPAN_OPS, "accept", "reject", "undo", "redo", "flag", "unflag", "skip")
+SIDE_OPS: Final = ("theirs", "both")
+"""Ops that settle a conflict: take another side of it, or unite its spans with ours."""
+OPS: Final = (*SPAN_OPS, *SIDE_OPS, "accept", "reject", "undo", "redo", "flag", "unflag", "skip")
 
-_KEYS: Final = frozenset({"op", "first", "last", "label", "side", "by", "unit"})
+_KEYS: Final = frozenset({"op", "first", "last", "label", "of", "side", "by", "unit", "other"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +38,32 @@ class Op:
     """First piece."""
     last: int = 0
     """Last piece, inclusive."""
+    _: KW_ONLY
     label: str = UW
+    """Label of new spans."""
+    of: str = ""
+    """Label of the span that is changed, where spans of several labels overlap; "" for any."""
     side: str = "end"
     """Which edge moves: `start` or `end`."""
     by: int = 1
     """1 moves the edge towards the end of the text, -1 towards its start."""
     unit: str = "word"
-    """How far the edge moves: a `word`, or a `char`, which is a grapheme cluster."""
+    """How far the edge moves: to the next `word`, past punctuation, or a `char`, which is a grapheme cluster."""
+    other: int = 0
+    """Which other side of a conflict, in the order of its note."""
 
     def __post_init__(self) -> None:
         if self.kind not in OPS:
             raise InputError(f"unknown op {str(self.kind)[:40]!r}", hint=f"Known: {', '.join(OPS)}.")
-        for name in ("first", "last"):
+        for name in ("first", "last", "other"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 0:
-                raise InputError(f"{name} is not a piece index", where="op")
+                raise InputError(f"{name} is not an index", where="op")
         if self.first > self.last:
             raise InputError("first is after last", where="op")
         if not isinstance(self.label, str) or not self.label or self.label != self.label.strip():
             raise InputError("label is empty, padded or not text", where="op")
+        if not isinstance(self.of, str):
+            raise InputError("of is not text", where="op")
         if self.side not in ("start", "end") or self.unit not in ("word", "char") or self.by not in (1, -1):
             raise InputError("an edge op needs side (start, end), unit (word, char) and by (1, -1)", where="op")
 
@@ -89,8 +101,10 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
         author: name of the person: the source of every span that the op makes or changes.
 
     Raises:
-        InputError: for pieces that the example does not have.
+        InputError: for pieces or another side that the example does not have.
     """
+    if op.kind in SIDE_OPS:
+        return _settled(example, op, author)
     if op.kind == "reject":
         return replace(example, status="rejected", error=None)
     if op.kind == "accept":
@@ -107,21 +121,19 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
         case "toggle" if _covers(spans, cut[op.first : op.last + 1], op.label):
             spans = list(_erased(spans, start, end, op.label, author))
         case "toggle" | "mark":
-            spans = _added(spans, start, end, op.label, author)
+            spans = _added(spans, [(start, end)], op.label, author)
         case "unmark":
             spans = list(_erased(spans, start, end, op.label, author))
         case "remove":
-            spans = [s for s in spans if not _touches(s, start, end)]
+            spans = [s for s in spans if not (_touches(s, start, end) and op.of in ("", s.label))]
         case "label":
-            spans = _labelled(spans, start, end, op.label, author)
+            spans = _labelled(spans, start, end, op, author)
         case "edge":
             spans = _moved(example.text, spans, start, end, op, author)
         case "mentions":
-            inside = _at(spans, start, end, op.label) if op.first == op.last else None
+            inside = _at(spans, start, end, op.of or op.label) if op.first == op.last else None
             quote, label = (example.quote(inside), inside.label) if inside else (example.text[start:end], op.label)
-            for at in mentions(example.text, quote):
-                if not any(s.label == label and _touches(s, at, at + len(quote)) for s in spans):
-                    spans = _added(spans, at, at + len(quote), label, author)
+            spans = _mentioned(example.text, spans, quote, label, author)
         case _:
             raise InputError(f"{op.kind} does not change spans")
     after = tidy(example.text, spans)
@@ -130,9 +142,37 @@ def apply(example: Example, op: Op, base: Example, author: str) -> Example:
     return replace(example, spans=after, status="corrected" if example.status == "accepted" else example.status)
 
 
+def _settled(example: Example, op: Op, author: str) -> Example:
+    """Return a record with a conflict as another side left it, or with the spans of both."""
+    sides = others(example)
+    if op.other >= len(sides):
+        raise InputError("the conflict has no such side", where=f"record {example.id!r}")
+    other = sides[op.other].example
+    taken = [s if s in example.spans else replace(s, source=author, score=None) for s in other.spans]
+    if op.kind == "both":
+        spans = list(example.spans)
+        for label in {span.label for span in taken}:
+            spans = _added(spans, _own(taken, label), label, author)
+        return replace(example, spans=tidy(example.text, spans), status="corrected", error=None)
+    status = other.status if other.status in REVIEWED else "corrected"
+    return replace(example, spans=tuple(taken), status=status, error=None)
+
+
+def _own(spans: Iterable[Span], label: str) -> list[Range]:
+    """Return the ranges of a label's spans in the text's order."""
+    return sorted((s.start, s.end) for s in spans if s.label == label)
+
+
+def _reaching(ranges: Sequence[Range], start: int) -> int:
+    """Return the index of the first of some sorted ranges without overlaps that ends after `start`."""
+    return bisect_right(ranges, start, key=lambda r: r[1])
+
+
 def _covers(spans: Iterable[Span], cut: Iterable[Range], label: str) -> bool:
-    own = [s for s in spans if s.label == label]
-    return all(any(s.start <= start and end <= s.end for s in own) for start, end in cut)
+    own = _own(spans, label)
+    return all(
+        (at := _reaching(own, start)) < len(own) and own[at][0] <= start and end <= own[at][1] for start, end in cut
+    )
 
 
 def _touches(span: Span, start: int, end: int) -> bool:
@@ -145,17 +185,17 @@ def _at(spans: Iterable[Span], start: int, end: int, label: str) -> Span | None:
     return next((s for s in here if s.label == label), here[0] if here else None)
 
 
-def _added(spans: Iterable[Span], start: int, end: int, label: str, author: str) -> list[Span]:
-    """Return the spans with one more, united with the spans of its label that it touches."""
-    rest = []
-    for span in spans:
-        if span.label != label or not _touches(span, start, end):
-            rest.append(span)
-        elif (span.start, span.end) == (start, end):
-            return list(spans)
+def _added(spans: Iterable[Span], ranges: Iterable[Range], label: str, author: str) -> list[Span]:
+    """Return the spans with more of one label, each united with the spans of its label that it touches."""
+    old = {(s.start, s.end): s for s in spans if s.label == label}
+    united: list[Range] = []
+    for start, end in sorted(old.keys() | set(ranges)):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], end))
         else:
-            start, end = min(start, span.start), max(end, span.end)
-    return [*rest, Span(start, end, label, author)]
+            united.append((start, end))
+    rest = [s for s in spans if s.label != label]
+    return [*rest, *(old.get(range_) or Span(*range_, label, author) for range_ in united)]
 
 
 def _erased(spans: Iterable[Span], start: int, end: int, label: str, author: str) -> Iterator[Span]:
@@ -169,23 +209,28 @@ def _erased(spans: Iterable[Span], start: int, end: int, label: str, author: str
             yield Span(end, span.end, label, author)
 
 
-def _labelled(spans: list[Span], start: int, end: int, label: str, author: str) -> list[Span]:
-    here = [s for s in spans if _touches(s, start, end)]
+def _labelled(spans: list[Span], start: int, end: int, op: Op, author: str) -> list[Span]:
+    here = [s for s in spans if _touches(s, start, end) and op.of in ("", s.label)]
     if not here:
-        return _added(spans, start, end, label, author)
+        return _added(spans, [(start, end)], op.label, author)
     # Spans that already have the label stay, and are united with the others that they touch.
-    out = [s for s in spans if s not in here or s.label == label]
-    for span in here:
-        if span.label != label:
-            out = _added(out, span.start, span.end, label, author)
-    return out
+    changed = {s.key for s in here if s.label != op.label}
+    rest = [s for s in spans if s.key not in changed]
+    return _added(rest, ((first, last) for first, last, _ in changed), op.label, author)
+
+
+def _mentioned(text: str, spans: list[Span], quote: str, label: str, author: str) -> list[Span]:
+    own = _own(spans, label)
+    places = ((at, at + len(quote)) for at in mentions(text, quote))
+    free = [(a, b) for a, b in places if (near := _reaching(own, a)) == len(own) or own[near][0] >= b]
+    return _added(spans, free, label, author)
 
 
 def _moved(text: str, spans: list[Span], start: int, end: int, op: Op, author: str) -> list[Span]:
-    span = _at(spans, start, end, op.label)
+    span = _at(spans, start, end, op.of or op.label)
     if span is None:
         return spans
-    units = word_pieces(text) if op.unit == "word" else clusters(text)
+    units = clusters(text) if op.unit == "char" else [r for r in word_pieces(text) if not separates(text[slice(*r)])]
     edge = span.start if op.side == "start" else span.end
     places = [unit[0 if op.side == "start" else 1] for unit in units]
     if op.by > 0:
@@ -195,7 +240,7 @@ def _moved(text: str, spans: list[Span], start: int, end: int, op: Op, author: s
     new = (to, span.end) if op.side == "start" else (span.start, to)
     if new[0] >= new[1]:
         return spans
-    return _added([s for s in spans if s != span], *new, span.label, author)
+    return _added([s for s in spans if s != span], [new], span.label, author)
 
 
-__all__ = ["OPS", "SPAN_OPS", "Op", "apply", "pieces_of", "word_pieces"]
+__all__ = ["OPS", "SIDE_OPS", "SPAN_OPS", "Op", "apply", "pieces_of", "word_pieces"]

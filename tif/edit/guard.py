@@ -7,6 +7,7 @@ cannot send without a preflight request), and requires a token that only the com
 
 from __future__ import annotations
 
+import re
 import secrets
 from http.cookies import CookieError, SimpleCookie
 
@@ -15,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 LONGEST_BODY = 1 << 20
+
+_OWN_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.ASCII)
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -71,7 +73,7 @@ class Guard:
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         headers = request.headers
         host = headers.get("host", "")
-        if host.rpartition(":")[0] not in LOOPBACK and host not in LOOPBACK:
+        if not _OWN_HOST.fullmatch(host):
             return 400, "this host name is not allowed"
         if "origin" in headers and headers["origin"] != f"http://{host}":
             return 403, "requests from other pages are refused"
@@ -83,7 +85,9 @@ class Guard:
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 return 415, "the body must be JSON"
             length = headers.get("content-length", "")
-            if not length.isdecimal() or int(length) > LONGEST_BODY:
+            # With chunks, the length that the header names does not hold.
+            named = length.isascii() and length.isdecimal() and "transfer-encoding" not in headers
+            if not named or len(length) > 9 or int(length) > LONGEST_BODY:
                 return 413, "the body is too long, or its length is unknown"
         elif request.method not in ("GET", "HEAD"):
             return 405, "only GET and POST are allowed"
@@ -101,4 +105,4 @@ class Guard:
         return secrets.compare_digest(token.encode(), self._token.encode())
 
 
-__all__ = ["LONGEST_BODY", "LOOPBACK", "Guard"]
+__all__ = ["LONGEST_BODY", "Guard"]

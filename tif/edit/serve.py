@@ -40,6 +40,7 @@ def serve(
     started: Callable[[Desk, str], None],
     port: int = 0,
     labels: Sequence[str] = (),
+    trained: Sequence[str] | None = None,
     masker: Masker | None = None,
     message: str = "",
 ) -> Finished:
@@ -50,7 +51,8 @@ def serve(
         author: who corrects.
         started: called with the page's address, which a browser may open at once.
         port: of this machine; 0 takes a free one.
-        labels: offered besides those that the set uses.
+        labels: offered besides those that the set uses, in the order of their keys.
+        trained: labels that training will forget; None for every label.
         masker: shows which tokens would be masked.
         message: why, for the log.
 
@@ -69,7 +71,14 @@ def serve(
     with open_desk(path, author or REVIEWER) as desk, socket.socket() as listener:
         port = _listen(listener, port)
         token = secrets.token_urlsafe(24)
-        app = make_app(desk, token, cookie=f"tif_{port}", labels=tuple(labels), masker=masker)
+        app = make_app(
+            desk,
+            token,
+            cookie=f"tif_{port}",
+            labels=tuple(labels),
+            trained=None if trained is None else tuple(trained),
+            masker=masker,
+        )
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
         )

@@ -28,11 +28,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tif.edit import view
 from tif.edit.desk import Desk, StaleRevError, merged
 from tif.edit.edits import Op
-from tif.edit.guard import Guard
+from tif.edit.guard import LONGEST_BODY, Guard
 from tif.edit.session import Card
+from tif.edit.view import View
 from tif.errors import InputError, MaskError, TifError, WriteError
 
 if TYPE_CHECKING:
@@ -51,7 +51,13 @@ _TYPES = {
 
 
 def make_app(
-    desk: Desk, token: str, *, cookie: str = "tif", labels: tuple[str, ...] = (), masker: Masker | None = None
+    desk: Desk,
+    token: str,
+    *,
+    cookie: str = "tif",
+    labels: tuple[str, ...] = (),
+    trained: tuple[str, ...] | None = None,
+    masker: Masker | None = None,
 ) -> Starlette:
     """Return the ASGI application that corrects one set.
 
@@ -60,9 +66,11 @@ def make_app(
         token: the secret that a browser must send.
         cookie: name of the cookie that remembers the token.
         labels: labels to offer in addition to those of the set.
+        trained: labels that training will forget; None for every label.
         masker: computes the masked tokens; None hides them.
     """
     static = files("tif.edit") / "static"
+    view = View(desk=desk, labels=labels, trained=trained, tokenizer=masker.name if masker else None)
     tokenizing = asyncio.Lock()
 
     def asset(name: str) -> Response:
@@ -77,12 +85,10 @@ def make_app(
         return asset(request.path_params["name"])
 
     async def start(request: Request) -> Response:
-        return JSONResponse(
-            view.start(desk, request.query_params.get("queue", "todo"), labels, masker.name if masker else None)
-        )
+        return JSONResponse(view.start(request.query_params.get("queue", "todo")))
 
     async def record(request: Request) -> Response:
-        return JSONResponse(view.record(desk, desk.session.card(request.query_params.get("id", ""))))
+        return JSONResponse(view.record(desk.session.card(request.query_params.get("id", ""))))
 
     async def tokens(request: Request) -> Response:
         if masker is None:
@@ -97,13 +103,13 @@ def make_app(
     async def edit(request: Request) -> Response:
         body = await _body(request, {"id": str, "rev": int, "op": dict})
         op = Op.parse(body["op"])
-        return _answer(desk, body["rev"], lambda: desk.do(body["id"], body["rev"], op))
+        return _answer(view, body["rev"], lambda: desk.do(body["id"], body["rev"], op))
 
     async def settle(request: Request) -> Response:
         body = await _body(request, {"id": str, "rev": int, "seen": int, "op": dict, "choice": str})
         op = Op.parse(body["op"])
         settled = (body["id"], body["rev"], body["seen"], op, body["choice"])
-        return _answer(desk, body["seen"], lambda: desk.settle(*settled))
+        return _answer(view, body["seen"], lambda: desk.settle(*settled))
 
     async def finish(request: Request) -> Response:
         body = await _body(request, {"message": str, "author": str})
@@ -114,7 +120,7 @@ def make_app(
                 "digest": saved.version.digest,
                 "conflicts": list(conflicts),
                 "aside": str(desk.aside) if desk.aside else None,
-                "progress": view.progress(desk),
+                "progress": view.progress(),
             }
         )
 
@@ -134,12 +140,12 @@ def make_app(
     )
 
 
-def _answer(desk: Desk, seen: int, act: Callable[[], Card]) -> Response:
+def _answer(view: View, seen: int, act: Callable[[], Card]) -> Response:
     try:
-        return JSONResponse(view.record(desk, act()))
+        return JSONResponse(view.record(act()))
     except StaleRevError as stale:
         card, mine = stale.card, stale.mine
-        both: dict[str, object] = {"error": str(stale), "theirs": view.record(desk, card), "mine": None, "merged": None}
+        both: dict[str, object] = {"error": str(stale), "theirs": view.record(card), "mine": None, "merged": None}
         if mine is not None:
             both["mine"] = view.content(mine)
             both["merged"] = view.content(merged(card.states[seen], card.example, mine))
@@ -158,8 +164,15 @@ def _index(value: str) -> int:
 
 
 async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > LONGEST_BODY:
+            raise InputError("the body is too long")
     try:
-        body = json.loads(await request.body())
+        body = json.loads(data)
+        # Half of a surrogate pair is no text: nothing could be written with it.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InputError("the body is not JSON", why=str(error)) from None
     if not isinstance(body, dict) or body.keys() != fields.keys():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tif.errors import InputError
+from tif.sets.untrained import span_counts
 from tif.spans import REVIEWED, UNDECIDED, AnnotationSet, Example, SavedSet, Span
 
 
@@ -44,6 +45,9 @@ class Event:
         try:
             old = base[row["id"]]
             example = None
+            texts = (row["op"], row.get("why", ""), row["by"], row["at"])
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError("op, why, by and at must be text")
             if row["op"] == "put":
                 spans = tuple(Span(*span) for span in row["spans"])
                 example = replace(old, spans=spans, status=row["status"], error=row["error"])
@@ -100,13 +104,26 @@ class Card:
 
 
 class Session:
-    """All records of a set, with their changes since it was loaded."""
+    """All records of a set, with their changes since it was loaded.
+
+    Attributes:
+        base: the version that is corrected.
+        at_base: its records by id.
+        cards: the records that were touched.
+        statuses: number of records of each status, as the page shows them.
+        spans: number of spans of each label in records of each status, as the page shows them.
+    """
 
     def __init__(self, base: SavedSet, flagged: Iterable[str] = ()) -> None:
         self.base = base
         self.at_base = base.by_id()
         self.cards = {id_: Card((self.at_base[id_],), flagged=True) for id_ in flagged if id_ in self.at_base}
-        self.statuses = Counter(e.status for e in base)
+        self._count()
+
+    def _count(self) -> None:
+        self.statuses = Counter(e.status for e in self.base)
+        self.spans = span_counts(self.base)
+        self._changed: set[str] = set()
 
     def card(self, id_: str) -> Card:
         """Return the card of a record.
@@ -129,8 +146,13 @@ class Session:
         before = self.card(event.id)
         after = before.after(event)
         self.cards[event.id] = after
-        self.statuses[before.example.status] -= 1
-        self.statuses[after.example.status] += 1
+        if after.example is not before.example:
+            self.statuses[before.example.status] -= 1
+            self.statuses[after.example.status] += 1
+            self.spans.subtract(span_counts([before.example]))
+            self.spans.update(span_counts([after.example]))
+            base = self.at_base[event.id]
+            (self._changed.add if _decided(after.example, base) != base else self._changed.discard)(event.id)
         return after
 
     @property
@@ -153,7 +175,7 @@ class Session:
 
     def changed(self) -> int:
         """Return the number of records that differ from the base version."""
-        return sum(_decided(card.example, self.at_base[id_]) != self.at_base[id_] for id_, card in self.cards.items())
+        return len(self._changed)
 
     def rebase(self, saved: SavedSet) -> None:
         """Continue from a saved version. Revs keep growing; undo stops at this version."""
@@ -164,7 +186,7 @@ class Session:
             if example.id in self.cards or len(states) > 1:
                 cards[example.id] = replace(before, states=states, past=(), future=(), skipped=False)
         self.base, self.at_base, self.cards = saved, saved.by_id(), cards
-        self.statuses = Counter(e.status for e in saved)
+        self._count()
 
 
 def _decided(example: Example, base: Example) -> Example:

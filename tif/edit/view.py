@@ -2,58 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from tif.edit.desk import QUEUES, Desk
 from tif.edit.edits import pieces_of
 from tif.edit.session import Card
-from tif.spans import UW, Example
+from tif.sets.conflict import others
+from tif.sets.untrained import untrained
+from tif.spans import UNTRAINED, UW, Example
 
 
-def record(desk: Desk, card: Card) -> dict[str, object]:
-    """Return one record with everything that the page shows."""
-    base = desk.session.at_base[card.example.id]
-    gone = [base.quote(s) for s in base.spans if s.key not in card.example.keys]
-    return {
-        "rev": card.rev,
-        "flagged": card.flagged,
-        "skipped": card.skipped,
-        "undo": len(card.past),
-        "redo": len(card.future),
-        "gone": gone,
-        "struck": struck(card.example, base),
-        "progress": progress(desk),
-        **content(card.example),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the page shows of a set under correction."""
+
+    desk: Desk
+    labels: tuple[str, ...] = ()
+    """Labels to offer besides those of the set, in the order of their keys."""
+    trained: Collection[str] | None = None
+    """Labels that training will forget; None for every label."""
+    tokenizer: str | None = None
+
+    def start(self, queue: str) -> dict[str, object]:
+        """Return the first data of the page: set, author, labels, tokenizer, and a queue's ids."""
+        session = self.desk.session
+        used = sorted({label for label, _ in session.spans})
+        labels = list(dict.fromkeys([UW, *self.labels, *(self.trained or ()), *used]))
+        return {
+            "set": self.desk.path.name,
+            "version": session.base.version.number,
+            "author": self.desk.author,
+            "labels": labels,
+            "trained": [self.trained is None or label in self.trained for label in labels],
+            "tokenizer": self.tokenizer,
+            "queues": list(QUEUES),
+            "queue": queue,
+            "ids": self.desk.ids(queue),
+            "progress": self.progress(),
+        }
+
+    def record(self, card: Card) -> dict[str, object]:
+        """Return one record with everything that the page shows."""
+        example, base = card.example, self.desk.session.at_base[card.example.id]
+        keys = example.keys
+        return {
+            "rev": card.rev,
+            "flagged": card.flagged,
+            "skipped": card.skipped,
+            "undo": len(card.past),
+            "redo": len(card.future),
+            "gone": [base.quote(s) for s in base.spans if s.key not in keys],
+            "struck": struck(example, base),
+            "sides": [{"name": other.name, **self.content(other.example)} for other in others(example)],
+            "progress": self.progress(),
+            **self.content(example),
+        }
+
+    def content(self, example: Example) -> dict[str, object]:
+        """Return one example, cut into pieces, with its spans."""
+        cut = pieces_of(example)
+        first = {start: index for index, (start, _) in enumerate(cut)}
+        last = {end: index for index, (_, end) in enumerate(cut)}
+        pieces, rest = with_gaps(example)
+        spans = [
+            {
+                "first": first[s.start],
+                "last": last[s.end],
+                "label": s.label,
+                "source": s.source,
+                "score": s.score,
+                "look": self.desk.looks.of(s.source),
+                "trained": self.trained is None or s.label in self.trained,
+            }
+            for s in example.spans
+        ]
+        return {
+            "id": example.id,
+            "prompt": example.prompt,
+            "pieces": pieces,
+            "rest": rest,
+            "spans": spans,
+            "status": example.status,
+            "trained": example.status not in UNTRAINED,
+            "error": example.error,
+        }
+
+    def progress(self) -> dict[str, object]:
+        """Return the progress of the review, and the spans of the set that training leaves out."""
+        session = self.desk.session
+        return {
+            "reviewed": session.reviewed,
+            "total": len(session.base),
+            "unsaved": session.changed(),
+            "untrained": untrained(session.spans, self.trained).line,
+        }
 
 
-def content(example: Example) -> dict[str, object]:
-    """Return one example. `pieces` alternate between the gap before a piece (white space or "") and the piece."""
-    cut = pieces_of(example)
-    pieces, at = [], 0
-    starts, ends = {}, {}
-    for index, (start, end) in enumerate(cut):
+def with_gaps(example: Example) -> tuple[list[str], str]:
+    """Return the gap before each piece (white space or "") and the piece, in turn; and the text after the last one."""
+    pieces: list[str] = []
+    at = 0
+    for start, end in pieces_of(example):
         pieces += [example.text[at:start], example.text[start:end]]
-        starts[start], ends[end] = index, index
         at = end
-    spans = [
-        {"first": starts[s.start], "last": ends[s.end], "label": s.label, "source": s.source, "score": s.score}
-        for s in example.spans
-    ]
-    return {
-        "id": example.id,
-        "prompt": example.prompt,
-        "pieces": pieces,
-        "rest": example.text[at:],
-        "spans": spans,
-        "status": example.status,
-        "error": example.error,
-    }
+    return pieces, example.text[at:]
 
 
 def struck(example: Example, base: Example) -> dict[str, list[str]]:
     """Return the text that only the base version marks, for striking through in place.
 
     Returns:
-        The text by index into `content`'s `pieces` (white space counts), cut into parts, every other one struck:
+        The text by index into the pieces of `with_gaps` (gaps count), cut into parts, every other one struck:
         `["Ska", "gen"]` strikes the end of a word, `["", "Skagen"]` all of it.
     """
     gone = _covered(base) - _covered(example)
@@ -85,27 +145,4 @@ def _alternating(text: str, start: int, end: int, chosen: set[int]) -> list[str]
     return parts
 
 
-def progress(desk: Desk) -> dict[str, int]:
-    """Return the progress of the review."""
-    return {"reviewed": desk.session.reviewed, "total": len(desk.session.base), "unsaved": desk.session.changed()}
-
-
-def start(desk: Desk, queue: str, labels: tuple[str, ...], tokenizer: str | None) -> dict[str, object]:
-    """Return the first data of the page: set, author, labels, tokenizer, and a queue's ids."""
-    used = sorted({s.label for e in desk.session.base for s in e.spans} | set(labels))
-    version = desk.session.base.version
-    return {
-        "set": desk.path.name,
-        "version": version.number,
-        "author": desk.author,
-        "labels": [UW, *(label for label in used if label != UW)][:9],
-        "sources": sorted({s.source for e in desk.session.base for s in e.spans}),
-        "tokenizer": tokenizer,
-        "queues": list(QUEUES),
-        "queue": queue,
-        "ids": desk.ids(queue),
-        "progress": progress(desk),
-    }
-
-
-__all__ = ["content", "progress", "record", "start", "struck"]
+__all__ = ["View", "struck", "with_gaps"]
