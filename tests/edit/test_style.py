@@ -14,7 +14,7 @@ def colours(scheme):
     pick = {"light": 1, "dark": 2}[scheme]
     pair = r"light-dark\((#\w{6}), (#\w{6})\)"
     found = {m[1]: m[1 + pick] for m in re.finditer(rf"--([\w-]+): {pair};", CSS)}
-    for m in re.finditer(rf"^\.(s\d) \{{ background: {pair}; text-decoration-color: {pair};", CSS, re.MULTILINE):
+    for m in re.finditer(rf"^\.(s\d) \{{ background: {pair}; border-color: {pair};", CSS, re.MULTILINE):
         found[m[1]] = m[1 + pick]
         found[f"{m[1]}-line"] = m[3 + pick]
     return found
@@ -65,7 +65,7 @@ def test_lines_that_mean_something_can_be_seen(scheme, above, below):
 
 
 def test_every_source_has_a_line_of_its_own_besides_its_colour():
-    patterns = re.findall(r"^\.s\d \{.*?(text-decoration-(?:style|line): [\w ]+);", CSS, re.MULTILINE)
+    patterns = re.findall(r"^\.s\d \{.*?border-style: ([\w ]+);", CSS, re.MULTILINE)
     assert len(patterns) == len(set(patterns)) == 6
 
 

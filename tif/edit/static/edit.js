@@ -3,9 +3,10 @@
 import { keyed } from "./keys.js";
 import { listen, under } from "./mouse.js";
 import { $, address, first, last, now, opened, queue, remember, say } from "./page.js";
+import { current, follow } from "./moves.js";
 import { drawLabels, drawProgress, show } from "./show.js";
 import { ask, notice, state } from "./talk.js";
-import { before, describe, differing, draw, element, looks, spansAt, windowAround, wordAt, words } from "./text.js";
+import { before, describe, differing, draw, element, spansAt, windowAround, wordAt, words } from "./text.js";
 import { showTokens } from "./tokens.js";
 
 // --- ops ---------------------------------------------------------------------------------------------------------
@@ -53,13 +54,19 @@ function drawSides(both) {
 
 function spanOp(op, more = {}) {
   if (!words(now.record)) return undefined;
-  return edit({ op, first: first(), last: last(), label: now.start.labels[now.label], ...more });
+  return edit({ op, first: first(), last: last(), label: now.start.labels[now.label], of: current()?.label ?? "", ...more });
 }
 
-function edge(side, by, unit = "word") {
+async function edge(side, by, unit = "word") {
   now.anchor = null;
-  return spanOp("edge", { side, by, unit });
+  const span = current();
+  if (!span) return;
+  await spanOp("edge", { side, by, unit });
+  follow(span, side);
 }
+
+// A word inside a span is taken out of that span; any other is marked with the chosen label.
+const toggle = () => spanOp("toggle", { label: current()?.label ?? now.start.labels[now.label] });
 
 async function decide(op) {
   const id = now.record.id;
@@ -67,11 +74,19 @@ async function decide(op) {
   if (now.record.id === id && $("saved").dataset.state === "saved") await go(1);
 }
 
+// Chooses the label of new spans. It never changes a span.
+function choose(number) {
+  now.label = number;
+  show(true);
+  drawLabels();
+}
+
+// Gives a label to the span at the cursor, or marks the words with it. It never chooses the label of new spans.
 async function relabel(number) {
   if (number >= now.start.labels.length) return;
-  now.label = number;
-  drawLabels();
-  await spanOp("label");
+  await spanOp("label", { label: now.start.labels[number] });
+  now.of = now.start.labels[number];
+  show();
 }
 
 function tokens() {
@@ -87,8 +102,9 @@ function tokens() {
 const acts = {
   edge,
   label: relabel,
+  relabel: () => relabel(now.label),
   tokens,
-  toggle: () => spanOp("toggle"),
+  toggle,
   remove: () => spanOp("remove"),
   mentions: () => spanOp("mentions"),
   "start-out": () => edge("start", -1),
@@ -112,8 +128,6 @@ async function open(name, id) {
   now.ids = now.start.ids;
   // A record from a link, or one in progress, is shown even if it has left the queue.
   if (id && !now.ids.includes(id)) now.ids = [id, ...now.ids];
-  looks(now.start.author);
-  for (const source of now.start.sources) looks(source);
   document.title = `${now.start.set} – tif`;
   $("title").textContent = now.start.set;
   $("title").title = `version ${now.start.version}`;
@@ -136,7 +150,11 @@ async function load(id) {
   const answer = await ask(`/api/record?id=${encodeURIComponent(id)}`);
   now.cursor = 0;
   now.anchor = null;
+  now.of = null;
+  // A label that was chosen for one record is not meant for the next.
+  now.label = Math.max(now.start.trained.indexOf(true), 0);
   take(answer);
+  drawLabels();
   if (now.record.spans.length) {
     now.cursor = now.record.spans[0].first;
     show();
@@ -146,7 +164,7 @@ async function load(id) {
 
 function none() {
   now.record = null;
-  for (const id of ["prompt", "text", "id", "status", "place", "legend", "gone", "error"]) $(id).replaceChildren();
+  for (const id of ["prompt", "text", "id", "status", "place", "legend", "gone", "error", "here", "untrained", "sides-list"]) $(id).replaceChildren();
   document.querySelector("main").hidden = $("where").hidden = true;
   showTokens();
   notice(`The queue “${now.start.queue}” is empty. Choose another queue above, or finish.`);
@@ -183,10 +201,16 @@ document.addEventListener("keydown", (event) => {
 
 $("labels").addEventListener("click", (event) => {
   const button = event.target.closest("[data-label]");
-  if (button) queue(() => now.record && relabel(Number(button.dataset.label)));
+  if (button) queue(() => now.record && choose(Number(button.dataset.label)));
+});
+// A button that takes the focus would take the arrow keys and Enter from the text.
+for (const id of ["labels", "sides"]) $(id).addEventListener("mousedown", (event) => event.preventDefault());
+$("sides").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-settle]");
+  if (button) queue(() => now.record && edit({ op: button.dataset.settle, other: Number(button.dataset.other) }));
 });
 
-listen(edit);
+listen(edit, toggle);
 
 for (const button of document.querySelectorAll("[data-do]")) {
   // Otherwise the button takes the focus, and the next arrow key does not move in the text.

@@ -1,12 +1,13 @@
 // What each key does.
 
 import { $, now, opened } from "./page.js";
-import { byLine, move, toSpan } from "./moves.js";
+import { byLine, move, moveTo, toSpan } from "./moves.js";
 
 const EDGES = { "[": ["start", -1], "{": ["start", 1], "}": ["end", -1], "]": ["end", 1] };
 // With Alt, some keyboards give other characters: then the key's position counts.
 const PLACES = { BracketLeft: ["[", "{"], BracketRight: ["]", "}"] };
-const LETTERS = { a: "accept", x: "reject", s: "skip", f: "flag", n: "next", p: "previous", m: "mentions", t: "tokens" };
+const LETTERS = { a: "accept", x: "reject", s: "skip", f: "flag", n: "next", p: "previous", m: "mentions",
+  r: "relabel", t: "tokens" };
 
 // Returns the function that a key calls, or null.
 export function keyed(event, acts) {
@@ -41,6 +42,6 @@ export function keyed(event, acts) {
   if (key === "PageDown" || key === "PageUp") return () => move(now.cursor + (key === "PageDown" ? 200 : -200), shift);
   // At the last span, Tab leaves the text as usual, so that the focus is never trapped.
   const to = () => toSpan(shift ? -1 : 1);
-  if (key === "Tab" && (now.waiting > 0 || Number.isFinite(to()))) return () => Number.isFinite(to()) && move(to(), false);
+  if (key === "Tab" && (now.waiting > 0 || to())) return () => to() && moveTo(to());
   return null;
 }

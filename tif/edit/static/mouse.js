@@ -1,6 +1,7 @@
 // Click a word, or drag over several: the pointer snaps to words.
 
 import { $, now, queue } from "./page.js";
+import { move } from "./moves.js";
 import { show } from "./show.js";
 import { before, wordAt } from "./text.js";
 
@@ -9,14 +10,19 @@ export function under(event) {
   return node && $("text").contains(node) ? Number(node.dataset.i) : null;
 }
 
-// `edit` sends an op to the server.
-export function listen(edit) {
+// `edit` sends an op to the server; `toggle` marks or unmarks the word at the cursor.
+export function listen(edit, toggle) {
   $("text").addEventListener("pointerdown", (event) => {
     const at = under(event);
     if (at === null || event.button !== 0 || now.record === null) return;
     event.preventDefault();
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) {
+      queue(() => now.record && move(at, event.shiftKey));
+      return;
+    }
     now.drag = { from: at, to: at };
     now.anchor = null;
+    now.of = null;
     now.cursor = at;
     show();
     now.nodes.get(now.cursor)?.focus({ preventScroll: true });
@@ -39,7 +45,8 @@ export function listen(edit) {
       if (now.record?.id !== id) return undefined;
       const [one, other] = places.map((place) => wordAt(now.record, place));
       now.cursor = other;
-      return edit({ op: from === to ? "toggle" : "mark", first: one, last: other, label: now.start.labels[now.label] });
+      now.anchor = null;
+      return from === to ? toggle() : edit({ op: "mark", first: one, last: other, label: now.start.labels[now.label] });
     });
   });
   document.addEventListener("pointercancel", () => {

@@ -2,13 +2,14 @@
 
 import { first, last, now, say } from "./page.js";
 import { show } from "./show.js";
-import { quote, words } from "./text.js";
+import { quote, spanAt, words } from "./text.js";
 
 export function move(to, extend) {
   const target = Math.max(0, Math.min(to, words(now.record) - 1));
   if (extend) now.anchor ??= now.cursor;
   else now.anchor = null;
   now.cursor = target;
+  now.of = null;
   show();
   now.nodes.get(now.cursor)?.focus({ preventScroll: true });
   if (now.anchor !== null) say(`selected ${quote(now.record, first(), last())}`);
@@ -29,7 +30,36 @@ export function byLine(down) {
   return best === null ? (down > 0 ? words(now.record) - 1 : 0) : best.i;
 }
 
+// The span that keys act on: none while words are selected.
+export function current() {
+  if (now.record === null || now.anchor !== null) return null;
+  return spanAt(now.record, now.cursor, now.of, now.start.labels[now.label]);
+}
+
+// The next span, or the previous one; null if there is none.
 export function toSpan(by) {
-  const order = now.record.spans.map((span) => span.first).filter((at) => (by > 0 ? at > now.cursor : at < now.cursor));
-  return by > 0 ? Math.min(...order) : Math.max(...order);
+  const { spans } = now.record;
+  const here = current();
+  if (here) return spans[spans.indexOf(here) + by] ?? null;
+  const away = spans.filter((span) => (by > 0 ? span.first > now.cursor : span.last < now.cursor));
+  return away.at(by > 0 ? 0 : -1) ?? null;
+}
+
+export function moveTo(span) {
+  move(span.first, false);
+  now.of = span.label;
+  show();
+}
+
+// An edge that moved may leave the cursor outside the span: then it goes to the nearest word inside.
+export function follow(span, side) {
+  const same = now.record.spans.filter((other) => other.label === span.label);
+  if (same.some((other) => other.first <= now.cursor && now.cursor <= other.last)) return;
+  const inside = side === "start"
+    ? same.find((other) => other.first > now.cursor)?.first
+    : same.findLast((other) => other.last < now.cursor)?.last;
+  if (inside === undefined) return;
+  move(inside, false);
+  now.of = span.label;
+  show();
 }

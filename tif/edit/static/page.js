@@ -11,9 +11,10 @@ export const now = {
   record: null,
   cursor: 0,
   anchor: null, // other end of a selection
+  of: null, // label of the span that Tab went to, where several overlap
   shown: [0, 0],
   nodes: new Map(),
-  label: 0,
+  label: 0, // of new spans: an index into start.labels
   drag: null,
   waiting: 0,
   tokens: address.get("tokens") === "1", // whether the trainer's tokens are shown
