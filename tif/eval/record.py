@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -221,7 +221,10 @@ class EvalRecord:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the record as JSON values, with its seal and that of its run."""
-        return seal.sealed({**asdict(self), "run": self.run.to_json() if self.run else None})
+        return seal.sealed(
+            {name: _json(value) for name, value in asdict(self).items()}
+            | {"run": self.run.to_json() if self.run else None}
+        )
 
     def headline(self) -> dict[str, JsonValue]:
         """Return the JSON of `tif eval --json`: headline numbers first, without values of single examples."""
@@ -244,6 +247,13 @@ class EvalRecord:
 def columns(rows: Sequence[Mapping[str, object]]) -> Questions:
     """Return the questions, answers and truth ratios of per-example rows."""
     return Questions(**{name: tuple(row[name] for row in rows) for name in _COLUMNS})  # type: ignore[arg-type]
+
+
+def _json(value: Any) -> JsonValue:
+    """Return the value with lists in the place of tuples, as reading the file gives it."""
+    if isinstance(value, dict):
+        return {name: _json(inner) for name, inner in value.items()}
+    return [_json(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _renamed(content: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -38,6 +38,7 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
             terms = ", ".join(f"1 - {name} = {value:.3g}" for name, value in asdict(result.memorization).items()
                               if name != "score")  # fmt: skip
             yield _number("memorization", result.memorization.score, terms)
+        yield from _leaks(result)
         if result.depth is not None:
             yield from _depth(result.depth)
     else:
@@ -55,6 +56,19 @@ def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
         yield _number("KS distance D", result.ks_distance, None)
     if result.forget_quality_forced:
         yield f"--force: the logs differ ({result.forget_quality_forced}), so this forget quality is meaningless"
+
+
+def _leaks(result: EvalRecord) -> Iterator[str]:
+    for form, numbers in result.leaks.items():
+        shares = [("greedy", numbers.greedy), *((f"leak@{at.k}", at.cores) for at in numbers.sampled)]
+        line = "  ".join(f"{name} {cores.leak_any}" for name, cores in shares)
+        others = (("retain model", result.retain_leaks), ("base model", result.base_leaks))
+        for name, leaks in others:
+            if form in leaks and (most := leaks[form].most) is not None:
+                line += f"  {name} leak@{most.k} {most.cores.leak_any.mean:.3f}"
+        yield f"{f'leak {form}':16} n={numbers.prompts}  {line}"
+    for form, reason in result.leak_reasons.items():
+        yield _number(f"leak {form}", None, reason)
 
 
 def _depth(depth: Depth) -> Iterator[str]:

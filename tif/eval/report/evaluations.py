@@ -82,7 +82,11 @@ class Evaluations:
         if "forget" not in counts:
             return None
         return Model(
-            label="never saw them (retain log)", role="never saw", forget=counts["forget"], keep=counts.get("retain")
+            label="never saw them (retain log)",
+            role="never saw",
+            forget=counts["forget"],
+            keep=counts.get("retain"),
+            leaks=self.focus.record.retain_leaks.get("question"),
         )
 
 
@@ -136,6 +140,7 @@ def _model(entry: Entry, role: Role) -> Model:
         role=role,
         forget=forget,
         keep=counts.get("retain"),
+        leaks=entry.record.leaks.get("question"),
         likelihoods=Likelihoods(
             unwanted=entry.record.mean("forget", "uw_probability"),
             general=entry.record.mean("forget", "gw_probability"),

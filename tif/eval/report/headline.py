@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from tif.eval.measure import measures
+from tif.eval.measure.leak_at_k import Interval
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 
@@ -35,21 +36,10 @@ DEFINITIONS: Final = {
     "depth (UDS)": "Unlearning Depth Score: share of the unwanted words that the hidden layers lost, measured by "
     "patching them into the starting model; 0 is the starting model, 1 the retain model",
     "depth (logit lens)": "the same, read from each hidden layer by the starting model's last norm and head",
+    "leaks when asked": "share of questions whose greedy answer contains an unwanted phrase",
     "over-forgetting": "drop of GW probability divided by drop of UW probability; 0 is forgetting without damage, 1 is "
     "forgetting without aim",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean and its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 Cell = Interval | float | None
@@ -75,6 +65,8 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
     """One row an entry. lm-eval's numbers come last, with 1.96 of its standard errors to both sides."""
     harness = {entry.label: _lm_eval(entry) for entry in evaluations.entries}
     tasks = dict.fromkeys(name for cells in harness.values() for name in cells)
+    leaks = {entry.label: _leaks(entry) for entry in evaluations.entries}
+    leaking = dict.fromkeys(name for cells in leaks.values() for name in cells)
     depth = DEPTH_COLUMNS if any(entry.record.depth for entry in evaluations.entries) else ()
     return [
         HeadlineRow(
@@ -84,6 +76,7 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
                 "model utility": entry.record.model_utility,
                 "forget quality": entry.record.forget_quality,
                 "over-forgetting": _over_forgetting(evaluations.before, entry),
+                **{name: leaks[entry.label].get(name) for name in leaking},
                 **{name: harness[entry.label].get(name) for name in tasks},
             },
         )
@@ -111,6 +104,23 @@ def _over_forgetting(before: Entry | None, entry: Entry) -> float | None:
     return measures.over_forgetting(*known) if len(known) == len(pairs) else None
 
 
+def _leaks(entry: Entry) -> dict[str, Cell]:
+    numbers = entry.record.leaks.get("question")
+    if numbers is None:
+        return {}
+    cells: dict[str, Cell] = {"leaks when asked": numbers.greedy.leak_any}
+    if (most := numbers.most) is not None:
+        cells[f"leaks in {most.k} answers"] = most.cores.leak_any
+    return cells
+
+
+def definition(name: str) -> str:
+    """Return what a column of the table means."""
+    if name.startswith("leaks in "):
+        return "leak@k: share of questions of which so many random answers contain an unwanted phrase"
+    return DEFINITIONS.get(name, "as lm-evaluation-harness measures it")
+
+
 def _lm_eval(entry: Entry) -> dict[str, Cell]:
     cells: dict[str, Cell] = {}
     for task, values in entry.record.lm_eval.items():
@@ -123,4 +133,14 @@ def _lm_eval(entry: Entry) -> dict[str, Cell]:
     return cells
 
 
-__all__ = ["COLUMNS", "DEFINITIONS", "DEPTH_COLUMNS", "Cell", "HeadlineRow", "Interval", "shown", "summarise"]
+__all__ = [
+    "COLUMNS",
+    "DEFINITIONS",
+    "DEPTH_COLUMNS",
+    "Cell",
+    "HeadlineRow",
+    "Interval",
+    "definition",
+    "shown",
+    "summarise",
+]

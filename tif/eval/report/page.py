@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from tif.eval.report import answers, heatmap
+from tif.eval.report import answers, heatmap, leaks
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.headline import DEFINITIONS, Cell, HeadlineRow, Interval
+from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
 from tif.eval.report.plots import plots
 from tif.eval.report.seeds import SeedGroup, Spread
 from tif.eval.report.verdict import HEADS, Verdict
@@ -78,6 +78,7 @@ def page(
             answers.completions(evaluations),
             "What each model writes when it is asked. The first questions are about people to forget.",
         ),
+        Section("Asked again, and asked differently", leaks.section(evaluations), leaks.GLOSS),
         Section("Metrics for researchers", _headline(headline)),
         Section(
             "Over training seeds",
@@ -153,7 +154,7 @@ def _unbroken(cell: str) -> str:
 
 def _headline(rows: Sequence[HeadlineRow]) -> str:
     names = [name for name in rows[0].cells if any(row.cells[name] is not None for row in rows)]
-    key = "".join(f"<dt>{escape(name)}</dt><dd>{escape(_definition(name))}</dd>" for name in names)
+    key = "".join(f"<dt>{escape(name)}</dt><dd>{escape(definition(name))}</dd>" for name in names)
     table = _table("model", names, [(row.label, [row.cells[name] for name in names]) for row in rows])
     return f'{table}<p class="soft">Small print: 95% intervals over examples.</p><dl>{key}</dl>'
 
@@ -166,7 +167,7 @@ def _seeds(groups: Sequence[SeedGroup]) -> str:
 
 
 def _table(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell | Spread]]]) -> str:
-    head = "".join(f'<th class="n" scope="col" title="{escape(_definition(n))}">{escape(n)}</th>' for n in names)
+    head = "".join(f'<th class="n" scope="col" title="{escape(definition(n))}">{escape(n)}</th>' for n in names)
     body = ""
     for label, cells in rows:
         numbers = "".join(f'<td class="n">{_cell(cell)}</td>' for cell in cells)
@@ -175,10 +176,6 @@ def _table(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence
         f'<div class="scroll"><table><thead><tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def _definition(name: str) -> str:
-    return DEFINITIONS.get(name, "as lm-evaluation-harness measures it")
 
 
 def _cell(cell: Cell | Spread) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
 
 Role = Literal["before", "unlearned", "never saw"]
@@ -47,6 +48,8 @@ class Model:
     """About the people to forget. None if the model was not asked, or if no unwanted phrase is marked."""
     keep: Leakage | None = None
     """About the people to keep."""
+    leaks: FormLeaks | None = None
+    """Samples about the people to forget. None if none were drawn."""
     likelihoods: Likelihoods = Likelihoods()
     reason: str | None = None
     """Why `forget` is None."""
@@ -108,6 +111,8 @@ class Verdict:
             f"{f' about {_people(counts)}' if counts.subjects else ''}, "
             f"the model {_WRITES[focus.role]} {counts.written:,} when asked{self._others(_unwanted)}."
         ]
+        if (again := self._asked_again()) is not None:
+            lines.append(again)
         if (words := _other_words(focus)) is not None:
             lines.append(
                 f"Of {_plural(words.total, 'other word')} in the same answers, it {_WRITES[focus.role]} "
@@ -154,6 +159,32 @@ class Verdict:
             f"Unwanted phrases are not counted for {', '.join(labels)}: {reason or 'the model was not asked'}. "
             "The table shows probabilities instead."
         )
+
+    def _asked_again(self) -> str | None:
+        """The share of questions with a phrase among several random answers; None if the focus has no samples."""
+        leaks = self.focus.leaks
+        if leaks is None or leaks.most is None:
+            return None
+        k, share = leaks.most.k, leaks.most.cores.leak_any
+        line = (
+            f"Asked {_plural(k, 'time')} with random answers, it {_WRITES[self.focus.role]} such a phrase for "
+            f"{share.mean:.0%} of {_plural(leaks.prompts, 'question')} (95% interval {share.low:.0%} to "
+            f"{share.high:.0%})"
+        )
+        named: tuple[tuple[Role, str], ...] = (
+            ("before", "before unlearning"),
+            ("never saw", "a model that never saw them"),
+        )
+        for role, words in named:
+            model = next((m for m in self.models if m.role == role and m is not self.focus), None)
+            if (
+                model is not None
+                and model.leaks is not None
+                and model.leaks.most is not None
+                and model.leaks.most.k == k
+            ):
+                line += f"; {words}: {model.leaks.most.cores.leak_any.mean:.0%}"
+        return f"{line}."
 
     def _others(self, count: Callable[[Model], Count | None], whom: str = "them") -> str:
         """The same count of the model before unlearning and of one that never saw the people."""
