@@ -266,7 +266,9 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     files.write(out / "examples.parquet", sink.getvalue())
-    record = record.but(files=seal.manifest(out, ["examples.parquet", "parts"]))
+    record = record.but(
+        files=seal.manifest(out, ["examples.parquet", *([leaks.LEAKS_FILE] if record.leaks else []), "parts"])
+    )
     files.write(out / EVAL_FILE, json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
     return record
 

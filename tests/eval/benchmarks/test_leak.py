@@ -184,6 +184,7 @@ def test_the_record_has_every_form_beside_retain_and_base_model(
     assert [gap.k for gap in numbers.minus_base] == [0, 1, 4]
     assert EvalRecord.read(data / "eval") == record
     assert "leak_counts" not in record.headline()
+    assert "leaks.parquet" in record.files
     table = pq.read_table(data / "eval" / "leaks.parquet").to_pylist()
     # The retain samples give away the jobs of three people.
     assert len(table) == 4 * (len(FORMS) - 1) + 1

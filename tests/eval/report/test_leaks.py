@@ -87,7 +87,8 @@ def test_the_first_screen_and_the_headline_have_it(entries: list[Entry]) -> None
     assert str(first.cells["leaks when asked"]).startswith("0.250 [")
     assert second.cells["leaks in 16 answers"] is None
     assert "| leaks in 16 answers |" in markdown(entries)
-    content = json.loads(json.dumps(write_json(None, entries)))
+    content = write_json(None, entries)
+    assert content == json.loads(json.dumps(content))
     assert content["evaluations"][0]["leaks"]["question"]["prompts"] == 4
     assert "leak_counts" not in content["evaluations"][0]
 

@@ -83,9 +83,11 @@ def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str 
             for entry in evaluations.entries
         ],
     }
+    text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
     if out is not None:
-        files.write(Path(out), json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False))
-    return content
+        files.write(Path(out), text)
+    read: dict[str, JsonValue] = json.loads(text)  # lists in the place of tuples
+    return read
 
 
 def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
