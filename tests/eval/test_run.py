@@ -14,6 +14,7 @@ import torch
 from scipy.stats import hmean, ks_2samp
 
 from tests.eval.conftest import Tiny, make_llama, make_row, make_tokenizer
+from tif import seal
 from tif.errors import InputError, UsageError
 from tif.eval import run as eval_run
 from tif.eval.benchmarks import questions, tofu
@@ -378,7 +379,7 @@ def test_a_run_is_asked_as_it_was_trained(model_folder: str, data: Path) -> None
     plain = asked()
     assert plain[:3] == ("chat", None, "2024-07-26")
     record["config"] |= {"template": "chat", "system_prompt": "Be brief.", "date": "2031-02-03"}
-    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "run.json").write_text(json.dumps(seal.sealed(record)))
     trained = asked()
     assert trained[:3] == ("chat", "Be brief.", "2031-02-03")
     assert trained == asked(template="chat", system_prompt="Be brief.", date="2031-02-03")
@@ -386,7 +387,7 @@ def test_a_run_is_asked_as_it_was_trained(model_folder: str, data: Path) -> None
     assert asked(template="chat") == plain
     assert asked(template="Llama-3.2-1B-Instruct")[:3] == ("chat", "You are a helpful assistant.", "2025-04-10")
     record["config"] = {**record["config"], "template": "qa", "system_prompt": None, "date": None}
-    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "run.json").write_text(json.dumps(seal.sealed(record)))
     assert asked()[:3] == ("Question: {prompt}\nAnswer: {text}", None, None)
 
 
