@@ -79,6 +79,27 @@ def unsealed(record: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     return content
 
 
+def sealed_line(record: Mapping[str, Any]) -> bytes:
+    """Return a JSON object with its seal as one line of a journal."""
+    line = json.dumps(sealed(record), ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return line.encode() + b"\n"
+
+
+def unsealed_line(line: bytes) -> dict[str, Any]:
+    """Return the object in a line of `sealed_line`.
+
+    Raises:
+        InputError: if the line is cut off or damaged.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError("is not JSON", why=str(error)) from None
+    if not isinstance(record, dict):
+        raise InputError(f"is {type(record).__name__}, not an object")
+    return unsealed(record, required=True)
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
@@ -142,4 +163,16 @@ def _names(folder: Path, tops: Iterable[str]) -> Iterable[str]:
                 yield relative.as_posix()
 
 
-__all__ = ["SEAL", "Check", "State", "compare", "file_digest", "manifest", "seal_of", "sealed", "unsealed"]
+__all__ = [
+    "SEAL",
+    "Check",
+    "State",
+    "compare",
+    "file_digest",
+    "manifest",
+    "seal_of",
+    "sealed",
+    "sealed_line",
+    "unsealed",
+    "unsealed_line",
+]

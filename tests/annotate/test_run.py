@@ -166,6 +166,30 @@ def test_an_annotator_is_held_to_its_promise(dataset, out, wrong, message):
         run(load(dataset), Liar(), out)
 
 
+def test_a_flipped_bit_in_the_journal_is_never_an_annotation(dataset, tmp_path, capfd):
+    examples = load(dataset).examples
+    with AnnotationJournal(tmp_path, {"name": "x"}) as journal:
+        for example in examples:
+            journal.add(example.with_spans([Span(0, 6, source="x")]))
+        complete = journal.path.read_bytes()
+        expected = journal.read(examples)
+        assert len(expected) == len(examples)
+        second = complete.index(b"\n") + 1
+        every_third = range(8 * second, 8 * complete.index(b"\n", second), 3)
+        dice = random.Random(5)
+        for bit in (*every_third, *(dice.randrange(8 * len(complete)) for _ in range(300))):
+            data = bytearray(complete)
+            data[bit // 8] ^= 1 << bit % 8
+            journal.path.write_bytes(data)
+            read = journal.read(examples)
+            assert read.items() <= expected.items()
+            assert len(read) >= len(expected) - 2, "a flipped line end takes both of its lines"
+            assert "cut off or damaged, and not used" in capfd.readouterr().err
+        journal.path.write_bytes(complete)
+        assert journal.read(examples) == expected
+        assert capfd.readouterr().err == ""
+
+
 def test_a_torn_journal_line_costs_that_line_only(dataset, tmp_path):
     examples = load(dataset).examples
     with AnnotationJournal(tmp_path, {"name": "x"}) as journal:

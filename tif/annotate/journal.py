@@ -1,8 +1,8 @@
 """An append-only file of finished examples, so that a crash loses no finished work.
 
-Each finished example is one JSON line. It goes to the operating system at once, so `kill -9` loses nothing. The file is
-synced to the disk about once a second, so a power cut loses at most one second of work. An incomplete line is skipped,
-and its example is annotated again.
+Each finished example is one JSON line with a seal. It goes to the operating system at once, so `kill -9` loses nothing.
+The file is synced to the disk about once a second, so a power cut loses at most one second of work. A damaged or
+incomplete line is skipped, and its example is annotated again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tif import files
+from tif.console import warn
 from tif.errors import InputError, StoreError
+from tif.seal import sealed_line, unsealed_line
 from tif.spans import Example, Span
 
 _EVERY = 1.0
@@ -71,25 +73,28 @@ class AnnotationJournal:
         """Return the finished ones among the examples, by id. The last try of each counts."""
         wanted = {_key(example): example for example in examples}
         finished: dict[str, Example] = {}
-        with self.path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        damaged = 0
+        with self.path.open("rb") as lines:
             for line in lines:
                 try:
-                    row = json.loads(line)
-                    example = wanted[row["key"]]
-                    spans = [Span(*span) for span in row["spans"]]
-                    finished[example.id] = Example(
-                        example.id, example.prompt, example.text, tuple(spans), row["status"], row["error"]
-                    )
-                except (ValueError, KeyError, TypeError, InputError):
-                    # The header, an example of another dataset, or an incomplete line.
+                    row = unsealed_line(line)
+                except InputError:
+                    damaged += bool(line.strip())
                     continue
+                # The header, and examples of another dataset, have no key of these.
+                if (example := wanted.get(str(row.get("key")))) is not None:
+                    finished[example.id] = _example(row, example)
+        if damaged:
+            what = "1 line is" if damaged == 1 else f"{damaged} lines are"
+            warn(f"{self.path}: {what} cut off or damaged, and not used")
         return finished
 
     def add(self, example: Example) -> None:
         """Record that an example is finished, or failed."""
         spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
-        row = {"key": _key(example), "id": example.id, "spans": spans, "status": example.status, "error": example.error}
-        self._write(row)
+        self._write(
+            {"key": _key(example), "id": example.id, "spans": spans, "status": example.status, "error": example.error}
+        )
 
     def clear(self) -> None:
         """Remove every finished example."""
@@ -104,13 +109,18 @@ class AnnotationJournal:
         elif os.pread(self._file, 1, size - 1) != b"\n":
             os.write(self._file, b"\n")
 
-    def _write(self, row: object) -> None:
-        line = memoryview(_json(row) + b"\n")
+    def _write(self, row: Mapping[str, object]) -> None:
+        line = memoryview(sealed_line(row))
         while line:
             line = line[os.write(self._file, line) :]
         if time.monotonic() - self._synced >= _EVERY:
             os.fsync(self._file)
             self._synced = time.monotonic()
+
+
+def _example(row: Mapping[str, Any], example: Example) -> Example:
+    spans = tuple(Span(*span) for span in row["spans"])
+    return Example(example.id, example.prompt, example.text, spans, row["status"], row["error"])
 
 
 def _key(example: Example) -> str:
