@@ -87,6 +87,28 @@ def test_shards_in_folders_are_sealed(tmp_path: Path) -> None:
     assert checkpoint.complete(tmp_path) == [tmp_path / "checkpoint-1"]
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_checkpoint_is_told_and_an_older_one_is_used(
+    workshop: Workshop, capfd: pytest.CaptureFixture[str], name: str, damage: str
+) -> None:
+    folder = workshop.root / "checkpoints"
+    for step in (2, 4):
+        checkpoint_folder = folder / f"checkpoint-{step}"
+        checkpoint_folder.mkdir(parents=True)
+        for each in ("model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json"):
+            (checkpoint_folder / each).write_text(f"{each} of step {step}")
+        checkpoint.seal(checkpoint_folder, 2)
+    assert checkpoint.latest(folder) == folder / "checkpoint-4"
+    file = folder / "checkpoint-4" / name
+    data = bytearray(file.read_bytes())
+    data[3] ^= 1
+    {"flip": lambda: file.write_bytes(data), "cut": lambda: file.write_bytes(data[:5]), "remove": file.unlink}[damage]()
+    assert checkpoint.latest(folder) == folder / "checkpoint-2"
+    assert f"checkpoint-4/{name} is damaged" in capfd.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["checkpoint-2"]
+
+
 def test_a_checkpoint_that_was_cut_short_is_not_used(workshop: Workshop) -> None:
     config = workshop.config("run", save_steps=2, keep_checkpoints=2)
     train(config)

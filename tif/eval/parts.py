@@ -1,8 +1,8 @@
 """Parts cache: finished parts of an evaluation on disk.
 
 A killed evaluation continues from them, and metrics can be computed again without a model. Each part is one parquet
-file. Its metadata contains the key of its inputs (model digest, settings, data). A part with another key is computed
-again.
+file. Its metadata contains the key of its inputs (model digest, settings, data) and a digest of its content. A part
+with another key, or a damaged one, is computed again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tif import files
+from tif.console import warn
 from tif.eval import processes
 from tif.eval.measure.score import Scored, from_table, table
 
 _KEY: Final = b"tif.eval.key"
+_CONTENT: Final = b"tif.eval.content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class PartsCache:
         if not processes.main():
             return part
         sink = pa.BufferOutputStream()
-        pq.write_table(part.replace_schema_metadata({_KEY: digest}), sink, compression="zstd")
+        labelled = part.replace_schema_metadata({_KEY: digest, _CONTENT: _content_digest(part)})
+        pq.write_table(labelled, sink, compression="zstd")
         files.write(path, sink.getvalue())
         return part
 
@@ -76,14 +79,27 @@ class PartsCache:
 
 
 def _stored(path: Path, digest: str) -> pa.Table | None:
-    """Return the table on disk if its key matches."""
+    """Return the table on disk if its key matches and it is as it was written."""
     if not path.is_file():
         return None
     try:
         stored = pq.read_table(path)
-    except (pa.ArrowException, OSError):
-        return None  # a damaged file is computed again
-    return stored if (stored.schema.metadata or {}).get(_KEY) == digest.encode() else None
+        stored.validate(full=True)
+        known = stored.schema.metadata or {}
+        if known.get(_KEY) != digest.encode():
+            return None
+        intact = known.get(_CONTENT) == _content_digest(stored).encode()
+    except (pa.ArrowException, OSError, ValueError, OverflowError):
+        intact = False
+    if not intact:
+        warn(f"{path}: is damaged, and computed again")
+        return None
+    return stored
+
+
+def _content_digest(table: pa.Table) -> str:
+    """Return the SHA-256 over names and values. The same values can have other bytes in memory."""
+    return hashlib.sha256(json.dumps(table.to_pydict(), sort_keys=True).encode()).hexdigest()
 
 
 __all__ = ["PartsCache"]

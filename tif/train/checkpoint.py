@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tif import files
-from tif.errors import InputError
+from tif.console import warn
+from tif.seal import compare, manifest
 
 COMPLETE: Final = "complete"
-"""A file that is written last. A checkpoint without it is incomplete, and is never read."""
+"""A file that is written last, with the SHA-256 of the others. A checkpoint without it is never read."""
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -88,7 +89,8 @@ def load_random(folder: Path, rank: int) -> None:
 def seal(checkpoint: Path, keep: int) -> None:
     """Mark a checkpoint as complete, once its bytes are on the disk, and delete all but the newest `keep`."""
     files.sync(checkpoint)
-    files.write(checkpoint / COMPLETE, "")
+    names = [path.name for path in checkpoint.iterdir()]
+    files.write(checkpoint / COMPLETE, json.dumps(manifest(checkpoint, names), indent=0))
     for old in complete(checkpoint.parent)[:-keep]:
         # The mark goes first, so that a kill in between leaves no folder that looks complete.
         (old / COMPLETE).unlink()
@@ -102,27 +104,28 @@ def complete(folder: Path) -> list[Path]:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest complete checkpoint. Incomplete ones are deleted.
-
-    Raises:
-        InputError: for a checkpoint that is marked as complete and cannot be read.
-    """
+    """The newest checkpoint that is complete and undamaged, or None. Newer and incomplete ones are deleted."""
     for path in folder.glob("checkpoint-*"):
         if not (path / COMPLETE).is_file():
             shutil.rmtree(path)
-    known = complete(folder)
-    if not known:
-        return None
+    for path in reversed(complete(folder)):
+        if (damage := _damage(path)) is None:
+            return path
+        warn(f"{damage} is damaged, so this checkpoint is deleted and an older one is used")
+        (path / COMPLETE).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    return None
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """Return the file of a checkpoint that is not as it was written; None if all are."""
     try:
-        json.loads((known[-1] / "trainer_state.json").read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "the last checkpoint is damaged",
-            where=str(known[-1]),
-            why=str(error),
-            hint="Delete it to continue from the one before.",
-        ) from None
-    return known[-1]
+        recorded = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return str(checkpoint / COMPLETE)
+    if not isinstance(recorded, dict) or not recorded:
+        return str(checkpoint / COMPLETE)
+    return next((check.name for check in compare(checkpoint, recorded) if not check.passed), None)
 
 
 __all__ = [

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tif import files
@@ -89,17 +89,30 @@ def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) 
         key.update(json.dumps([item.input_ids, item.kinds]).encode())
     path = cache_folder() / f"{key.hexdigest()}.safetensors"
     counts = [item.supervised for item in items]
-    try:
-        known = load_file(path)["scores"]
-    except (OSError, SafetensorError, KeyError):
-        known = None
+    known = _stored(path)
     if known is not None and known.shape == (sum(counts), 2):
         return list(torch.split(known, counts)), True
     scores = score(model, items)
+    both = torch.cat(scores) if scores else torch.zeros(0, 2)
     # Without a cache the next run repeats this pass, nothing else.
     with suppress(WriteError), files.replacing(path) as temporary:
-        save_file({"scores": torch.cat(scores) if scores else torch.zeros(0, 2)}, temporary)
+        save_file({"scores": both}, temporary, metadata={"sha256": _digest(both)})
     return scores, False
+
+
+def _stored(path: Path) -> Tensor | None:
+    """Return the scores in a file; None if it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            scores: Tensor = file.get_tensor("scores")
+            recorded = (file.metadata() or {}).get("sha256")
+    except (OSError, SafetensorError, KeyError):
+        return None
+    return scores if recorded == _digest(scores) else None
+
+
+def _digest(scores: Tensor) -> str:
+    return hashlib.sha256(scores.float().contiguous().numpy().tobytes()).hexdigest()
 
 
 def cache_folder() -> Path:
