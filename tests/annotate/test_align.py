@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tif.annotate.align import FUZZY, Mentions, Quote, align
+from tif.spans import Span
 
 FAMILY = "👩‍👩‍👧"
 
@@ -201,3 +203,33 @@ def test_a_prefix_moves_the_spans_and_nothing_else(text: str, n: int) -> None:
     moved = [span.move(len(before)) for span in align(text, quotes).spans]
     if text[:1].isalnum() or not text[:1].strip():
         assert list(align(before + text, quotes).spans) == moved
+
+
+def test_many_quotes_take_time_in_proportion(monkeypatch) -> None:
+    """Counted in comparisons and spans, since seconds say more about the machine."""
+    made = compared = 0
+    check, ratio = Span.__post_init__, difflib.SequenceMatcher.ratio
+
+    def counted_span(span: Span) -> None:
+        nonlocal made
+        made += 1
+        check(span)
+
+    def counted_ratio(matcher: difflib.SequenceMatcher[str]) -> float:
+        nonlocal compared
+        compared += 1
+        return ratio(matcher)
+
+    monkeypatch.setattr(Span, "__post_init__", counted_span)
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted_ratio)
+    text = "Oda keeps bees in Skagen. " * 300
+    for mode in ("all", "first"):
+        made = 0
+        placed = align(text, [Quote("Oda", score=i / 1000) for i in range(600)], mentions=mode)
+        assert (len(placed.spans), placed.spans[0].score) == (300, 0.599 if mode == "all" else 0.0)
+        assert made < 2000
+    unlike = [Quote(f"Zebulon Quartz {i}") for i in range(200)]
+    assert len(align(text, unlike, fuzzy=True).unplaced) == 200
+    assert compared == 0, "runs of words that share too few characters are not compared"
+    near = align("Tobiah Renn tunes organs.", [Quote("Tobias Renn")] * 50, source="me", fuzzy=True)
+    assert [near.spans[0].source, compared] == ["me~fuzzy", 1], "equal quotes are looked for once"

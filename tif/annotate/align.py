@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
+
+import numpy as np
 
 from tif.spans import UW, Span, tidy
 from tif.text import Range, divides, mentions, words
@@ -95,6 +97,9 @@ def align(
     """
     haystack = _Haystack(text)
     known: dict[str, list[Range]] = {}
+    similar: dict[str, tuple[Range, float] | None] = {}
+    everywhere: dict[tuple[str, str], float | None] = {}
+    free: dict[str, _Free] = {}
     taken = bytearray(len(text))
     used: set[Range] = set()
     spans: list[Span] = []
@@ -117,14 +122,17 @@ def align(
             known[wanted] = haystack.find(wanted, widest=mentions == "all")
         places = known[wanted]
         if not places:
-            near = haystack.resembling(wanted) if fuzzy else None
+            if fuzzy and wanted not in similar:
+                similar[wanted] = haystack.resembling(wanted)
+            near = similar.get(wanted)
             if near is None:
                 unplaced.append((index, Unplaced(quote, "is not in the text")))
             else:
                 put(quote, near[0], score=near[1], origin=source + FUZZY)
         elif mentions == "all":
-            for place in places:
-                put(quote, place, score=quote.score, origin=source)
+            # A quote that is repeated adds nothing but its score.
+            scores = [quote.score, everywhere.get((wanted, quote.label))]
+            everywhere[wanted, quote.label] = max((s for s in scores if s is not None), default=None)
         elif quote.occurrence is not None:
             if 0 <= quote.occurrence < len(places):
                 put(quote, places[quote.occurrence], score=quote.score, origin=source)
@@ -132,10 +140,35 @@ def align(
                 why = f"has no occurrence {quote.occurrence}, counted from 0: it occurs {_times(len(places))}"
                 unplaced.append((index, Unplaced(quote, why)))
         else:
-            free = [p for p in places if 1 not in taken[p[0] : p[1]]] or [p for p in places if p not in used]
-            if free:
-                put(quote, free[0], score=quote.score, origin=source)
+            if wanted not in free:
+                free[wanted] = _Free(places)
+            if place := free[wanted].next(taken, used):
+                put(quote, place, score=quote.score, origin=source)
+    exact = [Span(*at, label, source, score) for (wanted, label), score in everywhere.items() for at in known[wanted]]
+    spans = [*exact, *spans]
     return Aligned(tidy(text, spans), tuple(each for _, each in sorted(unplaced, key=lambda pair: pair[0])))
+
+
+class _Free:
+    """The places of one quote that are left. Places are only ever taken, so each is looked at once."""
+
+    def __init__(self, places: list[Range]) -> None:
+        self._places = places
+        self._uncovered = self._unused = 0
+
+    def next(self, taken: bytearray, used: set[Range]) -> Range | None:
+        """Return the first place that no span covers, else the first that is not used itself."""
+        places = self._places
+        while self._uncovered < len(places):
+            start, end = places[self._uncovered]
+            if 1 not in taken[start:end]:
+                return start, end
+            self._uncovered += 1
+        while self._unused < len(places):
+            if places[self._unused] not in used:
+                return places[self._unused]
+            self._unused += 1
+        return None
 
 
 class _Haystack:
@@ -143,6 +176,7 @@ class _Haystack:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._runs_of: dict[int, _Runs] = {}
 
     @cached_property
     def tolerant(self) -> tuple[str, list[int]]:
@@ -180,24 +214,62 @@ class _Haystack:
 
     def resembling(self, quote: str) -> tuple[Range, float] | None:
         """Return the run of words most similar to the quote, and its similarity. None if no run or two runs qualify."""
-        bounds = list(words(self.text, inside_words=_INSIDE_WORDS))
         wanted = _folded(quote, _alike_caseless)[0]
         size = max(1, len(list(words(quote, inside_words=_INSIDE_WORDS))))
         matcher = difflib.SequenceMatcher(b=wanted, autojunk=False)
         best: list[tuple[float, Range]] = []
-        for first in range(len(bounds)):
-            for n in {max(1, size - 1), size, size + 1}:
-                if first + n > len(bounds):
-                    continue
-                place = (bounds[first][0], bounds[first + n - 1][1])
-                matcher.set_seq1(_folded(self.text[place[0] : place[1]], _alike_caseless)[0])
-                if matcher.real_quick_ratio() >= _FUZZY_FROM and (ratio := matcher.ratio()) >= _FUZZY_FROM:
-                    best.append((ratio, place))
+        for n in sorted({max(1, size - 1), size, size + 1}):
+            runs = self._runs(n)
+            for index in runs.may_resemble(wanted):
+                matcher.set_seq1(runs.folded[index])
+                if (ratio := matcher.ratio()) >= _FUZZY_FROM:
+                    best.append((ratio, runs.places[index]))
+        best.sort(key=lambda pair: pair[1])
         if not best:
             return None
         ratio, place = max(best, key=lambda pair: pair[0])
         rivals = [p for r, p in best if r == ratio and (p[1] <= place[0] or place[1] <= p[0])]
         return None if rivals else (place, ratio)
+
+    @cached_property
+    def _bounds(self) -> list[Range]:
+        return list(words(self.text, inside_words=_INSIDE_WORDS))
+
+    def _runs(self, n: int) -> _Runs:
+        """Return every run of `n` words. It is folded and counted once for all quotes."""
+        if n not in self._runs_of:
+            places = [(first[0], last[1]) for first, last in zip(self._bounds, self._bounds[n - 1 :], strict=False)]
+            self._runs_of[n] = _Runs.of(self.text, places)
+        return self._runs_of[n]
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Runs of words in the text, folded, with the counts of their characters."""
+
+    places: list[Range]
+    folded: list[str]
+    counts: np.ndarray
+    """One row a run: how often each bucket of characters occurs."""
+
+    @classmethod
+    def of(cls, text: str, places: list[Range]) -> _Runs:
+        folded = [_folded(text[start:end], _alike_caseless)[0] for start, end in places]
+        return cls(places, folded, np.array([_counts(run) for run in folded]).reshape(len(folded), _BUCKETS))
+
+    def may_resemble(self, wanted: str) -> Iterable[int]:
+        """Return the runs that share enough characters with the quote; all others cannot resemble it."""
+        shared = np.minimum(self.counts, _counts(wanted)).sum(axis=1)
+        lengths = self.counts.sum(axis=1) + len(wanted)
+        return (int(i) for i in np.flatnonzero(2 * shared >= _FUZZY_FROM * lengths - 1e-9))
+
+
+_BUCKETS: Final = 64
+
+
+def _counts(text: str) -> np.ndarray:
+    """Return how many characters fall into each bucket. Two characters may share one: shared counts only grow."""
+    return np.bincount([ord(char) % _BUCKETS for char in text], minlength=_BUCKETS)
 
 
 def _folded(text: str, fold: Callable[[str], str]) -> tuple[str, list[int]]:
