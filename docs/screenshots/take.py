@@ -52,8 +52,8 @@ def main(model: str) -> None:
                 browser = driver.chromium.launch(
                     executable_path=os.environ.get("TIF_CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
                 )
-                light = browser.new_context(viewport={"width": 960, "height": 560})
-                dark = browser.new_context(viewport={"width": 960, "height": 560}, color_scheme="dark")
+                light = browser.new_context(viewport={"width": 960, "height": 620})
+                dark = browser.new_context(viewport={"width": 960, "height": 620}, color_scheme="dark")
                 take(light.new_page(), light.new_page(), dark.new_page(), address)
         finally:
             server.send_signal(signal.SIGINT)
@@ -69,9 +69,9 @@ def take(page: Page, other: Page, dark: Page, address: str) -> None:
     shoot(page, "light")
     press(page, "Tab", "Tab", "Alt+}", "Alt+}", "Shift+Tab", "t")
     page.wait_for_selector("#tokens .token")
-    page.set_viewport_size({"width": 960, "height": 800})
+    page.set_viewport_size({"width": 960, "height": 860})
     shoot(page, "tokens")
-    page.set_viewport_size({"width": 960, "height": 680})
+    page.set_viewport_size({"width": 960, "height": 760})
     press(page, "?")
     shoot(page, "help")
     press(page, "Escape")
