@@ -190,6 +190,11 @@ class EvaluateOptions(Options):
             "With muse: also use gradient norms for membership inference.", _MORE, idle=only_with("benchmark", "muse")
         ),
     ] = False
+    holdout: Annotated[
+        str | None,
+        Option("Questions and answers that no model was trained on, for membership inference.", _MORE,
+               otherwise="with tofu: holdoutNN.json in the data folder, if it is there", idle=_scoring),
+    ] = None  # fmt: skip
     depth: Annotated[
         bool,
         Option(

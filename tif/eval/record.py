@@ -22,6 +22,7 @@ from tif.eval.measure.composites import Memorization
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
 from tif.eval.measure.leakage import Leakage
+from tif.eval.measure.membership import Membership
 from tif.eval.measure.verbatim import Verbatim
 from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Corpus, Scoring
@@ -147,6 +148,8 @@ class EvalRecord:
     """By part: how many unwanted phrases the model writes when asked."""
     retain_leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """The retain model's leakage, if its log counts the same phrases."""
+    membership: Membership | None = None
+    """Membership inference on the forget set. None without holdout questions, and with MUSE."""
     depth: Depth | None = None
     """How deep the unwanted words were removed. None without `--depth`."""
     verbatim: Mapping[str, Verbatim] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from tif import files, seal
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import processes
-from tif.eval.benchmarks import leak, questions
+from tif.eval.benchmarks import leak, membership, questions
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
 from tif.eval.compare import attack, depth, leaks, logs
@@ -108,6 +108,12 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         known = {part: log.leakage.get(part) for part in evaluation.leakage}
         comparable = {part: own for part, own in known.items() if own and evaluation.leakage[part].comparable(own)}
         record = record.but(retain_leakage=comparable)
+    if (holdout := membership.source(options)) is not None:
+        encoder = Encoder(tokenizer, template, settings.encoding)
+        inferred = membership.measure(
+            load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache
+        )
+        record = record.but(membership=inferred.beside(baselines.retain.membership if baselines.retain else None))
     examples = dict(evaluation.examples)
     if depth_models is not None:
         rows = questions.annotate(splits["forget"], annotations) if annotations else splits["forget"]

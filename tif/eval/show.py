@@ -39,6 +39,9 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
                               if name != "score")  # fmt: skip
             yield _number("memorization", result.memorization.score, terms)
         yield from _leaks(result)
+        for name, area in result.membership.attacks.items() if result.membership else ():
+            beside = None if area.gap is None else f"retain model's AUC {area.retain_auc:.3g}, gap {area.gap:+.3g}"
+            yield _number(f"mia {name}", area.auc, beside)
         if result.depth is not None:
             yield from _depth(result.depth)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -110,11 +111,8 @@ def test_the_run_and_the_retain_log_name_the_models(
     assert result["starting_model"]["path"] == models["start"]
     assert result["retain_model"]["path"] == models["retain"]
     assert 0.01 < result["patching"]["score"] < 0.99
-    changed = RunRecord.of_folder(run)
-    assert changed is not None
-    (run / "run.json").write_text(
-        json.dumps(changed.to_json() | {"model": {"path": models["retain"], "digest": model_digest(models["start"])}})
-    )
+    changed = replace(record, model=ModelIdentity(models["retain"], model_digest(models["start"])))
+    (run / "run.json").write_text(json.dumps(changed.to_json()))
     refused = cli("eval", run, *command, "--retain-log", log / "eval.json")
     assert (refused.code, refused.out) == (1, "")
     assert "is not the model that the run started from" in refused.err

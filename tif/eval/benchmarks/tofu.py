@@ -127,7 +127,7 @@ def evaluate_lazily(
     scores: dict[str, Scored] = {}
     exact: dict[str, Verbatim] = {}
     for part, rows in splits.items():
-        own = _scores(load, encoder, rows, part, settings, cache)
+        own = score_part(load, encoder, rows, part, settings, cache)
         scores |= own
         completions: Sequence[str | None] = [None] * len(rows)
         if settings.completions:
@@ -140,7 +140,7 @@ def evaluate_lazily(
     return replace(aggregated, template=encoder.template.spec, prompt=seen, verbatim=exact)
 
 
-def _scores(
+def score_part(
     load: Callable[[], PreTrainedModel],
     encoder: Encoder,
     rows: Sequence[Row],
@@ -318,4 +318,4 @@ def mean_of(rows: Sequence[ExampleRow], column: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-__all__ = ["MEANS", "OPTIONS", "Evaluation", "ExampleRow", "evaluate", "evaluate_lazily", "mean_of"]
+__all__ = ["MEANS", "OPTIONS", "Evaluation", "ExampleRow", "evaluate", "evaluate_lazily", "mean_of", "score_part"]

@@ -34,19 +34,19 @@ FRACTION: Final = 0.4
 """Share of tokens, the least likely first, that min-k averages over."""
 
 
-def loss(scored: Scored) -> float:
-    """Return the mean negative log-probability."""
-    return scored.without_end().loss
+def loss(scored: Scored, *, end_token: bool = False) -> float:
+    """Return the mean negative log-probability, with the end token if `end_token`."""
+    return scored.loss if end_token else scored.without_end().loss
 
 
-def zlib_ratio(scored: Scored, text: str) -> float:
+def zlib_ratio(scored: Scored, text: str, *, end_token: bool = False) -> float:
     """Return the loss divided by the compressed length in bytes. It discounts texts that are easy to compress.
 
     Only the text up to the last scored token counts, because the loss of a long text is that of its first window.
     """
     tokens = scored.without_end()
     end = int(tokens.end.max()) if len(tokens) else len(text)
-    return tokens.loss / len(zlib.compress(text[:end].encode()))
+    return loss(scored, end_token=end_token) / len(zlib.compress(text[:end].encode()))
 
 
 def min_k(scored: Scored, fraction: float = FRACTION) -> float:
@@ -85,11 +85,17 @@ def gradnorm(model: PreTrainedModel, encoder: Encoder, example: Example) -> floa
     return float(np.mean(norms))
 
 
-def attacks(scores: Sequence[Scored], texts: Sequence[str]) -> dict[str, list[float]]:
-    """Return one value per text for every attack that needs only the scores."""
+def attacks(scores: Sequence[Scored], texts: Sequence[str], *, end_token: bool = False) -> dict[str, list[float]]:
+    """Return one value per text for every attack that needs only the scores.
+
+    Args:
+        scores: of the texts.
+        texts: the texts.
+        end_token: keep the end token in loss and zlib, as open-unlearning does on TOFU. min-k and min-k++ drop it.
+    """
     return {
-        "loss": [loss(s) for s in scores],
-        "zlib": [zlib_ratio(s, t) for s, t in zip(scores, texts, strict=True)],
+        "loss": [loss(s, end_token=end_token) for s in scores],
+        "zlib": [zlib_ratio(s, t, end_token=end_token) for s, t in zip(scores, texts, strict=True)],
         "min_k": [min_k(s) for s in scores],
         "min_k_plus_plus": [min_k_plus_plus(s) for s in scores],
     }

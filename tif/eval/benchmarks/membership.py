@@ -1,0 +1,82 @@
+"""Compute membership inference on the forget set against holdout questions, which no model was trained on.
+
+TOFU has the splits holdout01, holdout05 and holdout10 for forget01, forget05 and forget10. The attacks score only the
+answers, as open-unlearning does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tif import sources
+from tif.eval.benchmarks import questions
+from tif.eval.benchmarks.questions import Row
+from tif.eval.benchmarks.tofu import score_part
+from tif.eval.measure import privacy
+from tif.eval.measure.membership import AttackArea, Membership
+from tif.eval.measure.score import Scored
+from tif.eval.options import EvaluateOptions
+from tif.eval.parts import PartsCache
+from tif.eval.settings import Scoring
+from tif.tokens.encoding import Encoder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def source(options: EvaluateOptions) -> str | None:
+    """Return the holdout set that the options name, or TOFU's own if its file is in the data folder; else None."""
+    if options.holdout is not None or options.benchmark != "tofu":
+        return options.holdout
+    name = options.forget.replace("forget", "holdout")
+    return f"tofu:{name}" if sources.find_local(name, options.data_dir, "tofu") else None
+
+
+def measure(
+    load: Callable[[], PreTrainedModel],
+    encoder: Encoder,
+    forget: Sequence[Row],
+    scores: Mapping[str, Scored],
+    holdout: str,
+    options: EvaluateOptions,
+    settings: Scoring,
+    cache: PartsCache,
+) -> Membership:
+    """Score the holdout answers, and return each attack's AUC.
+
+    Args:
+        load: loads the evaluated model.
+        encoder: encodes questions and answers.
+        forget: rows of the forget set.
+        scores: their scores by id.
+        holdout: from `source`.
+        options: the data folder and the limit.
+        settings: how to score.
+        cache: the evaluation's parts cache.
+
+    Raises:
+        InputError, MissingError: if the holdout set cannot be read.
+    """
+    rows = questions.read(holdout, "holdout", data_dir=options.data_dir, limit=options.limit)
+    rows = tuple(replace(row, paraphrased=(), perturbed=()) for row in rows)
+    scored = score_part(load, encoder, rows, "holdout", settings, cache)
+    sides = [
+        privacy.attacks([of[row.id] for row in side], [row.answer for row in side], end_token=True)
+        for side, of in ((forget, scores), (rows, scored))
+    ]
+    areas = {name: privacy.auc(sides[0][name], sides[1][name]) for name in sides[0]}
+    texts = [[row.question, row.answer] for row in (*forget, *rows)]
+    return Membership(
+        holdout=holdout,
+        forget_questions=len(forget),
+        holdout_questions=len(rows),
+        texts_sha256=hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest(),
+        attacks={name: AttackArea(auc=area) for name, area in areas.items() if area is not None},
+    )
+
+
+__all__ = ["measure", "source"]
