@@ -61,14 +61,14 @@ def test_the_page_has_every_form_with_n_and_intervals(entries: list[Entry], tmp_
     page = write_report(tmp_path / "report.html", entries).read_text()
     text = words(page)
     assert "Asked again, and asked differently" in text
-    assert "as written ours <b> 4 25.0%" in text
-    assert "retain model (log) 4 0.0%" in text
-    assert "with “Sure, here is the answer:” ours <b> 4 25.0%" in text
+    assert "as written ours <b> 4 25%" in text
+    assert "retain model (log) 4 0%" in text
+    assert "with “Sure, here is the answer:” ours <b> 4 25%" in text
     # Question 3 leaks in 4 of 16 samples, question 4 always: in 4 samples, (1 - C(12,4)/C(16,4) + 1) / 4.
-    assert "43.2%" in text
-    assert "+0.0%" in text, "in 16 answers, both models leak for the same questions"
-    assert "DATE ours <b> 2 0.0%" in text
-    assert "PERSON ours <b> 2 50.0%" in text
+    assert "43%" in text
+    assert "+0%" in text, "in 16 answers, both models leak for the same questions"
+    assert "DATE ours <b> 2 0%" in text
+    assert "PERSON ours <b> 2 50%" in text
     assert "<b>" not in page.split("Asked again, and")[1].split("</section>")[0]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from tif.eval.measure.leak_at_k import FormLeaks, Interval
@@ -59,9 +61,12 @@ def _by_form(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
     ks = sorted({at.k for _, leaks in models for numbers in leaks.values() for at in numbers.sampled})
     names = [("greedy", 0, core) for core in _CORES[:1]] + [(f"in {k}", k, core) for k in ks for core in _CORES[:1]]
     names += [(f"in {ks[-1]}", ks[-1], core) for core in _CORES[1:]] if ks else []
-    heads = [(f"{name}: {words}", f"{words_long}") for name, _, (words, _, words_long) in names]
+    heads = [(f"{words}, {name}", title) for name, _, (words, _, title) in names]
     heads.append(
-        ("minus retain model", "most answers, any phrase: difference to the retain model, question by question")
+        (
+            f"minus retain, in {ks[-1]}" if ks else "minus retain",
+            "any phrase: difference to the retain model, by question",
+        )
     )
     rows = []
     for form in FORMS:
@@ -70,7 +75,7 @@ def _by_form(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
                 cells = [_share(numbers, k, core) for _, k, (_, core, _) in names]
                 gap = numbers.minus_retain[-1].leak_any if numbers.minus_retain else None
                 rows.append([ASKED[form], label, f"{numbers.prompts:,}", *map(_cell, cells), _cell(gap, sign=True)])
-    return _table(["asked", "model"], [("n", "prompts with a phrase that they do not give"), *heads], rows)
+    return _table("asked, model", [("n", "prompts with a phrase that they do not give"), *heads], rows)
 
 
 def _share(numbers: FormLeaks, k: int, core: str) -> Interval | None:
@@ -91,7 +96,7 @@ def _by_type(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
         return ""
     rows.sort(key=lambda row: row[0])
     heads = [("n", "phrases"), ("greedy", "share of the phrases"), (f"in {k}", "chance of a phrase in so many answers")]
-    return f"<h3>By type of phrase, asked as written</h3>{_table(['type', 'model'], heads, rows)}"
+    return f"<h3>By type of phrase, asked as written</h3>{_table('type, model', heads, rows)}"
 
 
 def _exact(evaluations: Evaluations) -> str:
@@ -113,33 +118,26 @@ def _count(samples: float) -> str:
     return f"{samples:,.0f}" if samples < 1e6 else f"{samples:.0e}"
 
 
-def _table(stubs: Sequence[str], heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first two cells are texts, and whose others are trusted HTML."""
-    head = "".join(f'<th scope="col">{escape(stub)}</th>' for stub in stubs)
-    head += "".join(f'<th class="n" scope="col" title="{escape(title)}">{escape(name)}</th>' for name, title in heads)
-    body = "".join(_line(row, repeated) for row, repeated in _grouped(rows))
+def _table(stub: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> str:
+    """A table in groups of rows. A row has the group's name, its own name, then trusted HTML."""
+    head = f'<th scope="col">{escape(stub)}</th>'
+    for name, title in heads:
+        lines = "<br>".join(map(escape, name.split(", ")))
+        head += f'<th class="n" scope="col" title="{escape(title)}">{lines}</th>'
+    body = ""
+    for group, members in groupby(rows, key=itemgetter(0)):
+        body += f'<tr><th scope="rowgroup" colspan="{len(heads) + 1}">{escape(group)}</th></tr>'
+        for _, name, *numbers in members:
+            cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
+            body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _grouped(rows: Sequence[Sequence[str]]) -> Iterator[tuple[Sequence[str], bool]]:
-    """Yield the rows, and whether their first cell is that of the row above."""
-    above = None
-    for row in rows:
-        yield row, row[0] == above
-        above = row[0]
-
-
-def _line(row: Sequence[str], repeated: bool) -> str:
-    first, second, *numbers = row
-    cells = f'<th scope="row">{"" if repeated else escape(first)}</th><td>{escape(second)}</td>'
-    return f"<tr>{cells}{''.join(f'<td class=n>{number}</td>' for number in numbers)}</tr>"
 
 
 def _cell(share: Interval | None, *, sign: bool = False) -> str:
     if share is None:
         return '<span class="soft">–</span>'
     plus = "+" if sign else ""
-    return f"{share.mean:{plus}.1%}<small>{share.low:{plus}.1%} – {share.high:{plus}.1%}</small>"
+    return f"{share.mean:{plus}.0%}<small>{share.low:{plus}.0%} – {share.high:{plus}.0%}</small>"
 
 
 __all__ = ["ASKED", "GLOSS", "section"]
