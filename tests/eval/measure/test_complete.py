@@ -13,6 +13,7 @@ from tests.eval.conftest import Tiny, make_gemma, make_llama, make_row
 from tests.tokens.architectures import STATEFUL, build
 from tif.errors import InputError
 from tif.eval.measure import complete as completion
+from tif.eval.measure.cache import make_roomy
 from tif.eval.measure.complete import complete
 from tif.tokens.generate import ask
 from tif.tokens.masks import Template
@@ -44,9 +45,11 @@ def test_as_plain_decoding_says(tiny: Tiny, kind: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["generation config", "template", "both"])
-def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+@pytest.mark.parametrize("rows", [2, 3, 64])
+def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, where: str, rows: int) -> None:
     """Ends are chosen among what the model really says, so that some rows end early, some late, some not at all."""
     model, prompts = make_llama(len(tiny.tokenizer), 3), prompts_of(tiny)
+    prompts = [prompt[: len(prompt) - 2 * i] for i, prompt in enumerate(prompts)]
     with torch.no_grad():
         said = [model.generate(torch.tensor([p]), do_sample=False, max_new_tokens=40)[0, len(p) :] for p in prompts]
     ends = [1, int(said[0][2]), int(said[1][20])]
@@ -57,10 +60,61 @@ def test_rows_that_end_leave_the_batch(tiny: Tiny, monkeypatch: pytest.MonkeyPat
     sizes: list[int] = []
     real = model.generate
     monkeypatch.setattr(model, "generate", lambda ids, **options: (sizes.append(len(ids)), real(ids, **options))[1])
-    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=40, ends=of_template)
-    assert found == [plainly(model, tiny, prompt, 40, ends) for prompt in prompts]
-    assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] < sizes[0] == len(prompts)
+    found = complete(model, tiny.tokenizer, prompts, max_new_tokens=40, ends=of_template, rows=rows)
+    expected = [plainly(model, tiny, prompt, 40, ends) for prompt in prompts]
+    assert found == expected
+    assert sizes[0] == min(rows, len(prompts))
+    assert sizes[-1] < sizes[0]
+    # A batch stays full as long as prompts wait.
+    steps = [1 + len(tiny.tokenizer.encode(text)) // 4 for text in expected]
+    assert len(sizes) <= sum(steps) // rows + max(steps) + 1
+
+
+@pytest.mark.parametrize(("prefix", "ends"), [(0, [330, 364]), (70, [106])])
+def test_prompts_that_wait_join_a_batch_at_any_time(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, prefix: int, ends: list[int]
+) -> None:
+    """Prompts of one to sixty tokens, with and without a common beginning, in batches that are refilled at once."""
+    model = make_llama(len(tiny.tokenizer), 4)
+    words = tiny.tokenizer("Orla Venn of Tarsk is a glassblower, and Ivo Brandt-Kell a harbour pilot. " * 6)[
+        "input_ids"
+    ]
+    lengths = [1, 60, 2, 33, 3, 47, 5, 21]
+    prompts = [words[:prefix] + words[at : at + n] for at, n in enumerate(lengths, start=7)]
+    monkeypatch.setattr(completion, "STEP", 3)
+    joined: list[int] = []
+    real = completion._Batch.join
+    monkeypatch.setattr(
+        completion._Batch, "join", lambda batch, other: (joined.append(len(other.index)), real(batch, other))[1]
+    )
+    for rows in (1, 2, 3, 4):
+        found = complete(model, tiny.tokenizer, prompts, max_new_tokens=29, ends=ends, rows=rows)
+        assert found == [plainly(model, tiny, prompt, 29, (1, *ends)) for prompt in prompts]
+        assert rows > 1 or not joined
+    assert joined
+
+
+def test_a_cache_with_room_holds_what_a_plain_cache_holds(tiny: Tiny) -> None:
+    model = make_llama(len(tiny.tokenizer))
+    ids = torch.tensor([prompts_of(tiny, 1)[0][:12], prompts_of(tiny, 2)[1][:12], prompts_of(tiny, 3)[2][:12]])
+    caches = []
+    with torch.no_grad():
+        for roomy in (False, True):
+            cache = model(ids[:, :4], use_cache=True).past_key_values
+            assert not roomy or make_roomy(cache)
+            for at in range(4, 12):
+                if at == 9:
+                    cache.batch_select_indices(torch.tensor([0, 2]))
+                    ids_now = ids[[0, 2]]
+                elif at < 9:
+                    ids_now = ids
+                model(ids_now[:, at : at + 1], past_key_values=cache, use_cache=True)
+            caches.append(cache)
+    for plain, roomy in zip(*(cache.layers for cache in caches), strict=True):
+        assert torch.equal(plain.keys, roomy.keys)
+        assert torch.equal(plain.values, roomy.values)
+        # The memory behind the states is not copied for each token.
+        assert roomy.keys.untyped_storage().nbytes() > plain.keys.untyped_storage().nbytes()
 
 
 @pytest.mark.parametrize("rows", [2, 64])

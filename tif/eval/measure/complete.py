@@ -1,30 +1,32 @@
 """The second of the two model calls: the model's greedy answers.
 
 Prompts are left-padded and sorted by length. Prompts with a common prefix share its key-value cache. Finished rows
-leave the batch. `tif.tokens.generate` gives the prompts, which have exactly the tokens that precede the answer in
-`score`, and the tokens that end an answer.
+leave the batch, and waiting prompts take their places. A new token does not copy the keys and values of earlier ones.
+`tif.tokens.generate` gives the prompts, which have exactly the tokens that precede the answer in `score`, and the
+tokens that end an answer.
 """
 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from rouge_score.rouge_scorer import RougeScorer
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from tif.console import warn
 from tif.errors import InputError
+from tif.eval.measure.cache import holds_rows, join, join_left_padded, make_roomy, trim
 from tif.eval.settings import MAX_NEW_TOKENS
 from tif.tokens.apart import ignores_padding
 from tif.tokens.limits import Limits, attention_window
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
     from tif.console import Advance
 
@@ -32,6 +34,8 @@ ROWS: Final = 64
 """Prompts per batch. Decoding one row costs about as much as decoding several dozen."""
 STEP: Final = 16
 """Tokens between two checks for finished rows."""
+REFILL: Final = 8
+"""New prompts join a batch as soon as one row in so many is free. Reading single prompts takes longer."""
 SHORTEST_PREFIX: Final = 64
 """Shortest common prefix, in tokens, that gets a forward pass of its own."""
 
@@ -70,95 +74,161 @@ def complete(
             what, _ = fault
             raise InputError(what, where=f"prompt {number}", hint="Give a shorter prompt, or a model that reads it.")
     pad = _pad(tokenizer, limits)
-    if rows > 1 and len(set(map(len, prompts))) > 1 and not ignores_padding(model, prompts):
+    pads = len(set(map(len, prompts))) > 1 or len(prompts) > rows
+    if rows > 1 and pads and not ignores_padding(model, prompts):
         warn("this model reads the padding before a prompt, so tif completes prompts one by one")
         rows = 1
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
-    ending = end_tokens(model, ends)
+    how = _How(max_new_tokens, end_tokens(model, ends), tuple(stop), pad, limits.positions)
     shared = _common_prefix(prompts) if _allows_gaps(model) else 0
     completions: dict[int, str] = {}
     with torch.inference_mode():
         # Few-shot prompts begin alike: compute their common prefix once.
         start = _prefill(model, prompts[0][:shared]) if shared else None
         shared = shared if start is not None else 0
-        for at in range(0, len(order), rows):
-            chosen = order[at : at + rows]
-            ids, mask = _padded([prompts[i] for i in chosen], shared, pad, model.device)
-            cache = copy.deepcopy(start)
-            if cache is not None:
-                cache.batch_repeat_interleave(len(chosen))
-            answers = _decode(model, tokenizer, ids, mask, cache, pad, max_new_tokens, ending, stop, limits.positions)
-            completions |= dict(zip(chosen, answers, strict=True))
-            if advance is not None:
-                advance(len(chosen))
+        batch: _Batch | None = None
+        while order or batch is not None:
+            free = rows - (0 if batch is None else len(batch.index))
+            if order and (batch is None or (batch.takes_rows and free >= min(len(order), max(1, rows // REFILL)))):
+                chosen, order = order[:free], order[free:]
+                # The last token of a row that joins is read apart from those before it, of which there must be one.
+                least = 0 if batch is None else shared + 2
+                ids, mask = _padded([prompts[i] for i in chosen], shared, pad, model.device, least)
+                cache = copy.deepcopy(start)
+                if cache is not None:
+                    cache.batch_repeat_interleave(len(chosen))
+                new = _Batch(chosen, ids, mask, torch.zeros_like(ids[:, 0]), cache)
+                if batch is not None:
+                    _read(model, new)
+                    batch.join(new)
+                else:
+                    batch = new
+            assert batch is not None
+            finished = _advance(model, tokenizer, batch, how)
+            completions |= finished
+            if not batch.index:
+                batch = None
+            if advance is not None and finished:
+                advance(len(finished))
     return [completions[index] for index in range(len(prompts))]
 
 
-def _decode(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    ids: torch.Tensor,
-    mask: torch.Tensor,
-    cache: Any,
-    pad: int,
-    max_new_tokens: int,
-    ends: Sequence[int],
-    stop: Collection[str],
-    positions: int | None,
-) -> list[str]:
-    """Return the greedy answers of one batch. Every `STEP` tokens, finished rows leave the batch.
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How to decode."""
 
-    An answer ends where the model has no further position.
-    """
-    ended = torch.tensor(ends, dtype=torch.long, device=ids.device)
-    alive, width = torch.arange(len(ids), device=ids.device), ids.shape[1]
-    answers = [""] * len(ids)
-    while len(alive):
-        steps = min(STEP, max_new_tokens - (ids.shape[1] - width))
-        if positions is not None:
-            # The last token is only predicted, so it needs no position.
-            room = positions + 1 - mask.sum(1)
-            steps = min(steps, int(room.min()))
-        output = model.generate(
-            ids,
-            attention_mask=mask,
-            past_key_values=cache,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            max_new_tokens=steps,
-            use_cache=True,  # a checkpoint saved after training may switch it off
-            pad_token_id=pad,
-            eos_token_id=list(ends) or None,
-            return_dict_in_generate=True,
-        )
-        generated = output.sequences[:, width:]
-        at_end = torch.isin(generated, ended)
-        done = at_end.any(1)
-        # Behind an end there is only padding. An end that is no special token would be decoded as text.
-        lengths = torch.where(done, at_end.int().argmax(1), generated.shape[1]).tolist()
-        texts = tokenizer.batch_decode(
-            [row[:length] for row, length in zip(generated.tolist(), lengths, strict=True)], skip_special_tokens=True
-        )
-        for row, (index, text) in enumerate(zip(alive.tolist(), texts, strict=True)):
-            cut = min((at for end in stop if (at := text.find(end)) >= 0), default=None)
-            answers[index] = text[:cut].strip()
-            done[row] |= cut is not None
-        if positions is not None:
-            done |= room <= steps
-        if generated.shape[1] >= max_new_tokens:
-            break
-        going = (~done).nonzero()[:, 0]
-        mask = torch.cat([mask, mask.new_ones(len(mask), output.sequences.shape[1] - mask.shape[1])], 1)[going]
-        ids, alive, cache = output.sequences[going], alive[going], output.past_key_values
-        # Rows of other caches (e.g. recurrent states) cannot be removed: the model reads the generated tokens again.
-        if not _holds_only(cache, DynamicLayer, DynamicSlidingWindowLayer):
-            cache = None
-        elif len(going) < len(done):
-            cache.batch_select_indices(going)
-    return answers
+    max_new_tokens: int
+    ends: list[int]
+    stop: tuple[str, ...]
+    pad: int
+    positions: int | None
+    """An answer ends where the model has no further position."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows that are being decoded. Rows leave when they are finished, and others take their places."""
+
+    index: list[int]
+    """The prompt of each row."""
+    ids: torch.Tensor
+    """`[B, T]`, padded on the left."""
+    mask: torch.Tensor
+    """`[B, T]`, 1 except for padding."""
+    made: torch.Tensor
+    """`[B]`, number of generated tokens."""
+    cache: Any
+    """Keys and values of all tokens but the last, or None."""
+    takes_rows: bool = False
+    """Whether the cache has only keys and values, so that rows can join."""
+
+    def join(self, other: _Batch) -> None:
+        """Append other rows. Padding hides the difference in length."""
+        self.index += other.index
+        self.ids = join_left_padded(self.ids, other.ids, 1)
+        self.mask = join_left_padded(self.mask, other.mask, 1)
+        self.made = torch.cat([self.made, other.made])
+        join(self.cache, other.cache)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Keep only these rows, and no column that is padding in all of them."""
+        self.index = [self.index[row] for row in rows.tolist()]
+        self.ids, self.mask, self.made = self.ids[rows], self.mask[rows], self.made[rows]
+        if self.cache is not None and self.index:
+            self.cache.batch_select_indices(rows)
+        if not self.takes_rows or not self.index:
+            return
+        if empty := int(self.mask.any(0).int().argmax()):
+            self.ids, self.mask = self.ids[:, empty:], self.mask[:, empty:]
+            trim(self.cache, empty)
+
+
+def _read(model: PreTrainedModel, batch: _Batch) -> None:
+    """Compute the keys and values of new rows, as many as they have tokens but the last."""
+    done = 0 if batch.cache is None else batch.cache.get_seq_length()
+    inputs: dict[str, Any] = {"attention_mask": batch.mask[:, :-1]}
+    if "position_ids" in inspect.signature(model.forward).parameters:
+        inputs["position_ids"] = (batch.mask.cumsum(1) - 1).clamp(min=0)[:, done:-1]
+    output = model(
+        input_ids=batch.ids[:, done:-1], past_key_values=batch.cache, use_cache=True, logits_to_keep=1, **inputs
+    )
+    batch.cache = output.past_key_values
+    make_roomy(batch.cache)
+
+
+def _advance(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: _Batch, how: _How) -> dict[int, str]:
+    """Decode up to `STEP` tokens, remove the rows that are finished, and return their completions."""
+    steps = min(STEP, how.max_new_tokens - int(batch.made.max()))
+    if how.positions is not None:
+        # The last token is only predicted, so it needs no position.
+        steps = min(steps, how.positions + 1 - int(batch.mask.sum(1).max()))
+    output = model.generate(
+        batch.ids,
+        attention_mask=batch.mask,
+        past_key_values=batch.cache,
+        do_sample=False,
+        num_beams=1,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        max_new_tokens=steps,
+        use_cache=True,  # a checkpoint saved after training may switch it off
+        pad_token_id=how.pad,
+        eos_token_id=how.ends or None,
+        return_dict_in_generate=True,
+    )
+    steps = output.sequences.shape[1] - batch.ids.shape[1]
+    batch.ids = output.sequences
+    batch.mask = torch.cat([batch.mask, batch.mask.new_ones(len(batch.mask), steps)], 1)
+    batch.made = batch.made + steps
+    # Rows of other caches (e.g. recurrent states) cannot be removed: the model reads the generated tokens again.
+    batch.cache = output.past_key_values if holds_rows(output.past_key_values) else None
+    batch.takes_rows = make_roomy(batch.cache)
+    ends = torch.tensor(how.ends, dtype=torch.long, device=batch.ids.device)
+    done = torch.isin(batch.ids[:, -steps:], ends).any(1) | (batch.made >= how.max_new_tokens)
+    if how.positions is not None:
+        done |= batch.mask.sum(1) > how.positions
+    # Stop strings are looked for in the text: they may begin and end within tokens.
+    shown = list(range(len(done))) if how.stop else done.nonzero()[:, 0].tolist()
+    texts = _texts(tokenizer, batch, shown, how)
+    finished: dict[int, str] = {}
+    for row, text in zip(shown, texts, strict=True):
+        cut = min((at for end in how.stop if (at := text.find(end)) >= 0), default=None)
+        done[row] |= cut is not None
+        if done[row]:
+            finished[batch.index[row]] = text[:cut].strip()
+    if finished:
+        batch.keep((~done).nonzero()[:, 0])
+    return finished
+
+
+def _texts(tokenizer: PreTrainedTokenizerBase, batch: _Batch, rows: Sequence[int], how: _How) -> list[str]:
+    """Return the generated texts of these rows. Behind an end there is only padding."""
+    generated = [batch.ids[row, -int(batch.made[row]) :].tolist() for row in rows]
+    ends = set(how.ends)
+    before = [row[: next((i for i, token in enumerate(row) if token in ends), len(row))] for row in generated]
+    # An end that is no special token would be decoded as text.
+    return list(tokenizer.batch_decode(before, skip_special_tokens=True)) if before else []
 
 
 def end_tokens(model: PreTrainedModel, ends: Collection[int]) -> list[int]:
@@ -199,19 +269,17 @@ def _allows_gaps(model: PreTrainedModel) -> bool:
 def _prefill(model: PreTrainedModel, prefix: Sequence[int]) -> DynamicCache | None:
     ids = torch.tensor([list(prefix)], device=model.device)
     cache = getattr(model(input_ids=ids, use_cache=True, logits_to_keep=1), "past_key_values", None)
-    return cache if _holds_only(cache, DynamicLayer) else None
-
-
-def _holds_only(cache: Any, *kinds: type) -> bool:
-    """Return whether a cache is keys and values alone. A state has no rows to remove, and reads what padding is."""
-    return type(cache) is DynamicCache and all(type(layer) in kinds for layer in cache.layers)
+    return cache if make_roomy(cache) else None
 
 
 def _padded(
-    prompts: Sequence[Sequence[int]], shared: int, pad: int, device: torch.device
+    prompts: Sequence[Sequence[int]], shared: int, pad: int, device: torch.device, least: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return `[B, T]` ids and mask: shared prefix, padding, rest. Only positions inside the mask are counted."""
-    width = max(map(len, prompts))
+    """Return `[B, T]` ids and mask: shared prefix, padding, rest. Only positions inside the mask are counted.
+
+    T is the longest prompt, or `least` if that is more.
+    """
+    width = max(least, *map(len, prompts))
     ids = torch.full((len(prompts), width), pad)
     mask = torch.zeros_like(ids)
     for number, prompt in enumerate(prompts):

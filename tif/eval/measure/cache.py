@@ -1,0 +1,96 @@
+"""Key-value caches whose rows come and go while a batch is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+GROWTH: Final = 32
+"""Tokens that a layer makes room for at once."""
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values with room for more tokens.
+
+    transformers' own layer copies all earlier keys and values for every new token. This one writes into free memory,
+    and copies only when the memory is full or rows have changed.
+    """
+
+    def __init__(self, layer: DynamicLayer) -> None:
+        super().__init__()
+        self.lazy_initialization(layer.keys, layer.values)
+        self.keys, self.values = layer.keys, layer.values
+        self._memory: tuple[Tensor, ...] = ()
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Append keys and values, and return all."""
+        start = self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        if not self._has_room(end):
+            self._memory = tuple(_with_room(states, end + GROWTH) for states in (self.keys, self.values))
+        keys, values = self._memory
+        keys[:, :, start:end], values[:, :, start:end] = key_states, value_states
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def _has_room(self, end: int) -> bool:
+        """Return whether the states still are in the memory, at its beginning, and `end` tokens fit."""
+        return bool(self._memory) and all(
+            memory.data_ptr() == states.data_ptr() and len(memory) == len(states) and end <= memory.shape[-2]
+            for memory, states in zip(self._memory, (self.keys, self.values), strict=True)
+        )
+
+
+def _with_room(states: Tensor, tokens: int) -> Tensor:
+    rows, heads, length, size = states.shape
+    memory = states.new_empty(rows, heads, tokens, size)
+    memory[:, :, :length] = states
+    return memory
+
+
+def holds_rows(cache: Any) -> bool:
+    """Return whether the cache has only keys and values, so that rows can leave. Other states have no rows."""
+    known = (DynamicLayer, DynamicSlidingWindowLayer, RoomyLayer)
+    return type(cache) is DynamicCache and all(type(layer) in known for layer in cache.layers)
+
+
+def make_roomy(cache: Any) -> bool:
+    """Give every layer room; return False for a cache without the keys and values of every token (sliding windows)."""
+    if type(cache) is not DynamicCache or not all(type(a) in (DynamicLayer, RoomyLayer) for a in cache.layers):
+        return False
+    cache.layers = [layer if isinstance(layer, RoomyLayer) else RoomyLayer(layer) for layer in cache.layers]
+    return True
+
+
+def join(cache: DynamicCache, other: DynamicCache) -> None:
+    """Append the rows of `other` to `cache`. Shorter rows get zeros before them, which a mask must hide."""
+    for layer, more in zip(cache.layers, other.layers, strict=True):
+        layer.keys = join_left_padded(layer.keys, more.keys, -2)
+        layer.values = join_left_padded(layer.values, more.values, -2)
+
+
+def trim(cache: DynamicCache, tokens: int) -> None:
+    """Remove the first tokens of every row."""
+    for layer in cache.layers:
+        layer.keys, layer.values = layer.keys[:, :, tokens:], layer.values[:, :, tokens:]
+
+
+def join_left_padded(a: Tensor, b: Tensor, dim: int, fill: float = 0) -> Tensor:
+    """Return the rows of both tensors. The shorter ones are filled up before their beginning along `dim`."""
+    length = max(a.shape[dim], b.shape[dim])
+    return torch.cat([_filled(x, length, dim, fill) for x in (a, b)])
+
+
+def _filled(x: Tensor, length: int, dim: int, fill: float) -> Tensor:
+    if x.shape[dim] == length:
+        return x
+    shape: Sequence[int] = [*x.shape[:dim], length - x.shape[dim], *(x.shape[dim:][1:])]
+    return torch.cat([x.new_full(tuple(shape), fill), x], dim)
+
+
+__all__ = ["GROWTH", "RoomyLayer", "holds_rows", "join", "join_left_padded", "make_roomy", "trim"]
