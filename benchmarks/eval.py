@@ -9,7 +9,7 @@ row of the batch, logits at every position, the model's own loss in addition; th
 32 at a time, until the last of them ends. tif: `tif.eval.measure.score` and `tif.eval.measure.complete`.
 
 Without `--model` the model is a random Llama of 58M parameters with a vocabulary of 32,000, which never ends an answer.
-Times are CPU seconds, the two ways in turn. Losses must agree to 1e-4, extraction strengths and completions exactly, or
+Times are CPU seconds, the two ways in turn. Losses must agree to 5e-4, extraction strengths and completions exactly, or
 the script fails.
 """
 
@@ -39,6 +39,8 @@ from tif.tokens.masks import Kind, Template, encode
 from tif.tokens.models import load_model, load_tokenizer
 
 BATCH = 32
+LIMIT = 5e-4
+"""Nats. `cross_entropy` over transposed float32 logits is off by 1.4e-4 with a vocabulary of 49,152."""
 
 
 def make_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -202,7 +204,7 @@ def main() -> int:
     else:
         for name, ratio in result["ratios"].items():
             print(f"{name}: {ratio:.2f}x")
-    return 0 if worst < 1e-4 and strengths and same else 1
+    return 0 if worst < LIMIT and strengths and same else 1
 
 
 if __name__ == "__main__":
