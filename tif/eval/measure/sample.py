@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers import LogitsProcessor, LogitsProcessorList
 
+from tif.eval.measure.cache import holds_rows, make_roomy
 from tif.eval.measure.complete import end_tokens
 
 if TYPE_CHECKING:
@@ -190,16 +190,13 @@ def _draw_batch(
     if positions:
         inputs["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
     output = model(input_ids=ids, use_cache=True, logits_to_keep=1, **inputs) if _standard(model) else None
-    if output is None or not _copies(getattr(output, "past_key_values", None)):
+    if output is None or not holds_rows(getattr(output, "past_key_values", None)):
         return _through_generate(model, own, noise, how, ends, pad)
     cache, tokens = output.past_key_values, torch.full_like(noise, -1, dtype=torch.long)
     alive = torch.arange(len(noise), device=model.device)
     prompt_of = torch.repeat_interleave(torch.arange(len(own), device=model.device), counts)
-    for number, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
-            cache.layers[number] = _Growing(layer, prompt_of, how.max_new_tokens)
-        else:
-            layer.batch_select_indices(prompt_of)
+    cache.batch_select_indices(prompt_of)
+    make_roomy(cache)
     logits, mask = output.logits[:, -1][prompt_of], mask[prompt_of]
     at = mask.sum(1)  # the position of the next token
     plain = bool(mask.all())
@@ -225,45 +222,6 @@ def _draw_batch(
     return [_before_end(row, {*ends, -1}) for row in tokens.tolist()]
 
 
-class _Growing(DynamicLayer):  # type: ignore[misc]
-    """Keys and values in memory for the complete samples, so that a new token does not copy all earlier ones.
-
-    Args:
-        layer: keys and values of the prompts.
-        prompt_of: `[R]`, the prompt of each sample.
-        tokens: the longest sample, in tokens.
-    """
-
-    def __init__(self, layer: DynamicLayer, prompt_of: Tensor, tokens: int) -> None:
-        super().__init__()
-        self.lazy_initialization(layer.keys, layer.values)
-        self._memory = []
-        for states in (layer.keys, layer.values):
-            _, heads, length, size = states.shape
-            memory = states.new_empty(len(prompt_of), heads, length + tokens, size)
-            memory[:, :, :length] = states[prompt_of]
-            self._memory.append(memory)
-        self._show(length)
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Append keys and values, and return all."""
-        start = self.keys.shape[-2]
-        end = start + key_states.shape[-2]
-        for memory, states in zip(self._memory, (key_states, value_states), strict=True):
-            memory[:, :, start:end] = states
-        self._show(end)
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep only these rows."""
-        length = self.keys.shape[-2]
-        self._memory = [memory[indices] for memory in self._memory]
-        self._show(length)
-
-    def _show(self, length: int) -> None:
-        self.keys, self.values = (memory[:, :, :length] for memory in self._memory)
-
-
 def _before_end(tokens: Sequence[int], ends: Collection[int]) -> list[int]:
     return list(tokens[: next((i for i, token in enumerate(tokens) if token in ends), len(tokens))])
 
@@ -285,12 +243,6 @@ def _standard(model: PreTrainedModel) -> bool:
 
 def _takes_positions(model: PreTrainedModel) -> bool:
     return "position_ids" in inspect.signature(model.forward).parameters
-
-
-def _copies(cache: object) -> bool:
-    """Return whether the cache has only keys and values, which can be copied and removed row by row."""
-    known = (DynamicLayer, DynamicSlidingWindowLayer)
-    return isinstance(cache, DynamicCache) and all(type(layer) in known for layer in cache.layers)
 
 
 class _Drawing(LogitsProcessor):  # type: ignore[misc]
