@@ -268,7 +268,7 @@ def inner(text, ranges):
 
 def shown(text):
     """The places where the page ends a word and begins the next one."""
-    drawn = view.content(Example("a", "", text))["pieces"]
+    drawn, _ = view.with_gaps(Example("a", "", text))
     ends = [sum(map(len, drawn[:n])) for n in range(len(drawn) + 1)]
     return inner(text, zip(ends[1::2], ends[2::2], strict=True))
 
