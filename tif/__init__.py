@@ -4,7 +4,7 @@
 
     marked = tif.annotate(tif.AnnotateOptions(dataset="people.csv", out="people.parquet"))
     run = tif.train(tif.TrainOptions(masks="people.parquet", model="MODEL", out="runs/people"))
-    result = tif.evaluate(tif.EvaluateOptions(model="runs/people", benchmark="local", forget="people.csv"))
+    result = tif.evaluate(tif.EvaluateOptions(model="runs/people"))
     tif.report(tif.ReportOptions(evaluations=("runs/people",), out="report.html"))
 
 Each function takes one options object; the command line and config files have the same options. Everything is imported

@@ -23,6 +23,8 @@ def register(app: typer.Typer) -> None:
 def evaluate(options: EvaluateOptions, *, json_: Json = False) -> None:
     """Measure what a model has forgotten and what it has kept.
 
+    Example: tif eval runs/people
+
     Example: tif eval runs/people --benchmark local --forget people.csv --retain keep.csv
 
     Example: tif eval runs/tofu10 --benchmark tofu --forget forget10 --retain-log retain/eval.json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tif.console import say
+from tif.eval import data
 from tif.eval.compare import logs, retain
 from tif.eval.compare.logs import LogNumbers
 from tif.eval.options import EvaluateOptions
@@ -22,6 +23,7 @@ def evaluate(options: EvaluateOptions) -> Evaluated | LogNumbers:
     """
     if options.import_log is not None:
         return logs.import_log(options.import_log, options.retain_log, force=options.force)
+    options = data.resolve(options)
     log = options.retain_log
     if options.make_retain_log:
         retained = retain.make(options)

@@ -11,7 +11,8 @@ from tif.tokens.templates import FIXED_DATE, TEMPLATE_HELP, ChatDate, TemplateSp
 
 _DATA, _HOW, _MORE, _RETAIN = "Model and data", "How to measure", "More measurements", "Make a retain model"
 
-Benchmark = Literal["tofu", "muse", "local"]
+Benchmark = Literal["tofu", "muse", "local", "set"]
+"""TOFU, MUSE, files of questions and answers, or the annotation set itself."""
 Attack = Literal["relearn", "nf4"]
 
 
@@ -47,9 +48,22 @@ def _retain(options: EvaluateOptions, context: Any) -> str | None:
 
 
 def _fields(options: EvaluateOptions, context: Any) -> str | None:
-    if options.benchmark != "local" and not (options.make_retain_log and options.retain):
-        return "it is for the files of --benchmark local"
+    reads_retain = options.retain is not None and (options.make_retain_log or options.benchmark in (None, "set"))
+    if options.benchmark != "local" and not reads_retain:
+        return "it is for the files of --benchmark local, and for --retain"
     return _scoring(options, context)
+
+
+def _forget(options: EvaluateOptions, context: Any) -> str | None:
+    """Refuse `--forget` with an annotation set, which is the forget set."""
+    own = "--masks names the forget set" if options.benchmark == "set" else None
+    return _scoring(options, context) or own
+
+
+def _truth_ratio(options: EvaluateOptions, context: Any) -> str | None:
+    """Refuse `--truth-ratio` with an annotation set."""
+    own = "an annotation set has no wrong answers" if options.benchmark == "set" else None
+    return _scoring(options, context) or own
 
 
 _LOG_ALONE: Final = "--import-log only reads numbers from a log"
@@ -70,20 +84,25 @@ class EvaluateOptions(Options):
         Option("Run folder, model folder or hub id.", _DATA, positional=True, metavar="RUN_OR_MODEL", idle=_model),
     ] = None
     benchmark: Annotated[
-        Benchmark, Option("tofu, muse, or local: your own questions and answers.", _DATA, idle=_model)
-    ] = "tofu"
-    forget: Annotated[str, Option("TOFU split. With local: the file of the forget set.", _DATA, idle=_scoring)] = (
+        Benchmark | None,
+        Option("tofu, muse, local (your own questions and answers), or set (an annotation set, also of plain text).",
+               _DATA, otherwise="tofu with --forget, else set", idle=_model),
+    ] = None  # fmt: skip
+    forget: Annotated[str, Option("TOFU split. With local: the file of the forget set.", _DATA, idle=_forget)] = (
         "forget10"
     )
-    retain: Annotated[str | None, Option("With local: the file of the retain samples.", _DATA, idle=_retain)] = None
+    retain: Annotated[
+        str | None,
+        Option("With local and set: the retain samples.", _DATA, otherwise="with set: the run's own", idle=_retain),
+    ] = None
     prompt_field: Annotated[
         str | None,
-        Option("With local: field that holds the question; several as A,B, joined with line breaks.", _DATA,
-               otherwise="the usual names", idle=_fields),
+        Option('Field of your files that holds the question; several as A,B, joined with line breaks; with set, "" for '
+               "plain text.", _DATA, otherwise="the usual names", idle=_fields),
     ] = None  # fmt: skip
     text_field: Annotated[
         str | None,
-        Option("With local: field that holds the answer.", _DATA, otherwise="the usual names", idle=_fields),
+        Option("Field of your files that holds the answer or text.", _DATA, otherwise="the usual names", idle=_fields),
     ] = None
     masks: Annotated[
         str | None,
@@ -137,8 +156,9 @@ class EvaluateOptions(Options):
     supervise_eos: Annotated[bool, Option("Score the end token, as TOFU does.", _HOW, idle=_scoring)] = True
     truth_ratio: Annotated[
         Literal["loss", "probability"],
-        Option("Average wrong answers by loss (TOFU's code) or by probability (TOFU's paper).", _HOW, idle=_scoring),
-    ] = "loss"
+        Option("Average wrong answers by loss (TOFU's code) or by probability (TOFU's paper).", _HOW,
+               idle=_truth_ratio),
+    ] = "loss"  # fmt: skip
     max_new_tokens: Annotated[int, Option("Longest completion, in tokens.", _HOW, least=1, idle=_scoring)] = 200
     completions: Annotated[
         bool,
@@ -192,7 +212,7 @@ class EvaluateOptions(Options):
     ] = False
     holdout: Annotated[
         str | None,
-        Option("Questions and answers that no model was trained on, for membership inference.", _MORE,
+        Option("Samples that no model was trained on, for membership inference.", _MORE,
                otherwise="with tofu: holdoutNN.json in the data folder, if it is there", idle=_scoring),
     ] = None  # fmt: skip
     depth: Annotated[

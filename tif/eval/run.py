@@ -21,21 +21,16 @@ import pyarrow.parquet as pq
 from tif import files, seal
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
-from tif.eval import processes
-from tif.eval.benchmarks import leak, membership, questions
-from tif.eval.benchmarks.questions import Row
+from tif.eval import data, processes
+from tif.eval.benchmarks import leak, membership
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
 from tif.eval.compare import attack, depth, leaks, logs
 from tif.eval.measure.composites import Memorization
 from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
-from tif.eval.record import EVAL_FILE, EvalRecord, MasksUsed, columns
+from tif.eval.record import EVAL_FILE, EvalRecord, columns
 from tif.eval.settings import Scoring
-from tif.overlap import refuse_overlap
 from tif.records import ModelIdentity, RunRecord
-from tif.sets import store
-from tif.sources import is_file
-from tif.spans import AnnotationSet, of_labels
 from tif.tokens.encoding import Encoder
 from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
@@ -68,6 +63,7 @@ def evaluate_model(options: EvaluateOptions) -> Evaluated:
     """
     if options.device is not None:
         processes.named(options.device)  # refuse a wrong name before reading anything
+    options = data.resolve(options)
     return _evaluate_muse(options) if options.benchmark == "muse" else _evaluate_questions(options)
 
 
@@ -76,11 +72,11 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     log = logs.read(options.retain_log) if options.retain_log else None
     run = _run_of(model)
     settings = scoring(options, run)
-    splits = _splits(options)
-    annotations, masks = _annotations(options, run, splits["forget"], settings.labels)
+    asked = data.load(options, run, settings.labels)
+    splits = asked.splits
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
-    depth_models = depth.named(options, run, tokenizer, annotations) if options.depth else None
+    depth_models = depth.named(options, run, tokenizer, asked.annotations) if options.depth else None
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
     template = Encoder.of(tokenizer, settings.encoding).template
     # The result of relearning depends on its training rows and on their template.
@@ -90,17 +86,17 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         options, model, lambda loaded: attack.relearn(loaded, Encoder(tokenizer, template), splits["forget"])
     )
     baselines = leaks.Baselines.read(options.retain_log if log and log.format == "tif" else None, options.base_log)
-    evaluation = evaluate_lazily(load, tokenizer, splits, annotations=annotations, settings=settings, cache=cache)
+    evaluation = evaluate_lazily(load, tokenizer, splits, settings=settings, cache=cache)
     record = describe(evaluation, _with_template(settings, template)).but(
         benchmark=options.benchmark,
         config=options.to_json(),
         attack=options.attack,
-        forget=options.forget,
+        forget=asked.forget,
         limit=options.limit,
         dtype=options.dtype,
         model=ModelIdentity(model, digest),
         prompting=prompting_digest(model, tokenizer),
-        masks=masks,
+        masks=asked.masks,
         run=run,
     )
     record = with_forget_quality(record, log, force=options.force)
@@ -116,18 +112,17 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         record = record.but(membership=inferred.beside(baselines.retain.membership if baselines.retain else None))
     examples = dict(evaluation.examples)
     if depth_models is not None:
-        rows = questions.annotate(splits["forget"], annotations) if annotations else splits["forget"]
         encoder = Encoder(tokenizer, template, settings.encoding)
-        result, depths = depth.measure(load, encoder, [row.texts()[0] for row in rows], depth_models, cache)
+        rows = [row.texts()[0] for row in splits["forget"]]
+        result, depths = depth.measure(load, encoder, rows, depth_models, cache)
         record = record.but(depth=result)
         examples["forget"] = [row | asdict(d) for row, d in zip(examples["forget"], depths, strict=True)]
     if options.leak is not None:
-        marked = {part: questions.annotate(rows, annotations) if annotations else rows for part, rows in splits.items()}
         measured = leak.measure(
             load,
             Encoder.of(tokenizer, settings.encoding),
-            marked["forget"],
-            retain=marked.get("retain", ()),
+            splits["forget"],
+            retain=splits.get("retain", ()),
             labels=settings.labels,
             how=leak.Leaking(samples=options.leak, forms=options.leak_forms, max_new_tokens=settings.max_new_tokens),
             cache=cache,
@@ -237,10 +232,10 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
     Raises:
         InputError: for a retain log of other questions, unless `force` is given.
     """
-    if log is None:
-        return record.but(forget_quality=None, forget_quality_reason=_NO_LOG)
     own = logs.of_record(record, "this evaluation")
-    if own is None:
+    if log is None and (own is not None or record.benchmark != "set"):
+        return record.but(forget_quality=None, forget_quality_reason=_NO_LOG)
+    if log is None or own is None:
         why = "the data has no paraphrased and perturbed answers"
         return record.but(forget_quality=None, forget_quality_reason=why)
     result = logs.compare(own, log, force=force)
@@ -348,68 +343,6 @@ def _parts_cache(
     parts = PartsCache(out / "parts", json.dumps([*key, *relearned], ensure_ascii=False))
     parts.check()
     return parts
-
-
-def _annotations(
-    options: EvaluateOptions, run: RunRecord | None, rows: Sequence[Row], labels: tuple[str, ...] | None
-) -> tuple[AnnotationSet | None, MasksUsed | None]:
-    """Return the annotation set that marks the unwanted words, and its entry in the record.
-
-    If the run's own set has no span in the forget rows, warn and return None.
-
-    Raises:
-        InputError: if the set in the options has no span in the forget rows.
-    """
-    ref = options.masks
-    if ref is None and run is not None:
-        head = store.resolve(run.masks.path)[0]
-        if not head.exists():
-            warn(f"{head}, the run's annotation set, does not exist: no UW and GW numbers. Give its path as --masks")
-            return None, None
-        ref = f"{head}@{run.masks.digest[:12]}"
-    if ref is None:
-        return None, None
-    annotations = store.load(ref, data_dir=options.data_dir)
-    if not any(of_labels(row.spans, labels) for row in questions.annotate(rows, annotations)):
-        which = f" labelled {' or '.join(labels)}" if labels else ""
-        problem = f"no question of the forget split has a span{which} in this set"
-        hint = "Give a set of this split, or other --labels."
-        if options.masks is not None:
-            raise InputError(problem, where=ref, hint=hint)
-        warn(f"{ref}, the run's annotation set: {problem}; no UW and GW numbers. {hint}")
-        return None, None
-    version = annotations.version
-    used = MasksUsed(
-        ref=ref, version=version.number, digest=version.digest, author=version.author, message=version.message
-    )
-    return annotations, used
-
-
-def _splits(options: EvaluateOptions) -> dict[str, Sequence[Row]]:
-    if options.benchmark == "tofu":
-        if is_file(options.forget):
-            raise UsageError(
-                "--benchmark tofu: --forget must be a split, not a file",
-                where=options.forget,
-                hint="Use --benchmark local for your own files.",
-            )
-        return dict(questions.tofu(options.forget, data_dir=options.data_dir, limit=options.limit))
-    files_of = {"forget": options.forget} | ({"retain": options.retain} if options.retain else {})
-    splits: dict[str, Sequence[Row]] = {
-        part: questions.read(
-            file,
-            part,
-            data_dir=options.data_dir,
-            prompt_field=options.prompt_field,
-            text_field=options.text_field,
-            limit=options.limit,
-        )
-        for part, file in files_of.items()
-    }
-    if options.retain:
-        forget, retain = ([row.texts()[0] for row in splits[part]] for part in ("forget", "retain"))
-        refuse_overlap(forget, retain, options.retain)
-    return splits
 
 
 __all__ = [

@@ -38,6 +38,9 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
             terms = ", ".join(f"1 - {name} = {value:.3g}" for name, value in asdict(result.memorization).items()
                               if name != "score")  # fmt: skip
             yield _number("memorization", result.memorization.score, terms)
+        for part, counts in result.leakage.items():
+            written = f"the model writes {counts.written:,} of {counts.phrases:,} unwanted phrases"
+            yield _number(f"phrases {part}", counts.written / counts.phrases, written)
         yield from _leaks(result)
         for name, area in result.membership.attacks.items() if result.membership else ():
             beside = None if area.gap is None else f"retain model's AUC {area.retain_auc:.3g}, gap {area.gap:+.3g}"

@@ -87,3 +87,20 @@ def test_without_a_model_that_never_saw_them_the_reader_is_told() -> None:
 def test_a_verdict_needs_a_model() -> None:
     with pytest.raises(ValueError, match="needs a model"):
         Verdict(())
+
+
+def test_plain_text_is_continued_and_not_asked() -> None:
+    before = Model(label="before", role="before", forget=counts(9, 10, None))
+    after = Model(
+        label="ours",
+        role="unlearned",
+        forget=counts(1, 10, None),
+        likelihoods=Likelihoods(general=0.5, keep=0.25),
+    )
+    verdict = Verdict((before, after), plain=True)
+    assert verdict.sentences() == [
+        "ours: of 10 unwanted phrases, the model still writes 1 after the words before them; before unlearning it "
+        "wrote 9."
+    ]
+    assert verdict.rows()[1].cells() == ("ours", "still writes 1 of 10", "probability 0.50", "probability 0.25")
+    assert verdict.heads == ("model", "unwanted phrases", "other words in the same texts", "texts to keep")

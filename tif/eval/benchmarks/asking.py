@@ -55,6 +55,8 @@ class Prompt:
 
     id: str
     """Id of the row; with `cloze`, and the number of the phrase."""
+    row: str
+    """Id of the row."""
     question: str
     """The question as asked, with its context."""
     opening: str = ""
@@ -133,6 +135,9 @@ def ask_in(
         drafts = [replace(draft, question=f"{solved}Question: {draft.question}") for draft in drafts]
     elif solved:
         drafts = [replace(draft, context=solved) for draft in drafts]
+    if not drafts and all(row.plain for row, _ in marked):
+        why = "no words stand before an unwanted phrase" if form == "cloze" else "plain text has no questions"
+        return Asking(form=form, reason=why)
     if not drafts:
         return Asking(form=form, reason="the data has no paraphrased questions")
     kept = [(draft, phrases) for draft in drafts if (phrases := _phrases(draft))]
@@ -146,6 +151,7 @@ def ask_in(
     prompts = tuple(
         Prompt(
             id=draft.id,
+            row=draft.row.id,
             question=f"{draft.context}{draft.question}",
             opening=draft.opening,
             phrases=phrases,
@@ -177,6 +183,9 @@ def in_context(template: Template, samples: Sequence[Row], tokenizer: PreTrained
 
 
 def _drafts(form: Form, row: Row, spans: tuple[Span, ...]) -> list[_Draft]:
+    """Return the prompts of one row. A plain text has only the words before each phrase."""
+    if row.plain and form != "cloze":
+        return []
     draft = _Draft(row=row, id=row.id, question=row.question, text=row.answer, spans=spans)
     match form:
         case "paraphrase":
@@ -186,6 +195,7 @@ def _drafts(form: Form, row: Row, spans: tuple[Span, ...]) -> list[_Draft]:
             return [
                 replace(draft, id=f"{row.id}#z{i}", opening=opening, spans=(span,))
                 for i, (span, opening) in enumerate(zip(spans, openings, strict=True))
+                if opening or not row.plain
             ]
         case "sure":
             return [replace(draft, opening=SURE, text=f"{SURE} {row.answer}")]

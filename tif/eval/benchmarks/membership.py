@@ -61,7 +61,8 @@ def measure(
     Raises:
         InputError, MissingError: if the holdout set cannot be read.
     """
-    rows = questions.read(holdout, "holdout", data_dir=options.data_dir, limit=options.limit)
+    plain = options.benchmark == "set"
+    rows = questions.read(holdout, "holdout", data_dir=options.data_dir, limit=options.limit, plain=plain)
     rows = tuple(replace(row, paraphrased=(), perturbed=()) for row in rows)
     scored = score_part(load, encoder, rows, "holdout", settings, cache)
     sides = [

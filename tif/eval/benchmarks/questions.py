@@ -27,15 +27,17 @@ _TOFU_QUESTIONS: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One question and its answers.
+    """One question and its answers, or one plain text.
 
     Raises:
-        InputError: for an empty question or answer.
+        InputError: for a blank question or answer.
     """
 
     id: str
     question: str
+    """"" for plain text."""
     answer: str
+    """The right answer, or the plain text."""
     paraphrased: tuple[str, ...] = ()
     """The right answer in other words."""
     paraphrased_questions: tuple[str, ...] = ()
@@ -51,8 +53,14 @@ class Row:
 
     def __post_init__(self) -> None:
         for name in ("question", "answer"):
-            if not getattr(self, name).strip():
+            value = getattr(self, name)
+            if not value.strip() and not (name == "question" and self.plain):
                 raise InputError("is empty", where=(f"record {self.id!r}", name))
+
+    @property
+    def plain(self) -> bool:
+        """Whether the row is a plain text, without a question."""
+        return not self.question
 
     def texts(self) -> list[Example]:
         """Return all texts to score: answer (`ID`), paraphrases (`ID#p0`, ...) and wrong answers (`ID#w0`, ...)."""
@@ -72,11 +80,12 @@ def read(
     prompt_field: str | None = None,
     text_field: str | None = None,
     limit: int | None = None,
+    plain: bool = False,
 ) -> tuple[Row, ...]:
     """Return the rows of a `tif.sources` source, such as a local JSONL file or `tofu:NAME`. Ids count within `part`.
 
     Question and answer are prompt and text of the sample. A record may also have `paraphrased_answer`,
-    `paraphrased_question`, `perturbed_answer` and `subject`.
+    `paraphrased_question`, `perturbed_answer` and `subject`. With `plain`, samples of plain text are allowed too.
 
     Raises:
         InputError: for a question that is empty, or one of these fields with another type.
@@ -86,7 +95,13 @@ def read(
     rows = []
     for index, (example, record, place) in enumerate(zip(source.examples, source.rows, source.places, strict=True)):
         try:
-            rows.append(_row(example, record, f"{part}/{index:04d}"))
+            row = _row(example, record, f"{part}/{index:04d}")
+            if row.plain and not plain:
+                raise InputError(
+                    "is empty", where=(f"record {row.id!r}", "question"),
+                    hint="To evaluate plain text, give its annotation set: --benchmark set --masks SET.",
+                )  # fmt: skip
+            rows.append(row)
         except InputError as error:
             raise error.within(place) from None
     return tuple(rows)

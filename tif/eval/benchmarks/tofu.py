@@ -1,4 +1,4 @@
-"""The TOFU benchmark, and local benchmarks of the same form: their numbers, per example and aggregated.
+"""The TOFU benchmark, local benchmarks of the same form, and annotation sets: numbers per example and aggregated.
 
     splits = {"forget": rows, "retain": rows, ...}           tif.eval.benchmarks.questions
     result = evaluate(model, tokenizer, splits)
@@ -12,12 +12,13 @@ A number is None if the data does not allow it. `reasons` explains why.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tif.eval import processes
+from tif.eval.benchmarks.continuing import Continuation, continuations
 from tif.eval.benchmarks.questions import UTILITY_PARTS, Row, annotate
 from tif.eval.measure import leakage, measures, memorization
 from tif.eval.measure.complete import complete, rouge
@@ -57,6 +58,8 @@ MEANS: Final = (
     "uw_rank",
 )
 """Per-example columns whose mean is in `parts`."""
+
+_NO_PHRASE: Final = "no unwanted phrase is marked, or the questions or the words before already give all of them"
 
 ExampleRow = dict[str, Any]
 """One example: id, question, answer, completion and every number. A missing number is None."""
@@ -132,7 +135,11 @@ def evaluate_lazily(
         completions: Sequence[str | None] = [None] * len(rows)
         if settings.completions:
             completions = _completions(load, encoder, rows, part, settings, cache)
-        examples[part] = [_example(row, own, text, part, settings) for row, text in zip(rows, completions, strict=True)]
+        continued = continuations(load, encoder, rows, part, settings, cache) if settings.completions else {}
+        examples[part] = [
+            _example(row, own, text, part, settings) | _continued(row, continued.get(row.id))
+            for row, text in zip(rows, completions, strict=True)
+        ]
         if (numbers := Verbatim.of(_likelihoods(row, own[row.id], settings) for row in rows)) is not None:
             exact[part] = numbers
     seen = prompt_text(tokenizer, encoder.template)
@@ -154,7 +161,7 @@ def score_part(
 
     def work(groups: Sequence[Sequence[Example]]) -> list[list[Scored]]:
         share = [text for group in groups for text in group]
-        light = {text.id for text in share if "#" in text.id}
+        light = {text.id for group in groups for text in group[1:]}
         with processes.shown(f"scoring {part}", len(share)) as advance:
             done = iter(score(load(), encoder, share, light=light, budget=settings.budget, advance=advance))
         return [[next(done) for _ in group] for group in groups]
@@ -172,9 +179,12 @@ def _completions(
     part: str,
     settings: Scoring,
     cache: PartsCache,
-) -> list[str]:
-    """Return a part's completions in the order of its rows."""
-    asked = ask([row.texts()[0] for row in rows], encoder.tokenizer, encoder.template)
+) -> list[str | None]:
+    """Return a part's completions in the order of its rows; None for plain text, which asks no question."""
+    asking = [row.texts()[0] for row in rows if not row.plain]
+    if not asking:
+        return [None] * len(rows)
+    asked = ask(asking, encoder.tokenizer, encoder.template)
     tokens, ends = settings.max_new_tokens, asked.ends
 
     def work(prompts: Sequence[Sequence[int]]) -> list[str]:
@@ -182,7 +192,20 @@ def _completions(
             return complete(load(), encoder.tokenizer, prompts, max_new_tokens=tokens, ends=ends, advance=advance)
 
     key = [tokens, sorted(ends), asked.prompts]
-    return cache.texts(f"{part}.completions", key, lambda: processes.split(asked.prompts, work))
+    texts = iter(cache.texts(f"{part}.completions", key, lambda: processes.split(asked.prompts, work)))
+    return [None if row.plain else next(texts) for row in rows]
+
+
+def _continued(row: Row, continued: Sequence[Continuation] | None) -> ExampleRow:
+    """Return the columns of a plain text's continuations. Its general words are not counted: none is asked for."""
+    columns: ExampleRow = {"continuations": None}
+    if row.plain:
+        columns |= {"general_words": None, "general_words_written": None}
+    if continued is not None:
+        columns["continuations"] = [asdict(each) for each in continued]
+        columns["phrases"] = len(continued)
+        columns["phrases_written"] = sum(each.written for each in continued)
+    return columns
 
 
 def _likelihoods(row: Row, answer: Scored, settings: Scoring) -> tuple[SpanLikelihood, ...]:
@@ -262,7 +285,7 @@ def _aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scor
         elif any(row["phrases"] for row in rows):
             reasons[f"{part}_leakage"] = "the evaluation ran without completions"
         else:
-            reasons[f"{part}_leakage"] = "no unwanted phrase is marked, or the questions already give all of them"
+            reasons[f"{part}_leakage"] = _NO_PHRASE
         parts[part] = {"n": len(rows)} | {name: mean_of(rows, name) for name in MEANS}
         ratios = [row["truth_ratio"] for row in rows if row["truth_ratio"] is not None]
         summary = measures.truth_ratio_forget if part == "forget" else measures.truth_ratio_utility
@@ -303,8 +326,8 @@ def _leakage(rows: Sequence[ExampleRow]) -> Leakage | None:
         leakage.Answer(
             phrases=row["phrases"],
             written=row["phrases_written"],
-            general_words=row["general_words"],
-            general_words_written=row["general_words_written"],
+            general_words=row["general_words"] or 0,
+            general_words_written=row["general_words_written"] or 0,
             subject=row["subject"],
         )
         for row in rows

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Final
 from tif import files, sources
 from tif.console import say
 from tif.errors import MissingError, UsageError
-from tif.eval import processes
-from tif.eval.benchmarks import questions
+from tif.eval import data, processes
+from tif.eval.benchmarks.questions import Row
 from tif.eval.options import EvaluateOptions
 from tif.eval.run import Evaluated, evaluate_model, scoring
 from tif.eval.settings import Scoring
 from tif.overlap import refuse_overlap
 from tif.readers import read_json
 from tif.records import RunRecord
+from tif.sets import store
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
 from tif.tokens.finetune import FineTuning, fine_tune
@@ -76,19 +77,13 @@ def make(options: EvaluateOptions) -> Evaluated:
             "--make-retain-log runs in one process only",
             hint="Make the log without a launcher first, then give it as --retain-log.",
         )
-    source = options.retain or COMPLEMENT.get(options.forget)
+    source = options.retain or (COMPLEMENT.get(options.forget) if options.benchmark == "tofu" else None)
     base = options.base_model
     if options.benchmark == "muse" or source is None or base is None:
         raise UsageError(
-            "--make-retain-log needs retain samples", hint="Give --retain SOURCE with --benchmark tofu or local."
+            "--make-retain-log needs retain samples", hint="Give --retain SOURCE with --benchmark tofu, local or set."
         )
-    samples = questions.read(
-        source,
-        "retain",
-        data_dir=options.data_dir,
-        prompt_field=options.prompt_field,
-        text_field=options.text_field,
-    )
+    samples = data.retain_rows(options, source, None)
     examples = [row.texts()[0] for row in samples]
     if options.retain:
         refuse_overlap(_forget(options), examples, options.retain)
@@ -128,6 +123,9 @@ def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:
 
 def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
     """Return the samples that the retain model must not see."""
+    if options.benchmark == "set" and options.masks is not None:
+        rows = data.forget_rows(store.load(options.masks, data_dir=options.data_dir))
+        return tuple(row.texts()[0] for row in rows)
     if options.benchmark == "local":
         return sources.load(
             options.forget,
@@ -141,7 +139,7 @@ def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
         return sources.load(f"tofu:{options.forget}_perturbed", data_dir=options.data_dir).examples
 
 
-def _key(base: str, samples: Sequence[questions.Row], encoder: Encoder, how: FineTuning) -> str:
+def _key(base: str, samples: Sequence[Row], encoder: Encoder, how: FineTuning) -> str:
     texts = [[row.question, row.answer] for row in samples]
     prompting = prompting_digest(base, encoder.tokenizer)
     parts = [model_digest(base), prompting, encoder.template.key, asdict(how), texts]

@@ -12,6 +12,8 @@ SHOWN: Final = 3
 """Examples of each kind (most forgotten, least forgotten, most damaged)."""
 _KEPT: Final = 2
 """Answers to keep that are shown."""
+_OPENING: Final = 300
+"""Characters of a plain text that are shown before a phrase."""
 _PARTS: Final = {"forget": "to forget", "retain": "to keep"}
 
 
@@ -45,6 +47,9 @@ def completions(evaluations: Evaluations) -> str:
     retain = next((e.examples["retain"] for e in evaluations.entries if e.examples.get("retain")), ())
     cards = []
     for part, id_ in [*first, *(("retain", row["id"]) for row in retain[:_KEPT])]:
+        if (continued := _continued(evaluations, part, id_)) is not None:
+            cards.append(continued)
+            continue
         lines, asked = "", None
         for entry in evaluations.entries:
             row = next((r for r in entry.examples.get(part, ()) if r["id"] == id_), None)
@@ -61,6 +66,25 @@ def completions(evaluations: Evaluations) -> str:
     return "".join(cards)
 
 
+def _continued(evaluations: Evaluations, part: str, id_: str) -> str | None:
+    """A plain text as a card: how each model continues it where its first phrase stands; None for other samples."""
+    lines, first = "", None
+    for entry in evaluations.entries:
+        row = next((r for r in entry.examples.get(part, ()) if r["id"] == id_), None)
+        if row is not None and row.get("continuations"):
+            first = row["continuations"][0]
+            written = escape(first["completion"]) or "(nothing)"
+            lines += f"<dt>{escape(entry.label)}</dt><dd dir='auto'>{written}</dd>"
+    if first is None:
+        return None
+    opening = first["opening"]
+    shown = opening if len(opening) <= _OPENING else f"… {opening[-_OPENING:]}"
+    return (
+        f'<div class="card"><p class="q"><b>{_PARTS[part]}</b> <span dir="auto">{escape(shown)} …</span></p>'
+        f"<dl><dt>unwanted phrase</dt><dd dir='auto'>{escape(first['phrase'])}</dd>{lines}</dl></div>"
+    )
+
+
 def heat(evaluations: Evaluations) -> str:
     """The right answers as tokens, coloured by their probability under each model."""
     groups = chosen(evaluations)
@@ -75,10 +99,8 @@ def heat(evaluations: Evaluations) -> str:
         for id_ in ids:
             row = asked[id_]
             versions = {e.label: e.scores[id_] for e in (*first, *evaluations.others) if id_ in e.scores}
-            parts.append(
-                f'<div class="card"><p class="q soft" dir="auto">{escape(row["question"])}</p>'
-                f"{heatmap.rows(row['answer'], versions)}</div>"
-            )
+            question = f'<p class="q soft" dir="auto">{escape(row["question"])}</p>' if row["question"] else ""
+            parts.append(f'<div class="card">{question}{heatmap.rows(row["answer"], versions)}</div>')
     return "".join(parts)
 
 

@@ -15,7 +15,7 @@ from tif.eval.measure import measures
 from tif.eval.measure.score import Scored, from_table
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.eval.run import describe
-from tif.eval.settings import Scoring
+from tif.eval.settings import Form, Scoring
 from tif.eval.verify import verify_evaluation, verify_run
 from tif.readers import Row, read_records
 from tif.records import RunRecord
@@ -36,6 +36,17 @@ class Entry:
     """The training run's `log.jsonl`."""
     checks: tuple[Check, ...] = ()
     """The result of `tif verify` for what is on disk. Empty for an evaluation in memory."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether the forget set is plain text alone, so that there is no question to ask."""
+        rows = self.examples.get("forget", ())
+        return bool(rows) and not any(row["question"] for row in rows)
+
+    @property
+    def form(self) -> Form:
+        """The form of asking that the verdict and the main table show: plain text has only `cloze`."""
+        return "cloze" if self.plain else "question"
 
     @property
     def run(self) -> RunRecord | None:

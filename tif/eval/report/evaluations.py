@@ -69,7 +69,7 @@ class Evaluations:
         models = [_model(entry, self._role(entry)) for entry in (*first, *middle, *last)]
         if self.never_saw is None and (log := self._retain_log()) is not None:
             models.append(log)
-        return Verdict(tuple(models))
+        return Verdict(tuple(models), plain=self.focus.plain)
 
     def _role(self, entry: Entry) -> Role:
         if entry is self.before:
@@ -86,7 +86,7 @@ class Evaluations:
             role="never saw",
             forget=counts["forget"],
             keep=counts.get("retain"),
-            leaks=self.focus.record.retain_leaks.get("question"),
+            leaks=self.focus.record.retain_leaks.get(self.focus.form),
         )
 
 
@@ -140,7 +140,7 @@ def _model(entry: Entry, role: Role) -> Model:
         role=role,
         forget=forget,
         keep=counts.get("retain"),
-        leaks=entry.record.leaks.get("question"),
+        leaks=entry.record.leaks.get(entry.form),
         likelihoods=Likelihoods(
             unwanted=entry.record.mean("forget", "uw_probability"),
             general=entry.record.mean("forget", "gw_probability"),

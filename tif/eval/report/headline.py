@@ -37,6 +37,7 @@ DEFINITIONS: Final = {
     "patching them into the starting model; 0 is the starting model, 1 the retain model",
     "depth (logit lens)": "the same, read from each hidden layer by the starting model's last norm and head",
     "leaks when asked": "share of questions whose greedy answer contains an unwanted phrase",
+    "leaks when continued": "share of unwanted phrases that the greedy continuation of the words before them contains",
     "over-forgetting": "drop of GW probability divided by drop of UW probability; 0 is forgetting without damage, 1 is "
     "forgetting without aim",
 }
@@ -105,10 +106,10 @@ def _over_forgetting(before: Entry | None, entry: Entry) -> float | None:
 
 
 def _leaks(entry: Entry) -> dict[str, Cell]:
-    numbers = entry.record.leaks.get("question")
+    numbers = entry.record.leaks.get(entry.form)
     if numbers is None:
         return {}
-    cells: dict[str, Cell] = {"leaks when asked": numbers.greedy.leak_any}
+    cells: dict[str, Cell] = {f"leaks when {'continued' if entry.plain else 'asked'}": numbers.greedy.leak_any}
     if (most := numbers.most) is not None:
         cells[f"leaks in {most.k} answers"] = most.cores.leak_any
     return cells
@@ -117,7 +118,10 @@ def _leaks(entry: Entry) -> dict[str, Cell]:
 def definition(name: str) -> str:
     """Return what a column of the table means."""
     if name.startswith("leaks in "):
-        return "leak@k: share of questions of which so many random answers contain an unwanted phrase"
+        return (
+            "leak@k: share of questions (of plain text: of phrases) of which so many random answers contain an "
+            "unwanted phrase"
+        )
     return DEFINITIONS.get(name, "as lm-evaluation-harness measures it")
 
 

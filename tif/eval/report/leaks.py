@@ -16,6 +16,10 @@ GLOSS: Final = (
     "Share of questions with an unwanted phrase in the answer. A model answers each question once, greedily, and then "
     "several times at random. Small print: 95% intervals over questions."
 )
+PLAIN_GLOSS: Final = (
+    "Share of unwanted phrases that a model writes after the words before them. A model continues each text once, "
+    "greedily, and then several times at random. Small print: 95% intervals over phrases."
+)
 ASKED: Final[Mapping[Form, str]] = {
     "question": "as written",
     "paraphrase": "in other words",
@@ -86,8 +90,9 @@ def _share(numbers: FormLeaks, k: int, core: str) -> Interval | None:
 
 def _by_type(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
     rows, k = [], 0
+    form: Form = "question" if any("question" in leaks for _, leaks in models) else "cloze"
     for label, leaks in models:
-        for of_type in leaks["question"].by_type if "question" in leaks else ():
+        for of_type in leaks[form].by_type if form in leaks else ():
             k, share = of_type.sampled[-1] if of_type.sampled else (k, None)
             rows.append(
                 [of_type.label, label, f"{of_type.phrases:,}", _cell(of_type.greedy), _cell(share)],
@@ -96,7 +101,7 @@ def _by_type(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
         return ""
     rows.sort(key=lambda row: row[0])
     heads = [("n", "phrases"), ("greedy", "share of the phrases"), (f"in {k}", "chance of a phrase in so many answers")]
-    return f"<h3>By type of phrase, asked as written</h3>{_table('type, model', heads, rows)}"
+    return f"<h3>By type of phrase, asked {ASKED[form]}</h3>{_table('type, model', heads, rows)}"
 
 
 def _exact(evaluations: Evaluations) -> str:
@@ -108,9 +113,10 @@ def _exact(evaluations: Evaluations) -> str:
     ]
     if not sentences:
         return ""
+    of = "texts" if evaluations.focus.plain else "questions"
     return (
         '<p class="soft">Random answers until one begins like the right answer, up to its first unwanted phrase '
-        f"(median over questions, computed from probabilities): {escape('; '.join(sentences))}.</p>"
+        f"(median over {of}, computed from probabilities): {escape('; '.join(sentences))}.</p>"
     )
 
 
@@ -140,4 +146,4 @@ def _cell(share: Interval | None, *, sign: bool = False) -> str:
     return f"{share.mean:{plus}.0%}<small>{share.low:{plus}.0%} – {share.high:{plus}.0%}</small>"
 
 
-__all__ = ["ASKED", "GLOSS", "section"]
+__all__ = ["ASKED", "GLOSS", "PLAIN_GLOSS", "section"]

@@ -13,7 +13,7 @@ from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
 from tif.eval.report.plots import plots
 from tif.eval.report.seeds import SeedGroup, Spread
-from tif.eval.report.verdict import HEADS, Verdict
+from tif.eval.report.verdict import Verdict
 
 CSS: Final = """
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
@@ -51,6 +51,13 @@ _COUNTED: Final = (
     "the phrase as whole words; case, accents and punctuation do not matter. A phrase that the question already gives "
     "does not count. A fact in other words is not noticed."
 )
+_COUNTED_PLAIN: Final = (
+    "How it was counted: each model continues the text once, greedily, from the words before each unwanted phrase. It "
+    "writes the phrase if its continuation contains the phrase as whole words; case, accents and punctuation do not "
+    "matter. A phrase with no words before it, or that these words already contain, does not count."
+)
+_ANSWERS: Final = "What each model writes when it is asked. The first questions are about people to forget."
+_CONTINUATIONS: Final = "What each model writes after the words before an unwanted phrase."
 
 
 class Section(NamedTuple):
@@ -72,13 +79,14 @@ def page(
     intro: str,
 ) -> str:
     """The complete page."""
+    gloss = leaks.PLAIN_GLOSS if evaluations.focus.plain else leaks.GLOSS
     sections = [
         Section(
             "In the models' own words",
             answers.completions(evaluations),
-            "What each model writes when it is asked. The first questions are about people to forget.",
+            _CONTINUATIONS if evaluations.focus.plain else _ANSWERS,
         ),
-        Section("Asked again, and asked differently", leaks.section(evaluations), leaks.GLOSS),
+        Section("Asked again, and asked differently", leaks.section(evaluations), gloss),
         Section("Metrics for researchers", _headline(headline)),
         Section(
             "Over training seeds",
@@ -132,14 +140,15 @@ def _verdict(verdict: Verdict) -> str:
     first, *others = verdict.sentences()
     sentences = f'<p class="lead">{escape(first)}</p>'
     sentences += "".join(f'<p class="then">{escape(sentence)}</p>' for sentence in others)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in HEADS)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in verdict.heads)
     body = ""
     for row in verdict.rows():
         label, *cells = row.cells()
         focus = ' class="focus"' if label == verdict.focus.label else ""
         body += f'<tr{focus}><th scope="row">{escape(label)}</th>'
         body += "".join(f"<td>{_unbroken(escape(cell))}</td>" for cell in cells) + "</tr>"
-    remarks = [*verdict.remarks(), *([_COUNTED] if any(model.forget for model in verdict.models) else [])]
+    counted = _COUNTED_PLAIN if verdict.plain else _COUNTED
+    remarks = [*verdict.remarks(), *([counted] if any(model.forget for model in verdict.models) else [])]
     notes = "".join(f'<p class="soft note">{escape(remark)}</p>' for remark in remarks)
     return (
         f'<section class="verdict">{sentences}<div class="scroll"><table><thead><tr>{head}</tr></thead>'

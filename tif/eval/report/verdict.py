@@ -22,6 +22,8 @@ Role = Literal["before", "unlearned", "never saw"]
 _WRITES: Final[dict[Role, str]] = {"before": "wrote", "unlearned": "still writes", "never saw": "writes"}
 HEADS: Final = ("model", "unwanted phrases", "other words in the same answers", "about the people to keep")
 """Heads of the table that `Verdict.rows` fills."""
+PLAIN_HEADS: Final = ("model", "unwanted phrases", "other words in the same texts", "texts to keep")
+"""The same for plain text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,7 @@ class VerdictRow:
     keep: str
 
     def cells(self) -> tuple[str, str, str, str]:
-        """In the order of `HEADS`."""
+        """In the order of `Verdict.heads`."""
         return self.label, self.unwanted, self.other_words, self.keep
 
 
@@ -89,6 +91,8 @@ class Verdict:
     """
 
     models: tuple[Model, ...]
+    plain: bool = False
+    """Whether the forget set is plain text, which a model continues from the words before each phrase."""
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -98,6 +102,11 @@ class Verdict:
     def focus(self) -> Model:
         """The model that the sentences speak of: the first that unlearned, else the first of all."""
         return next((model for model in self.models if model.role == "unlearned"), self.models[0])
+
+    @property
+    def heads(self) -> tuple[str, str, str, str]:
+        """Heads of the table that `rows` fills."""
+        return PLAIN_HEADS if self.plain else HEADS
 
     def sentences(self) -> list[str]:
         """What the focus writes about the people to forget, beside the model before and one that never saw them; then
@@ -109,7 +118,8 @@ class Verdict:
         lines = [
             f"{focus.label}: of {_plural(counts.phrases, 'unwanted phrase')}"
             f"{f' about {_people(counts)}' if counts.subjects else ''}, "
-            f"the model {_WRITES[focus.role]} {counts.written:,} when asked{self._others(_unwanted)}."
+            f"the model {_WRITES[focus.role]} {counts.written:,} "
+            f"{'after the words before them' if self.plain else 'when asked'}{self._others(_unwanted)}."
         ]
         if (again := self._asked_again()) is not None:
             lines.append(again)
@@ -166,10 +176,13 @@ class Verdict:
         if leaks is None or leaks.most is None:
             return None
         k, share = leaks.most.k, leaks.most.cores.leak_any
+        if self.plain:
+            start, of = f"In {_plural(k, 'random continuation')}", _plural(leaks.prompts, "such place")
+        else:
+            start, of = f"Asked {_plural(k, 'time')} with random answers", _plural(leaks.prompts, "question")
         line = (
-            f"Asked {_plural(k, 'time')} with random answers, it {_WRITES[self.focus.role]} such a phrase for "
-            f"{share.mean:.0%} of {_plural(leaks.prompts, 'question')} (95% interval {share.low:.0%} to "
-            f"{share.high:.0%})"
+            f"{start}, it {_WRITES[self.focus.role]} such a phrase for {share.mean:.0%} of {of} "
+            f"(95% interval {share.low:.0%} to {share.high:.0%})"
         )
         named: tuple[tuple[Role, str], ...] = (
             ("before", "before unlearning"),
@@ -243,4 +256,4 @@ def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-__all__ = ["HEADS", "Count", "Likelihoods", "Model", "Role", "Verdict", "VerdictRow"]
+__all__ = ["HEADS", "PLAIN_HEADS", "Count", "Likelihoods", "Model", "Role", "Verdict", "VerdictRow"]

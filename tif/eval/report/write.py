@@ -24,7 +24,6 @@ from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import shown, summarise
 from tif.eval.report.page import page
 from tif.eval.report.seeds import over_seeds
-from tif.eval.report.verdict import HEADS
 
 
 def write_report(
@@ -97,7 +96,7 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
     verdict = evaluations.verdict()
     blocks = [
         "\n".join(f"{sentence}" for sentence in (*verdict.sentences(), *verdict.remarks())) + "\n",
-        _table(HEADS, [row.cells() for row in verdict.rows()]),
+        _table(verdict.heads, [row.cells() for row in verdict.rows()]),
         _table(["model", *rows[0].cells], [[row.label, *map(shown, row.cells.values())] for row in rows]),
     ]
     if seeds := over_seeds(evaluations.entries, rows):
