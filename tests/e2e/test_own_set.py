@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from transformers import LlamaForCausalLM
 
 from tests.conftest import Result
 from tests.eval.conftest import make_llama, make_row, make_tokenizer
@@ -17,6 +19,9 @@ from tif.eval.measure import leakage
 from tif.eval.record import EvalRecord
 from tif.records import RunRecord
 from tif.sets import store
+from tif.spans import Example
+from tif.tokens.encoding import Encoder
+from tif.tokens.finetune import FineTuning, fine_tune
 
 FIRST = ("Edda", "Joris", "Malva", "Tibor", "Ysolde", "Corvin", "Nerys", "Oskar", "Pella", "Ruvim")
 LAST = ("Halvanger", "Quistrup", "Merrowby", "Tandeln", "Sorvik")
@@ -42,6 +47,17 @@ def succeed(result: Result) -> Result:
     assert result.code == 0, result.err
     assert "Traceback" not in result.err
     return result
+
+
+def teach(texts: list[str]) -> None:
+    """Let the starting model learn the texts, so that it writes some of their phrases."""
+    tokenizer = make_tokenizer().train_new_from_iterator(texts, 500)
+    tokenizer.save_pretrained("start")
+    encoder = Encoder.of(tokenizer)
+    model = LlamaForCausalLM(make_llama(len(tokenizer), hidden_size=64).config)
+    how = FineTuning(epochs=20, lr=5e-3)
+    fine_tune(model, encoder, [Example(f"t{i}", "", text) for i, text in enumerate(texts)], how, title="teaching")
+    model.save_pretrained("start")
 
 
 def train(cli: Callable[..., Result], annotations: str) -> RunRecord:
@@ -72,12 +88,13 @@ def test_plain_text_from_annotation_to_report(cli: Callable[..., Result]) -> Non
     write("keep.jsonl", [{"text": f"The tide table of pier {i} lists {i + 3} ebbs."} for i in range(12)])
     write("holdout.jsonl", [{"text": f"Gull {i} was ringed at the quay in week {i}."} for i in range(9)])
     succeed(cli("annotate", "--method", "manual", "--dataset", "notes.jsonl", "--out", "notes.parquet"))
+    teach([str(note(i)["text"]) for i in range(NOTES)])
     run = train(cli, "notes.parquet")
     saved = store.load("notes.parquet")
     # A later version marks nothing any more. The evaluation uses the version that was trained on.
     store.save(saved.replaced([each.with_spans(()) for each in saved.examples]), "notes.parquet", author="bo")
 
-    done = succeed(cli("eval", "run", "--holdout", "holdout.jsonl", "--max-new-tokens", 6, "--leak", 2))
+    done = succeed(cli("eval", "run", "--holdout", "holdout.jsonl", "--max-new-tokens", 12, "--leak", 2))
     record = EvalRecord.read("run/eval")
     assert (record.benchmark, record.masks and record.masks.digest) == ("set", run.masks.digest)
     assert record.forget == f"notes.parquet@{run.masks.digest[:12]}"
@@ -95,11 +112,15 @@ def test_plain_text_from_annotation_to_report(cli: Callable[..., Result]) -> Non
         text, marked = note(index)["text"], note(index)["quotes"][0 if index % 3 else 1 :]  # type: ignore[index]
         assert [each["phrase"] for each in row["continuations"]] == [leakage.normalise(quote) for quote in marked]
         assert [each["opening"] for each in row["continuations"]] == [text[: text.index(q)].rstrip() for q in marked]
-        written = [each for each in row["continuations"] if each["phrase"] in leakage.normalise(each["completion"])]
+        written = [
+            each
+            for each in row["continuations"]
+            if f" {each['phrase']} " in f" {leakage.normalise(each['completion'])} "
+        ]
         assert row["phrases_written"] == len(written)
     counts = record.leakage["forget"]
     assert (counts.questions, counts.phrases) == (NOTES, NOTES + 100)
-    assert counts.written == sum(row["phrases_written"] for row in forget)
+    assert 0 < counts.written == sum(row["phrases_written"] for row in forget)
     assert "retain" not in record.leakage
 
     assert record.verbatim["forget"].questions == NOTES
@@ -114,14 +135,14 @@ def test_plain_text_from_annotation_to_report(cli: Callable[..., Result]) -> Non
     assert record.leak_reasons["question"] == "plain text has no questions"
 
     set_of_run = f"notes.parquet@{run.masks.digest[:12]}"
-    succeed(cli("eval", "start", "--masks", set_of_run, "--retain", "keep.jsonl", "--max-new-tokens", 6,
+    succeed(cli("eval", "start", "--masks", set_of_run, "--retain", "keep.jsonl", "--max-new-tokens", 12,
                 "--out", "before"))  # fmt: skip
     succeed(cli("report", "before", "run", "--out", "report.html"))
     page = Path("report.html").read_text()
     assert f"of {NOTES + 100} unwanted phrases, the model still writes" in page
     assert "after the words before them; before unlearning it wrote" in page
     assert "each model continues the text once" in page
-    assert "In 2 random continuations, it still writes such a phrase for" in page
+    assert re.search(r"In 2 random continuations from the same words, it still writes \d+% of 250 phrases", page)
     assert "<dt>unwanted phrase</dt>" in page
     assert "when asked" not in page
 

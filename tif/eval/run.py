@@ -99,6 +99,8 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         masks=asked.masks,
         run=run,
     )
+    if options.benchmark == "set":
+        record = record.but(model_utility_reason="only TOFU's questions give it")
     record = with_forget_quality(record, log, force=options.force)
     if log is not None:
         known = {part: log.leakage.get(part) for part in evaluation.leakage}

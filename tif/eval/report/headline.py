@@ -111,7 +111,7 @@ def _leaks(entry: Entry) -> dict[str, Cell]:
         return {}
     cells: dict[str, Cell] = {f"leaks when {'continued' if entry.plain else 'asked'}": numbers.greedy.leak_any}
     if (most := numbers.most) is not None:
-        cells[f"leaks in {most.k} answers"] = most.cores.leak_any
+        cells[f"leaks in {most.k} {'continuations' if entry.plain else 'answers'}"] = most.cores.leak_any
     return cells
 
 

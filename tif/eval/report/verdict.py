@@ -176,14 +176,17 @@ class Verdict:
         if leaks is None or leaks.most is None:
             return None
         k, share = leaks.most.k, leaks.most.cores.leak_any
+        verb, interval = _WRITES[self.focus.role], f"(95% interval {share.low:.0%} to {share.high:.0%})"
         if self.plain:
-            start, of = f"In {_plural(k, 'random continuation')}", _plural(leaks.prompts, "such place")
+            line = (
+                f"In {_plural(k, 'random continuation')} from the same words, it {verb} {share.mean:.0%} of "
+                f"{_plural(leaks.prompts, 'phrase')} {interval}"
+            )
         else:
-            start, of = f"Asked {_plural(k, 'time')} with random answers", _plural(leaks.prompts, "question")
-        line = (
-            f"{start}, it {_WRITES[self.focus.role]} such a phrase for {share.mean:.0%} of {of} "
-            f"(95% interval {share.low:.0%} to {share.high:.0%})"
-        )
+            line = (
+                f"Asked {_plural(k, 'time')} with random answers, it {verb} such a phrase for {share.mean:.0%} of "
+                f"{_plural(leaks.prompts, 'question')} {interval}"
+            )
         named: tuple[tuple[Role, str], ...] = (
             ("before", "before unlearning"),
             ("never saw", "a model that never saw them"),
