@@ -23,7 +23,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "gptj": {"rotary_dim": 8},
     "bloom": {},
     "gemma3_text": {"head_dim": 8, "sliding_window": 16, "query_pre_attn_scalar": 8},
-    "gpt_neo": {"attention_types": [[["global", "local"], 2]], "window_size": 16},
+    "gpt_neo": {"num_layers": 4, "attention_types": [[["global", "local"], 2]], "window_size": 16},
     "mixtral": _EXPERTS,
     "qwen2_moe": {**_EXPERTS, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16},
     # With a state.

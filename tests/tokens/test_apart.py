@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 
 from tests.tokens import tiny
 from tests.tokens.architectures import STATEFUL, build
@@ -27,6 +28,8 @@ def items() -> list[Encoded]:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("kind", SOUND)
 def test_attention_keeps_packed_examples_apart(items: list[Encoded], kind: str, dtype: torch.dtype) -> None:
+    if kind == "gpt_neo" and transformers.__version__.startswith("5.0."):
+        pytest.skip("GPT-Neo of this transformers version builds its masks without positions, and is refused")
     check_packing(build(kind).to(dtype), items)
 
 

