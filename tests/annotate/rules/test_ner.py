@@ -117,7 +117,8 @@ def test_patterns_are_always_unwanted(tmp_path):
         ('{"label": "X", "pattern": " "}', "empty"),
         ('{"label": ["X"], "pattern": "a"}', "label"),
         ('{"label": "X", "pattern": "\\ud800"}', "surrogates"),
-        ('{"label": "X", "pattern": [null]}', "dictionary"),
+        # Older spaCy has other words for it.
+        ('{"label": "X", "pattern": [null]}', ("dictionary", "none is not an allowed value")),
         ('{"label": "X", "pattern": [{"IS_ALPHA": "perhaps"}]}', "boolean"),
         ('{"label": "X", "pattern": [{"TEXT": {"REGEX": "("}}]}', "'(' is not a regular expression"),
         ('{"label": "X", "pattern": [{"LOWER": {"REGEX": "*a"}}]}', "nothing to repeat"),
@@ -136,7 +137,7 @@ def test_a_bad_pattern_names_its_line(tmp_path, line, why):
     with pytest.raises(InputError) as caught:
         NerAnnotator(NerOptions(patterns=file))
     assert "patterns.jsonl, line 2" in str(caught.value)
-    assert why in str(caught.value)
+    assert any(reason in str(caught.value) for reason in ([why] if isinstance(why, str) else why))
     assert "\n" not in str(caught.value)
 
 

@@ -198,6 +198,7 @@ def _decompressed(body: bytes, coding: str, most: int, *, cut: bool) -> bytes:
     except zlib.error as error:
         raise BodyError(f"is damaged {coding}: {error}") from None
     if not cut and len(text) > most:
+        del text  # the traceback would keep it
         raise BodyError(f"is larger than {most // 2**20} MiB after decompression")
     if not cut and not decoder.eof:
         raise BodyError(f"is {coding} that broke off")
