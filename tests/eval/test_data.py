@@ -9,8 +9,8 @@ import pytest
 
 from tests.eval.conftest import Tiny, make_row
 from tif.errors import InputError, UsageError
-from tif.eval import data
-from tif.eval.benchmarks import continuing, questions
+from tif.eval import completions, data
+from tif.eval.benchmarks import questions
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.options import EvaluateOptions
@@ -124,7 +124,7 @@ def test_a_phrase_leaks_if_the_model_writes_it_after_the_words_before(
         asked.extend(tiny.tokenizer.decode(ids, skip_special_tokens=True) for ids in prompts)
         return [" BENNO Tarl was here", " in Oskar's house"]
 
-    monkeypatch.setattr(continuing, "complete", complete)
+    monkeypatch.setattr(completions, "complete", complete)
     row = plain(TEXT, "Hark", "Benno Tarl", "Osk")
     again = TEXT.rindex("Benno Tarl")
     row = replace(row, spans=(*row.spans, Span(again, again + len("Benno Tarl"))))

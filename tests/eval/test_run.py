@@ -16,6 +16,7 @@ from scipy.stats import hmean, ks_2samp
 from tests.eval.conftest import Tiny, make_llama, make_row, make_tokenizer
 from tif import seal
 from tif.errors import InputError, UsageError
+from tif.eval import completions
 from tif.eval import run as eval_run
 from tif.eval.benchmarks import questions, tofu
 from tif.eval.benchmarks.questions import Row
@@ -133,7 +134,7 @@ def test_phrases_that_the_model_writes_are_counted(tiny: Tiny, monkeypatch: pyte
     rows = [replace(make_row(i), subject=f"person {i // 2}") for i in range(4)]
     bare = Row(id="f/bare", question="Who?", answer="Nobody.", subject="person 9")
     answers = [rows[0].answer, "I do not know.", rows[2].answer.upper(), rows[3].answer, "Nobody."]
-    monkeypatch.setattr(tofu, "complete", lambda model, tokenizer, prompts, **options: answers[: len(prompts)])
+    monkeypatch.setattr(completions, "complete", lambda model, tokenizer, prompts, **options: answers[: len(prompts)])
     found = evaluate(tiny.model, tiny.tokenizer, {"forget": [*rows, bare]}, settings=QUICK)
     counts = found.leakage["forget"]
     assert (counts.questions, counts.phrases, counts.written) == (4, 4, 3)

@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tif.eval import processes
 from tif.eval.benchmarks.asking import ask_in
 from tif.eval.benchmarks.questions import Row
+from tif.eval.completions import cached_completions
 from tif.eval.measure import leakage
-from tif.eval.measure.complete import complete
 from tif.eval.parts import PartsCache
 from tif.eval.settings import Scoring
 from tif.tokens.encoding import Encoder
@@ -63,16 +62,11 @@ def continuations(
         return {}
     asking = ask_in("cloze", texts, encoder, labels=settings.labels)
     tokens = min(settings.max_new_tokens, asking.longest)
-
-    def work(prompts: Sequence[Sequence[int]]) -> list[str]:
-        with processes.shown(f"continuing {part}", len(prompts)) as advance:
-            return complete(
-                load(), encoder.tokenizer, prompts, max_new_tokens=tokens, ends=asking.ends, advance=advance
-            )
-
     ids = [prompt.ids for prompt in asking.prompts]
-    key = [tokens, sorted(asking.ends), ids]
-    completions = cache.texts(f"{part}.continuations", key, lambda: processes.split(ids, work)) if ids else []
+    completions = cached_completions(
+        load, encoder.tokenizer, ids, name=f"{part}.continuations", doing=f"continuing {part}",
+        tokens=tokens, ends=asking.ends, cache=cache,
+    ) if ids else []  # fmt: skip
     continued: dict[str, list[Continuation]] = {row.id: [] for row in texts}
     for prompt, completion in zip(asking.prompts, completions, strict=True):
         for phrase, written in zip(prompt.texts, leakage.written(completion, prompt.texts), strict=True):

@@ -24,8 +24,9 @@ from tif.errors import InputError
 from tif.eval import processes
 from tif.eval.benchmarks.muse_files import MuseFiles
 from tif.eval.benchmarks.tofu import ExampleRow, mean_of
+from tif.eval.completions import cached_completions
 from tif.eval.measure import memorization, privacy
-from tif.eval.measure.complete import complete, rouge
+from tif.eval.measure.complete import rouge
 from tif.eval.measure.privacy import RetainArea
 from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
@@ -267,15 +268,10 @@ class _Model:
 
     def completions(self, name: str, prompts: Sequence[str], tokens: int, stop: tuple[str, ...]) -> list[str]:
         coded, ends = [text_ids(prompt, self.tokenizer) for prompt in prompts], end_ids(self.tokenizer)
-
-        def work(ids: Sequence[Sequence[int]]) -> list[str]:
-            with processes.shown(f"completing {name}", len(ids)) as advance:
-                return complete(
-                    self.load(), self.tokenizer, ids, max_new_tokens=tokens, ends=ends, stop=stop, advance=advance
-                )
-
-        key = [tokens, sorted(ends), list(stop), coded]
-        return self.cache.texts(f"{name}.completions", key, lambda: processes.split(coded, work))
+        return cached_completions(
+            self.load, self.tokenizer, coded, name=f"{name}.completions", doing=f"completing {name}",
+            tokens=tokens, ends=ends, stop=stop, cache=self.cache,
+        )  # fmt: skip
 
     def scores(self, name: str, encoder: Encoder, examples: Sequence[Example], *, digest: str = "") -> list[Scored]:
         def work(share: Sequence[Example]) -> list[Scored]:

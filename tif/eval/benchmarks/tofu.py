@@ -20,8 +20,9 @@ import numpy as np
 from tif.eval import processes
 from tif.eval.benchmarks.continuing import Continuation, continuations
 from tif.eval.benchmarks.questions import UTILITY_PARTS, Row, annotate
+from tif.eval.completions import cached_completions
 from tif.eval.measure import leakage, measures, memorization
-from tif.eval.measure.complete import complete, rouge
+from tif.eval.measure.complete import rouge
 from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.score import Scored, score
 from tif.eval.measure.verbatim import SpanLikelihood, Verbatim, verbatim
@@ -185,15 +186,12 @@ def _completions(
     if not asking:
         return [None] * len(rows)
     asked = ask(asking, encoder.tokenizer, encoder.template)
-    tokens, ends = settings.max_new_tokens, asked.ends
-
-    def work(prompts: Sequence[Sequence[int]]) -> list[str]:
-        with processes.shown(f"completing {part}", len(prompts)) as advance:
-            return complete(load(), encoder.tokenizer, prompts, max_new_tokens=tokens, ends=ends, advance=advance)
-
-    key = [tokens, sorted(ends), asked.prompts]
-    texts = iter(cache.texts(f"{part}.completions", key, lambda: processes.split(asked.prompts, work)))
-    return [None if row.plain else next(texts) for row in rows]
+    texts = cached_completions(
+        load, encoder.tokenizer, asked.prompts, name=f"{part}.completions", doing=f"completing {part}",
+        tokens=settings.max_new_tokens, ends=asked.ends, cache=cache,
+    )  # fmt: skip
+    in_order = iter(texts)
+    return [None if row.plain else next(in_order) for row in rows]
 
 
 def _continued(row: Row, continued: Sequence[Continuation] | None) -> ExampleRow:
