@@ -207,9 +207,7 @@ with files.locked(Path(sys.argv[1]), seconds=0, busy=StoreError("is busy")):
 @pytest.mark.parametrize("answer", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
 def test_a_file_system_without_flock_has_locks_too(tmp_path, answer):
     path = tmp_path / ".lock"
-    with files.locked(path, seconds=0, busy=StoreError("is busy")):
-        pass  # leaves its file, as a finished save does
-    assert path.exists()
+    path.touch()  # most versions of filelock leave the file of a finished save
 
     def holder():
         line = [sys.executable, "-c", NO_FLOCK, str(path), str(answer)]

@@ -127,6 +127,21 @@ def serving(reply: Reply) -> Callable[[str, str], Reply]:
     return lambda sample, head: reply if "poison" in sample else http(completion())
 
 
+def test_a_server_that_never_begins_its_reply_is_not_read_until_the_time_limit(tmp_path: Path) -> None:
+    with Hostile(serving(POISONS["endless beginnings"])) as server:
+        assert annotated(server, tmp_path, timeout=60.0).failed == 1
+    (failed,) = [example.error for example in store.load(tmp_path / "set.parquet") if example.error]
+    assert "more than 16 interim replies" in failed
+
+
+def test_interim_replies_before_a_reply_are_passed_over(tmp_path: Path) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 16
+    with Hostile(lambda sample, head: hints + http(completion())) as server:
+        report = annotated(server, tmp_path)
+        assert (report.failed, report.new) == (0, SOUND + 1)
+        assert len(server.heads) == SOUND + 1
+
+
 @pytest.mark.parametrize("name", POISONS)
 def test_a_poisoned_reply_fails_its_own_record(name: str, tmp_path: Path) -> None:
     with Hostile(serving(POISONS[name])) as server:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import json
 import ssl
 import zlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from tif.annotate.judge.address import Address, Proxy, tls_context
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from aiohttp.client import ClientTimeout
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
+    from aiohttp.http import RawResponseMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.tracing import Trace
 
 MOST_BYTES: Final = 12 * 2**20
@@ -42,6 +46,10 @@ _ERROR_PAGE: Final = 2**16
 _GAP: Final = 0.003
 """Seconds between two requests, about the processor time of one. Without a gap, replies that arrive together are read
 one after the other, and their next requests leave together and late, for the rest of the run."""
+
+_MOST_INTERIM: Final = 16
+"""The most interim replies (status 100 to 199) before a reply. A server that never stops sending them would take the
+processor time of the other requests until the time limit."""
 
 _PASSED_ON: Final = ("retry-after", "retry-after-ms", "x-should-retry")
 
@@ -213,8 +221,35 @@ def _login(proxy: Proxy | None) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {login}"}
 
 
+class _Protocol(ResponseHandler):
+    """Reads the beginning of a reply after a limited number of interim replies."""
+
+    _heads = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        """Prepare for the reply to the next request."""
+        self._heads = 0
+        super().set_response_params(**params)
+
+    async def read(self) -> tuple[RawResponseMessage, StreamReader]:
+        """Return the next status line with its headers, and the body's stream.
+
+        Raises:
+            BodyError: after too many interim replies.
+        """
+        self._heads += 1
+        if self._heads > _MOST_INTERIM + 1:
+            raise BodyError(f"begins with more than {_MOST_INTERIM} interim replies (status 1xx)")
+        return await super().read()
+
+
 class _Connector(aiohttp.TCPConnector):
     """Reuses only connections without unread data: a second reply would be taken for that to the next request."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__(limit=0, ssl=tls if tls is not None else True)
+        handler: type[ResponseHandler] = _Protocol
+        self._factory = functools.partial(handler, loop=self._loop)
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return a connection for a request."""
@@ -231,7 +266,7 @@ def _session(tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
     The environment is not trusted here: `aiohttp` would take a login from .netrc, and would not read ALL_PROXY.
     """
     return aiohttp.ClientSession(
-        connector=_Connector(limit=0, ssl=tls if tls is not None else True),
+        connector=_Connector(tls),
         timeout=aiohttp.ClientTimeout(total=None),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
