@@ -16,6 +16,7 @@ FLOORS = (
     {"callable", "errors", "console", "packages", "plugins", "text"},
     {"files", "options", "seal"},
     {"spans"},
+    {"entities"},
     {"overlap", "records", "readers", "sources", "tokens"},
     {"sets"},
     {"edit", "annotate", "train", "eval"},
