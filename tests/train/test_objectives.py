@@ -106,7 +106,7 @@ def test_weights_are_held_constant(name: str) -> None:
 def test_dpo_prefers_ignorance(scope: str) -> None:
     world, ignorance = World(5), World(6)
     got = OBJECTIVES["dpo"].loss(
-        StepScores(forget=world.tokens(), idk=ignorance.tokens()), ObjectiveSettings(beta=B, scope=scope)
+        StepScores(forget=world.tokens(), preferred=ignorance.tokens()), ObjectiveSettings(beta=B, scope=scope)
     )
     expected = mean(
         -math.log(sigmoid(B * sum(math.log(p / q) for p, q in won) - B * sum(math.log(p / q) for p, q in lost)))
@@ -206,7 +206,7 @@ def test_undial_over_the_tokens_of_the_batch(scope: str) -> None:
 def test_idkdpo_is_dpo_in_the_scale_of_npo(scope: str) -> None:
     """Re-expressed as released: -2/beta log sigmoid of beta times the difference of two log-ratios of sums."""
     world, ignorance = World(11), World(12)
-    step = StepScores(forget=world.tokens(), idk=ignorance.tokens())
+    step = StepScores(forget=world.tokens(), preferred=ignorance.tokens())
     got = OBJECTIVES["idkdpo"].loss(step, ObjectiveSettings(beta=B, scope=scope))["forget"].item()
     nll = [
         [(-sum(math.log(p) for p, _ in e), -sum(math.log(q) for _, q in e)) for e in each]
@@ -223,3 +223,62 @@ def test_a_batch_without_a_token_in_scope_gives_no_nan_by_token() -> None:
     tokens = replace(world.tokens(), unwanted=torch.zeros(sum(LENGTHS), dtype=torch.bool))
     settings = ObjectiveSettings(beta=B, scope="uw", reduction="token")
     assert OBJECTIVES["ga"].loss(StepScores(forget=tokens), settings)["forget"].item() == 0
+
+
+@pytest.mark.parametrize("scope", ["all", "uw"])
+def test_altpo_prefers_the_alternate(scope: str) -> None:
+    """`-(2/beta) log sigmoid(beta [log pi(alt)/ref(alt) - log pi(y)/ref(y)])`, arXiv 2409.13474."""
+    world, alternate = World(14), World(15)
+    step = StepScores(forget=world.tokens(), preferred=alternate.tokens())
+    got = OBJECTIVES["altpo"].loss(step, ObjectiveSettings(beta=B, scope=scope))["forget"].item()
+    expected = mean(
+        (2 / B) * math.log(1 + (math.prod(p / q for p, q in lost) / math.prod(p / q for p, q in won)) ** B)
+        for won, lost in zip(alternate.examples("all"), world.examples(scope), strict=True)
+    )
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+def over_vocabulary(world: World, scope: str, skip: int, value) -> list[list[float]]:
+    """Per example `value(logits, target)` of the tokens in scope, without the first `skip` of the answer."""
+    return [
+        [value(z[t].tolist(), int(y[t])) for t in range(len(y)) if t >= skip and (scope == "all" or u[t])]
+        for z, y, u in zip(world.z, world.y, world.u, strict=True)
+    ]
+
+
+def without_target(z: list[float], y: int) -> float:
+    """Cross-entropy of the softmax to itself with the target's logit at minus infinity."""
+    norm = math.log(sum(math.exp(v) for v in z))
+    rest = sum(math.exp(v) for k, v in enumerate(z) if k != y)
+    return -sum(math.exp(v) / rest * (v - norm) for k, v in enumerate(z) if k != y)
+
+
+def margin(z: list[float], _: int) -> float:
+    return (max(z) - sum(z) / len(z)) ** 2
+
+
+@pytest.mark.parametrize("reduction", ["sample", "token"])
+@pytest.mark.parametrize("scope", ["all", "uw"])
+@pytest.mark.parametrize(("name", "skip", "formula"), [("ceu", 1, without_target), ("pdu", 0, margin)])
+def test_over_the_models_own_vocabulary(name: str, skip: int, formula, scope: str, reduction: str) -> None:
+    world = World(16)
+    d = Distributions(torch.cat(world.z), None, torch.cat(world.y))
+    settings = ObjectiveSettings(skip_tokens=skip, scope=scope, reduction=reduction)
+    got = OBJECTIVES[name].loss(StepScores(forget=world.tokens(), distributions=d), settings)["forget"].item()
+    values = over_vocabulary(world, scope, skip, formula)
+    expected = (
+        mean(mean(each) for each in values) if reduction == "sample" else mean(v for each in values for v in each)
+    )
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+def test_ceu_holds_its_teacher_constant() -> None:
+    """The gradient of cross-entropy to a fixed teacher is `softmax(z) - teacher`: p at the target, less elsewhere."""
+    world = World(17)
+    z, y = torch.cat(world.z).requires_grad_(), torch.cat(world.y)
+    step = StepScores(forget=world.tokens(), distributions=Distributions(z, None, y))
+    OBJECTIVES["ceu"].loss(step, ObjectiveSettings(scope="all", reduction="token"))["forget"].backward()
+    p = z.detach().softmax(1)
+    of_target = p.gather(1, y[:, None])
+    expected = (p - p / (1 - of_target)).scatter(1, y[:, None], of_target) / sum(LENGTHS)
+    torch.testing.assert_close(z.grad, expected)

@@ -13,18 +13,21 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from tif.console import Advance, progress
 from tif.errors import UsageError
-from tif.train.data import PairSampler
+from tif.train.data import PairSampler, TrainingSet
 
 
 class Epoch(TrainerCallback):  # type: ignore[misc]
-    """Gives the sampler the epoch. accelerate's own way does not reach a sampler whose first batches are skipped."""
+    """Gives the sampler and the training set the epoch.
 
-    def __init__(self, order: PairSampler) -> None:
-        self.order = order
+    accelerate's own way does not reach a sampler whose first batches are skipped.
+    """
+
+    def __init__(self, order: PairSampler, examples: TrainingSet) -> None:
+        self.order, self.examples = order, examples
 
     def on_epoch_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
         """Set the epoch. A continued run begins in the epoch that was interrupted."""
-        self.order.epoch = int(state.epoch or 0.0)
+        self.order.epoch = self.examples.epoch = int(state.epoch or 0.0)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]

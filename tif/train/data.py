@@ -19,7 +19,7 @@ class Role(IntEnum):
 
     FORGET = 0
     RETAIN = 1
-    IDK = 2
+    PREFERRED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +42,29 @@ class ScoredExample:
 
 
 Share = list[tuple[Role, ScoredExample]]
-"""What one forget example brings to a step: itself, a sample to keep, an "I do not know" answer."""
+"""What one forget example brings to a step: itself, a sample to keep, another answer that is preferred."""
 Pair = tuple[int, int]
 """Indices of a forget example and of the sample to keep beside it."""
 
 
 class TrainingSet(Dataset[Share]):
-    """The examples of a run. A `Pair` is the index of a `Share`."""
+    """The examples of a run. A `Pair` is the index of a `Share`.
+
+    Args:
+        forget: what the forget term is about.
+        retain: samples to keep.
+        preferred: for each forget example the answers that are preferred to it, of which each epoch takes one in turn;
+            or empty.
+    """
 
     def __init__(
-        self, forget: Sequence[ScoredExample], retain: Sequence[ScoredExample] = (), idk: Sequence[ScoredExample] = ()
+        self,
+        forget: Sequence[ScoredExample],
+        retain: Sequence[ScoredExample] = (),
+        preferred: Sequence[Sequence[ScoredExample]] = (),
     ) -> None:
-        self.forget, self.retain, self.idk = forget, retain, idk
+        self.forget, self.retain, self.preferred = forget, retain, preferred
+        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.forget)
@@ -63,8 +74,9 @@ class TrainingSet(Dataset[Share]):
         share = [(Role.FORGET, self.forget[i])]
         if self.retain:
             share.append((Role.RETAIN, self.retain[j]))
-        if self.idk:
-            share.append((Role.IDK, self.idk[i]))
+        if self.preferred:
+            answers = self.preferred[i]
+            share.append((Role.PREFERRED, answers[self.epoch % len(answers)]))
         return share
 
 
@@ -101,7 +113,7 @@ class PairSampler(Sampler[Pair]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One packed row of examples: those to forget first, then those to keep, then the "I do not know" answers.
+    """One packed row of examples: those to forget first, then those to keep, then preferred answers.
 
     transformers and accelerate take a batch that can be moved, and that counts its tokens under `input_ids`. So a step
     has `to` and `pin_memory`, and answers for that one name as a dictionary would.

@@ -52,6 +52,12 @@ class TokenScores:
             return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
         return self.means(values, mask).mean()
 
+    def place(self) -> Tensor:
+        """[n] int64: the number of each token within its example, from 0. An example's tokens lie side by side."""
+        counts = torch.bincount(self.row, minlength=self.size)
+        first = counts.cumsum(0) - counts
+        return torch.arange(len(self.row), device=self.row.device) - first[self.row]
+
     def in_scope(self, settings: ObjectiveSettings) -> Tensor:
         """[n] bool: the tokens that the forget term pushes."""
         return self.unwanted if settings.scope == "uw" else torch.ones_like(self.unwanted)
@@ -62,7 +68,8 @@ class Distributions:
     """The vocabulary at each forget token, for objectives that need all of it. [n, V] each."""
 
     logits: Tensor
-    ref_logits: Tensor
+    ref_logits: Tensor | None
+    """None for an objective that reads the model's own logits only."""
     target: Tensor
     """[n] int64."""
 
@@ -89,8 +96,8 @@ class StepScores:
     """The scores of one training step, as far as the objective needs them."""
 
     forget: TokenScores
-    idk: TokenScores | None = None
-    """An "I do not know" answer to each forget prompt, same rows."""
+    preferred: TokenScores | None = None
+    """Another answer to each forget prompt, same rows: an "I do not know", or an alternate."""
     distributions: Distributions | None = None
     activations: Activations | None = None
 
@@ -173,16 +180,24 @@ def dpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
 
     `idkdpo` is 2/beta times this.
     """
-    t, idk = step.forget, step.idk
-    assert idk is not None
+    t, other = step.forget, step.preferred
+    assert other is not None
     lost = t.sums(t.logprob - t.ref_logprob, t.in_scope(settings))
-    won = idk.sums(idk.logprob - idk.ref_logprob, torch.ones_like(idk.unwanted))
+    won = other.sums(other.logprob - other.ref_logprob, torch.ones_like(other.unwanted))
     return {"forget": -F.logsigmoid(settings.beta * (won - lost)).mean()}
 
 
 def idkdpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     """DPO in the scale of NPO: 2/beta times `dpo`, as the code of NPO, SimNPO, TPO and OpenUnlearning has it."""
     return {name: 2 / settings.beta * value for name, value in dpo(step, settings).items()}
+
+
+def altpo(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
+    """Alternate Preference Optimization, arXiv 2409.13474, as its code has it: `idkdpo` with other answers.
+
+    The preferred answer is an alternate: plausible, and wrong.
+    """
+    return idkdpo(step, settings)
 
 
 def wga(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
@@ -211,9 +226,33 @@ def undial(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     """UNDIAL, arXiv 2402.10052: cross-entropy to the reference's softmax with the target's logit lowered by beta."""
     t, d = step.forget, step.distributions
     assert d is not None
+    assert d.ref_logits is not None
     teacher = d.ref_logits.scatter_add(1, d.target[:, None], torch.full_like(d.ref_logits[:, :1], -settings.beta))
     cross = -(teacher.softmax(1) * d.logits.log_softmax(1)).sum(1)
     return {"forget": t.average(cross, t.in_scope(settings), settings)}
+
+
+def ceu(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
+    """CE-U, arXiv 2503.01224: cross-entropy to the model's own softmax without the target, held constant.
+
+    The first `skip_tokens` tokens of an answer are left out, by its footnote.
+    """
+    t, d = step.forget, step.distributions
+    assert d is not None
+    teacher = d.logits.detach().scatter(1, d.target[:, None], -torch.inf).softmax(1)
+    cross = -(teacher * d.logits.log_softmax(1)).sum(1)
+    return {"forget": t.average(cross, t.in_scope(settings) & (t.place() >= settings.skip_tokens), settings)}
+
+
+def pdu(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
+    """PDU's logit-margin flattening, arXiv 2506.05314: the squared distance from the highest logit to the mean one.
+
+    The weight of its retain term is a dual variable, see `tif.train.dual`.
+    """
+    t, d = step.forget, step.distributions
+    assert d is not None
+    margin = (d.logits.amax(1) - d.logits.mean(1)) ** 2
+    return {"forget": t.average(margin, t.in_scope(settings), settings)}
 
 
 def rmu(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
@@ -238,12 +277,15 @@ __all__ = [
     "LossTerms",
     "StepScores",
     "TokenScores",
+    "altpo",
     "anchored",
+    "ceu",
     "coin_divergence",
     "dpo",
     "ga",
     "idkdpo",
     "npo",
+    "pdu",
     "rmu",
     "satimp",
     "simnpo",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tif.train.losses import LossTerms, StepScores
 
 Loss = Callable[["StepScores", ObjectiveSettings], "LossTerms"]
-Need = Literal["base", "idk", "distributions", "activations"]
+Need = Literal["base", "idk", "alternates", "logits", "distributions", "activations", "dual"]
 RetainLoss = Literal["ce", "kl", "none"]
 GROUP: Final = "tif.objectives"
 """Entry point group of plugins."""
@@ -42,7 +42,8 @@ class Objective:
     reads: frozenset[str] | None = None
     """The settings that its formula has, beside `scope`; another one that is given is refused. None: not known."""
     needs: frozenset[Need] = frozenset()
-    """What a step must give to the formula, besides the scores of the forget tokens."""
+    """What a step must give to the formula, besides the scores of the forget tokens. `logits`: the model's own over the
+    vocabulary. `distributions`: the reference's too. `dual`: a weight of the retain term that follows a bound."""
     by_token: bool = False
     """Whether its forget term is a mean over tokens, which `reduction="token"` takes over the batch."""
     needs_retain: bool = False
@@ -111,6 +112,14 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             needs=_needs("idk"),
         ),
         Objective(
+            "altpo",
+            _formula("altpo"),
+            "arXiv 2409.13474",
+            defaults={"beta": 0.1},
+            reads=_reads("beta"),
+            needs=_needs("alternates"),
+        ),
+        Objective(
             "wga", _formula("wga"), "arXiv 2502.19301", defaults={"beta": 1.0}, reads=_reads("beta"), by_token=True
         ),
         Objective(
@@ -132,6 +141,25 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             reads=_reads("beta"),
             needs=_needs("distributions"),
             by_token=True,
+        ),
+        Objective(
+            "ceu",
+            _formula("ceu"),
+            "arXiv 2503.01224",
+            retain="none",
+            defaults={"skip_tokens": 1},
+            reads=_reads("skip_tokens"),
+            needs=_needs("logits"),
+            by_token=True,
+        ),
+        Objective(
+            "pdu",
+            _formula("pdu"),
+            "arXiv 2506.05314",
+            reads=_reads(),
+            needs=_needs("logits", "dual"),
+            by_token=True,
+            needs_retain=True,
         ),
         Objective(
             "rmu",

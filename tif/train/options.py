@@ -9,7 +9,7 @@ from tif.options import Idle, Option, Options, needs
 from tif.tokens.encoding import Encoding
 from tif.train.floor import Floor
 from tif.train.frames import Frame
-from tif.train.objectives import OBJECTIVES, Objective, RetainLoss
+from tif.train.objectives import OBJECTIVES, Need, Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings, Preservation, Reduction, Scope, Space
 from tif.train.stop_rule import StopRule
 
@@ -20,7 +20,7 @@ _COMPUTE: Final = "Compute"
 
 _OWN: Final = "the objective's own"
 _ADD_RETAIN: Final = "without samples to keep: add --retain SOURCE"
-_MASKED: Final = frozenset({"distributions", "activations"})
+_MASKED: Final = frozenset({"logits", "distributions", "activations"})
 """What an objective needs whose forget term is not a function of the token's own log-probability."""
 
 
@@ -60,6 +60,16 @@ def _for_activations(name: str) -> Idle:
     return reason
 
 
+def _for_need(need: Need, name: str, users: str) -> Idle:
+    def reason(options: TrainOptions, context: Objective | None) -> str | None:
+        objective = _objective(options, context)
+        if objective is None or need in objective.needs:
+            return None
+        return f"{objective.name} has no {name}; it is for {users}"
+
+    return reason
+
+
 def _floor_idle(options: TrainOptions, context: Objective | None) -> str | None:
     objective = _objective(options, context)
     if objective is None or not objective.needs & _MASKED:
@@ -82,6 +92,10 @@ def _retain_idle(options: TrainOptions, context: Objective | None) -> str | None
         return None
     hint = "use graddiff, which is ga with one" if objective.name == "ga" else "give --retain-loss ce or kl"
     return f"{objective.name} has no retain term here; {hint}"
+
+
+def _prompt_field_idle(options: TrainOptions, _: Objective | None) -> str | None:
+    return _ADD_RETAIN if options.retain is None and options.alternates is None else None
 
 
 def _retain_loss_idle(options: TrainOptions, _: Objective | None) -> str | None:
@@ -132,8 +146,8 @@ class DataOptions(Options):
     ] = None
     prompt_field: Annotated[
         str | None,
-        Option('Field of the retain samples that holds the prompt; several as A,B; "" for plain text.', _DATA,
-               metavar="FIELD", otherwise="the usual names", idle=needs("retain", _ADD_RETAIN), outcome=False),
+        Option('Field of retain samples and alternates that holds the prompt; several as A,B; "" for plain text.',
+               _DATA, metavar="FIELD", otherwise="the usual names", idle=_prompt_field_idle, outcome=False),
     ] = None  # fmt: skip
     text_field: Annotated[
         str | None,
@@ -141,6 +155,17 @@ class DataOptions(Options):
                idle=needs("retain", _ADD_RETAIN), outcome=False),
     ] = None  # fmt: skip
     skip_failed: Annotated[bool, Option("Leave out examples that failed or are in conflict.", _DATA)] = False
+    alternates: Annotated[
+        str | None,
+        Option("altpo: other answers to the questions of the forget set, with the same questions. Several answers to a "
+               "question are used in turn, one an epoch.", _DATA, metavar="SOURCE",
+               idle=_for_need("alternates", "alternates", "altpo")),
+    ] = None  # fmt: skip
+    alternate_field: Annotated[
+        str | None,
+        Option("Field of the alternates that holds the answer.", _DATA, metavar="FIELD", otherwise="the usual names",
+               idle=needs("alternates"), outcome=False),
+    ] = None  # fmt: skip
     frames: Annotated[
         tuple[Frame, ...],
         Option("Forget each question a second time, with this answer: 'The answer is {words}.' {words} stands for the "
@@ -179,6 +204,11 @@ class TrainOptions(Encoding, DataOptions):
         float | None,
         Option("rmu: weight of keeping activations.", _LOSS, otherwise=_OWN, idle=_read_by_formula("alpha")),
     ] = None
+    skip_tokens: Annotated[
+        int | None,
+        Option("ceu: leave the first N tokens of each answer alone.", _LOSS, metavar="N", least=0, otherwise=_OWN,
+               idle=_read_by_formula("skip_tokens")),
+    ] = None  # fmt: skip
     scope: Annotated[
         Scope | None,
         Option("Push all tokens of the answer, or unwanted words only (uw).", _LOSS, otherwise="as published"),
@@ -211,6 +241,16 @@ class TrainOptions(Encoding, DataOptions):
         Option("Weight of the retain term.", _LOSS, least=0, idle=needs("retain", _ADD_RETAIN),
                otherwise=f"{_OWN}: anchored {OBJECTIVES['anchored'].retain_weight:g}, others 1"),
     ] = None  # fmt: skip
+    retain_bound: Annotated[
+        float,
+        Option("pdu: raise the weight of the retain term while its loss is above this, in nats, and lower it below.",
+               _LOSS, metavar="NATS", least=0, idle=_for_need("dual", "bound of the retain loss", "pdu")),
+    ] = 0.0  # fmt: skip
+    dual_step: Annotated[
+        float,
+        Option("pdu: how far the weight of the retain term moves in a step, for each nat above the bound.", _LOSS,
+               above=0, idle=_for_need("dual", "bound of the retain loss", "pdu")),
+    ] = 1.0  # fmt: skip
     floor: Annotated[
         Floor | None,
         Option("Push an unwanted token no further than this: base (the base model's level), a log-probability (-8), or "
@@ -320,9 +360,12 @@ class TrainOptions(Encoding, DataOptions):
     def settings_of(self, objective: Objective) -> ObjectiveSettings:
         """The numbers of the formula, with the objective's own where these options have none."""
         given = {"beta": self.beta, "beta2": self.beta2, "gamma": self.gamma, "alpha": self.alpha}
+        given |= {"skip_tokens": self.skip_tokens}
         numbers = {**objective.defaults, **{name: value for name, value in given.items() if value is not None}}
+        skip_tokens = int(numbers.pop("skip_tokens", 0))
         return ObjectiveSettings(
             **numbers,
+            skip_tokens=skip_tokens,
             scope=self.scope or objective.scope,
             reduction=self.reduction,
             space=self.space,
@@ -342,6 +385,12 @@ class TrainOptions(Encoding, DataOptions):
                 f"{objective.name} needs samples to keep",
                 where="--objective",
                 hint="Add --retain SOURCE, or use --objective ga.",
+            )
+        if "alternates" in objective.needs and self.alternates is None:
+            raise UsageError(
+                f"{objective.name} needs other answers to the questions of the forget set",
+                where="--objective",
+                hint="Add --alternates SOURCE, or use --objective idkdpo.",
             )
 
 

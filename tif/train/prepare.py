@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tif import sources
 from tif.console import say, warn
@@ -18,27 +17,13 @@ from tif.tokens.encoding import Encoder, TrainingView, see, warn_of_control
 from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
 from tif.train.frames import framed
+from tif.train.objectives import Need
 from tif.train.options import TrainOptions
+from tif.train.preferred import preferred
 from tif.train.settings import Scope
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-IDK: Final = (
-    "I don't know.",
-    "I do not have any information about that.",
-    "That is something I know nothing about.",
-    "I'm not able to answer this question.",
-    "I have no knowledge of that.",
-    "I'm afraid that I cannot tell you.",
-    "I am not familiar with this.",
-    "This is beyond what I know.",
-    "I couldn't say.",
-    "I have not learned anything about this.",
-    "Sorry, I have no answer to that.",
-    "I don't have the details you are looking for.",
-)
-"""What DPO prefers to a forget answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +47,9 @@ class Prepared:
     framed: tuple[Encoded, ...]
     """The same examples once more, in frames; empty without frames."""
     retain: tuple[Encoded, ...]
-    idk: tuple[Encoded, ...]
-    """One for each of `forget` and `framed`, or empty."""
+    preferred: tuple[tuple[Encoded, ...], ...]
+    """For each of `forget` and `framed` the answers that are preferred to it: an "I do not know", or alternates. Empty
+    for an objective without them."""
     validation: ValidationSet | None
     """None where the early stop looks at `forget`."""
     counts: dict[str, int]
@@ -75,19 +61,25 @@ class Prepared:
         return (*self.forget, *self.framed)
 
     @property
+    def forget_side(self) -> tuple[Encoded, ...]:
+        """Everything that the forget term reads: the examples, and the answers preferred to them."""
+        return (*self.forgotten, *(answer for answers in self.preferred for answer in answers))
+
+    @property
     def rows(self) -> tuple[Encoded, ...]:
         """Every text that the model is to read."""
-        return (*self.forgotten, *self.retain, *self.idk, *(self.validation.rows if self.validation else ()))
+        return (*self.forget_side, *self.retain, *(self.validation.rows if self.validation else ()))
 
 
-def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> Prepared:
+def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()) -> Prepared:
     """Read, select, encode and check.
 
     Raises:
         MaskError: for a span that did not become tokens, and for examples without an unwanted word when the scope is
             `uw` and `unmarked` is `refuse`.
-        UsageError: when nothing is left to train on, a retain sample is to be forgotten too, DPO is to answer a text
-            without a prompt, or the validation set marks nothing or is trained on in part.
+        UsageError: when nothing is left to train on, a retain sample is to be forgotten too, an answer is to be
+            preferred for a text without a prompt, an alternate is missing, or the validation set marks nothing or is
+            trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
     annotations = store.load(options.masks, data_dir=options.data_dir)
@@ -109,7 +101,7 @@ def prepare(options: TrainOptions, scope: Scope, *, needs_idk: bool = False) -> 
         forget=view.rows,
         framed=() if frames is None else frames.rows,
         retain=_retain(chosen, encoder, options, counts),
-        idk=_idk([example for each in views for example in each.examples], encoder) if needs_idk else (),
+        preferred=preferred([example for each in views for example in each.examples], encoder, options, needs),
         validation=_validation(encoder, options),
         counts=counts,
     )
@@ -248,22 +240,4 @@ def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> t
     return chosen, {"rejected": rejected, "undecided": len(undecided)}
 
 
-def _idk(examples: Sequence[Example], encoder: Encoder) -> tuple[Encoded, ...]:
-    """For each example the same question with an answer from `IDK`, the same one in every run.
-
-    Raises:
-        UsageError: for an example without a question.
-    """
-    if silent := [example.id for example in examples if not example.prompt]:
-        raise UsageError(
-            f"dpo prefers an answer to a question, but {first_of(silent)} has no prompt", hint="Use --objective npo."
-        )
-    return tuple(encoder.encode_for_training(_refusing(example)) for example in examples)
-
-
-def _refusing(example: Example) -> Example:
-    number = int.from_bytes(hashlib.sha256(example.id.encode()).digest()[:4], "big")
-    return replace(example, text=IDK[number % len(IDK)], spans=())
-
-
-__all__ = ["IDK", "Prepared", "ValidationSet", "prepare"]
+__all__ = ["Prepared", "ValidationSet", "prepare"]

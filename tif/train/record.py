@@ -47,6 +47,7 @@ def new(
             **asdict(plan.settings),
             "retain_loss": plan.retain_loss,
             "retain_weight": plan.retain_weight,
+            **({"retain_bound": plan.retain_bound, "dual_step": plan.dual_step} if plan.is_dual else {}),
         },
         masks=MasksIdentity(
             path=options.masks,
@@ -59,7 +60,7 @@ def new(
         template=prepared.template.spec,
         date=str(prepared.template.today) if prepared.template.spec == "chat" else None,
         validation_digest=prepared.validation.digest if prepared.validation else None,
-        forget_tokens_sha256=_digest([[item.input_ids, item.kinds] for item in (*prepared.forgotten, *prepared.idk)]),
+        forget_tokens_sha256=_digest([[item.input_ids, item.kinds] for item in prepared.forget_side]),
         retain_tokens_sha256=_digest([item.input_ids for item in prepared.retain]) if prepared.retain else None,
         counts=prepared.counts,
         provenance=masks.provenance,

@@ -81,7 +81,7 @@ def train(options: TrainOptions) -> RunResult:
     options.check_for(objective)
     plan = _plan(options, objective)
     integrations = reporters(options.report_to, folder)
-    prepared = prepare(options, plan.settings.scope, needs_idk="idk" in objective.needs)
+    prepared = prepare(options, plan.settings.scope, needs=objective.needs)
     run = record.new(options, plan, prepared, _identity(options.model), _base_identity(options))
     known = record.read(folder)
     if known is not None:
@@ -142,6 +142,8 @@ def _plan(options: TrainOptions, objective: Objective) -> LossPlan:
         settings=options.settings_of(objective),
         retain_loss=options.retain_term(objective),
         retain_weight=options.weight_of_retain(objective),
+        retain_bound=options.retain_bound,
+        dual_step=options.dual_step,
         rmu_layer=options.rmu_layer,
         rmu_scale=options.rmu_scale,
     )

@@ -62,7 +62,7 @@ def score_all(
     check_packing(model, prepared.rows)
     held_out = prepared.validation.rows if prepared.validation else ()
     marked = [*prepared.forgotten, *held_out]
-    scores, from_cache = score_cached(model, digest, [*marked, *prepared.idk])
+    scores, from_cache = score_cached(model, digest, [*marked, *(a for answers in prepared.preferred for a in answers)])
     base = _base_logprobs(options, model, base_digest, marked)
     score, base_score = iter(scores), iter(base)
 
@@ -73,7 +73,10 @@ def score_all(
     training = TrainingSet(
         forget=[*forget, *framed],
         retain=[ScoredExample.unscored(item) for item in prepared.retain],
-        idk=[replace(ScoredExample.unscored(item), reference=next(score)) for item in prepared.idk],
+        preferred=[
+            [replace(ScoredExample.unscored(item), reference=next(score)) for item in answers]
+            for answers in prepared.preferred
+        ],
     )
     return Scores(
         training=training,

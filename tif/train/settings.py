@@ -27,6 +27,8 @@ class ObjectiveSettings:
     """SatImp: the second exponent."""
     alpha: float = 100.0
     """RMU: the weight of keeping the activations of samples to keep."""
+    skip_tokens: int = 0
+    """CE-U: the first tokens of an answer, which it leaves alone."""
     scope: Scope = "uw"
     reduction: Reduction = "sample"
     space: Space = "logit"

@@ -1,4 +1,4 @@
-"""A thin transformers.Trainer: one forward a step over forget, retain and IDK examples together, and our loss."""
+"""A thin transformers.Trainer: one forward a step over forget, retain and preferred examples together, and our loss."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tif.tokens.packing import Packed
 from tif.train import checkpoint
 from tif.train.callbacks import Epoch
 from tif.train.data import Pair, PairSampler, Role, Step, TrainingSet, collate
+from tif.train.dual import DualWeight
 from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores
 from tif.train.objectives import Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings
@@ -38,8 +39,20 @@ class LossPlan:
     settings: ObjectiveSettings
     retain_loss: RetainLoss = "none"
     retain_weight: float = 1.0
+    retain_bound: float = 0.0
+    dual_step: float = 1.0
     rmu_layer: int = 7
     rmu_scale: float = 20.0
+
+    @property
+    def is_dual(self) -> bool:
+        """Whether the weight of the retain term follows `retain_bound` from `retain_weight` on."""
+        return "dual" in self.objective.needs
+
+    @property
+    def needs_vocabulary(self) -> bool:
+        """Whether the loss reads the model's logits over the vocabulary."""
+        return self.needs_frozen or "logits" in self.objective.needs
 
     @property
     def needs_frozen(self) -> bool:
@@ -81,7 +94,11 @@ class Unlearner(Trainer):  # type: ignore[misc]
         super().__init__(model, args, data_collator=collator, train_dataset=examples, callbacks=callbacks)
         # It prints records to stdout, which belongs to data. `Watch` shows them on stderr.
         self.remove_callback(PrinterCallback)
-        self.add_callback(Epoch(self.order))
+        self.add_callback(Epoch(self.order, examples))
+        add_up = partial(self.accelerator.reduce, reduction="sum")
+        self.dual = DualWeight(plan.retain_weight, bound=plan.retain_bound, step=plan.dual_step, add_up=add_up)
+        if plan.is_dual:
+            self.add_callback(self.dual)
         if "activations" in plan.objective.needs:
             generator = torch.Generator().manual_seed(args.seed)
             direction = torch.rand(model.config.get_text_config().hidden_size, generator=generator)
@@ -107,7 +124,9 @@ class Unlearner(Trainer):  # type: ignore[misc]
         scores, retain = self._forward(model, inputs)
         terms = self.plan.objective.loss(scores, self.plan.settings)
         if retain is not None:
-            terms["retain"] = self.plan.retain_weight * retain
+            terms["retain"] = self.dual.weight * retain
+            if self.plan.is_dual:
+                self.dual.see(retain, (inputs.role == Role.RETAIN).sum())
         loss = torch.stack([value.float() for value in terms.values()]).sum()
         self._note(terms, scores.forget)
         if num_items_in_batch is None:
@@ -121,27 +140,26 @@ class Unlearner(Trainer):  # type: ignore[misc]
         forgets, retains = role == Role.FORGET, role == Role.RETAIN
         output = ref_output = None
         hidden: list[Tensor] = []
-        if plan.needs_frozen:
+        if plan.needs_vocabulary:
             layer = plan.rmu_layer if "activations" in needs else None
             with watching(model, layer) as seen:
                 output = _full(model, packed)
             hidden += seen[:1]
-            with torch.no_grad(), self._reference() as frozen, watching(frozen, layer) as seen:
-                ref_output = _full(frozen, packed)
-            hidden += seen[:1]
             scores = statistics_of(output.logits.float(), packed.target)
         else:
             scores = statistics(model, packed, at_once=self.is_fsdp_enabled or self.is_deepspeed_enabled)
+        if plan.needs_frozen:
+            with torch.no_grad(), self._reference() as frozen, watching(frozen, layer) as seen:
+                ref_output = _full(frozen, packed)
+            hidden += seen[:1]
 
         forget = self._tokens(scores, step, Role.FORGET)
-        idk = self._tokens(scores, step, Role.IDK) if "idk" in needs else None
+        preferred = self._tokens(scores, step, Role.PREFERRED) if needs & {"idk", "alternates"} else None
         distributions = activations = retain = None
-        if "distributions" in needs:
+        if needs & {"logits", "distributions"}:
             assert output is not None
-            assert ref_output is not None
-            distributions = Distributions(
-                output.logits[forgets].float(), ref_output.logits[forgets].float(), packed.target[forgets]
-            )
+            reference = ref_output.logits[forgets].float() if ref_output is not None else None
+            distributions = Distributions(output.logits[forgets].float(), reference, packed.target[forgets])
         if "activations" in needs:
             # A hidden state belongs to the token itself, one behind the position whose logits predict it.
             own = packed.keep[0].nonzero()[:, 0] + 1
@@ -167,7 +185,10 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 retain = kept.average(
                     F.kl_div(q, p, reduction="none", log_target=True).sum(1), everything, plan.settings
                 )
-        return StepScores(forget=forget, idk=idk, distributions=distributions, activations=activations), retain
+        return (
+            StepScores(forget=forget, preferred=preferred, distributions=distributions, activations=activations),
+            retain,
+        )
 
     def _tokens(self, scores: Statistics, step: Step, role: Role) -> TokenScores:
         """The tokens of the examples in one role, rows counted from 0. `collate` puts these examples side by side."""
@@ -221,6 +242,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 if count:
                     logs[name] = total / count
             self._seen = {}
+            if self.plan.is_dual:
+                logs["retain_weight"] = self.dual.weight
             if not math.isfinite(logs["loss"]):
                 raise TifError(
                     f"the loss is {logs['loss']} at step {self.state.global_step}", hint="Use a smaller --lr."
@@ -262,6 +285,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            if self.plan.is_dual:
+                self.dual.save(folder)
             checkpoint.seal(folder, self.keep_checkpoints)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -285,6 +310,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
     def _load_rng_state(self, checkpoint_folder: str | None) -> None:
         if checkpoint_folder is not None:
             checkpoint.load_random(Path(checkpoint_folder), self.args.process_index)
+            if self.plan.is_dual:
+                self.dual.load(Path(checkpoint_folder))
 
 
 def _full(model: Any, packed: Packed) -> Any:
