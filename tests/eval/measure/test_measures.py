@@ -78,3 +78,62 @@ def test_bootstrap_covers_the_mean_and_narrows() -> None:
 def test_over_forgetting() -> None:
     assert measures.over_forgetting(0.9, 0.1, 0.9, 0.7) == pytest.approx(0.25)
     assert measures.over_forgetting(0.5, 0.5, 0.9, 0.7) is None
+
+
+@pytest.mark.parametrize(
+    ("uw_before", "uw_after", "gw_before", "gw_after"),
+    [
+        (0.9000, 0.8993, 0.90, 0.95),  # -71.4 as a ratio of the drops
+        (0.5000, 0.4980, 0.8700, 0.9002),  # -15.1
+        (0.9, 0.8993, 0.95, 0.9),  # 71.4, damage without forgetting
+        (0.04, 0.001, 0.9, 0.5),  # nearly nothing to forget
+        (0.9, 0.82, 0.9, 0.1),  # less than a tenth forgotten
+        (0.5, 0.7, 0.9, 0.7),  # learned more
+        (math.nan, 0.1, 0.9, 0.7),
+    ],
+)
+def test_over_forgetting_does_not_divide_by_noise(
+    uw_before: float, uw_after: float, gw_before: float, gw_after: float
+) -> None:
+    assert measures.over_forgetting(uw_before, uw_after, gw_before, gw_after) is None
+    assert measures.over_forgetting(uw_before, uw_after, gw_before, gw_after, 0.5) is None
+
+
+def test_a_drop_that_resampling_does_not_tell_from_none_is_noise() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.uniform(0.2, 0.8, 12)
+    by_chance = before - 0.06 + np.tile([-0.25, 0.25], 6)
+    clear = before - 0.15 + np.tile([-0.05, 0.05], 6)
+    assert (before - by_chance).mean() > measures.LEAST_DROP
+    assert measures.over_forgetting(before, by_chance, 0.9, 0.7) is None
+    expected = 0.2 / float((before - clear).mean())
+    assert measures.over_forgetting(before, clear, 0.9, 0.7) == pytest.approx(expected)
+
+
+def test_over_forgetting_is_measured_against_the_retain_model() -> None:
+    """Wording that only the forget set teaches is not damage: the retain model does not have it either."""
+    before, retain = (0.96, 0.98), (0.001, 0.18)
+
+    def against_retain(uw_after: float, gw_after: float) -> float | None:
+        return measures.over_forgetting(before[0], uw_after, before[1], gw_after, retain[1])
+
+    assert against_retain(*retain) == 0
+    assert against_retain(0.01, 0.97) == 0
+    assert against_retain(0.0, 0.084) == pytest.approx(0.1)
+    assert measures.over_forgetting(before[0], retain[0], before[1], retain[1]) == pytest.approx(0.8 / 0.959)
+    # A retain model that finds general words likelier than the starting model sets no higher mark.
+    assert measures.over_forgetting(0.9, 0.1, 0.9, 0.7, 0.99) == pytest.approx(0.25)
+
+
+@given(*[st.floats(0, 1)] * 5)
+def test_over_forgetting_is_never_negative_nor_beyond_its_floor(
+    uw_before: float, uw_after: float, gw_before: float, gw_after: float, gw_retain: float
+) -> None:
+    for retain in (None, gw_retain):
+        ratio = measures.over_forgetting(uw_before, uw_after, gw_before, gw_after, retain)
+        assert ratio is None or 0 <= ratio <= 1.001 / measures.LEAST_DROP
+
+
+def test_a_difference_is_paired() -> None:
+    mean, low, high = measures.difference([0.1, 0.5, 0.9], [0.0, 0.4, 0.8])
+    assert (mean, low, high) == pytest.approx((0.1, 0.1, 0.1))

@@ -19,6 +19,7 @@ from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_seeds import a_run
 from tif.errors import InputError, UsageError
 from tif.eval.benchmarks.tofu import evaluate
+from tif.eval.measure import measures
 from tif.eval.measure.score import score
 from tif.eval.parts import PartsCache
 from tif.eval.record import EvalRecord
@@ -64,9 +65,35 @@ def test_headline_is_what_the_examples_say(entries: list[Entry]) -> None:
         assert row.cells["model utility"] is None  # there are no real authors and world facts here
         means.append({kind: cells[f"{kind} probability"].mean for kind in ("UW", "GW")})
     drop = {kind: means[0][kind] - means[1][kind] for kind in ("UW", "GW")}
-    expected = drop["GW"] / drop["UW"] if drop["UW"] > 0 else None
-    assert rows[1].cells["over-forgetting"] == (pytest.approx(expected) if expected is not None else None)
+    assert drop["UW"] < measures.LEAST_DROP, "both models know nothing, so a ratio of their drops would be noise"
+    assert rows[1].cells["over-forgetting"] is None
     assert rows[0].cells["over-forgetting"] is None
+
+
+def _with_probabilities(entry: Entry, uw: float, gw: float) -> Entry:
+    rows = [
+        row | {"uw_probability": uw + i / 1000, "gw_probability": gw} for i, row in enumerate(entry.examples["forget"])
+    ]
+    return replace(entry, examples=entry.examples | {"forget": rows})
+
+
+def test_over_forgetting_is_against_the_retain_model_where_it_is_there(entries: list[Entry]) -> None:
+    before, ours, retain = (
+        _with_probabilities(entry, *levels)
+        for entry, levels in zip(entries, [(0.9, 0.95), (0.1, 0.25), (0.05, 0.35)], strict=True)
+    )
+    ratios = tuple(row["truth_ratio"] for row in retain.examples["forget"])
+    ours = replace(ours, record=ours.record.but(retain_truth_ratio=ratios))
+    rows = {row.label: row.cells for row in summarise(Evaluations.of([before, ours, retain], "target"))}
+    assert rows["NPO"]["over-forgetting"] == 0, "the retain model is undamaged by definition"
+    assert rows["TPO <b>"]["over-forgetting"] == pytest.approx(0.1 / 0.8)
+    gap = rows["TPO <b>"]["GW gap to retain"]
+    assert isinstance(gap, Interval)
+    assert (gap.mean, gap.low, gap.high) == pytest.approx((-0.1, -0.1, -0.1))
+    assert rows["NPO"]["GW gap to retain"] is None
+    alone = {row.label: row.cells for row in summarise(Evaluations.of([before, ours], "target"))}
+    assert alone["TPO <b>"]["over-forgetting"] == pytest.approx(0.7 / 0.8)
+    assert "GW gap to retain" not in alone["TPO <b>"]
 
 
 def test_chosen_examples_are_the_extremes(entries: list[Entry]) -> None:

@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 
 _LARGEST_EXPONENT: Final = 700.0
 """exp of a larger number (above 709) is infinite."""
+LEAST_DROP: Final = 0.05
+"""Unwanted words must lose at least this probability, or `over_forgetting` divides by noise."""
+LEAST_SHARE: Final = 0.1
+"""They must also lose at least this share of the starting model's probability."""
 Averaging = Literal["loss", "probability"]
 """How the wrong answers' likelihoods are averaged.
 
@@ -137,17 +141,60 @@ def bootstrap(values: ArrayLike, *, times: int = 2000, level: float = 0.95, seed
     return float(low), float(high)
 
 
-def over_forgetting(uw_before: float, uw_after: float, gw_before: float, gw_after: float) -> float | None:
-    """Return the drop on general words divided by the drop on unwanted words.
+def over_forgetting(
+    uw_before: ArrayLike,
+    uw_after: ArrayLike,
+    gw_before: ArrayLike,
+    gw_after: ArrayLike,
+    gw_retain: ArrayLike | None = None,
+) -> float | None:
+    """Return how much probability general words lost for each unit that unwanted words lost.
 
-    0 means no damage to general words; 1 means equal damage to both. None if unwanted words did not drop.
+    With a retain model, only the loss below its level counts, so the retain model has 0. A model that keeps at
+    least the reference level has 0.
+
+    Args:
+        uw_before: unwanted words' probability under the starting model, a mean or `[n]` examples.
+        uw_after: the same under the evaluated model, for the same examples.
+        gw_before: general words' probability under the starting model.
+        gw_after: the same under the evaluated model.
+        gw_retain: the same under the retain model.
+
+    Returns:
+        The ratio. None if unwanted words fell by less than `LEAST_DROP`, by less than `LEAST_SHARE` of their level, or
+        by no more than resampling the examples does by chance: the ratio would divide by noise.
     """
-    drop = uw_before - uw_after
-    return (gw_before - gw_after) / drop if drop > 0 else None
+    start, drops = _floats(uw_before), _floats(uw_before) - _floats(uw_after)
+    drop = float(drops.mean()) if drops.size else 0.0
+    # A difference of two decimals such as 0.45 - 0.4 is a few units in the last place off.
+    least = max(LEAST_DROP, LEAST_SHARE * float(start.mean())) - 1e-9 if drops.size else LEAST_DROP
+    if not drop >= least or (drops.size > 1 and bootstrap(drops)[0] <= 0):
+        return None
+    level, after = float(_floats(gw_before).mean()), float(_floats(gw_after).mean())
+    reference = level if gw_retain is None else min(level, float(_floats(gw_retain).mean()))
+    return max(0.0, reference - after) / drop
+
+
+def difference(values: ArrayLike, others: ArrayLike) -> tuple[float, float, float]:
+    """Return the mean difference of paired values, and its bootstrap interval.
+
+    Args:
+        values: `[n]`, one for each example.
+        others: `[n]`, the same examples under another model.
+    """
+    gaps = _floats(values) - _floats(others)
+    return float(gaps.mean()), *bootstrap(gaps)
+
+
+def _floats(values: ArrayLike) -> Floats:
+    return np.atleast_1d(np.asarray(values, dtype=np.float64))
 
 
 __all__ = [
+    "LEAST_DROP",
+    "LEAST_SHARE",
     "bootstrap",
+    "difference",
     "forget_quality",
     "harmonic_mean",
     "ks_distance",

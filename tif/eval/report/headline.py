@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -22,6 +22,8 @@ COLUMNS: Final = (
 """The columns that are means over examples, and so have bootstrap intervals: name, part, column."""
 DEPTH_COLUMNS: Final = (("depth (UDS)", "forget", "depth"), ("depth (logit lens)", "forget", "lens_depth"))
 """The same for `tif eval --depth`. The table has them if an evaluation does."""
+GAP_COLUMNS: Final = (("UW gap to retain", "uw_probability"), ("GW gap to retain", "gw_probability"))
+"""Differences to the retain model, example by example. The table has them if the retain model is in the report."""
 DEFINITIONS: Final = {
     "UW probability": "probability of an unwanted word (UW) of the forget set; it should fall to the level of a model "
     "that never saw the set",
@@ -38,8 +40,12 @@ DEFINITIONS: Final = {
     "depth (logit lens)": "the same, read from each hidden layer by the starting model's last norm and head",
     "leaks when asked": "share of questions whose greedy answer contains an unwanted phrase",
     "leaks when continued": "share of unwanted phrases that the greedy continuation of the words before them contains",
-    "over-forgetting": "drop of GW probability divided by drop of UW probability; 0 is forgetting without damage, 1 is "
-    "forgetting without aim",
+    "UW gap to retain": "UW probability minus the retain model's, example by example; above 0, the model knows more "
+    "than one that never saw the set",
+    "GW gap to retain": "GW probability minus the retain model's; below 0, words are damaged that nobody had to forget",
+    "over-forgetting": "GW probability lost for each unit of UW probability lost. With a retain model, only the loss "
+    "below its GW probability counts, so the retain model has 0. No number where UW probability fell by less than "
+    "0.05, by less than a tenth, or by no more than chance",
 }
 
 
@@ -68,6 +74,10 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
     tasks = dict.fromkeys(name for cells in harness.values() for name in cells)
     leaks = {entry.label: _leaks(entry) for entry in evaluations.entries}
     leaking = dict.fromkeys(name for cells in leaks.values() for name in cells)
+    gaps: dict[str, dict[str, Cell]] = {entry.label: {} for entry in evaluations.entries}
+    if evaluations.never_saw is not None:
+        for entry in evaluations.entries:
+            gaps[entry.label] = {name: _gap(evaluations, entry, column) for name, column in GAP_COLUMNS}
     depth = DEPTH_COLUMNS if any(entry.record.depth for entry in evaluations.entries) else ()
     return [
         HeadlineRow(
@@ -76,7 +86,8 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
                 **{name: _mean(entry, part, column) for name, part, column in (*COLUMNS, *depth)},
                 "model utility": entry.record.model_utility,
                 "forget quality": entry.record.forget_quality,
-                "over-forgetting": _over_forgetting(evaluations.before, entry),
+                **gaps[entry.label],
+                "over-forgetting": _over_forgetting(evaluations, entry),
                 **{name: leaks[entry.label].get(name) for name in leaking},
                 **{name: harness[entry.label].get(name) for name in tasks},
             },
@@ -97,12 +108,33 @@ def _mean(entry: Entry, part: str, column: str) -> Interval | None:
     return None if mean is None else Interval(*mean)
 
 
-def _over_forgetting(before: Entry | None, entry: Entry) -> float | None:
+def _over_forgetting(evaluations: Evaluations, entry: Entry) -> float | None:
+    before, never_saw = evaluations.before, evaluations.never_saw
     if before is None or entry is before:
         return None
-    pairs = [each.mean("forget", f"{kind}_probability") for kind in ("uw", "gw") for each in (before, entry)]
-    known = [pair[0] for pair in pairs if pair]
-    return measures.over_forgetting(*known) if len(known) == len(pairs) else None
+    uw, gw = (paired([before, entry], kind) for kind in ("uw_probability", "gw_probability"))
+    if not uw or not gw:
+        return None
+    triple = paired([before, entry, never_saw], "gw_probability") if never_saw else ()
+    return measures.over_forgetting(*uw, *(triple or gw))
+
+
+def _gap(evaluations: Evaluations, entry: Entry, column: str) -> Interval | None:
+    never_saw = evaluations.never_saw
+    if never_saw is None or entry is never_saw:
+        return None
+    pair = paired([entry, never_saw], column)
+    return Interval(*measures.difference(*pair)) if pair else None
+
+
+def paired(entries: Sequence[Entry], column: str) -> tuple[list[float], ...]:
+    """Return one list of values for each entry, of those forget examples that have the number in all of them."""
+    values = [
+        {row["id"]: row[column] for row in entry.examples.get("forget", ()) if row.get(column) is not None}
+        for entry in entries
+    ]
+    ids = [id_ for id_ in values[0] if all(id_ in known for known in values)]
+    return tuple([known[id_] for id_ in ids] for known in values) if ids else ()
 
 
 def _leaks(entry: Entry) -> dict[str, Cell]:
@@ -141,10 +173,12 @@ __all__ = [
     "COLUMNS",
     "DEFINITIONS",
     "DEPTH_COLUMNS",
+    "GAP_COLUMNS",
     "Cell",
     "HeadlineRow",
     "Interval",
     "definition",
+    "paired",
     "shown",
     "summarise",
 ]
