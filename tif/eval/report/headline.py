@@ -25,10 +25,11 @@ DEPTH_COLUMNS: Final = (("depth (UDS)", "forget", "depth"), ("depth (logit lens)
 GAP_COLUMNS: Final = (("UW gap to retain", "uw_probability"), ("GW gap to retain", "gw_probability"))
 """Differences to the retain model, example by example. The table has them if the retain model is in the report."""
 DEFINITIONS: Final = {
-    "UW probability": "probability of an unwanted word (UW) of the forget set; it should fall to the level of a model "
-    "that never saw the set",
-    "GW probability": "probability of a general word (GW), which is any other word of these answers; it should stay",
-    "retain probability": "probability of a word of the answers to keep (the retain set); it should stay",
+    "UW probability": "probability of the unwanted words (UW) of the forget set: geometric mean over an example's "
+    "tokens, then arithmetic mean over examples; it should fall to the level of a model that never saw the set",
+    "GW probability": "the same of general words (GW), which are all other words of these answers; it should not fall "
+    "below the level of a model that never saw the set",
+    "retain probability": "the same of all words of the answers to keep (the retain set); it should stay",
     "retain ROUGE-L": "share of an answer to keep that the model writes when asked, word by word in order; it should "
     "stay",
     "model utility": "harmonic mean of nine numbers: probability, ROUGE-L and truth ratio on the retain set, real "

@@ -97,7 +97,8 @@ def page(
         Section(
             "Token by token",
             answers.heat(evaluations),
-            "How likely each model finds each piece of the right answer, given all before it.",
+            "How likely each model finds each piece of the right answer, given all before it. At the right: the "
+            "geometric mean over the answer's unwanted (UW) and general (GW) tokens.",
         ),
         Section(
             "Audit",

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Final
 
 from tif.eval.report import figures
 from tif.eval.report.depth_plots import depth_plots
 from tif.eval.report.evaluations import Evaluations
 
 _NO_FIGURE = ("", "")
+GEOMETRIC: Final = "an example's probability, which is the geometric mean over its tokens of that kind"
+"""The mean behind UW, GW and retain probability."""
+_ARITHMETIC: Final = (
+    "as the run logged it: the arithmetic mean over the tokens of the steps since the last record, before each update. "
+    "It is higher than the bars above. They take the geometric mean over an example's tokens, which one unlikely token "
+    "pulls down."
+)
+_LOGGED: Final = (
+    ("loss", "training loss", "Training loss, as the run logged it."),
+    ("uw_probability", "UW probability while training", f"Probability of unwanted words, {_ARITHMETIC}"),
+    ("gw_probability", "GW probability while training", f"Probability of general words, {_ARITHMETIC}"),
+)
+"""Numbers of `log.jsonl` that are drawn: key, label of the axis, caption."""
 
 
 def plots(evaluations: Evaluations) -> str:
     """All figures, each with a caption that says how to read it."""
     drawn = [
-        f"<figure{wide}>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
-        for svg, caption, wide in (
-            (*_bars(evaluations), ' style="grid-column:1/-1"' if len(evaluations.entries) > 3 else ""),
-            *(
-                (*figure, "")
-                for figure in (
-                    _pareto(evaluations),
-                    _drops(evaluations),
-                    _truth(evaluations),
-                    *depth_plots(evaluations),
-                    *_history(evaluations),
-                )
-            ),
+        f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        for svg, caption in (
+            _bars(evaluations),
+            _pareto(evaluations),
+            _drops(evaluations),
+            _truth(evaluations),
+            *depth_plots(evaluations),
+            *_history(evaluations),
         )
         if svg
     ]
@@ -45,8 +54,9 @@ def _bars(evaluations: Evaluations) -> tuple[str, str]:
     if not any(value for group in groups.values() for value in group.values()):
         return _NO_FIGURE
     return figures.bars(groups, "probability"), (
-        "A low first bar means that the unwanted words are forgotten. What the other two bars lose is damage. A model "
-        "that never saw these answers does not know their wording."
+        "A low first bar means that the unwanted words are forgotten. A model that never saw these answers does not "
+        "know the other words of their wording either, so damage is what lies below its second bar. Each bar is the "
+        f"mean over examples of {GEOMETRIC}. Lines: 95% intervals over examples."
     )
 
 
@@ -82,9 +92,14 @@ def _drops(evaluations: Evaluations) -> tuple[str, str]:
             points[entry.label] = (known[0], known[1])
     if not points:
         return _NO_FIGURE
+    never_saw = evaluations.never_saw
+    beside = (
+        f" {never_saw.label} is where a model lies that never learned the forget set." if never_saw is not None else ""
+    )
     return figures.drops(points, order=evaluations.labels), (
-        "What forgetting cost: the loss of general words (GW), upwards, against the loss of unwanted words (UW). "
-        "Down and to the right is better."
+        "What forgetting cost: the loss of general words (GW), upwards, against the loss of unwanted words (UW), both "
+        "as differences of the bars above. Down and to the right is better. On the dashed line both drop alike."
+        f"{beside}"
     )
 
 
@@ -109,16 +124,15 @@ def _truth(evaluations: Evaluations) -> tuple[str, str]:
 
 def _history(evaluations: Evaluations) -> list[tuple[str, str]]:
     drawn = []
-    for key, name in (("loss", "training loss"), ("uw_probability", "UW probability while training")):
+    for key, name, caption in _LOGGED:
         lines = {}
         for entry in evaluations.entries:
             known = [(row["step"], row[key]) for row in entry.history if key in row and "step" in row]
             if len(known) > 1:
                 lines[entry.label] = ([x for x, _ in known], [y for _, y in known])
         if lines:
-            svg = figures.curves(lines, "step", name, order=evaluations.labels)
-            drawn.append((svg, f"{name[0].upper()}{name[1:]}, as the run logged it."))
+            drawn.append((figures.curves(lines, "step", name, order=evaluations.labels), caption))
     return drawn
 
 
-__all__ = ["plots"]
+__all__ = ["GEOMETRIC", "plots"]
