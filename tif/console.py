@@ -1,4 +1,8 @@
-"""The only module that writes to the terminal: data to stdout, messages and progress to stderr."""
+"""The only module that writes to the terminal: data to stdout, messages and progress to stderr.
+
+All text is written with its control characters as visible escapes: samples, names and server replies are data. A
+message that cannot be written is lost, and the work goes on. Data that cannot be written is an error.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,26 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 from rich.text import Text
+
+from tif.errors import ReaderGoneError, WriteError
+from tif.escape import visible, visible_line
 
 # With FORCE_COLOR, rich treats a CI log as a terminal and floods it with progress frames.
 _INTERACTIVE = False if os.environ.get("CI") else None
 
 _EVERY = 10.0
 """Seconds between progress lines without a terminal."""
+
+
+Styled = tuple[str, str]
+"""A piece of text and its style, such as `bold red`; an empty style for plain text."""
+
+_COLOURS = {"error": "bold red", "hint": "yellow", "interrupted": "yellow", "warning": "yellow"}
 
 
 def stderr() -> Console:
@@ -32,24 +45,106 @@ def stdout() -> Console:
 
 def say(line: str) -> None:
     """Print one line to stderr, without markup."""
-    stderr().print(Text(line))
+    _message((line, ""))
 
 
 def warn(line: str) -> None:
     """Print one line to stderr that begins with `warning:`."""
-    stderr().print(Text.assemble(("warning: ", "yellow"), line))
+    complain("warning", line)
+
+
+def complain(kind: Literal["error", "hint", "interrupted", "warning"], line: str) -> None:
+    """Print one line to stderr that begins with its kind, such as `error:`."""
+    _message((f"{kind}: ", _COLOURS[kind]), (line, ""))
 
 
 def emit(line: str = "", *, now: bool = False) -> None:
-    """Write one line of data to stdout, byte for byte. `now` flushes it, for a reader that waits for it."""
-    sys.stdout.write(line + "\n")
+    """Write one line of data that a person reads to stdout. `now` flushes it, for a reader that waits for it.
+
+    Raises:
+        WriteError: if stdout is closed or full.
+        ReaderGoneError: if the reader of a pipe is gone.
+    """
+    _write(visible_line(line) + "\n")
     if now:
-        sys.stdout.flush()
+        flush()
+
+
+def emit_text(text: str) -> None:
+    """Write data of several lines that a person reads to stdout, and end the last line.
+
+    Raises:
+        WriteError, ReaderGoneError: as `emit`.
+    """
+    _write(visible(text) + "\n")
+
+
+def emit_styled(*pieces: Styled) -> None:
+    """Write text with styles to stdout, coloured only on a terminal, and end the last line.
+
+    Raises:
+        WriteError, ReaderGoneError: as `emit`.
+    """
+    _write(_drawn(stdout(), *((visible(text), style) for text, style in pieces)))
+
+
+def emit_data(line: str) -> None:
+    """Write one line that a program reads to stdout: byte for byte, unless stdout is a terminal.
+
+    Raises:
+        WriteError, ReaderGoneError: as `emit`.
+    """
+    _write((visible(line) if stdout().is_terminal else line) + "\n")
 
 
 def emit_json(value: Any) -> None:
-    """Write one JSON document to stdout. NaN and infinity are not JSON: callers write null and the reason."""
-    emit(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    """Write one JSON document to stdout. NaN and infinity are not JSON: callers write null and the reason.
+
+    Raises:
+        WriteError, ReaderGoneError: as `emit`.
+    """
+    _write(visible(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
+
+
+def flush() -> None:
+    """Write what stdout holds back.
+
+    Raises:
+        WriteError, ReaderGoneError: as `emit`.
+    """
+    _write("", hold=False)
+
+
+def _write(text: str, *, hold: bool = True) -> None:
+    where = "stdout"
+    try:
+        if sys.stdout is None:
+            if text:
+                raise WriteError("cannot be written", where=where, why="it is closed", hint="Leave it open.")
+            return
+        sys.stdout.write(text)
+        if not hold:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGoneError("the reader of stdout closed the pipe") from None
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        hint = "Send the output to a place with free space." if isinstance(error, OSError) else None
+        raise WriteError("cannot be written", where=where, why=why, hint=hint) from None
+
+
+def _message(*pieces: Styled) -> None:
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(_drawn(stderr(), *((visible_line(text), style) for text, style in pieces)))
+            sys.stderr.flush()
+
+
+def _drawn(console: Console, *pieces: Styled) -> str:
+    """Return styled text as the console would print it. rich itself ends the process if a pipe is closed."""
+    with console.capture() as capture:
+        console.print(Text.assemble(*pieces))
+    return capture.get()
 
 
 class Advance(Protocol):
@@ -73,19 +168,19 @@ def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task(what, total=total, completed=done, note="")
+            task = bar.add_task(visible_line(what), total=total, completed=done, note="")
 
             def advance(by: int = 1, *, note: str | None = None) -> None:
                 bar.advance(task, by)
                 if note is not None:
-                    bar.update(task, note=note)
+                    bar.update(task, note=visible_line(note))
 
             yield advance
         return
@@ -103,4 +198,19 @@ def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance
     yield advance_quietly
 
 
-__all__ = ["Advance", "emit", "emit_json", "progress", "say", "stderr", "stdout", "warn"]
+__all__ = [
+    "Advance",
+    "Styled",
+    "complain",
+    "emit",
+    "emit_data",
+    "emit_json",
+    "emit_styled",
+    "emit_text",
+    "flush",
+    "progress",
+    "say",
+    "stderr",
+    "stdout",
+    "warn",
+]

@@ -10,6 +10,7 @@
     |-- MissingError         a model, a package or data that is not installed
     `-- UsageError           exit code 2: wrong or contradictory options
     PartialError             exit code 3: finished, but some records failed
+    ReaderGoneError          exit code 141, without a line: the reader of stdout closed the pipe
 
 The raiser gives what, where, why and what to do next. The command line prints that as one line and sets the exit code.
 """
@@ -98,6 +99,12 @@ class PartialError(TifError):
     exit_code = 3
 
 
+class ReaderGoneError(TifError):
+    """Raised when the reader of stdout closed the pipe, as `head` does."""
+
+    exit_code = 141
+
+
 def first_of(ids: Sequence[str]) -> str:
     """Return the first three ids, and the number of the others."""
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
@@ -108,6 +115,7 @@ __all__ = [
     "MaskError",
     "MissingError",
     "PartialError",
+    "ReaderGoneError",
     "ServerError",
     "StaleHeadError",
     "StoreError",

@@ -9,19 +9,23 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 from functools import cache
 from typing import Annotated
 
 import typer
 
 from tif import __version__
-from tif.console import stderr
-from tif.errors import TifError
+from tif.console import complain, emit, flush
+from tif.errors import ReaderGoneError, TifError
+
+_LONGEST = 400
+"""Longest message of an unexpected failure in characters."""
 
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"tif {__version__}")
+        emit(f"tif {__version__}")
         raise typer.Exit
 
 
@@ -69,25 +73,30 @@ def main(argv: list[str] | None = None) -> int:
     try:
         # Not standalone: Typer's own errors arrive here, and become one line like all others.
         code = app(args=argv, prog_name="tif", standalone_mode=False)
+        flush()
+    except ReaderGoneError as gone:
+        _let_go_of_stdout()
+        return gone.exit_code
     except TifError as error:
         if debug:
             raise
-        _complain("error", str(error))
+        _let_go_if_full()
+        complain("error", str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted", "finished work is saved; run the same command again to continue")
+        complain("interrupted", "finished work is saved; run the same command again to continue")
         return 130
-    except BrokenPipeError:
-        # The reader closed the pipe (`tif spans show | head`): not an error, so Python must not report it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception as error:
         if (usage := _usage(error)) is not None:
             return usage
         if debug:
             raise
-        _complain("error", f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
-        _complain("hint", "this failure is unexpected. Set TIF_DEBUG=1 to see the traceback, and please report it")
+        _let_go_if_full()
+        if (line := _known(error)) is not None:
+            complain("error", " ".join(line.split())[:_LONGEST])
+            return 1
+        complain("error", f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}")
+        complain("hint", "this failure is unexpected. Set TIF_DEBUG=1 to see the traceback, and please report it")
         return 1
     return code if isinstance(code, int) else 0
 
@@ -105,18 +114,54 @@ def _usage(error: Exception) -> int | None:
         error.show()  # type: ignore[attr-defined]  # the help itself
     else:
         command = context.command_path if context is not None else "tif"
-        _complain("error", f"{message.removesuffix('.')}. Run `{command} --help`.")
+        complain("error", f"{message.removesuffix('.')}. Run `{command} --help`.")
     return int(error.exit_code)
 
 
-def _complain(kind: str, line: str) -> None:
-    from rich.text import Text
+def _known(error: Exception) -> str | None:
+    """Return one line for a failure of the system that no room of tif turned into its own error; None for any other."""
+    match error:
+        case UnicodeError():
+            return f"text that is not valid Unicode ({error})"
+        case OSError():
+            places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+            return f"{' -> '.join(places)}: {reason}" if (reason := error.strerror or str(error)) and places else reason
+        case MemoryError():
+            return "the memory is full"
+        case RecursionError():
+            return "the input is nested too deeply"
+    return None
 
-    stderr().print(Text.assemble((f"{kind}: ", "bold red" if kind == "error" else "yellow"), line))
+
+def _let_go_if_full() -> None:
+    """Write what stdout holds back after an error, which keeps its own exit code."""
+    try:
+        flush()
+    except TifError:
+        _let_go_of_stdout()
+
+
+def _let_go_of_stdout() -> None:
+    """Point stdout at nothing, so that Python does not try once more to write there and complain at its end."""
+    if sys.stdout is not None:
+        with suppress(OSError, ValueError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, sys.stdout.fileno())
+            os.close(nothing)
+
+
+def _open_all() -> None:
+    """Open closed standard streams on nothing: else the next file that is opened would take their place."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def script() -> None:
     """The `tif` command. It writes its data as UTF-8 whatever the terminal's encoding, so that tif reads it again."""
+    _open_all()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path that is not UTF-8 is printed byte for byte.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tif.console import emit, emit_json, say
+from tif.console import emit, emit_json, emit_text, say
 from tif.errors import UsageError
 from tif.eval.options import EvaluateOptions, ReportOptions
 from tif.options import command
@@ -69,6 +69,6 @@ def report(
         return
     entries = Entry.load_all(options.evaluations, options.names)
     if md:
-        emit(markdown(entries, before=options.before).rstrip())
+        emit_text(markdown(entries, before=options.before).rstrip())
     else:
         emit_json(write_json(None, entries, before=options.before))

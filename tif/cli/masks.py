@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tif.console import emit_json, stdout
+from tif.console import emit, emit_json, emit_styled, stdout
+from tif.escape import visible_line
 from tif.options import command
 from tif.tokens.preview import MaskOptions
 
@@ -48,20 +49,18 @@ def masks(
 
 
 def _print(shown: Preview) -> None:
-    from rich.text import Text
-
-    console = stdout()
+    brackets = not stdout().is_terminal
     styles = {"prompt": "dim", "gw": "", "uw": "bold red"}
     for row in shown.examples:
-        line = Text(f"{row.id}  ", style="cyan")
+        pieces = [(f"{visible_line(row.id)}  ", "cyan")]
         for index, token in enumerate(row.tokens):
-            text = f"[[{token.text}]]" if token.kind == "uw" and not console.is_terminal else token.text
+            text = f"[[{token.text}]]" if token.kind == "uw" and brackets else token.text
             # Every other token is underlined, so that a reader sees where a token ends.
-            line.append(text, style=f"{styles[token.kind]} {'underline' if index % 2 else ''}".strip())
+            pieces.append((text, f"{styles[token.kind]} {'underline' if index % 2 else ''}".strip()))
         if row.lost_spans:
-            line.append(f"  ({len(row.lost_spans)} spans lost)", style="yellow")
-        console.print(line)
-    console.print(Text(_summary(shown.coverage)))
+            pieces.append((f"  ({len(row.lost_spans)} spans lost)", "yellow"))
+        emit_styled(*pieces)
+    emit(_summary(shown.coverage))
 
 
 def _summary(coverage: Coverage) -> str:

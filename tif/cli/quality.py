@@ -45,7 +45,8 @@ def score(
             title = f"{label} {name}".strip()
             emit(f"{title:<24}{counts['precision']:>10.3f}{counts['recall']:>10.3f}{counts['f1']:>10.3f}")
     for example in result.worst(worst):
-        emit(f"\n{example.id}  F1 {example.measures.char.f1:.2f}")
+        emit()
+        emit(f"{example.id}  F1 {example.measures.char.f1:.2f}")
         for title, quotes in (("missed", example.missed), ("spurious", example.spurious)):
             if quotes:
                 emit(f"  {title}: {' | '.join(' '.join(quote.split()) for quote in quotes)}")

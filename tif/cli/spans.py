@@ -21,7 +21,7 @@ from tif.cli.arguments import (
     TrainedLabels,
     split_labels,
 )
-from tif.console import emit, emit_json, say, stdout, warn
+from tif.console import emit, emit_data, emit_json, emit_styled, emit_text, say, stdout, warn
 from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker
@@ -58,8 +58,6 @@ def show(
 
     Example: tif spans show annotations/demo.parquet --limit 5
     """
-    from rich.text import Text
-
     from tif.sets import exchange
     from tif.sets import show as drawing
     from tif.sets.formats import row_of
@@ -72,12 +70,13 @@ def show(
     if json_:
         emit_json([row_of(e) for e in shown])
         return
-    console, style_of = stdout(), drawing.styles(annotations, trained)
+    terminal, style_of = stdout().is_terminal, drawing.styles(annotations, trained)
     for example in shown:
-        if plain or not console.is_terminal:
-            emit(f"{example.id}  {example.status}\n{example.prompt}\n{drawing.bracketed(example)}\n")
+        if plain or not terminal:
+            emit(f"{example.id}  {example.status}")
+            emit_text(f"{example.prompt}\n{drawing.bracketed(example)}\n")
         else:
-            console.print(drawing.coloured(example, style_of), Text(), sep="\n")
+            emit_styled(*drawing.coloured(example, style_of), ("\n", ""))
     say(f"{len(shown)} of {len(chosen)} shown; the set: {drawing.counts_line(annotations)}")
     if left_out := untrained(span_counts(annotations), trained).line:
         say(left_out)
@@ -181,7 +180,7 @@ def export(
         say(f"wrote {exchange.strip(ref, out, data_dir=data_dir)}, without prompts and texts")
         return
     for line in exchange.export(ref, format_, out, data_dir=data_dir):
-        emit(line)
+        emit_data(line)
     if out is not None:
         how = "" if format_ == "tif" else f" --format {format_}"
         into = shlex.quote(str(store.resolve(ref)[0]))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tif.console import emit, emit_json
+from tif.console import emit_data, emit_json
 from tif.options import command
 from tif.train.options import TrainOptions
 
@@ -32,4 +32,4 @@ def train(
     if json_:
         emit_json(result.record.to_json())
     else:
-        emit(str(result.model))
+        emit_data(str(result.model))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from tif.errors import InputError, UsageError
+from tif.escape import markdown_row
 from tif.sets.conflict import Other, note, others, span_list
 from tif.sets.makers import changed_by_machine
 from tif.spans import DECIDED, AnnotationSet, Example, Key, Span, Status, tidy
@@ -166,8 +167,7 @@ def markdown(changes: Iterable[RecordDiff]) -> Iterator[str]:
         marks = list(_marks(change)) or [("", "")]
         status = f" ({change.status[0]} → {change.status[1]})" if change.status else ""
         for mark, line in marks:
-            cell = line.replace("|", "\\|").replace("\n", " ")
-            yield f"| {change.id} | {change.kind}{status} | {mark} {cell} |"
+            yield markdown_row([change.id, f"{change.kind}{status}", f"{mark} {line}"])
 
 
 def _marks(change: RecordDiff) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,12 @@
-"""Examples as coloured text for the terminal. rich and spans both count code points."""
+"""Examples as text for the terminal, with styles or with brackets."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from rich.text import Text
-
+from tif.console import Styled
 from tif.errors import UsageError
+from tif.escape import visible_line
 from tif.spans import UW, AnnotationSet, Example, Span, Status
 
 _STYLES = ("bold black on yellow", "bold black on cyan", "bold black on magenta", "bold black on green")
@@ -39,22 +39,26 @@ def counts_line(annotations: AnnotationSet) -> str:
     return ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.counts().items())
 
 
-def coloured(example: Example, style_of: dict[str, str]) -> Text:
+def coloured(example: Example, style_of: dict[str, str]) -> list[Styled]:
     """Return an example as styled text: id and status, the dimmed prompt, the text with its spans.
 
     A line below the text lists the spans that overlap a span before them.
     """
-    head = Text.assemble((example.id, "bold"), f"  {example.status}")
+    pieces: list[Styled] = [(visible_line(example.id), "bold"), (f"  {example.status}", "")]
     if example.error:
-        head.append(f"  ({' '.join(example.error.split())})", "red")
-    body = Text(example.text)
+        pieces.append((f"  ({' '.join(example.error.split())})", "red"))
+    if example.prompt:
+        pieces.append((f"\n{example.prompt}", "dim"))
+    pieces.append(("\n", ""))
     apart, overlapping = _split(example)
+    at = 0
     for span in apart:
-        body.stylize(style_of[span.label], span.start, span.end)
+        pieces += [(example.text[at : span.start], ""), (example.quote(span), style_of[span.label])]
+        at = span.end
+    pieces.append((example.text[at:], ""))
     if overlapping:
-        body.append("\n" + _listed(example, overlapping))
-    parts = [head, Text(example.prompt, "dim"), body] if example.prompt else [head, body]
-    return Text("\n").join(parts)
+        pieces.append((f"\n{_listed(example, overlapping)}", ""))
+    return pieces
 
 
 def bracketed(example: Example) -> str:

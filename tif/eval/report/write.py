@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from tif import files
+from tif.escape import markdown_row, markdown_text
 from tif.eval.options import ReportOptions
 from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
@@ -95,7 +96,7 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
     rows = summarise(evaluations)
     verdict = evaluations.verdict()
     blocks = [
-        "\n".join(f"{sentence}" for sentence in (*verdict.sentences(), *verdict.remarks())) + "\n",
+        "\n".join(map(markdown_text, (*verdict.sentences(), *verdict.remarks()))) + "\n",
         _table(verdict.heads, [row.cells() for row in verdict.rows()]),
         _table(["model", *rows[0].cells], [[row.label, *map(shown, row.cells.values())] for row in rows]),
     ]
@@ -109,9 +110,7 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return "\n".join([markdown_row(head), f"|{' --- |' * len(head)}", *map(markdown_row, rows)]) + "\n"
 
 
 __all__ = ["markdown", "report", "write_json", "write_report"]
