@@ -12,6 +12,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -157,6 +158,24 @@ def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
         lock.release()
 
 
+def aside(path: Path) -> Path:
+    """Make an empty file in the same folder, under a name that no file had, and return its path.
+
+    Damaged content goes there: `bees.parquet` is kept as `bees.damaged-20260131T120000.parquet`.
+
+    Raises:
+        WriteError: if the file cannot be made.
+    """
+    stem = f"{path.stem}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    number = 1
+    while True:
+        free = path.with_name(f"{stem}{f'-{number}' if number > 1 else ''}{path.suffix}")
+        with writing(free), suppress(FileExistsError):
+            free.open("xb").close()
+            return free
+        number += 1
+
+
 def clear_temporaries(folder: Path, name: str | None = None) -> None:
     """Delete temporary files of killed writers. The caller must hold the lock that all writers of the folder take.
 
@@ -261,6 +280,7 @@ def _sync(path: Path) -> None:
 
 
 __all__ = [
+    "aside",
     "cache_folder",
     "clear_temporaries",
     "locked",

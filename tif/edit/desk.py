@@ -222,13 +222,13 @@ def open_desk(path: Path, author: str) -> Iterator[Desk]:
     busy = StoreError("is being corrected by another process", where=str(path), hint=hint)
     with files.locked(store.folder(path) / "edit.lock", seconds=0, busy=busy):
         head = store.load(path)
-        header = journal.header()
-        if header is None:
-            header = _header(head.version, (), Looks(_sources(head)))
+        recorded = journal.read()
+        header = recorded.header if recorded else _header(head.version, (), Looks(_sources(head)))
+        if recorded is None:
             journal.start(header)
         base = head if header.base == head.version.digest else store.load(f"{path}@{header.base}")
         session = Session(base, header.flagged)
-        edits_read = journal.replay(session)
+        edits_read = journal.replay(recorded, session) if recorded else 0
         looks = Looks([*header.sources, *_sources(session.present()), author])
         desk = Desk(path, author, journal, session, looks)
         if edits_read:

@@ -233,9 +233,9 @@ def restore(ref: str, *, message: str = "", author: str = "") -> SavedSet:
         try:
             head = load(path).version
         except StoreError as error:
-            aside = path.with_name(f"{path.stem}.damaged-{_now().replace(':', '')}.parquet")
+            aside = files.aside(path)
             with files.writing(path):
-                path.rename(aside)
+                path.replace(aside)
             warn(f"{error.what}: the damaged head is kept as {aside}; `tif spans import` can read its edits")
     return save(old, path, message=message, author=author, base=head.digest if head else None)
 
