@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.strategies import sets
-from tif.errors import StaleHeadError, StoreError, UsageError
+from tif import files
+from tif.errors import StaleHeadError, StoreError, UsageError, WriteError
 from tif.sets import metadata, store
 from tif.sets import rows as rows_
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, Span
@@ -285,3 +287,115 @@ def test_a_set_that_is_a_link_is_saved_in_its_place(tmp_path):
     assert store.load(mine).examples == store.load(shared).examples == two.examples
     assert [version.number for version in store.versions(mine)] == [1, 2]
     assert [path.name for path in shared.parent.iterdir()] == ["people.parquet"]
+
+
+def full_disk_for(monkeypatch, name):
+    """Let writes of files with this name fail as on a full disk."""
+    write = files.write
+
+    def failing(path, data):
+        if Path(path).name == name:
+            raise WriteError("cannot be written", where=str(path), why="No space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(files, "write", failing)
+
+
+def test_a_sidecar_that_a_full_disk_left_behind_is_written_by_the_next_command(tmp_path, cli, monkeypatch, capfd):
+    path = tmp_path / "a.parquet"
+    one = store.save(people(), path)
+    sidecar = metadata.sidecar(path)
+    old = sidecar.read_bytes()
+    with monkeypatch.context() as patched:
+        full_disk_for(patched, sidecar.name)
+        two = store.save(edit(one, "accepted"), path)
+        assert "a.parquet is saved as version 2, but a.parquet.meta.json cannot be written" in told(capfd)
+    assert (store.head_version(path), sidecar.read_bytes()) == (two.version, old)
+    checked = cli("spans", "check", path)
+    assert checked.code == 0
+    assert f"warning: stale-sidecar: {sidecar}" in checked.out
+    assert metadata.parse(sidecar.read_bytes(), sidecar)[0] == two.version
+    assert "stale-sidecar" not in cli("spans", "check", path).out
+    for renew in (lambda: store.load(path), lambda: store.save(store.load(f"{path}@2"), path)):
+        sidecar.write_bytes(old)
+        renew()
+        assert "was written again" in told(capfd)
+        assert metadata.parse(sidecar.read_bytes(), sidecar)[0] == two.version
+    store.load(path)
+    assert told(capfd) == ""
+
+
+def told(capsys):
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_a_stale_sidecar_does_not_lose_a_set_that_pandas_wrote(tmp_path, capsys):
+    pd = pytest.importorskip("pandas")
+    path = tmp_path / "a.parquet"
+    one = store.save(people(), path)
+    stale = metadata.sidecar(path).read_bytes()
+    two = store.save(edit(one, "accepted"), path)
+    for content in (stale, b"{", None):
+        metadata.sidecar(path).unlink(missing_ok=True)
+        if content is not None:
+            metadata.sidecar(path).write_bytes(content)
+        pd.read_parquet(f"{path}").to_parquet(path)
+        assert pq.read_schema(path).metadata.get(metadata.KEY) is None
+        loaded = store.load(path)
+        assert (loaded.version, loaded.examples) == (two.version, two.examples)
+        assert "used 0002-" in told(capsys)
+    three = store.save(edit(two, "rejected"), path)
+    assert (three.version.number, three.version.parent) == (3, two.version.digest)
+    assert metadata.parse(metadata.sidecar(path).read_bytes(), path)[0] == three.version
+
+
+def test_heads_put_aside_in_one_second_are_all_kept(tmp_path):
+    path = tmp_path / "a.parquet"
+    store.save(people(), path)
+    for content in (b"one", b"two", b"three"):
+        path.write_bytes(content)
+        store.restore(f"{path}@1")
+    assert {aside.read_bytes() for aside in tmp_path.glob("a.damaged-*.parquet")} == {b"one", b"two", b"three"}
+
+
+def test_a_damaged_version_is_told_and_the_others_are_listed(tmp_path, cli):
+    path = tmp_path / "a.parquet"
+    one = store.save(people(), path)
+    two = store.save(edit(one, "accepted"), path)
+    store.save(edit(two, "rejected"), path)
+    for number in (0, 1, 2):
+        file = store.version_files(path)[number]
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+        listed = cli("spans", "log", path)
+        assert listed.code == 1
+        assert [line.split()[0] for line in listed.out.splitlines()] == [
+            n for n in "123" if n != str(number + 1) or n == "3"
+        ]
+        assert f"warning: {file}: cannot be read as parquet" in listed.err
+        assert "1 file is damaged" in listed.err
+        assert cli("spans", "check", path).code == 1
+        for digest in (one.version.digest, two.version.digest):
+            if not file.name.endswith(f"{digest[:12]}.parquet"):
+                assert store.load(f"{path}@{digest[:9]}").digest == digest
+                assert store.load(f"{path}@{digest}").digest == digest
+        file.write_bytes(whole)
+    assert cli("spans", "log", path).code == 0
+    path.write_bytes(b"PAR1")
+    listed = cli("spans", "log", path)
+    assert (listed.code, len(listed.out.splitlines())) == (1, 3)
+    assert f"tif spans restore {path}@3" in listed.err
+
+
+def test_a_damaged_version_file_keeps_nobody_from_saving(tmp_path, capsys):
+    path = tmp_path / "a.parquet"
+    one = store.save(people(), path)
+    two = store.save(edit(one, "accepted"), path)
+    first, second = store.version_files(path)
+    whole = second.read_bytes()
+    first.write_bytes(b"")
+    second.write_bytes(whole[:100])
+    three = store.save(edit(two, "rejected"), path)
+    assert three.version.number == 3
+    assert second.read_bytes() == whole
+    assert f"{second} was damaged (cannot be read as parquet), and was written again" in told(capsys)

@@ -110,16 +110,22 @@ def check(
 
 @spans.command()
 def log(ref: SetArg, json_: Json = False) -> None:
-    """List the versions of a set with author, method and message, oldest first. SET@N lists those up to N."""
+    """List the versions of a set with author, method and message, oldest first. SET@N lists those up to N.
+
+    A version that cannot be read is reported, and the exit code is 1.
+    """
     from tif.sets import store
     from tif.sets.metadata import version_entry, version_line
 
-    versions = store.history(ref)
+    history = store.history(ref)
     if json_:
-        emit_json([version_entry(*each) for each in versions])
-        return
-    for each in versions:
-        emit(version_line(*each))
+        emit_json([version_entry(*each) for each in history.entries])
+    else:
+        for each in history.entries:
+            emit(version_line(*each))
+    for error in history.damage:
+        warn(str(error))
+    history.check(ref)
 
 
 @spans.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tif.errors import InputError, StoreError, TifError
-from tif.sets import store
+from tif.sets import companions, metadata, store
 from tif.sets.untrained import SpanCounts, span_counts, untrained
 from tif.sets.verify import verify_set
 from tif.spans import Example, Span, Status
@@ -65,6 +65,8 @@ def check(
     warnings: list[Finding] = []
     seen: dict[str, int] = {}
     counts: Counter[tuple[str, Status]] = Counter()
+    path, version = store.resolve(ref)
+    stale = version is None and companions.is_stale(path)
     try:
         for number, row in enumerate(store.read_rows(ref, data_dir=data_dir), start=1):
             errors += [Finding("error", "invalid", ", ".join(e.where), _shown(e)) for e in row.errors]
@@ -79,8 +81,11 @@ def check(
             store.load(ref, data_dir=data_dir)
     except StoreError as error:
         errors.append(Finding("error", "unreadable", ", ".join(error.where), _shown(error)))
-    if not errors and store.resolve(ref)[1] is None:
+    if not errors and version is None:
         errors += _damaged(ref, data_dir)
+    if stale and not companions.is_stale(path):
+        renewed = "did not match the set, as after a failed save, and was written again"
+        warnings.append(Finding("warning", "stale-sidecar", str(metadata.sidecar(path)), renewed))
     return [*errors, *warnings, *_left_out(counts, labels)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tif.console import warn
 from tif.errors import InputError, StoreError
-from tif.sets import metadata, rows, spans_only
+from tif.sets import layout, metadata, rows, spans_only
 from tif.spans import AnnotationSet, Example, Provenance, SavedSet, Version
 
 
@@ -169,10 +169,22 @@ def _identify(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tupl
         return version, provenance
     # pandas and datasets drop metadata. The sidecar counts only if its digest matches the content.
     sidecar = metadata.sidecar(path)
-    if not sidecar.exists():
-        raise StoreError("has no tif metadata and no sidecar", where=str(path))
-    version, provenance = metadata.parse(sidecar.read_bytes(), sidecar)
-    if version.digest != annotations.digest:
+    try:
+        if not sidecar.exists():
+            raise StoreError("has no tif metadata and no sidecar", where=str(path))
+        version, provenance = metadata.parse(sidecar.read_bytes(), sidecar)
+        matches = version.digest == annotations.digest
+    except StoreError:
+        if (saved := _same_version(path, annotations.digest)) is None:
+            raise
+        matches = False
+    else:
+        saved = None if matches else _same_version(path, annotations.digest)
+    if saved is not None:
+        file, identity = saved
+        warn(f"{path}: another tool dropped its metadata; used {file.name}, whose digest matches")
+        return identity
+    if not matches:
         raise StoreError(
             "has no tif metadata, and its sidecar describes other content",
             where=str(path),
@@ -180,6 +192,18 @@ def _identify(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tupl
         )
     warn(f"{path}: another tool dropped its metadata; used {sidecar.name}, whose digest matches")
     return version, provenance
+
+
+def _same_version(path: Path, digest: str) -> tuple[Path, tuple[Version, Provenance]] | None:
+    """Return the newest version of the set with this content, if there is one. A save may have failed to write the
+    sidecar."""
+    for _, file in reversed(layout.version_files(path)):
+        if layout.named(file)[1] == digest[:12]:
+            with suppress(StoreError):
+                identity = version_and_provenance(file)
+                if identity[0].digest == digest:
+                    return file, identity
+    return None
 
 
 def _no_parquet(path: Path, error: Exception) -> StoreError:

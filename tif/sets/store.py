@@ -12,24 +12,24 @@ one. `FILE@3` and `FILE@<digest prefix>` name versions.
 from __future__ import annotations
 
 import filecmp
-import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from tif import files
 from tif.console import warn
-from tif.errors import StaleHeadError, StoreError, UsageError
-from tif.sets import metadata, parquet
+from tif.errors import StaleHeadError, StoreError, UsageError, WriteError
+from tif.sets import companions, layout, metadata, parquet
+from tif.sets.history import History
+from tif.sets.layout import folder, version_name
 from tif.sets.rows import StoredRow
 from tif.spans import AnnotationSet, Provenance, SavedSet, Version
 
 _LOCK_SECONDS = 60.0
-_VERSION_FILE = re.compile(r"^(\d{4,})-([0-9a-f]{12})\.parquet$")
 _UNSET: Final = "\0unset"
 
 
@@ -53,7 +53,10 @@ def load(ref: str | Path, *, dataset: str | None = None, data_dir: str | Path | 
     """
     path, file = _named(ref)
     with _with_hint(path):
-        return parquet.read(file, dataset=dataset, data_dir=data_dir)
+        saved = parquet.read(file, dataset=dataset, data_dir=data_dir)
+    if file == path:
+        _renew_sidecar(path)
+    return saved
 
 
 def read_rows(ref: str | Path, *, data_dir: str | Path | None = None) -> Iterator[StoredRow]:
@@ -82,28 +85,41 @@ def versions(ref: str | Path) -> list[Version]:
     Raises:
         StoreError: if there is no such set or version, or a version's metadata cannot be read.
     """
-    return [version for version, _ in history(ref)]
+    read = history(ref)
+    if read.damage:
+        raise read.damage[0]
+    return [version for version, _ in read.entries]
 
 
-def history(ref: str | Path) -> list[tuple[Version, Provenance]]:
-    """Return the versions as `versions` does, each with its provenance.
+def history(ref: str | Path) -> History:
+    """Return the versions of the set, oldest first; for `path@3` those up to version 3.
 
     Raises:
-        StoreError: as `versions`.
+        StoreError: if there is no such set or version.
     """
-    path, named = resolve(ref)
-    with _with_hint(path):
-        newest = parquet.version_and_provenance(path)
-    head = newest[0]
-    by_number = {head.number: newest}
-    for number, file in _version_files(path):
-        if number != head.number:
-            with _with_hint(file):
-                entry = parquet.version_and_provenance(file)
-            if not _unfinished(entry[0], head):
-                by_number[number] = entry
-    last = max(by_number) if named is None else _version_of(_version_file(path, named)).number
-    return [by_number[number] for number in sorted(by_number) if number <= last]
+    path, name = resolve(ref)
+    damage: list[StoreError] = []
+    by_number: dict[int, tuple[Version, Provenance]] = {}
+    head: Version | None = None
+    try:
+        with _with_hint(path):
+            newest = parquet.version_and_provenance(path)
+        head = newest[0]
+        by_number[head.number] = newest
+    except StoreError as error:
+        if not path.exists():
+            raise
+        damage.append(error)
+    for number, file in layout.version_files(path):
+        try:
+            entry = parquet.version_and_provenance(file)
+        except StoreError as error:
+            damage.append(error)
+            continue
+        if number not in by_number and (head is None or not _unfinished(entry[0], head)):
+            by_number[number] = entry
+    last = max(by_number, default=0) if name is None else _version_of(_version_file(path, name)).number
+    return History(tuple(by_number[number] for number in sorted(by_number) if number <= last), tuple(damage))
 
 
 def compared(a: str, b: str | None) -> tuple[str, str]:
@@ -141,12 +157,6 @@ def editable_head(path: str | Path) -> Version | None:
     return head_version(path)
 
 
-def folder(path: str | Path) -> Path:
-    """Return the folder with the versions, journals and lock of the set at `path`."""
-    path = Path(path)
-    return path.parent / ".versions" / path.stem
-
-
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
@@ -181,6 +191,7 @@ def save(
     with _locked(path):
         head = _checked_head(path)
         if head is not None and head.digest == digest:
+            companions.renew_sidecar(path)
             return _as_saved(annotations, head)
         if (head.digest if head else None) != base:
             raise StaleHeadError(
@@ -193,14 +204,13 @@ def save(
                 why=f"head is version {head.number}, {head.digest[:12]}" if head else None,
                 hint=f"See `tif spans log {path}`. Save under another name, then run `tif spans merge`.",
             )
-        existing = [_version_of(file) for _, file in _version_files(path)]
+        existing = _readable_versions(path)
         parent = head or (existing[-1] if existing else None)
         # Newer version files may exist, after a killed save or with a head restored from a copy. One with the same
         # content is used again; otherwise the new number comes after them. Nothing is deleted.
         unfinished = [v for v in existing if head and v.digest == digest and _unfinished(v, head)]
-        number = (
-            unfinished[0].number if unfinished else max([v.number for v in existing] + [head.number if head else 0]) + 1
-        )
+        taken = [head.number if head else 0, *(number for number, _ in layout.version_files(path))]
+        number = unfinished[0].number if unfinished else max(taken) + 1
         version = Version(
             number=number,
             digest=digest,
@@ -261,7 +271,11 @@ def _write(annotations: SavedSet, path: Path) -> None:
     data = parquet.content(annotations)
     files.write(folder(path) / version_name(annotations.version), data)
     files.write(path, data)
-    files.write(metadata.sidecar(path), json.dumps(metadata.of(annotations), ensure_ascii=False, indent=2))
+    try:
+        companions.write_sidecar(path, metadata.of(annotations))
+    except WriteError as error:
+        # The head is saved, so this is no failure of the save.
+        companions.tell_unwritten_sidecar(path, annotations.version, error)
 
 
 @contextmanager
@@ -283,17 +297,29 @@ def _checked_head(path: Path) -> Version | None:
     head = editable_head(path)
     if head is None:
         return None
-    twin = folder(path) / f"{head.number:04d}-{head.digest[:12]}.parquet"
+    twin = folder(path) / version_name(head)
     if not (twin.exists() and filecmp.cmp(twin, path, shallow=False)):
-        load(path)
+        with _with_hint(path):
+            parquet.read(path)
+        companions.renew_version_file(path, head)
     return head
 
 
-def _version_files(path: Path) -> list[tuple[int, Path]]:
-    versions_folder = folder(path)
-    if not versions_folder.is_dir():
-        return []
-    return sorted((int(m[1]), file) for file in versions_folder.iterdir() if (m := _VERSION_FILE.match(file.name)))
+def _readable_versions(path: Path) -> list[Version]:
+    """Return the versions of all files that can be read. A damaged old version must not keep people from saving."""
+    versions = []
+    for _, file in layout.version_files(path):
+        with suppress(StoreError):
+            versions.append(parquet.version_of(file))
+    return versions
+
+
+def _renew_sidecar(path: Path) -> None:
+    """Write a stale sidecar again, unless another process is saving, or the folder is read-only."""
+    if companions.is_stale(path):
+        busy = StoreError("is being saved by another process", where=str(path))
+        with suppress(StoreError, WriteError), files.locked(folder(path) / ".lock", seconds=0, busy=busy):
+            companions.renew_sidecar(path)
 
 
 def _named(ref: str | Path) -> tuple[Path, Path]:
@@ -313,20 +339,17 @@ def file_of(ref: str | Path) -> Path:
 
 def version_files(path: str | Path) -> list[Path]:
     """Return the files of all versions, oldest first, also of those that a killed save left."""
-    return [file for _, file in _version_files(Path(path))]
-
-
-def version_name(version: Version) -> str:
-    """Return the name of a version's file."""
-    return f"{version.number:04d}-{version.digest[:12]}.parquet"
+    return [file for _, file in layout.version_files(Path(path))]
 
 
 def _version_file(path: Path, version: str) -> Path:
     by_number = len(version) < 7
-    for number, file in _version_files(path):
+    for number, file in layout.version_files(path):
         if by_number and number == int(version):
             return file
-        if not by_number and _version_of(file).digest.startswith(version):
+        # The name is enough for short digests, so a damaged version does not hide the ones after it.
+        named = not by_number and layout.named(file)[1].startswith(version[:12])
+        if named and (len(version) <= 12 or _version_of(file).digest.startswith(version)):
             return file
     head = head_version(path)
     if head is None:
@@ -362,7 +385,7 @@ def _with_hint(path: Path) -> Iterator[None]:
 
 
 def _recovery_hint(path: Path) -> str:
-    saved = _version_files(path)
+    saved = layout.version_files(path)
     if saved:
         return f"Run `tif spans restore {path}@{saved[-1][0]}` to get the newest saved version back."
     return "Make a set with `tif annotate` or `tif spans import`."
