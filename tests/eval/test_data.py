@@ -72,7 +72,7 @@ def test_what_is_given_comes_before_what_the_run_has() -> None:
 def test_a_model_without_a_set_is_refused(benchmark: str | None) -> None:
     with pytest.raises(UsageError, match="is not a run folder, so it has no annotation set") as refused:
         data.resolve(EvaluateOptions(model="start", benchmark=benchmark))
-    assert "--benchmark tofu, muse or local" in str(refused.value)
+    assert "--benchmark tofu, muse, lume or local" in str(refused.value)
 
 
 def test_a_retain_model_alone_needs_a_set_or_a_benchmark() -> None:

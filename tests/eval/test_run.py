@@ -441,7 +441,7 @@ def test_local_files(model_folder: str, tmp_path: Path) -> None:
     options = {"benchmark": "local", "forget": str(tmp_path / "f.jsonl"), "retain": str(tmp_path / "r.jsonl")}
     found = run(EvaluateOptions(model=model_folder, out=str(tmp_path / "o"), max_new_tokens=6, **options))
     assert set(found.parts) == {"forget", "retain"}
-    with pytest.raises(UsageError, match=r"--benchmark: is 'rwku'\. Known: tofu, muse, local"):
+    with pytest.raises(UsageError, match=r"--benchmark: is 'rwku'\. Known: tofu, muse, lume, local"):
         EvaluateOptions(model=model_folder, benchmark="rwku")
 
 

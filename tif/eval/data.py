@@ -10,12 +10,13 @@ Without `--benchmark`, a run is evaluated on the annotation set that it was trai
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval.benchmarks import questions
+from tif.eval.benchmarks.lume_files import LumeData, LumeFiles
 from tif.eval.benchmarks.questions import Row
 from tif.eval.options import EvaluateOptions
 from tif.eval.record import MasksUsed
@@ -40,6 +41,8 @@ class EvaluationData:
     annotations: AnnotationSet | None = None
     masks: MasksUsed | None = None
     """The annotation set's entry in the record."""
+    lume: LumeData | None = None
+    """With `--benchmark lume`: what each row is."""
 
 
 def resolve(options: EvaluateOptions) -> EvaluateOptions:
@@ -62,7 +65,7 @@ def resolve(options: EvaluateOptions) -> EvaluateOptions:
         raise UsageError(
             "is not a run folder, so it has no annotation set to evaluate",
             where=options.model,
-            hint="Give --masks SET, or a benchmark: --benchmark tofu, muse or local.",
+            hint="Give --masks SET, or a benchmark: --benchmark tofu, muse, lume or local.",
         )
     named: dict[str, str] = {"benchmark": "set"}
     if run is not None:
@@ -72,7 +75,7 @@ def resolve(options: EvaluateOptions) -> EvaluateOptions:
                 raise InputError(
                     "the run's annotation set does not exist",
                     where=run.masks.path,
-                    hint="Give its path as --masks, or a benchmark: --benchmark tofu, muse or local.",
+                    hint="Give its path as --masks, or a benchmark: --benchmark tofu, muse, lume or local.",
                 )
             named["masks"] = own
         recorded = ("data_dir",) if options.retain else ("data_dir", "retain", "prompt_field", "text_field")
@@ -97,23 +100,27 @@ def load(options: EvaluateOptions, run: RunRecord | None, labels: tuple[str, ...
     """
     if options.benchmark == "set":
         return _of_set(options, run, labels)
-    splits = _questions(options)
+    lume = LumeFiles(options.data_dir, options.limit).read() if options.benchmark == "lume" else None
+    splits: dict[str, Sequence[Row]] = _questions(options) if lume is None else dict(lume.splits.items())
     ref = options.masks
     if ref is None and run is not None and (ref := _own(run)) is None:
         head = store.resolve(run.masks.path)[0]
         warn(f"{head}, the run's annotation set, does not exist: no UW and GW numbers. Give its path as --masks")
+    unmarked = EvaluationData(splits=splits, forget="lume" if lume else options.forget, lume=lume)
     if ref is None:
-        return EvaluationData(splits=splits, forget=options.forget)
+        return unmarked
     annotations = store.load(ref, data_dir=options.data_dir)
     marked = {part: questions.annotate(rows, annotations) for part, rows in splits.items()}
-    if not _has_spans(marked["forget"], labels):
+    matched = questions.matched(splits["forget"], annotations)
+    if not matched or not _has_spans(marked["forget"], labels):
         problem = f"no question of the forget split has a span{_labelled(labels)} in this set"
         hint = "Give a set of this split, or other --labels."
         if options.masks is not None:
             raise InputError(problem, where=ref, hint=hint)
-        warn(f"{ref}, the run's annotation set: {problem}; no UW and GW numbers. {hint}")
-        return EvaluationData(splits=splits, forget=options.forget)
-    return EvaluationData(splits=marked, forget=options.forget, annotations=annotations, masks=_used(ref, annotations))
+        lost = "LUME's own answers count as unwanted words" if lume else "no UW and GW numbers"
+        warn(f"{ref}, the run's annotation set: {problem}; {lost}. {hint}")
+        return unmarked
+    return replace(unmarked, splits=marked, annotations=annotations, masks=_used(ref, annotations))
 
 
 def forget_rows(annotations: SavedSet, run: RunRecord | None = None, limit: int | None = None) -> tuple[Row, ...]:

@@ -11,8 +11,8 @@ from tif.tokens.templates import FIXED_DATE, TEMPLATE_HELP, ChatDate, TemplateSp
 
 _DATA, _HOW, _MORE, _RETAIN = "Model and data", "How to measure", "More measurements", "Make a retain model"
 
-Benchmark = Literal["tofu", "muse", "local", "set"]
-"""TOFU, MUSE, files of questions and answers, or the annotation set itself."""
+Benchmark = Literal["tofu", "muse", "lume", "local", "set"]
+"""TOFU, MUSE, LUME, files of questions and answers, or the annotation set itself."""
 Attack = Literal["relearn", "nf4"]
 
 
@@ -42,8 +42,8 @@ def _base_model(options: EvaluateOptions, _context: Any) -> str | None:
 
 
 def _retain(options: EvaluateOptions, context: Any) -> str | None:
-    if options.benchmark == "tofu" and not options.make_retain_log and options.import_log is None:
-        return "--benchmark tofu has its own retain samples; --benchmark local takes a file"
+    if options.benchmark in ("tofu", "lume") and not options.make_retain_log and options.import_log is None:
+        return f"--benchmark {options.benchmark} has its own retain samples; --benchmark local takes a file"
     return _scoring(options, context)
 
 
@@ -57,12 +57,14 @@ def _fields(options: EvaluateOptions, context: Any) -> str | None:
 def _forget(options: EvaluateOptions, context: Any) -> str | None:
     """Refuse `--forget` with an annotation set, which is the forget set."""
     own = "--masks names the forget set" if options.benchmark == "set" else None
+    own = "LUME has one forget set" if options.benchmark == "lume" else own
     return _scoring(options, context) or own
 
 
 def _truth_ratio(options: EvaluateOptions, context: Any) -> str | None:
-    """Refuse `--truth-ratio` with an annotation set."""
+    """Refuse `--truth-ratio` with data that has no wrong answers."""
     own = "an annotation set has no wrong answers" if options.benchmark == "set" else None
+    own = "LUME has no wrong answers" if options.benchmark == "lume" else own
     return _scoring(options, context) or own
 
 
@@ -85,8 +87,8 @@ class EvaluateOptions(Options):
     ] = None
     benchmark: Annotated[
         Benchmark | None,
-        Option("tofu, muse, local (your own questions and answers), or set (an annotation set, also of plain text).",
-               _DATA, otherwise="tofu with --forget, else set", idle=_model),
+        Option("tofu, muse, lume, local (your own questions and answers), or set (an annotation set, also of plain "
+               "text).", _DATA, otherwise="tofu with --forget, else set", idle=_model),
     ] = None  # fmt: skip
     forget: Annotated[str, Option("TOFU split. With local: the file of the forget set.", _DATA, idle=_forget)] = (
         "forget10"
@@ -117,8 +119,8 @@ class EvaluateOptions(Options):
     ] = None  # fmt: skip
     data_dir: Annotated[
         str | None,
-        Option("Folder with TOFU's or MUSE's files.", _DATA, otherwise="TIF_DATA_DIR, else the hub", idle=_model,
-               outcome=False),
+        Option("Folder with TOFU's, MUSE's or LUME's files.", _DATA, idle=_model, outcome=False,
+               otherwise="TIF_DATA_DIR, else the hub, which has no LUME"),
     ] = None  # fmt: skip
     retain_log: Annotated[str | None, Option("Evaluation log of the retain model. Forget quality needs it.", _DATA)] = (
         None
@@ -159,7 +161,10 @@ class EvaluateOptions(Options):
         Option("Average wrong answers by loss (TOFU's code) or by probability (TOFU's paper).", _HOW,
                idle=_truth_ratio),
     ] = "loss"  # fmt: skip
-    max_new_tokens: Annotated[int, Option("Longest completion, in tokens.", _HOW, least=1, idle=_scoring)] = 200
+    max_new_tokens: Annotated[
+        int | None,
+        Option("Longest completion, in tokens.", _HOW, least=1, otherwise="200, with lume 256", idle=_scoring),
+    ] = None
     completions: Annotated[
         bool,
         Option("Write completions. Without them tif is much faster, but gives no ROUGE, model utility or verdict.",
@@ -279,7 +284,7 @@ class EvaluateOptions(Options):
         making = {"make_retain_log", "retain_epochs", "retain_lr"}
         if self.benchmark != "muse":
             making.add("base_model")
-        if self.benchmark == "tofu":
+        if self.benchmark in ("tofu", "lume"):
             making |= {"retain", "prompt_field", "text_field"}
         given = {name: getattr(self, name) for name in self.model_fields_set - making}
         return EvaluateOptions(**{**given, "model": model, "out": out, "retain_log": retain_log})

@@ -22,6 +22,7 @@ from tif.eval.measure.composites import Memorization
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
 from tif.eval.measure.leakage import Leakage
+from tif.eval.measure.lume import LumeNumbers
 from tif.eval.measure.membership import Membership
 from tif.eval.measure.verbatim import Verbatim
 from tif.eval.options import Attack, Benchmark
@@ -171,6 +172,9 @@ class EvalRecord:
     """Why a number is None, by its name."""
     per_example: Mapping[str, Questions] = field(default_factory=dict)
     muse: MuseNumbers | None = None
+    lume: LumeNumbers | None = None
+    retain_lume: LumeNumbers | None = None
+    """The retain model's, if its log is of the same texts."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the other files of the evaluation, by their path in its folder."""
     lm_eval: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

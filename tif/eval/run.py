@@ -22,14 +22,17 @@ from tif import files, seal
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.eval import data, processes
-from tif.eval.benchmarks import leak, membership
+from tif.eval.benchmarks import leak, lume, membership
+from tif.eval.benchmarks.lume_files import LumeFiles
+from tif.eval.benchmarks.texts import Inference, TextModel
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
 from tif.eval.compare import attack, depth, leaks, logs
 from tif.eval.measure.composites import Memorization
+from tif.eval.measure.lume import LumeNumbers
 from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, columns
-from tif.eval.settings import Scoring
+from tif.eval.settings import MAX_NEW_TOKENS, Scoring
 from tif.records import ModelIdentity, RunRecord
 from tif.tokens.encoding import Encoder
 from tif.tokens.memory import fits_in_memory
@@ -39,6 +42,8 @@ from tif.tokens.templates import Template, TemplateSpec
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_OWN_QUESTIONS: Final = ("set", "lume")
+"""Benchmarks without TOFU's paraphrased and perturbed answers."""
 _NO_LOG: Final = (
     "no retain log: evaluate a model that never saw the forget set with the same options, and give its eval.json as "
     "--retain-log"
@@ -73,6 +78,8 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     run = _run_of(model)
     settings = scoring(options, run)
     asked = data.load(options, run, settings.labels)
+    if asked.lume is not None and asked.masks is None:
+        settings = replace(settings, labels=options.labels)  # a run's labels are not those of LUME's own marks
     splits = asked.splits
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
@@ -99,7 +106,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         masks=asked.masks,
         run=run,
     )
-    if options.benchmark == "set":
+    if options.benchmark in _OWN_QUESTIONS:
         record = record.but(model_utility_reason="only TOFU's questions give it")
     record = with_forget_quality(record, log, force=options.force)
     if log is not None:
@@ -113,6 +120,15 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         )
         record = record.but(membership=inferred.beside(baselines.retain.membership if baselines.retain else None))
     examples = dict(evaluation.examples)
+    if asked.lume is not None:
+        numbers, rows_of = lume.summarise(evaluation.examples, asked.lume)
+        examples |= rows_of
+        files_of = LumeFiles(options.data_dir, options.limit)
+        attacks = lume.membership(TextModel(load, tokenizer, cache), files_of, _inference(options, tokenizer))
+        if attacks is not None:
+            attacks = attacks.beside(baselines.retain.membership if baselines.retain else None)
+        numbers = lume.with_membership(numbers, attacks)
+        record = record.but(lume=numbers, membership=attacks, retain_lume=_retain_lume(numbers, baselines))
     if depth_models is not None:
         encoder = Encoder(tokenizer, template, settings.encoding)
         rows = [row.texts()[0] for row in splits["forget"]]
@@ -146,17 +162,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     digest = model_digest(model)
     out = Path(options.out) if options.out else default_out(model, digest, options.attack)
     load, cache = _loader(options, model), _parts_cache(options, out, digest, tokenizer)
-    inference = muse.Inference(gradnorm=options.gradnorm)
-    if options.base_model is not None:
-        if load_tokenizer(options.base_model).get_vocab() != tokenizer.get_vocab():
-            raise InputError(
-                "has another tokenizer than the model",
-                where=f"--base-model {options.base_model}",
-                why="their losses are not comparable",
-                hint="Give the base model from which the evaluated model was trained.",
-            )
-        base = _loader(options, options.base_model, attacked=False)
-        inference = muse.Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
+    inference = _inference(options, tokenizer)
     numbers, examples = muse.evaluate(
         load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference, corpus=options.corpus
     )
@@ -178,15 +184,41 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     return Evaluated(write(record, examples, out), out)
 
 
+def _inference(options: EvaluateOptions, tokenizer: PreTrainedTokenizerBase) -> Inference:
+    """Return the attacks of membership inference that need a base model or gradients, as far as the options ask."""
+    if options.base_model is None:
+        return Inference(gradnorm=options.gradnorm)
+    if load_tokenizer(options.base_model).get_vocab() != tokenizer.get_vocab():
+        raise InputError(
+            "has another tokenizer than the model",
+            where=f"--base-model {options.base_model}",
+            why="their losses are not comparable",
+            hint="Give the base model from which the evaluated model was trained.",
+        )
+    base = _loader(options, options.base_model, attacked=False)
+    return Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
+
+
+def _retain_lume(numbers: LumeNumbers, baselines: leaks.Baselines) -> LumeNumbers | None:
+    """Return the retain model's numbers, if its log is of the same texts."""
+    other = baselines.retain.lume if baselines.retain else None
+    if baselines.retain is not None and (other is None or other.texts_sha256 != numbers.texts_sha256):
+        warn("the retain log has no LUME numbers of the same texts. Evaluate the retain model with the same --limit")
+        return None
+    return other
+
+
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
     """Return the scoring settings.
 
     Template, system prompt, date, labels and punctuation default to those of the run. A system prompt and a date belong
     to a template, so another template does not get the run's.
     """
-    template = options.template or (run.asked_template if run else None)
-    own = run if options.template is None else None
+    raw = options.benchmark == "lume" and options.template is None
+    template = options.template or (lume.TEMPLATE if raw else run.asked_template if run else None)
+    own = run if options.template is None and not raw else None
     date = str(options.date) if options.date else None
+    usual = lume.MAX_NEW_TOKENS if options.benchmark == "lume" else MAX_NEW_TOKENS
     return Scoring(
         template=str(template or TemplateSpec()),
         system_prompt=options.system_prompt or (own.system_prompt if own else None),
@@ -195,7 +227,8 @@ def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
         punctuation=options.punctuation or (run.punctuation if run else "gw"),
         supervise_eos=options.supervise_eos,
         average=options.truth_ratio,
-        max_new_tokens=options.max_new_tokens,
+        max_new_tokens=options.max_new_tokens or usual,
+        continues_prompt=raw,
         completions=options.completions,
     )
 
@@ -235,7 +268,7 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
         InputError: for a retain log of other questions, unless `force` is given.
     """
     own = logs.of_record(record, "this evaluation")
-    if log is None and (own is not None or record.benchmark != "set"):
+    if log is None and (own is not None or record.benchmark not in _OWN_QUESTIONS):
         return record.but(forget_quality=None, forget_quality_reason=_NO_LOG)
     if log is None or own is None:
         why = "the data has no paraphrased and perturbed answers"

@@ -40,6 +40,8 @@ class Scoring:
     average: Literal["loss", "probability"] = "loss"
     """How the truth ratio averages wrong answers."""
     max_new_tokens: int = MAX_NEW_TOKENS
+    continues_prompt: bool = False
+    """Whether a completion continues the prompt's own tokens, without the template, as LUME asks."""
     completions: bool = True
     """False omits the numbers that need completions: ROUGE, leakage and model utility."""
     budget: int = BUDGET

@@ -8,6 +8,7 @@ from typing import Final
 
 from tif.eval.compare.logs import LogNumbers
 from tif.eval.measure.depth import Depth
+from tif.eval.measure.lume import PARTS, TASKS, LumeNumbers
 from tif.eval.record import EvalRecord, MuseNumbers, PrivLeakReference
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
@@ -29,6 +30,8 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
         for name, value in result.parts.items():
             yield f"  {name:28} {value:.4f}"
         return
+    if result.lume is not None:
+        yield from _lume(result.lume, result.retain_lume)
     if result.muse is None:
         yield _number("model_utility", result.model_utility, result.model_utility_reason)
         yield from _forget_quality(result)
@@ -88,6 +91,28 @@ def _number(name: str, value: float | None, reason: str | None) -> str:
 
 def _mean(value: float | int | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _lume(numbers: LumeNumbers, retain: LumeNumbers | None) -> Iterator[str]:
+    """Yield the terms first, then their aggregate, each with the retain model's value."""
+    for part in PARTS:
+        for task in TASKS:
+            if (own := numbers.scores(part).get(task)) is None:
+                continue
+            other = retain.scores(part).get(task) if retain else None
+            for name, count in (("regurgitation", own.completions), ("knowledge", own.questions)):
+                note = f"n={count}" + (f", retain model {getattr(other, name):.4g}" if other else "")
+                yield _number(f"{part} {task} {name}", getattr(own, name), note)
+    for part, by_type in numbers.leakage.items():
+        for kind, counts in by_type.items():
+            line = f"{counts.answered} of {counts.asked} answers, {counts.written} of {counts.continued} continuations"
+            if retain and (other_counts := retain.leakage.get(part, {}).get(kind)):
+                line += f"; retain model {other_counts.answered} and {other_counts.written}"
+            yield f"{f'{part} leaks {kind}':30} {line}"
+    yield _number("task aggregate", numbers.task_aggregate, numbers.task_aggregate_reason
+                  or (f"retain model {retain.task_aggregate:.4g}" if retain and retain.task_aggregate is not None
+                      else None))  # fmt: skip
+    yield _number("membership score", numbers.membership_score, numbers.membership_score_reason)
 
 
 def _muse(numbers: MuseNumbers) -> Iterator[str]:

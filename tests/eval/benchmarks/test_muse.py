@@ -21,6 +21,7 @@ from tests.tokens.architectures import build
 from tif.errors import InputError, MissingError
 from tif.eval.benchmarks import muse
 from tif.eval.benchmarks.muse_files import MuseFiles
+from tif.eval.benchmarks.texts import WINDOW
 from tif.eval.measure import privacy
 from tif.eval.measure.privacy import RetainArea
 from tif.eval.measure.score import score
@@ -274,7 +275,7 @@ def test_reference_and_gradient_attacks_by_command(cli, tiny: Tiny, model_folder
     rows = pq.read_table(data / "out" / "examples.parquet").to_pylist()
     texts = json.loads((data / "muse_news/privleak/forget.json").read_text())[:3]
     mine = [row for row in rows if row["part"] == "privleak_forget"]
-    encoder = Encoder.of(tiny.tokenizer, Encoding(supervise_eos=False, max_length=muse.WINDOW))
+    encoder = Encoder.of(tiny.tokenizer, Encoding(supervise_eos=False, max_length=WINDOW))
     for row, text in zip(mine, texts, strict=True):
         example = Example("x", "", text)
         a, b = (score(model, encoder, [example])[0] for model in (tiny.model, make_llama(len(tiny.tokenizer), 4)))

@@ -14,28 +14,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tif.console import warn
 from tif.errors import InputError
-from tif.eval import processes
 from tif.eval.benchmarks.muse_files import MuseFiles
+from tif.eval.benchmarks.texts import Inference, TextModel
 from tif.eval.benchmarks.tofu import ExampleRow, mean_of
-from tif.eval.completions import cached_completions
 from tif.eval.measure import memorization, privacy
 from tif.eval.measure.complete import rouge
 from tif.eval.measure.privacy import RetainArea
-from tif.eval.measure.score import Scored, score
 from tif.eval.parts import PartsCache
 from tif.eval.record import Means, MuseNumbers, PrivLeakReference
 from tif.eval.settings import Corpus
 from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
-from tif.tokens.generate import end_ids, text_ids
-from tif.tokens.limits import Limits
 from tif.tokens.templates import TemplateSpec
 
 if TYPE_CHECKING:
@@ -44,25 +40,11 @@ if TYPE_CHECKING:
 VERBATIM_TOKENS: Final = 128
 KNOWLEDGE_TOKENS: Final = 32
 STOP: Final = ("\n\n", "\nQuestion", "Question:")
-WINDOW: Final = 2048
-"""Membership inference reads this many tokens of a text."""
 
 _ROUGE: Final = ("rougeL_f1", "rougeL_f1_stemmed")
 _VERBATIM: Final = (*_ROUGE, "exact_memorization", "extraction_strength")
 
 Rows = list[ExampleRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Inference:
-    """Membership inference attacks that need more than scores: a base model, or a backward pass per text."""
-
-    base: Callable[[], PreTrainedModel] | None = None
-    """Returns the base model. It has the same tokenizer and never saw the texts."""
-    digest: str = ""
-    """Digest of the base model."""
-    gradnorm: bool = False
-    """Whether to compute the gradient norm."""
 
 
 def evaluate(
@@ -94,7 +76,7 @@ def evaluate(
         InputError: if a record lacks a field.
     """
     files = MuseFiles(data_dir, limit, corpus)
-    model = _Model(load, tokenizer, cache or PartsCache(None, ""))
+    model = TextModel(load, tokenizer, cache or PartsCache(None, ""))
     inference = inference or Inference()
     frames: dict[str, Rows] = {"verbmem_forget": _verbatim(model, files)}
     for part in ("forget", "retain"):
@@ -190,7 +172,7 @@ def few_shot(examples: Sequence[tuple[str, str]], question: str) -> str:
     return f"{solved}Question: {question}\nAnswer: "
 
 
-def _verbatim(model: _Model, files: MuseFiles) -> Rows:
+def _verbatim(model: TextModel, files: MuseFiles) -> Rows:
     rows = files.rows("forget", "verbmem", "prompt", "gt")
     texts = model.completions("verbmem_forget", [r["prompt"] for r in rows], VERBATIM_TOKENS, ())
     # MUSE counts the tokenizer's BOS among the first 128 tokens. A Llama then has 127 tokens of text.
@@ -212,7 +194,7 @@ def _verbatim(model: _Model, files: MuseFiles) -> Rows:
     ]
 
 
-def _knowledge(model: _Model, files: MuseFiles, part: str) -> Rows:
+def _knowledge(model: TextModel, files: MuseFiles, part: str) -> Rows:
     rows = files.rows(f"{part}_qa", "knowmem", "question", "answer")
     examples = files.rows(f"{part}_qa_icl", "knowmem", "question", "answer", complete=True)
     solved = [(r["question"], r["answer"]) for r in examples]
@@ -229,76 +211,10 @@ def _knowledge(model: _Model, files: MuseFiles, part: str) -> Rows:
     ]
 
 
-def _membership(model: _Model, files: MuseFiles, part: str, inference: Inference) -> Rows:
+def _membership(model: TextModel, files: MuseFiles, part: str, inference: Inference) -> Rows:
     texts = [r["text"] for r in files.rows(part, "privleak", "text")]
-    examples = [Example(f"privleak/{part}/{i:04d}", "", text) for i, text in enumerate(texts)]
-    encoder = Encoder.of(model.tokenizer, Encoding(supervise_eos=False, max_length=WINDOW))
-
-    def work(share: Sequence[Example]) -> list[float]:
-        values = []
-        with processes.shown(f"gradients of privleak {part}", len(share)) as advance:
-            for example in share:
-                loaded = model.load()
-                values.append(privacy.gradnorm(loaded, _within(encoder, loaded), example))
-                advance()
-        return values
-
-    mine = model.scores(f"privleak_{part}", encoder, examples)
-    columns = privacy.attacks(mine, texts)
-    if inference.base is not None:
-        other = replace(model, load=inference.base)
-        base = other.scores(f"privleak_{part}.reference", encoder, examples, digest=inference.digest)
-        columns["reference"] = [privacy.reference(a, b) for a, b in zip(mine, base, strict=True)]
-    if inference.gradnorm:
-        key = _tokens(encoder, examples)
-        norms = model.cache.values(
-            f"privleak_{part}.gradnorm", key, lambda: {"gradnorm": processes.split(examples, work)}
-        )
-        columns |= norms
-    return [{"id": e.id} | {name: values[i] for name, values in columns.items()} for i, e in enumerate(examples)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """A model that is loaded only for parts that are not in the cache."""
-
-    load: Callable[[], PreTrainedModel]
-    tokenizer: PreTrainedTokenizerBase
-    cache: PartsCache
-
-    def completions(self, name: str, prompts: Sequence[str], tokens: int, stop: tuple[str, ...]) -> list[str]:
-        coded, ends = [text_ids(prompt, self.tokenizer) for prompt in prompts], end_ids(self.tokenizer)
-        return cached_completions(
-            self.load, self.tokenizer, coded, name=f"{name}.completions", doing=f"completing {name}",
-            tokens=tokens, ends=ends, stop=stop, cache=self.cache,
-        )  # fmt: skip
-
-    def scores(self, name: str, encoder: Encoder, examples: Sequence[Example], *, digest: str = "") -> list[Scored]:
-        def work(share: Sequence[Example]) -> list[Scored]:
-            loaded = self.load()
-            fitting = _within(encoder, loaded)
-            longest = fitting.encoding.max_length
-            if fitting is not encoder and any(len(encoder.encode(example)) > (longest or 0) for example in share):
-                warn(f"{name}: the model has {longest} positions, so it reads the first {longest} tokens of a text")
-            with processes.shown(f"scoring {name}", len(share)) as advance:
-                return score(loaded, fitting, share, advance=advance)
-
-        key = [*_tokens(encoder, examples), digest]
-        by_id = self.cache.scores(f"{name}.scores", key, lambda: processes.split(examples, work))
-        return [by_id[example.id] for example in examples]
-
-
-def _within(encoder: Encoder, model: PreTrainedModel) -> Encoder:
-    """Return an encoder whose texts end at the last position that the model has."""
-    positions, longest = Limits.of(model).positions, encoder.encoding.max_length
-    if positions is None or (longest is not None and longest <= positions):
-        return encoder
-    return replace(encoder, encoding=encoder.encoding.but(max_length=positions))
-
-
-def _tokens(encoder: Encoder, examples: Sequence[Example]) -> list[object]:
-    """Return what a score depends on: each text's tokens, and which of them are scored."""
-    return [[item.id, item.input_ids, item.kinds, item.offsets] for item in map(encoder.encode, examples)]
+    return model.membership(f"privleak_{part}", {f"privleak/{part}/{i:04d}": text for i, text in enumerate(texts)},
+                            inference)  # fmt: skip
 
 
 def _number(value: float) -> float | None:
@@ -309,4 +225,4 @@ def _means(rows: Rows, *names: str) -> Means:
     return {"n": len(rows)} | {name: mean_of(rows, name) for name in names}
 
 
-__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "Inference", "evaluate", "few_shot", "with_privleak"]
+__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "evaluate", "few_shot", "with_privleak"]

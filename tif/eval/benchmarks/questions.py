@@ -143,6 +143,12 @@ def annotate(rows: Sequence[Row], annotations: AnnotationSet) -> tuple[Row, ...]
     )
 
 
+def matched(rows: Sequence[Row], annotations: AnnotationSet) -> bool:
+    """Return whether the set has an example with the question and answer of some row."""
+    known = {(e.prompt, e.text) for e in annotations if e.status != "failed"}
+    return any((row.question, row.answer) in known for row in rows)
+
+
 def _row(example: Example, record: Mapping[str, object], id_: str) -> Row:
     subject = _strings(record, "subject")
     if len(subject) > 1:
@@ -168,4 +174,4 @@ def _strings(record: Mapping[str, object], name: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-__all__ = ["FILES", "UTILITY_PARTS", "Row", "annotate", "read", "tofu"]
+__all__ = ["FILES", "UTILITY_PARTS", "Row", "annotate", "matched", "read", "tofu"]

@@ -31,7 +31,7 @@ from tif.eval.record import Means
 from tif.eval.settings import Scoring
 from tif.spans import AnnotationSet, Example, of_labels, united
 from tif.tokens.encoding import Encoder
-from tif.tokens.generate import ask, prompt_text
+from tif.tokens.generate import Asked, ask, end_ids, prompt_text, text_ids
 from tif.tokens.masks import Kind
 
 if TYPE_CHECKING:
@@ -185,7 +185,11 @@ def _completions(
     asking = [row.texts()[0] for row in rows if not row.plain]
     if not asking:
         return [None] * len(rows)
-    asked = ask(asking, encoder.tokenizer, encoder.template)
+    if settings.continues_prompt:
+        prompts = tuple(text_ids(example.prompt, encoder.tokenizer) for example in asking)
+        asked = Asked(prompts, end_ids(encoder.tokenizer))
+    else:
+        asked = ask(asking, encoder.tokenizer, encoder.template)
     texts = cached_completions(
         load, encoder.tokenizer, asked.prompts, name=f"{part}.completions", doing=f"completing {part}",
         tokens=settings.max_new_tokens, ends=asked.ends, cache=cache,

@@ -22,6 +22,7 @@ from tif import files, sources
 from tif.console import say
 from tif.errors import MissingError, UsageError
 from tif.eval import data, processes
+from tif.eval.benchmarks.lume_files import LumeFiles
 from tif.eval.benchmarks.questions import Row
 from tif.eval.options import EvaluateOptions
 from tif.eval.run import Evaluated, evaluate_model, scoring
@@ -77,11 +78,12 @@ def make(options: EvaluateOptions) -> Evaluated:
             "--make-retain-log runs in one process only",
             hint="Make the log without a launcher first, then give it as --retain-log.",
         )
-    source = options.retain or (COMPLEMENT.get(options.forget) if options.benchmark == "tofu" else None)
+    source = options.retain or _complement(options)
     base = options.base_model
     if options.benchmark == "muse" or source is None or base is None:
         raise UsageError(
-            "--make-retain-log needs retain samples", hint="Give --retain SOURCE with --benchmark tofu, local or set."
+            "--make-retain-log needs retain samples",
+            hint="Give --retain SOURCE with --benchmark tofu, lume, local or set.",
         )
     samples = data.retain_rows(options, source, None)
     examples = [row.texts()[0] for row in samples]
@@ -108,7 +110,9 @@ def make(options: EvaluateOptions) -> Evaluated:
     alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
     plain = alone.but(attack=None, depth=False, retain_model=None, starting_model=None, **lm_eval)
-    return evaluate_model(plain.but(**_prompting(settings)))
+    # LUME's prompts have no template unless the user gives one, and then `plain` has it.
+    prompting = {} if options.benchmark == "lume" else _prompting(settings)
+    return evaluate_model(plain.but(**prompting))
 
 
 def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:
@@ -121,14 +125,22 @@ def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:
     return prompting
 
 
+def _complement(options: EvaluateOptions) -> str | None:
+    """Return the benchmark's own retain samples; None if it has none."""
+    if options.benchmark == "lume":
+        return str(LumeFiles(options.data_dir).path("retain"))
+    return COMPLEMENT.get(options.forget) if options.benchmark == "tofu" else None
+
+
 def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
     """Return the samples that the retain model must not see."""
     if options.benchmark == "set" and options.masks is not None:
         rows = data.forget_rows(store.load(options.masks, data_dir=options.data_dir))
         return tuple(row.texts()[0] for row in rows)
-    if options.benchmark == "local":
+    if options.benchmark in ("local", "lume"):
+        own = options.benchmark == "lume"
         return sources.load(
-            options.forget,
+            str(LumeFiles(options.data_dir).path("forget")) if own else options.forget,
             data_dir=options.data_dir,
             prompt_field=options.prompt_field,
             text_field=options.text_field,
