@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _HINT: Final = "Check the permissions and the free space of its folder, or choose another path."
 
+_TWO_TRIES: Final = 0.2
+"""Seconds in which a lock is tried more than once."""
+
 # What a file system answers to a request that it does not know: Lustre and FUSE to flock, CIFS and VirtualBox to fsync
 # of a folder.
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK})
@@ -138,7 +141,7 @@ def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
     killed process left is taken over on the same machine.
 
     Args:
-        path: the lock file; made with its folder if missing, and never deleted.
+        path: the lock file; made with its folder if missing. Some versions of `filelock` delete it at the end.
         seconds: how long to wait for the lock.
         busy: the error to raise if another process holds the lock all that time.
 
@@ -149,7 +152,8 @@ def locked(path: Path, *, seconds: float, busy: TifError) -> Iterator[None]:
         _make(path.parent)
         lock = _lock(path)
         try:
-            lock.acquire(timeout=seconds)
+            # Some versions of `filelock` only remove a killed process's file at the first try. The next takes the lock.
+            lock.acquire(timeout=max(seconds, _TWO_TRIES) if isinstance(lock, SoftFileLock) else seconds)
         except Timeout:
             raise busy from None
     try:
