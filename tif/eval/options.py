@@ -36,9 +36,15 @@ def _making(options: EvaluateOptions, _context: Any) -> str | None:
 
 
 def _base_model(options: EvaluateOptions, _context: Any) -> str | None:
-    if options.make_retain_log or options.benchmark == "muse":
-        return None
-    return "it is for --make-retain-log, and for membership inference with --benchmark muse"
+    return None if options.make_retain_log else _inference(options, _context, "it is for --make-retain-log, and ")
+
+
+def _inference(options: EvaluateOptions, _context: Any, begin: str = "it is ") -> str | None:
+    """Refuse an option for membership inference where there is none."""
+    tofu = options.benchmark is None and "forget" in options.model_fields_set
+    if tofu or options.holdout is not None or options.benchmark in ("tofu", "muse", "lume"):
+        return _model(options, _context)
+    return f"{begin}for membership inference, which needs --holdout"
 
 
 def _retain(options: EvaluateOptions, context: Any) -> str | None:
@@ -198,8 +204,8 @@ class EvaluateOptions(Options):
     base_model: Annotated[
         str | None,
         Option(
-            "Model that never saw the forget set. --make-retain-log fine-tunes it; MUSE's membership inference "
-            "compares with it.", _MORE, idle=_base_model,
+            "Model that never saw the forget set. --make-retain-log fine-tunes it; membership inference compares with "
+            "it.", _MORE, idle=_base_model,
         ),
     ] = None  # fmt: skip
     corpus: Annotated[
@@ -211,9 +217,7 @@ class EvaluateOptions(Options):
     ] = None  # fmt: skip
     gradnorm: Annotated[
         bool,
-        Option(
-            "With muse: also use gradient norms for membership inference.", _MORE, idle=only_with("benchmark", "muse")
-        ),
+        Option("Also use gradient norms for membership inference: one backward pass per text.", _MORE, idle=_inference),
     ] = False
     holdout: Annotated[
         str | None,

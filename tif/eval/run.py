@@ -74,6 +74,7 @@ def evaluate_model(options: EvaluateOptions) -> Evaluated:
 
 def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     model = _model_of(options)
+    membership.check(options)
     log = logs.read(options.retain_log) if options.retain_log else None
     run = _run_of(model)
     settings = scoring(options, run)
@@ -116,8 +117,9 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     if (holdout := membership.source(options)) is not None:
         encoder = Encoder(tokenizer, template, settings.encoding)
         inferred = membership.measure(
-            load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache
-        )
+            load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache,
+            _inference(options, tokenizer),
+        )  # fmt: skip
         record = record.but(membership=inferred.beside(baselines.retain.membership if baselines.retain else None))
     examples = dict(evaluation.examples)
     if asked.lume is not None:
@@ -128,7 +130,8 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         if attacks is not None:
             attacks = attacks.beside(baselines.retain.membership if baselines.retain else None)
         numbers = lume.with_membership(numbers, attacks)
-        record = record.but(lume=numbers, membership=attacks, retain_lume=_retain_lume(numbers, baselines))
+        retain_lume = _retain_lume(numbers, baselines)
+        record = record.but(lume=numbers, membership=attacks, retain_lume=retain_lume, per_example={})
     if depth_models is not None:
         encoder = Encoder(tokenizer, template, settings.encoding)
         rows = [row.texts()[0] for row in splits["forget"]]

@@ -81,3 +81,45 @@ def test_the_command_compares_with_the_holdout_set(
     assert record.attacks["loss"].auc == pytest.approx(roc_auc_score([0] * 4 + [1] * 3, losses))
     assert record.attacks["loss"].retain_auc == log.attacks["loss"].auc
     assert "mia loss" in result.out
+
+
+def test_all_six_attacks_by_command(cli: Callable[..., Result], tiny: Tiny, model_folder: str, tmp_path: Path) -> None:
+    for name, rows in (("forget01_perturbed", range(4)), ("holdout01", range(4, 7))):
+        lines = [json.dumps({"question": make_row(i).question, "answer": make_row(i).answer}) for i in rows]
+        (tmp_path / f"{name}.json").write_text("\n".join(lines))
+    base = make_llama(len(tiny.tokenizer), 5)
+    base.save_pretrained(tmp_path / "base")
+    tiny.tokenizer.save_pretrained(tmp_path / "base")
+    command = ["eval", model_folder, "--forget", "forget01", "--data-dir", tmp_path, "--no-completions"]
+    result = cli(*command, "--out", tmp_path / "out", "--base-model", tmp_path / "base", "--gradnorm")
+    assert result.code == 0, result.err
+    membership = EvalRecord.read(tmp_path / "out").membership
+    assert membership is not None
+    assert list(membership.attacks) == ["loss", "zlib", "min_k", "min_k_plus_plus", "reference", "gradnorm"]
+    encoder = Encoder.of(tiny.tokenizer)
+    examples = [Example(str(i), make_row(i).question, make_row(i).answer) for i in range(7)]
+    # open-unlearning keeps the end token in the reference attack, and leaves it out of the gradient norm.
+    mine, other = (score(model, encoder, examples) for model in (tiny.model, base))
+    gaps = [float(a.logprob.mean() - b.logprob.mean()) for a, b in zip(other, mine, strict=True)]
+    assert membership.attacks["reference"].auc == pytest.approx(roc_auc_score([0] * 4 + [1] * 3, gaps))
+    norms = [privacy.gradnorm(tiny.model, encoder, example) for example in examples]
+    assert membership.attacks["gradnorm"].auc == pytest.approx(roc_auc_score([0] * 4 + [1] * 3, norms))
+    assert "mia gradnorm" in result.out
+    (tmp_path / "holdout01.json").unlink()
+    refused = cli(*command, "--out", tmp_path / "other", "--gradnorm")
+    assert refused.code == 2
+    assert "--gradnorm is for membership inference" in refused.err
+
+
+def test_reference_with_and_without_the_end_token(tiny: Tiny) -> None:
+    row = make_row(1)
+    example = Example("x", row.question, row.answer)
+    mine, other = (
+        score(model, Encoder.of(tiny.tokenizer), [example])[0]
+        for model in (tiny.model, make_llama(len(tiny.tokenizer), 5))
+    )
+    with_end = float(other.logprob.mean() - mine.logprob.mean())
+    without = float(other.logprob[:-1].mean() - mine.logprob[:-1].mean())
+    assert privacy.reference(mine, other, end_token=True) == pytest.approx(with_end, rel=1e-5)
+    assert privacy.reference(mine, other) == pytest.approx(without, rel=1e-5)
+    assert with_end != pytest.approx(without)

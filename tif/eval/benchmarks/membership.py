@@ -1,7 +1,8 @@
 """Compute membership inference on the forget set against holdout questions, which no model was trained on.
 
 TOFU has the splits holdout01, holdout05 and holdout10 for forget01, forget05 and forget10. The attacks score only the
-answers, as open-unlearning does.
+answers, as open-unlearning does. So do its end tokens: loss, zlib and reference keep the end token of an answer, and
+min-k, min-k++ and gradnorm leave it out.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tif import sources
+from tif.errors import UsageError
 from tif.eval.benchmarks import questions
 from tif.eval.benchmarks.questions import Row
+from tif.eval.benchmarks.texts import Inference
 from tif.eval.benchmarks.tofu import score_part
 from tif.eval.measure import privacy
 from tif.eval.measure.membership import AttackArea, Membership
@@ -26,6 +29,20 @@ from tif.tokens.encoding import Encoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def check(options: EvaluateOptions) -> None:
+    """Refuse options for membership inference if there is nothing to infer from.
+
+    Raises:
+        UsageError: for `base_model` or `gradnorm` without a holdout set.
+    """
+    given = [f"--{name.replace('_', '-')}" for name in ("base_model", "gradnorm") if getattr(options, name)]
+    if given and options.benchmark != "lume" and source(options) is None:
+        raise UsageError(
+            f"{given[0]} is for membership inference, which needs samples that no model saw",
+            hint="Give them as --holdout FILE, or put TOFU's holdoutNN.json into the data folder.",
+        )
 
 
 def source(options: EvaluateOptions) -> str | None:
@@ -45,6 +62,7 @@ def measure(
     options: EvaluateOptions,
     settings: Scoring,
     cache: PartsCache,
+    inference: Inference | None = None,
 ) -> Membership:
     """Score the holdout answers, and return each attack's AUC.
 
@@ -57,6 +75,7 @@ def measure(
         options: the data folder and the limit.
         settings: how to score.
         cache: the evaluation's parts cache.
+        inference: the attacks that need more than the scores.
 
     Raises:
         InputError, MissingError: if the holdout set cannot be read.
@@ -65,10 +84,23 @@ def measure(
     rows = questions.read(holdout, "holdout", data_dir=options.data_dir, limit=options.limit, plain=plain)
     rows = tuple(replace(row, paraphrased=(), perturbed=()) for row in rows)
     scored = score_part(load, encoder, rows, "holdout", settings, cache)
-    sides = [
-        privacy.attacks([of[row.id] for row in side], [row.answer for row in side], end_token=True)
-        for side, of in ((forget, scores), (rows, scored))
-    ]
+    inference = inference or Inference()
+    sides = []
+    for part, side, own in (("forget", forget, scores), ("holdout", rows, scored)):
+        answers = [replace(row, paraphrased=(), perturbed=()) for row in side]
+        mine = [own[row.id] for row in side]
+        columns = privacy.attacks(mine, [row.answer for row in side], end_token=True)
+        if inference.base is not None:
+            base = score_part(
+                inference.base, encoder, answers, f"{part}.reference", settings, cache, digest=inference.digest
+            )
+            columns["reference"] = [
+                privacy.reference(one, base[row.id], end_token=True) for row, one in zip(side, mine, strict=True)
+            ]
+        if inference.gradnorm:
+            examples = [row.texts()[0] for row in answers]
+            columns["gradnorm"] = inference.norms(load, encoder, examples, part, cache)
+        sides.append(columns)
     areas = {name: privacy.auc(sides[0][name], sides[1][name]) for name in sides[0]}
     texts = [[row.question, row.answer] for row in (*forget, *rows)]
     return Membership(
@@ -80,4 +112,4 @@ def measure(
     )
 
 
-__all__ = ["measure", "source"]
+__all__ = ["check", "measure", "source"]

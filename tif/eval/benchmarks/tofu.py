@@ -155,8 +155,13 @@ def score_part(
     part: str,
     settings: Scoring,
     cache: PartsCache,
+    *,
+    digest: str | None = None,
 ) -> dict[str, Scored]:
-    """Return the scores of a part's texts by id. The tokens are in the key: they depend on more than the settings."""
+    """Return the scores of a part's texts by id. The tokens are in the key: they depend on more than the settings.
+
+    `digest` is that of a model other than the evaluated one.
+    """
     groups = [row.texts() for row in rows]
     encoded = [encoder.encode(text) for group in groups for text in group]
 
@@ -170,7 +175,8 @@ def score_part(
     def make() -> list[Scored]:
         return [one for group in processes.split(groups, work) for one in group]
 
-    return cache.scores(f"{part}.scores", [[e.id, e.input_ids, e.kinds, e.offsets] for e in encoded], make)
+    key: list[object] = [[e.id, e.input_ids, e.kinds, e.offsets] for e in encoded]
+    return cache.scores(f"{part}.scores", key if digest is None else [*key, digest], make)
 
 
 def _completions(

@@ -61,9 +61,9 @@ def min_k_plus_plus(scored: Scored, fraction: float = FRACTION) -> float:
     return _lowest((tokens.logprob.astype(np.float64) - tokens.mean) / deviation, fraction)
 
 
-def reference(scored: Scored, base: Scored) -> float:
+def reference(scored: Scored, base: Scored, *, end_token: bool = False) -> float:
     """Return the loss under the model minus the loss under a base model, which never saw the text."""
-    return loss(scored) - loss(base)
+    return loss(scored, end_token=end_token) - loss(base, end_token=end_token)
 
 
 def gradnorm(model: PreTrainedModel, encoder: Encoder, example: Example) -> float:
