@@ -14,7 +14,8 @@ from typing import Final
 # C0 without tab and line feed, DEL, C1, the marks that reorder a line, line separators, and halves of surrogate pairs.
 _CONTROL: Final = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SPACE: Final = re.compile(r"\s+")
-_MARKDOWN: Final = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
+# A backslash before a letter, and an underscore inside a word, mean themselves.
+_MARKDOWN: Final = re.compile(r"\\(?=[!-/:-@\[-`{-~])|[`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def visible(text: str) -> str:

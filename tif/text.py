@@ -14,7 +14,7 @@ and never cuts a character.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Final
@@ -64,6 +64,9 @@ _SPACE: Final = r"[\s\x1c-\x1f]"
 # For each letter of a flag, \X counts all such letters before it.
 _FLAG: Final = r"\p{GCB=Regional_Indicator}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+"
 _CLUSTER: Final = rf"(?:{_FLAG}|{_PREPENDED}++(?={_SPACE})|(?!{_SPACE})\X)"
+
+_FEW: Final = 50
+"""As many quotes are found sooner one by one."""
 
 _CLOSING: Final = r"[\"'\p{Pe}\p{Pf}]*+"
 _SENTENCE_END: Final = (
@@ -153,6 +156,27 @@ def mentions(text: str, quote: str) -> Iterator[int]:
             at = text.find(quote, end)
 
 
+def all_mentions(text: str, quotes: Collection[str]) -> dict[str, list[int]]:
+    """Return the mentions of each quote, as `mentions` yields them.
+
+    Many quotes are looked up at each place where one may begin, by their length. So the time does not grow with the
+    number of quotes times the length of the text.
+    """
+    if len(quotes) <= _FEW:
+        return {quote: list(mentions(text, quote)) for quote in quotes}
+    lengths = sorted({len(quote) for quote in quotes} - {0})
+    places: dict[str, list[int]] = {quote: [] for quote in quotes}
+    bounds = [not divides(text, at) for at in range(len(text) + 1)]
+    for at in (at for at, bound in enumerate(bounds) if bound):
+        for length in lengths:
+            end = at + length
+            if end >= len(bounds):
+                break
+            if bounds[end] and (here := places.get(text[at:end])) is not None and not (here and here[-1] + length > at):
+                here.append(at)
+    return places
+
+
 def sentence_ends(text: str, start: int, end: int) -> list[int]:
     """Return the ends of sentences between two places, both excluded. White space after a sentence belongs to it."""
     return _ends(_SENTENCE_END, text, start, end)
@@ -229,6 +253,7 @@ def _inside(text: str) -> bytes:
 __all__ = [
     "UNSPACED",
     "Range",
+    "all_mentions",
     "cluster_starts",
     "clusters",
     "divides",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
@@ -23,7 +23,7 @@ from typing import Final, Literal
 import numpy as np
 
 from tif.spans import UW, Span, tidy
-from tif.text import Range, divides, mentions, words
+from tif.text import Range, all_mentions, divides, mentions, words
 
 Mentions = Literal["first", "all"]
 
@@ -95,7 +95,7 @@ def align(
     Returns:
         Tidy spans, and the quotes without a place: empty, not in the text, or without the given occurrence.
     """
-    haystack = _Haystack(text)
+    haystack = _Haystack(text, {quote.text.strip() for quote in quotes} if mentions == "first" else ())
     known: dict[str, list[Range]] = {}
     similar: dict[str, tuple[Range, float] | None] = {}
     everywhere: dict[tuple[str, str], float | None] = {}
@@ -172,10 +172,16 @@ class _Free:
 
 
 class _Haystack:
-    """A text and its folded copies, which are created on first use."""
+    """A text and its folded copies, which are created on first use.
 
-    def __init__(self, text: str) -> None:
+    Args:
+        text: the text.
+        quotes: what is going to be searched exactly.
+    """
+
+    def __init__(self, text: str, quotes: Collection[str] = ()) -> None:
         self.text = text
+        self._exact = all_mentions(text, quotes)
         self._runs_of: dict[int, _Runs] = {}
 
     @cached_property
@@ -190,13 +196,17 @@ class _Haystack:
         """Return every mention by the strictest search with a result, left to right; skip the exact one if `widest`."""
         bare = quote.strip("\"'`.,;:!?…‘’“”«»()[]").strip()
         for wanted in (quote, bare) if bare not in ("", quote) else (quote,):
-            if not widest and (places := [(at, at + len(wanted)) for at in mentions(self.text, wanted)]):
+            if not widest and (places := [(at, at + len(wanted)) for at in self._starts(wanted)]):
                 return places
             for fold, copy in ((_alike, "tolerant"), (_alike_caseless, "caseless")):
                 haystack, origin = self.tolerant if copy == "tolerant" else self.caseless
                 if places := self._in(haystack, origin, _folded(wanted, fold)[0]):
                     return places
         return []
+
+    def _starts(self, wanted: str) -> Iterable[int]:
+        known = self._exact.get(wanted)
+        return mentions(self.text, wanted) if known is None else known
 
     def _in(self, haystack: str, origin: list[int], wanted: str) -> list[Range]:
         places: list[Range] = []

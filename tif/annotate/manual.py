@@ -33,6 +33,7 @@ from tif.sets.formats.records import (
 from tif.sets.formats.tpo import Words
 from tif.sets.formats.units import read_in_its_unit
 from tif.sets.makers import signed_by_machine
+from tif.sets.overlaps import OverlapsByLabel
 from tif.sources import Source
 from tif.spans import UW, AnnotationSet, Example, Span, canonical
 
@@ -230,7 +231,8 @@ def _record(where: str, text: str, row: Mapping[str, object], unit: OffsetUnit |
 
 def _united(spans: list[Span], quoted: tuple[Span, ...]) -> tuple[Span, ...]:
     """Return both kinds of spans. Words that are quoted and also marked by offsets get one span."""
-    return in_order([*spans, *(q for q in quoted if not any(q.label == s.label and q.overlaps(s) for s in spans))])
+    marked = OverlapsByLabel(spans)
+    return in_order([*spans, *(q for q in quoted if not marked.of(q))])
 
 
 def _quote(value: Any, where: str) -> Quote:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from tif.errors import InputError, StoreError, TifError
 from tif.sets import companions, metadata, store
+from tif.sets.overlaps import OverlapsByLabel
 from tif.sets.untrained import SpanCounts, span_counts, untrained
 from tif.sets.verify import verify_set
 from tif.spans import Example, Span, Status
-from tif.text import divides, mentions, words
+from tif.text import all_mentions, divides, words
 
 LONG_SHARE = 0.8
 """A span over more than this share of a text is reported: it leaves hardly any general words."""
+
+_SHORTEST_MENTION = 3
+"""Shorter words occur by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +122,35 @@ def _look_at(example: Example) -> Iterator[Finding]:
         yield Finding("warning", "no-spans", where, "nothing is marked as unwanted")
     elif example.error:
         yield Finding("warning", "noted", where, example.error)
-    text = example.text
+    text, missed = example.text, _unmarked(example)
+    longest, several_words = LONG_SHARE * len(text.strip()), len(list(islice(words(text), 4))) > 3
     for span in example.spans:
         quote = example.quote(span)
         if divides(text, span.start) or divides(text, span.end):
             yield Finding("warning", "cuts-word", where, f"{quote!r} ({span.start}-{span.end}) cuts a word")
         if not any(c.isalnum() for c in quote):
             yield Finding("warning", "no-word", where, f"{quote!r} ({span.start}-{span.end}) has no letter or digit")
-        if span.end - span.start > LONG_SHARE * len(text.strip()) and len(list(words(text))) > 3:
+        if span.end - span.start > longest and several_words:
             yield Finding("warning", "nearly-all", where, f"{span.start}-{span.end} marks nearly all of the text")
-        for at in _unmarked(example, span, quote):
+        for at in missed.get(span, ()):
             yield Finding("warning", "unmarked-mention", where, f"{quote!r} is not marked at {at}")
 
 
-def _unmarked(example: Example, span: Span, quote: str) -> Iterator[int]:
-    """Yield offsets where a span's words occur outside every span of its label: often a missed mention.
+def _unmarked(example: Example) -> dict[Span, list[int]]:
+    """Return offsets where a span's words occur outside every span of its label: often a missed mention.
 
     Each phrase is reported once, for its first span.
     """
-    same = [s for s in example.spans if s.label == span.label]
-    if len(quote) < 3 or next(s for s in same if example.quote(s) == quote) != span:
-        return
-    for at in mentions(example.text, quote):
-        here = Span(at, at + len(quote), span.label)
-        if not any(s.overlaps(here) for s in same):
-            yield at
+    first: dict[tuple[str, str], Span] = {}
+    for span in example.spans:
+        if len(quote := example.quote(span)) >= _SHORTEST_MENTION:
+            first.setdefault((span.label, quote), span)
+    places = all_mentions(example.text, {quote for _, quote in first})
+    marked = OverlapsByLabel(example.spans)
+    return {
+        span: [at for at in places[quote] if not marked.of(Span(at, at + len(quote), label))]
+        for (label, quote), span in first.items()
+    }
 
 
 def _shown(error: TifError) -> str:

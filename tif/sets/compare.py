@@ -10,6 +10,7 @@ from tif.errors import InputError, UsageError
 from tif.escape import markdown_row
 from tif.sets.conflict import Other, note, others, span_list
 from tif.sets.makers import changed_by_machine
+from tif.sets.overlaps import Overlaps, OverlapsByLabel
 from tif.spans import DECIDED, AnnotationSet, Example, Key, Span, Status, tidy
 
 Kind = Literal["added", "removed", "changed"]
@@ -197,13 +198,10 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     theirs_new = [their_spans[k] for k in their_spans.keys() - base_spans.keys()]
     # A rejection means that nothing is unlearned; it contradicts any other decision.
     clash = len(statuses) > 1 or ("rejected" in statuses and ours.status != theirs.status)
-    clash |= any(
-        a.label == b.label and a.overlaps(b) and (a.start, a.end) != (b.start, b.end)
-        for a in ours_new
-        for b in theirs_new
-    )
+    same_label, at_ours, at_theirs = OverlapsByLabel(theirs_new), Overlaps(ours_new), Overlaps(theirs_new)
+    clash |= any((a.start, a.end) != (b.start, b.end) for a in ours_new for b in same_label.of(a))
     for key, span in base_spans.items():
-        fates = [_fate(key in kept, span, new) for kept, new in ((our_spans, ours_new), (their_spans, theirs_new))]
+        fates = [_fate(key in kept, span, new) for kept, new in ((our_spans, at_ours), (their_spans, at_theirs))]
         clash |= fates[0] != fates[1] and _UNTOUCHED not in fates
     if not clash:
         kept = [s for k, s in base_spans.items() if k in our_spans and k in their_spans]
@@ -219,9 +217,9 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     return replace(ours, status="conflict", error=note([*older, Other("theirs", theirs)])), True
 
 
-def _fate(stays: bool, span: Span, new: Iterable[Span]) -> tuple[bool, frozenset[Key]]:
+def _fate(stays: bool, span: Span, new: Overlaps) -> tuple[bool, frozenset[Key]]:
     """Return whether a base span stayed, and the new spans of any label that overlap it."""
-    return stays, frozenset(s.key for s in new if s.overlaps(span))
+    return stays, frozenset(s.key for s in new.at(span.start, span.end))
 
 
 _UNTOUCHED: Final = (True, frozenset[Key]())
@@ -252,26 +250,28 @@ def _changed(old: Example, new: Example) -> RecordDiff | None:
             text_changed=True,
         )
     before, after = _by_key(old), _by_key(new)
-    gone = [s for k, s in before.items() if k not in after]
-    come = [s for k, s in after.items() if k not in before]
-    moved, relabelled = [], []
-    for a in list(gone):
-        same_bounds = next((b for b in come if (a.start, a.end) == (b.start, b.end)), None)
-        overlapping = next((b for b in come if a.label == b.label and a.overlaps(b)), None)
+    come = {k: s for k, s in after.items() if k not in before}
+    same_label, by_bounds = OverlapsByLabel(come.values()), dict[tuple[int, int], list[Span]]()
+    for span in come.values():
+        by_bounds.setdefault((span.start, span.end), []).append(span)
+    gone, moved, relabelled = [], [], []
+    for a in (s for k, s in before.items() if k not in after):
+        same_bounds = next((b for b in by_bounds.get((a.start, a.end), ()) if b.key in come), None)
+        overlapping = next((b for b in same_label.of(a) if b.key in come), None)
         if same_bounds is not None:
             relabelled.append((a, same_bounds, old.quote(a)))
+            del come[same_bounds.key]
         elif overlapping is not None:
             moved.append((a, old.quote(a), overlapping, new.quote(overlapping)))
+            del come[overlapping.key]
         else:
-            continue
-        gone.remove(a)
-        come.remove(same_bounds or overlapping)  # type: ignore[arg-type]  # one of the two is not None here
+            gone.append(a)
     if not (gone or come or moved or relabelled or status):
         return None
     return RecordDiff(
         id=new.id,
         kind="changed",
-        added=_quoted(new, come),
+        added=_quoted(new, come.values()),
         removed=_quoted(old, gone),
         moved=tuple(moved),
         relabelled=tuple(relabelled),

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tif.errors import InputError
+from tif.sets.overlaps import OverlapsByLabel
 from tif.spans import AnnotationSet, Example, Span
 
 
@@ -144,15 +145,17 @@ def score(predicted: AnnotationSet, gold: AnnotationSet) -> Score:
     for ours, theirs in pairs:
         measures = measure(ours.text, ours.spans, theirs.spans)
         total += measures
-        for label in {span.label for span in (*ours.spans, *theirs.spans)}:
-            own, other = ([s for s in e.spans if s.label == label] for e in (ours, theirs))
-            labels[label] = labels.get(label, Measures()) + measure(ours.text, own, other)
+        own, other = _by_label(ours), _by_label(theirs)
+        for label in own.keys() | other.keys():
+            one = measure(ours.text, own.get(label, ()), other.get(label, ()))
+            labels[label] = labels.get(label, Measures()) + one
+        at_ours, at_theirs = OverlapsByLabel(ours.spans), OverlapsByLabel(theirs.spans)
         examples.append(
             ExampleScore(
                 theirs.id,
                 measures,
-                tuple(theirs.quote(s) for s in theirs.spans if not _touched(s, ours.spans)),
-                tuple(ours.quote(s) for s in ours.spans if not _touched(s, theirs.spans)),
+                tuple(theirs.quote(s) for s in theirs.spans if not at_ours.of(s)),
+                tuple(ours.quote(s) for s in ours.spans if not at_theirs.of(s)),
             )
         )
     return Score(total, dict(sorted(labels.items())), tuple(examples), missing)
@@ -186,14 +189,15 @@ def paired(predicted: AnnotationSet, gold: AnnotationSet) -> tuple[list[tuple[Ex
 def measure(text: str, predicted: Sequence[Span], gold: Sequence[Span]) -> Measures:
     """Measure one text in the three units."""
     ours, theirs = _characters(text, predicted), _characters(text, gold)
+    at_ours, at_theirs = OverlapsByLabel(predicted), OverlapsByLabel(gold)
     same = len({s.key for s in predicted} & {s.key for s in gold})
     return Measures(
         Counts(len(ours & theirs), len(ours), len(ours & theirs), len(theirs)),
         Counts(same, len(predicted), same, len(gold)),
         Counts(
-            sum(_touched(s, gold) for s in predicted),
+            sum(bool(at_theirs.of(s)) for s in predicted),
             len(predicted),
-            sum(_touched(s, predicted) for s in gold),
+            sum(bool(at_ours.of(s)) for s in gold),
             len(gold),
         ),
     )
@@ -203,8 +207,11 @@ def _characters(text: str, spans: Iterable[Span]) -> set[int]:
     return {i for span in spans for i in range(span.start, span.end) if text[i].isalnum()}
 
 
-def _touched(span: Span, others: Iterable[Span]) -> bool:
-    return any(span.label == other.label and span.overlaps(other) for other in others)
+def _by_label(example: Example) -> dict[str, list[Span]]:
+    groups: dict[str, list[Span]] = {}
+    for span in example.spans:
+        groups.setdefault(span.label, []).append(span)
+    return groups
 
 
 def _ratio(part: int, all_: int, *, empty: bool) -> float:

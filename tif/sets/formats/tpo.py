@@ -32,6 +32,7 @@ from tif.sets.formats.records import (
     need_text,
     text_field,
 )
+from tif.sets.overlaps import Overlaps
 from tif.spans import UW, AnnotationSet, Example, Span, tidy
 from tif.text import is_punctuation, pieces
 
@@ -91,11 +92,9 @@ def _rows(annotations: AnnotationSet) -> Iterator[dict[str, object]]:
 
 
 def _common(example: Example) -> list[dict[str, object]]:
-    return [
-        _word(example.text, start, end)
-        for start, end in pieces(example.text, example.edges)
-        if not any(s.start < end and start < s.end for s in example.spans)
-    ]
+    marked = Overlaps(example.spans)
+    cut = pieces(example.text, example.edges)
+    return [_word(example.text, start, end) for start, end in cut if not marked.at(start, end)]
 
 
 def _word(text: str, start: int, end: int) -> dict[str, object]:
