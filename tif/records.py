@@ -87,6 +87,18 @@ class Stopped:
     validation_at_floor: float
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Where a run stands on the line from its starting to its final weights, by its own forget set."""
+
+    fraction: float
+    """0 for the starting weights, 1 for those after the last step."""
+    uw_probability: float
+    """Mean probability of the forget set's unwanted words there."""
+    floor_probability: float
+    """The same at their floor."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a finished run took."""
@@ -140,6 +152,7 @@ class RunRecord:
     outputs: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file that a finished run wrote, by its path in the run folder: model, adapter and log."""
     early_stop: Stopped | None = None
+    settled: Settled | None = None
     cost: Cost | None = None
 
     def __post_init__(self) -> None:
@@ -307,5 +320,6 @@ __all__ = [
     "ReferencePass",
     "RunRecord",
     "Session",
+    "Settled",
     "Stopped",
 ]

@@ -12,6 +12,7 @@ import pytest
 from tests.tokens import tiny
 from tif.sets import store
 from tif.spans import AnnotationSet
+from tif.train.objectives import OBJECTIVES
 from tif.train.options import TrainOptions
 
 
@@ -23,6 +24,23 @@ class Workshop:
     model: Path
     masks: Path
     retain: Path
+
+    def needed(self, objective: str) -> dict[str, Any]:
+        """The changes with which an objective trains here."""
+        needs = OBJECTIVES[objective].needs
+        changes: dict[str, Any] = {"base_model": str(self.model)} if "base" in needs else {}
+        if "alternates" in needs:
+            changes["alternates"] = str(self.alternates())
+        if objective in ("ga", "ceu"):
+            changes["retain"] = None
+        return changes | ({"rmu_layer": 1} if objective == "rmu" else {})
+
+    def alternates(self) -> Path:
+        """Another answer to each question of the forget set, in a file."""
+        file = self.root / "alternates.jsonl"
+        rows = [{"question": e.prompt, "answer": f"It was number {i}."} for i, e in enumerate(tiny.examples())]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return file
 
     def config(self, out: str, **changes: Any) -> TrainOptions:
         """Four steps with samples to keep, unless changed."""

@@ -131,9 +131,8 @@ def test_the_reference_is_computed_once(workshop: Workshop) -> None:
 @pytest.mark.parametrize("scope", ["all", "uw"])
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains(workshop: Workshop, name: str, scope: str) -> None:
-    base = {"base_model": str(workshop.model)} if "base" in OBJECTIVES[name].needs else {}
-    base |= {"rmu_layer": 1} if name == "rmu" else {"retain": None} if name == "ga" else {}
-    result = train(workshop.config("run", objective=name, scope=scope, beta=None, max_steps=3, **base))
+    changes = {"objective": name, "scope": scope, "beta": None, "max_steps": 3} | workshop.needed(name)
+    result = train(workshop.config("run", **changes))
     assert all(math.isfinite(r["loss"]) for r in result.history if "loss" in r)
     assert any(
         not torch.equal(weight, load_file(workshop.model / "model.safetensors")[key])
@@ -342,7 +341,7 @@ def test_settings_that_would_do_nothing_are_refused(workshop: Workshop, idle: di
 
 
 def every_setting() -> list[str]:
-    return ["beta", "beta2", "gamma", "alpha", "reduction", "space", "pl", "pl_weight"]
+    return ["beta", "beta2", "gamma", "alpha", "reduction", "space", "pl", "pl_weight", "skip_tokens"]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -350,10 +349,8 @@ def test_an_objective_reads_what_it_says(workshop: Workshop, name: str) -> None:
     """Each setting that the registry lists changes the loss of some step, and no other does."""
     objective = OBJECTIVES[name]
     other = {"beta": 0.9, "beta2": 3.0, "gamma": 0.3, "alpha": 7.0, "reduction": "batch", "space": "logprob"}
-    other |= {"pl": "mean", "pl_weight": 0.5}
-    base = {"base_model": str(workshop.model)} if "base" in objective.needs else {}
-    base |= {"rmu_layer": 1} if name == "rmu" else {"retain": None} if name == "ga" else {}
-    options = workshop.config("run", objective=name, beta=None, **base)
+    other |= {"pl": "mean", "pl_weight": 0.5, "skip_tokens": 3}
+    options = workshop.config("run", **{"objective": name, "beta": None} | workshop.needed(name))
     for setting in every_setting():
         if setting in objective.reads:
             changed = options.but(**{setting: other[setting]})
@@ -361,7 +358,7 @@ def test_an_objective_reads_what_it_says(workshop: Workshop, name: str) -> None:
         else:
             with pytest.raises(UsageError, match=f"{name} has no {setting}"):
                 options.but(**{setting: other[setting]})
-    assert options.retain_term(objective) == ("none" if name in ("ga", "rmu") else "ce")
+    assert options.retain_term(objective) == ("none" if name in ("ga", "ceu", "rmu") else "ce")
 
 
 def test_tensorboard_is_told_what_the_log_says(workshop: Workshop) -> None:

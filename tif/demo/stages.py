@@ -43,6 +43,7 @@ class Work:
 
     def unlearn(self, method: Method) -> None:
         """Make the target forget, with a retain term on the answers of everybody else."""
+        from tif.train.keep import Keep
         from tif.train.options import TrainOptions
         from tif.train.run import train
 
@@ -52,7 +53,7 @@ class Work:
                 masks=str(self.folder.annotations("forget")),
                 model=str(self.folder.model(TARGET)),
                 out=str(self.folder.model(method.objective)),
-                retain=str(self.folder.data("retain")),
+                retain=(Keep(str(self.folder.data("retain"))),),
                 retain_loss=schedule.retain_loss,
                 retain_weight=schedule.retain_weight,
                 objective=method.objective,

@@ -173,7 +173,7 @@ class Options(BaseModel):
         for each in declared(type(self)):
             if each.name in self.model_fields_set and each.option.idle is not None:
                 reason = each.option.idle(self, context)
-                if reason is not None and getattr(self, each.name) is not None:
+                if reason is not None and getattr(self, each.name) not in (None, ()):
                     raise UsageError(f"{each.flag} does nothing here", why=reason)
 
     def to_json(self) -> dict[str, JsonValue]:

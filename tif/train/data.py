@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -47,12 +48,17 @@ Pair = tuple[int, int]
 """Indices of a forget example and of the sample to keep beside it."""
 
 
+Part = tuple[int, float]
+"""How many samples to keep a source has, and its weight in the mixture."""
+
+
 class TrainingSet(Dataset[Share]):
     """The examples of a run. A `Pair` is the index of a `Share`.
 
     Args:
         forget: what the forget term is about.
         retain: samples to keep.
+        parts: size and weight of each source of the samples to keep, in their order; one source if empty.
         preferred: for each forget example the answers that are preferred to it, of which each epoch takes one in turn;
             or empty.
     """
@@ -62,8 +68,10 @@ class TrainingSet(Dataset[Share]):
         forget: Sequence[ScoredExample],
         retain: Sequence[ScoredExample] = (),
         preferred: Sequence[Sequence[ScoredExample]] = (),
+        *,
+        parts: Sequence[Part] = (),
     ) -> None:
-        self.forget, self.retain, self.preferred = forget, retain, preferred
+        self.forget, self.retain, self.preferred, self.parts = forget, retain, preferred, parts
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -83,12 +91,15 @@ class TrainingSet(Dataset[Share]):
 class PairSampler(Sampler[Pair]):
     """Each epoch every forget example once, in a new order; retain samples go round in a new order each round.
 
+    Several sources of retain samples take turns by their weights, and each goes round for itself. After any number of
+    draws, a source is at most one draw away from its share.
     Order and pairs depend on the seed and the epoch alone, so that a resumed run sees what an uninterrupted one does.
     The global random state is left alone.
     """
 
-    def __init__(self, forget: int, retain: int, seed: int) -> None:
+    def __init__(self, forget: int, retain: int, seed: int, *, parts: Sequence[Part] = ()) -> None:
         self.forget, self.retain, self.seed = forget, retain, seed
+        self.parts = tuple(parts) or ((retain, 1.0),)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -99,14 +110,27 @@ class PairSampler(Sampler[Pair]):
         if not self.retain:
             yield from ((i, 0) for i in forget)
             return
-        first = self.epoch * self.forget
-        laps = range(first // self.retain, (first + self.forget - 1) // self.retain + 1)
-        retain = [j for lap in laps for j in self._order("retain", lap, self.retain)]
-        yield from zip(forget, retain[first % self.retain :], strict=False)
+        yield from zip(forget, self._drawn(self.epoch * self.forget, self.forget), strict=True)
 
-    def _order(self, what: str, turn: int, size: int) -> list[int]:
+    def _drawn(self, first: int, count: int) -> Iterator[int]:
+        """`count` retain samples after the first `first` draws."""
+        offsets = list(accumulate((size for size, _ in self.parts), initial=0))
+        total = sum(weight for _, weight in self.parts)
+        taken = [0] * len(self.parts)
+        orders: dict[tuple[int, int], list[int]] = {}
+        for draw in range(first + count):
+            # The source that is furthest behind its share; the first of several.
+            k = max(range(len(taken)), key=lambda k: (draw + 1) * self.parts[k][1] / total - taken[k])
+            lap, place = divmod(taken[k], self.parts[k][0])
+            taken[k] += 1
+            if draw >= first:
+                if (k, lap) not in orders:
+                    orders[k, lap] = self._order("retain", lap, self.parts[k][0], part=k)
+                yield offsets[k] + orders[k, lap][place]
+
+    def _order(self, what: str, turn: int, size: int, *, part: int = 0) -> list[int]:
         # torch's CPU generator drops all but the low 32 bits of a seed. An odd factor keeps seeds apart in those.
-        stream = (2 * turn + (what == "retain") + self.seed * 2654435761) % 2**32
+        stream = (2 * (turn + 1_000_003 * part) + (what == "retain") + self.seed * 2654435761) % 2**32
         generator = torch.Generator().manual_seed(stream)
         return torch.randperm(size, generator=generator).tolist()
 
@@ -171,4 +195,4 @@ def collate(shares: Sequence[Share], *, complete: bool = False) -> Step:
     )
 
 
-__all__ = ["Pair", "PairSampler", "Role", "ScoredExample", "Share", "Step", "TrainingSet", "collate"]
+__all__ = ["Pair", "PairSampler", "Part", "Role", "ScoredExample", "Share", "Step", "TrainingSet", "collate"]

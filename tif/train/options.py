@@ -9,8 +9,11 @@ from tif.options import Idle, Option, Options, needs
 from tif.tokens.encoding import Encoding
 from tif.train.floor import Floor
 from tif.train.frames import Frame
+from tif.train.freeze import Freeze
+from tif.train.keep import Keeps
 from tif.train.objectives import OBJECTIVES, Need, Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings, Preservation, Reduction, Scope, Space
+from tif.train.settle import Settle
 from tif.train.stop_rule import StopRule
 
 _DATA: Final = "Data"
@@ -95,11 +98,11 @@ def _retain_idle(options: TrainOptions, context: Objective | None) -> str | None
 
 
 def _prompt_field_idle(options: TrainOptions, _: Objective | None) -> str | None:
-    return _ADD_RETAIN if options.retain is None and options.alternates is None else None
+    return _ADD_RETAIN if not options.retain and options.alternates is None else None
 
 
 def _retain_loss_idle(options: TrainOptions, _: Objective | None) -> str | None:
-    return _ADD_RETAIN if options.retain is None and options.retain_loss != "none" else None
+    return _ADD_RETAIN if not options.retain and options.retain_loss != "none" else None
 
 
 def _early_stop_idle(options: TrainOptions, context: Objective | None) -> str | None:
@@ -108,6 +111,21 @@ def _early_stop_idle(options: TrainOptions, context: Objective | None) -> str | 
     if objective is None or rule is None or rule.what != "floor" or options.floor_of(objective) is not None:
         return None
     return "no token has a floor; add --floor"
+
+
+def _settle_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    objective, settle = _objective(options, context), options.settle
+    if objective is None or settle is None:
+        return None
+    if settle.kind == "line":
+        return None if options.floor_of(objective) is not None else "no token has a floor; add --floor"
+    return _ADD_RETAIN if options.retain_term(objective) == "none" else None
+
+
+def _freeze_idle(options: TrainOptions, _: Objective | None) -> str | None:
+    if not options.lora:
+        return None
+    return "with --lora only the adapters are trained, and every weight of the model stays as it is"
 
 
 class DataOptions(Options):
@@ -131,9 +149,10 @@ class DataOptions(Options):
         ),
     ]
     retain: Annotated[
-        str | None,
-        Option("Samples to keep: tofu:retain95, a file or a hub id.", _DATA, metavar="SOURCE", idle=_retain_idle),
-    ] = None
+        Keeps,
+        Option("Samples to keep: tofu:retain95, a file or a hub id. Repeat the option for a mixture in equal shares, "
+               "or in others: SOURCE=3.", _DATA, metavar="SOURCE[=WEIGHT]", idle=_retain_idle),
+    ] = ()  # fmt: skip
     data_dir: Annotated[
         str | None,
         Option("Folder with local copies of benchmark files.", _DATA, metavar="FOLDER",
@@ -142,7 +161,13 @@ class DataOptions(Options):
     limit: Annotated[int | None, Option("Forget the first N examples only.", _DATA, metavar="N", least=1)] = None
     limit_retain: Annotated[
         int | None,
-        Option("Keep the first N samples only.", _DATA, metavar="N", least=1, idle=needs("retain", _ADD_RETAIN)),
+        Option(
+            "Keep the first N samples of each source only.",
+            _DATA,
+            metavar="N",
+            least=1,
+            idle=needs("retain", _ADD_RETAIN),
+        ),
     ] = None
     prompt_field: Annotated[
         str | None,
@@ -286,6 +311,17 @@ class TrainOptions(Encoding, DataOptions):
         Option("Annotation set for the early stop. It is never trained on.", _STEPS, metavar="FILE[@N]",
                otherwise="the forget set", idle=needs("early_stop"), outcome=False),
     ] = None  # fmt: skip
+    settle: Annotated[
+        Settle | None,
+        Option("After the push: N, the last N steps minimise the retain term alone. line: go back towards the starting "
+               "weights, to where the forget set's unwanted words are at their floor.", _STEPS, metavar="line|N",
+               idle=_settle_idle),
+    ] = None  # fmt: skip
+    freeze: Annotated[
+        tuple[Freeze, ...],
+        Option("Leave a part of the model as it is: embeddings, head (the output layer), or layers by number from 0, "
+               "such as layers:0-11 or layers:12-. Repeat it for several.", _STEPS, metavar="PART", idle=_freeze_idle),
+    ] = ()  # fmt: skip
     batch_size: Annotated[
         int, Option("Forget examples in one step of one process. They are packed into one row.", _STEPS, least=1)
     ] = 4
@@ -333,6 +369,11 @@ class TrainOptions(Encoding, DataOptions):
             )
         if self.floor is not None and self.floor.kind == "base" and self.base_model is None:
             raise UsageError("base needs a base model", where="--floor", hint="Add --base-model MODEL.")
+        if self.early_stop is not None and self.settle is not None and self.settle.kind == "steps":
+            raise UsageError(
+                "cannot come before steps that settle", where="--early-stop", why="the run would end before them",
+                hint="Use --settle line, or leave one out.",
+            )  # fmt: skip
         if self.objective in OBJECTIVES:
             self._give(OBJECTIVES[self.objective])
 
@@ -347,7 +388,7 @@ class TrainOptions(Encoding, DataOptions):
 
     def retain_term(self, objective: Objective) -> RetainLoss:
         """The loss on the samples to keep: the chosen one, or the objective's own; none without samples."""
-        return self.retain_loss or (objective.retain if self.retain is not None else "none")
+        return self.retain_loss or (objective.retain if self.retain else "none")
 
     def weight_of_retain(self, objective: Objective) -> float:
         """The weight of the retain term."""

@@ -16,6 +16,7 @@ from tif.spans import UNRESOLVED, UNTRAINED, Example, SavedSet
 from tif.tokens.encoding import Encoder, TrainingView, see, warn_of_control
 from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
+from tif.train.data import Part
 from tif.train.frames import framed
 from tif.train.objectives import Need
 from tif.train.options import TrainOptions
@@ -47,6 +48,8 @@ class Prepared:
     framed: tuple[Encoded, ...]
     """The same examples once more, in frames; empty without frames."""
     retain: tuple[Encoded, ...]
+    parts: tuple[Part, ...]
+    """How many of `retain` each source gave, in their order, and its weight."""
     preferred: tuple[tuple[Encoded, ...], ...]
     """For each of `forget` and `framed` the answers that are preferred to it: an "I do not know", or alternates. Empty
     for an objective without them."""
@@ -94,13 +97,15 @@ def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()
     counts["lost_spans"] = sum(each.lost_spans for each in views)
     if counts["lost_spans"]:
         warn(f"{counts['lost_spans']} spans are cut off by --max-length, in part or completely")
+    retain, parts = _retain(chosen, encoder, options, counts)
     prepared = Prepared(
         annotations=annotations,
         tokenizer=encoder.tokenizer,
         template=encoder.template,
         forget=view.rows,
         framed=() if frames is None else frames.rows,
-        retain=_retain(chosen, encoder, options, counts),
+        retain=retain,
+        parts=parts,
         preferred=preferred([example for each in views for example in each.examples], encoder, options, needs),
         validation=_validation(encoder, options),
         counts=counts,
@@ -168,23 +173,36 @@ def _validation(encoder: Encoder, options: TrainOptions) -> ValidationSet | None
 
 def _retain(
     forget: Sequence[Example], encoder: Encoder, options: TrainOptions, counts: dict[str, int]
-) -> tuple[Encoded, ...]:
-    if options.retain is None:
-        return ()
+) -> tuple[tuple[Encoded, ...], tuple[Part, ...]]:
+    """The samples to keep of all sources, and how many each gave, with its weight."""
+    rows: list[Encoded] = []
+    parts: list[Part] = []
+    for keep in options.retain:
+        items = _kept(keep.source, forget, encoder, options)
+        windows = [row for item in items for row in encoder.windows(item)]
+        rows += windows
+        if windows:
+            parts.append((len(windows), keep.weight))
+        counts["retain"] = counts.get("retain", 0) + len(items)
+        if len(options.retain) > 1:
+            counts[f"retain {keep.source}"] = len(items)
+    return tuple(rows), tuple(parts)
+
+
+def _kept(where: str, forget: Sequence[Example], encoder: Encoder, options: TrainOptions) -> list[Encoded]:
+    """The samples of one source, without those whose answer is cut off."""
     source = sources.load(
-        options.retain,
+        where,
         data_dir=options.data_dir,
         prompt_field=options.prompt_field,
         text_field=options.text_field,
         limit=options.limit_retain,
     )
-    refuse_overlap(forget, source.examples, options.retain)
+    refuse_overlap(forget, source.examples, where)
     warn_of_control(source.examples, encoder.tokenizer)
     items = [encoder.encode_for_training(example) for example in source.examples]
     _warn_emptied([item.id for item in items if not item.supervised], len(items), "retain samples")
-    kept = [item for item in items if item.supervised]
-    counts["retain"] = len(kept)
-    return tuple(row for item in kept for row in encoder.windows(item))
+    return [item for item in items if item.supervised]
 
 
 def _refuse_trained(prepared: Prepared) -> None:

@@ -19,7 +19,7 @@ import tif
 from tif import seal
 from tif.errors import InputError, UsageError
 from tif.options import declared
-from tif.records import Cost, MasksIdentity, ModelIdentity, ReferencePass, RunRecord, Session, Stopped
+from tif.records import Cost, MasksIdentity, ModelIdentity, ReferencePass, RunRecord, Session, Settled, Stopped
 from tif.train.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -108,7 +108,14 @@ def begin(record: RunRecord, folder: Path) -> RunRecord:
 
 
 def finish(
-    record: RunRecord, folder: Path, trainer: Unlearner, *, seconds: float, from_step: int, stopped: Stopped | None
+    record: RunRecord,
+    folder: Path,
+    trainer: Unlearner,
+    *,
+    seconds: float,
+    from_step: int,
+    stopped: Stopped | None,
+    settled: Settled | None,
 ) -> RunRecord:
     """Write that a run is finished, what it cost, and why it ended if it ended early.
 
@@ -138,6 +145,7 @@ def finish(
         steps=trainer.state.global_step,
         outputs=seal.manifest(folder, OUTPUTS),
         early_stop=stopped,
+        settled=settled,
         sessions=sessions,
         cost=cost,
         reference=_spread(record.reference, trainer.state.epoch or 0.0, cost.seconds),
@@ -159,9 +167,13 @@ def _comparable(record: RunRecord) -> dict[str, JsonValue]:
     """What must be the same for a run to be continued, by the name that an error gives it."""
     # A record older than an option was made as by its default.
     usual = {each.name: _plain(each.default) for each in declared(TrainOptions) if each.option.outcome}
+    config = record.outcome()
+    if "retain" in config and not isinstance(config["retain"], list):
+        # Before there were mixtures, this was one source or none.
+        config["retain"] = [] if config["retain"] is None else [config["retain"]]
     values: dict[str, JsonValue] = {
         **usual,
-        **{name: value for name, value in record.outcome().items() if name in usual},
+        **{name: value for name, value in config.items() if name in usual},
         "mask set": record.masks.digest,
         "model": record.model.digest,
         "template": record.template,

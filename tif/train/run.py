@@ -19,13 +19,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import torch
+from torch import Tensor
 from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from tif import files
 from tif.console import say
 from tif.errors import MissingError, UsageError
 from tif.packages import install_hint
-from tif.records import ModelIdentity, ReferencePass, RunRecord
+from tif.records import ModelIdentity, ReferencePass, RunRecord, Settled
 from tif.tokens.layers import count_layers, layer_of
 from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, model_digest
@@ -33,10 +35,12 @@ from tif.train import checkpoint, record
 from tif.train.arguments import training_arguments
 from tif.train.callbacks import Watch, reporters
 from tif.train.early import EarlyStop
+from tif.train.freeze import freeze, trained_weights
 from tif.train.objectives import Objective, find
 from tif.train.options import TrainOptions
 from tif.train.prepare import Prepared, prepare
 from tif.train.scores import Scores, score_all
+from tif.train.settle import back_along_the_line
 from tif.train.trainer import LossPlan, Unlearner
 
 if TYPE_CHECKING:
@@ -96,6 +100,9 @@ def train(options: TrainOptions) -> RunResult:
     model = load_model(options.model, dtype=options.dtype, attn_implementation=options.attention)
     model.to(arguments.device)
     _check_layer(plan, model)
+    if options.freeze:
+        freeze(model, options.freeze)
+        say("training {:,} of {:,} weights".format(*trained_weights(model)))
     with arguments.main_process_first(local=True):
         scores = score_all(
             options,
@@ -107,6 +114,7 @@ def train(options: TrainOptions) -> RunResult:
             floor=options.floor_of(objective),
         )
     every = _check_every(options, len(scores.training), arguments.world_size)
+    _check_settle(options, len(scores.training), arguments.world_size)
     run = known or replace(run, reference=_reference_pass(scores))
     if arguments.should_save:
         files.make_folder(folder)
@@ -117,6 +125,7 @@ def train(options: TrainOptions) -> RunResult:
     if options.early_stop is not None:
         early = EarlyStop(trainer, options.early_stop, scores.validation, every)
         trainer.add_callback(early)
+    starting = _starting_weights(trainer, options)
     last = _last_checkpoint(trainer, folder)
     start = int(last.name.partition("-")[2]) if last else 0
     began = time.monotonic()
@@ -127,11 +136,12 @@ def train(options: TrainOptions) -> RunResult:
     finally:
         watch.close()
     trainer.check_finite()
+    settled = _settle(trainer, starting, scores)
     if arguments.should_save:
         _save_model(trainer, prepared, folder, lora=bool(options.lora))
         stopped = early.stopped if early else None
         seconds = time.monotonic() - began
-        record.finish(run, folder, trainer, seconds=seconds, from_step=start, stopped=stopped)
+        record.finish(run, folder, trainer, seconds=seconds, from_step=start, stopped=stopped, settled=settled)
     trainer.accelerator.wait_for_everyone()
     return _result(folder, cast(RunRecord, record.read(folder)), resumed_from=start)
 
@@ -144,6 +154,7 @@ def _plan(options: TrainOptions, objective: Objective) -> LossPlan:
         retain_weight=options.weight_of_retain(objective),
         retain_bound=options.retain_bound,
         dual_step=options.dual_step,
+        settle_steps=options.settle.steps if options.settle else 0,
         rmu_layer=options.rmu_layer,
         rmu_scale=options.rmu_scale,
     )
@@ -169,15 +180,62 @@ def _check_layer(plan: LossPlan, model: PreTrainedModel) -> None:
     layer_of(model, plan.rmu_layer)
 
 
+def _schedule(options: TrainOptions, examples: int, processes: int) -> tuple[int, int]:
+    """Optimizer steps in an epoch, and in the run."""
+    epoch = math.ceil(math.ceil(examples / (options.batch_size * processes)) / options.accumulate)
+    return epoch, options.max_steps or math.ceil(options.epochs * epoch)
+
+
+def _check_settle(options: TrainOptions, examples: int, processes: int) -> None:
+    _, steps = _schedule(options, examples, processes)
+    if options.settle is not None and options.settle.steps >= steps:
+        raise UsageError(
+            f"settles for {options.settle.steps} steps, and the run has {steps}",
+            where="--settle",
+            hint="Give fewer: the steps before them forget.",
+        )
+
+
+def _starting_weights(trainer: Unlearner, options: TrainOptions) -> dict[str, Tensor] | None:
+    """The trained weights before the first step, where the run is to go back towards them.
+
+    Raises:
+        UsageError: for a model whose weights are divided between processes.
+    """
+    if options.settle is None or options.settle.kind != "line":
+        return None
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        raise UsageError(
+            "line needs complete weights, and FSDP or DeepSpeed divides them", where="--settle", hint="Leave it out."
+        )
+    weights = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    if options.lora:
+        # The weights move along a line where one of the two factors does; it starts at 0.
+        return {name: torch.zeros_like(weight) for name, weight in weights.items() if "lora_B" in name}
+    return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
+def _settle(trainer: Unlearner, starting: dict[str, Tensor] | None, scores: Scores) -> Settled | None:
+    if starting is None:
+        return None
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    settled = Settled(*back_along_the_line(model, starting, scores.training.forget))
+    if trainer.args.should_save:
+        say(
+            f"settled at {settled.fraction:.3f} of the way: unwanted words at {settled.uw_probability:.4f}, "
+            f"their floor at {settled.floor_probability:.4f}"
+        )
+    return settled
+
+
 def _check_every(options: TrainOptions, examples: int, processes: int) -> int:
     """Steps between two checks of the early stop.
 
     Raises:
         UsageError: if the run is over before the first.
     """
-    epoch = math.ceil(math.ceil(examples / (options.batch_size * processes)) / options.accumulate)
+    epoch, steps = _schedule(options, examples, processes)
     every = options.early_stop_every or epoch
-    steps = options.max_steps or math.ceil(options.epochs * epoch)
     if options.early_stop is not None and every > steps:
         raise UsageError(
             f"is checked every {every} steps, and the run has {steps}",

@@ -77,6 +77,7 @@ def score_all(
             [replace(ScoredExample.unscored(item), reference=next(score)) for item in answers]
             for answers in prepared.preferred
         ],
+        parts=prepared.parts,
     )
     return Scores(
         training=training,

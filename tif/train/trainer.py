@@ -41,6 +41,8 @@ class LossPlan:
     retain_weight: float = 1.0
     retain_bound: float = 0.0
     dual_step: float = 1.0
+    settle_steps: int = 0
+    """The last optimizer steps, which minimise the retain term alone."""
     rmu_layer: int = 7
     rmu_scale: float = 20.0
 
@@ -88,7 +90,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         keep_checkpoints: int = 1,
     ) -> None:
         self.plan, self.frozen, self.keep_checkpoints = plan, frozen, keep_checkpoints
-        self.order = PairSampler(len(examples.forget), len(examples.retain), args.seed)
+        self.order = PairSampler(len(examples.forget), len(examples.retain), args.seed, parts=examples.parts)
         self._seen: dict[str, Tensor] = {}
         collator = partial(collate, complete="activations" in plan.objective.needs)
         super().__init__(model, args, data_collator=collator, train_dataset=examples, callbacks=callbacks)
@@ -122,7 +124,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
     ) -> Any:
         """This process's share of a step's loss: one forward."""
         scores, retain = self._forward(model, inputs)
-        terms = self.plan.objective.loss(scores, self.plan.settings)
+        settling = self.state.global_step >= self.state.max_steps - self.plan.settle_steps
+        terms = {} if settling else self.plan.objective.loss(scores, self.plan.settings)
         if retain is not None:
             terms["retain"] = self.dual.weight * retain
             if self.plan.is_dual:

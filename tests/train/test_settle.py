@@ -1,0 +1,94 @@
+"""Settling: the last steps on retain samples alone, and the way back along the line to the floor."""
+
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tif.errors import UsageError
+from tif.train import run as run_module
+from tif.train.run import train
+from tif.train.settle import Settle, bisect
+
+
+def losses(result):
+    return [record for record in result.history if "loss" in record]
+
+
+@pytest.mark.parametrize("text", ["line", "10"])
+def test_a_way_to_settle_is_the_same_after_it_was_written(text):
+    assert str(Settle.of(text)) == text
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "2.5", "lines", "²"])
+def test_what_is_no_way_to_settle_is_refused(workshop, text):
+    with pytest.raises(UsageError, match=r"--settle: .* is no way to settle. Use 'line', or a number of steps"):
+        workshop.config("run", settle=text)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.07, 1e-3])
+def test_bisection_finds_the_level_from_below(level):
+    fraction = bisect(lambda x: math.exp(-9 * x), level)
+    assert math.exp(-9 * fraction) <= level
+    assert math.exp(-9 * (fraction - 1 / 4096)) > level
+
+
+def test_above_the_level_everywhere_the_end_stays():
+    assert bisect(lambda x: 0.9 - 0.1 * x, 0.2) == 1.0
+
+
+def test_the_last_steps_have_the_retain_term_alone(workshop):
+    result = train(workshop.config("run", settle="2", max_steps=5))
+    assert ["lpl" in record for record in losses(result)] == [True] * 3 + [False] * 2
+    assert all(record["loss"] == pytest.approx(record["retain"], rel=1e-5) for record in losses(result)[3:])
+    # Up to there, the run is the one that does not settle.
+    plain = losses(train(workshop.config("plain", max_steps=5)))
+    assert [r["loss"] for r in losses(result)[:3]] == [r["loss"] for r in plain[:3]]
+
+
+@pytest.mark.parametrize("extra", [{}, {"lora": 2, "lr": 3e-2}])
+def test_back_to_where_the_forget_set_is_at_its_floor(workshop, extra):
+    changes = {"objective": "tpo", "floor": "-8", "space": "logprob", "max_steps": 12, "batch_size": 6, "lr": 1e-2}
+    settled = train(workshop.config("run", settle="line", **changes | extra)).record.settled
+    assert 0 < settled.fraction <= 1
+    assert settled.floor_probability == pytest.approx(math.exp(-8), rel=1e-5)
+
+
+def test_the_weights_lie_on_the_line(workshop):
+    changes = {"floor": "0.5", "max_steps": 12, "batch_size": 6, "lr": 1e-2}
+    plain, line = train(workshop.config("plain", **changes)), train(workshop.config("run", **changes, settle="line"))
+    settled = line.record.settled
+    assert 0 < settled.fraction < 1
+    assert settled.uw_probability == pytest.approx(settled.floor_probability, rel=0.02)
+    files = (workshop.model, plain.model, line.model)
+    start, end, point = (load_file(folder / "model.safetensors") for folder in files)
+    for key in start:
+        torch.testing.assert_close(point[key], torch.lerp(start[key], end[key], settled.fraction))
+
+
+def test_a_run_killed_before_it_settled_ends_at_the_same_point(workshop, monkeypatch):
+    changes = {"floor": "0.5", "max_steps": 12, "batch_size": 6, "lr": 1e-2, "settle": "line"}
+    whole = train(workshop.config("whole", **changes))
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "_settle", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(workshop.config("broken", **changes))
+    broken = train(workshop.config("broken", **changes))
+    assert broken.record.settled == whole.record.settled
+    a, b = (load_file(result.model / "model.safetensors") for result in (whole, broken))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"settle": "line"}, r"--settle does nothing here \(no token has a floor; add --floor\)"),
+        ({"settle": "2", "retain": None}, r"--settle does nothing here \(without samples to keep"),
+        ({"settle": "2", "early_stop": "uw:0.1"}, "--early-stop: cannot come before steps that settle"),
+        ({"settle": "4"}, "--settle: settles for 4 steps, and the run has 4"),
+    ],
+)
+def test_settling_without_effect_is_refused(workshop, changes, message):
+    with pytest.raises(UsageError, match=message):
+        train(workshop.config("run", **changes))

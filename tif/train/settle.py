@@ -1,0 +1,112 @@
+"""What follows the push: steps on retain samples alone, or the way back along the line to the starting weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from tif.errors import UsageError
+from tif.options import Written
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from tif.train.data import ScoredExample
+
+HALVINGS: Final = 12
+"""Forwards over the forget set. They place the point on the line to 1/4096."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Written):
+    """How a run settles. `Settle.of` reads it."""
+
+    kind: Literal["line", "steps"]
+    steps: int = 0
+    """The last optimizer steps, which minimise the retain term alone."""
+
+    @classmethod
+    def of(cls, text: str) -> Settle:
+        """`line`, or a number of steps.
+
+        Raises:
+            UsageError: for anything else.
+        """
+        if text == "line":
+            return cls("line")
+        if not text.isascii() or not text.isdigit() or int(text) == 0:
+            raise UsageError(f"{text!r} is no way to settle", hint="Use 'line', or a number of steps such as 10.")
+        return cls("steps", int(text))
+
+    def __str__(self) -> str:
+        return "line" if self.kind == "line" else str(self.steps)
+
+
+def bisect(probability: Callable[[float], float], level: float) -> float:
+    """The point between 0 and 1 at which a falling function passes a level, from the side of 1; 1 if it never does.
+
+    Args:
+        probability: of unwanted words, at a fraction of the way from the starting to the final weights.
+        level: the floor.
+
+    Returns:
+        A fraction at which the probability is at most `level`, or 1.
+    """
+    if probability(1.0) >= level:
+        return 1.0
+    above, below = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (above + below) / 2
+        if probability(middle) > level:
+            above = middle
+        else:
+            below = middle
+    return below
+
+
+def back_along_the_line(
+    model: PreTrainedModel, start: dict[str, Tensor], samples: Sequence[ScoredExample]
+) -> tuple[float, float, float]:
+    """Move the weights back towards the start, to where the forget set's unwanted words are at their floor.
+
+    Nothing but the training samples decides where. If they are above their floor, the weights stay as they are.
+
+    Args:
+        model: after the last step; changed in place. With adapters, its adapters are the way.
+        start: the weights that are moved, before the first step.
+        samples: what the forget term was about, with floors.
+
+    Returns:
+        The fraction of the way that is left, and the mean probability of unwanted words there and at their floor.
+    """
+    import torch
+
+    from tif.tokens.masks import Kind
+    from tif.train.reference import score
+
+    final = {name: weight.detach().clone() for name, weight in model.named_parameters() if name in start}
+    unwanted = [torch.tensor([k == Kind.UW for k in s.item.kinds if k != Kind.PROMPT]) for s in samples]
+    at_floor = (
+        torch.cat([s.floor[mask] for s, mask in zip(samples, unwanted, strict=True)]).double().exp().mean().item()
+    )
+
+    def move(fraction: float) -> float:
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name in start:
+                    # lerp gives the end points to the bit.
+                    weight.copy_(torch.lerp(start[name].to(weight), final[name], fraction))
+        scores = score(model, [s.item for s in samples], title=None)
+        return torch.cat([s[mask, 1] for s, mask in zip(scores, unwanted, strict=True)]).double().exp().mean().item()
+
+    training = model.training
+    model.eval()
+    fraction = bisect(move, at_floor)
+    probability = move(fraction)
+    model.train(training)
+    return fraction, probability, at_floor
+
+
+__all__ = ["HALVINGS", "Settle", "back_along_the_line", "bisect"]
