@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from tif.errors import UsageError
-from tif.eval.settings import FORMS, Corpus, Form
+from tif.eval.settings import FORMS, Corpus, Form, RelearnOn, Schedule
 from tif.options import Option, Options, needs, only_with
 from tif.tokens.templates import FIXED_DATE, TEMPLATE_HELP, ChatDate, TemplateSpec
 
 _DATA, _HOW, _MORE, _RETAIN = "Model and data", "How to measure", "More measurements", "Make a retain model"
+_RELEARN: Final = "Relearning"
 
 Benchmark = Literal["tofu", "muse", "lume", "local", "set"]
 """TOFU, MUSE, LUME, files of questions and answers, or the annotation set itself."""
@@ -33,6 +34,22 @@ def _model(options: EvaluateOptions, _context: Any) -> str | None:
 
 def _making(options: EvaluateOptions, _context: Any) -> str | None:
     return None if options.make_retain_log else "it is for --make-retain-log"
+
+
+def _beside(options: EvaluateOptions, _context: Any) -> str | None:
+    """Refuse another model if nothing compares with it."""
+    if options.depth or (options.attack is not None and options.benchmark != "muse"):
+        return None
+    return "it needs --depth or --attack" if options.benchmark != "muse" else "it is not for MUSE"
+
+
+_relearning: Final = only_with("attack", "relearn")
+
+
+def _share(options: EvaluateOptions, context: Any) -> str | None:
+    """Refuse a share of the forget rows if relearning uses none of them."""
+    own = "relearning uses retain samples only" if options.relearn_on == "retain" else None
+    return _relearning(options, context) or own
 
 
 def _base_model(options: EvaluateOptions, _context: Any) -> str | None:
@@ -233,12 +250,12 @@ class EvaluateOptions(Options):
     ] = False  # fmt: skip
     retain_model: Annotated[
         str | None,
-        Option("Model trained without the forget set, for --depth.", _MORE, otherwise="the retain log's",
-               idle=needs("depth")),
+        Option("Model trained without the forget set, for --depth and --attack.", _MORE, otherwise="the retain log's",
+               idle=_beside),
     ] = None  # fmt: skip
     starting_model: Annotated[
         str | None,
-        Option("Model before unlearning, for --depth.", _MORE, otherwise="the run's", idle=needs("depth")),
+        Option("Model before unlearning, for --depth and --attack.", _MORE, otherwise="the run's", idle=_beside),
     ] = None
     lm_eval: Annotated[
         tuple[str, ...],
@@ -251,6 +268,25 @@ class EvaluateOptions(Options):
     import_log: Annotated[
         str | None, Option("Read another project's evaluation log instead of a model.", _MORE, metavar="FILE")
     ] = None
+
+    relearn_on: Annotated[
+        RelearnOn,
+        Option("Relearn on the forget set (forget), on its general words only, with unwanted words read but not "
+               "trained on (general), or on as many retain samples (retain).", _RELEARN, idle=_relearning),
+    ] = "forget"  # fmt: skip
+    relearn_share: Annotated[
+        float,
+        Option("Share of the forget rows to relearn on, drawn at random. Below 1, only the other rows are evaluated.",
+               _RELEARN, above=0, most=1, idle=_share),
+    ] = 1.0  # fmt: skip
+    relearn_schedule: Annotated[
+        Schedule,
+        Option("Keep the learning rate constant, or let it fall linearly to 0, as OpenUnlearning does.", _RELEARN,
+               idle=_relearning),
+    ] = "constant"  # fmt: skip
+    relearn_epochs: Annotated[int, Option("Epochs.", _RELEARN, least=1, idle=_relearning)] = 1
+    relearn_lr: Annotated[float, Option("Highest learning rate.", _RELEARN, above=0, idle=_relearning)] = 2e-5
+    relearn_batch_size: Annotated[int, Option("Samples in one step.", _RELEARN, least=1, idle=_relearning)] = 32
 
     make_retain_log: Annotated[
         bool,
@@ -282,15 +318,27 @@ class EvaluateOptions(Options):
             raise UsageError("--make-retain-log and --retain-log exclude each other", hint="Give only one of them.")
         if self.attack == "relearn" and self.benchmark == "muse":
             raise UsageError("--attack relearn does not work with MUSE", hint="Use --benchmark tofu or local.")
+        if self.relearn_on == "retain" and self.benchmark == "local" and self.retain is None:
+            raise UsageError("--relearn-on retain needs retain samples", hint="Give them as --retain FILE.")
 
-    def plain(self, model: str, *, out: str | None, retain_log: str | None) -> EvaluateOptions:
-        """Return the options for the evaluation of one model, without those for making a retain model."""
-        making = {"make_retain_log", "retain_epochs", "retain_lr"}
+    def plain(self, model: str, *, out: str | None, retain_log: str | None, beside: bool = True) -> EvaluateOptions:
+        """Return the options for the evaluation of one model, without those for making a retain model.
+
+        Args:
+            model: the model.
+            out: the folder of its evaluation.
+            retain_log: its retain log.
+            beside: whether to keep attacks and depth, which compare the model with others.
+        """
+        left_out = {"make_retain_log", "retain_epochs", "retain_lr"}
         if self.benchmark != "muse":
-            making.add("base_model")
+            left_out.add("base_model")
         if self.benchmark in ("tofu", "lume"):
-            making |= {"retain", "prompt_field", "text_field"}
-        given = {name: getattr(self, name) for name in self.model_fields_set - making}
+            left_out |= {"retain", "prompt_field", "text_field"}
+        if not beside:
+            names = {name for name in type(self).model_fields if name.startswith("relearn_")}
+            left_out |= {"attack", "depth", "retain_model", "starting_model", *names}
+        given = {name: getattr(self, name) for name in self.model_fields_set - left_out}
         return EvaluateOptions(**{**given, "model": model, "out": out, "retain_log": retain_log})
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from tif import files
 from tif.console import warn
+from tif.errors import WriteError
 from tif.eval import processes
 from tif.eval.measure.score import Scored, from_table, table
 
@@ -78,6 +79,20 @@ class PartsCache:
             files.make_folder(self.folder)
 
 
+def shared_cache(name: str) -> PartsCache:
+    """Return a cache of all evaluations of this user, for readings of models beside the evaluated one.
+
+    A cache that cannot be written keeps nothing.
+    """
+    shared = PartsCache(files.cache_folder(name), "")
+    try:
+        shared.check()
+        writable = True
+    except WriteError:
+        writable = False
+    return shared if processes.agree(writable) else PartsCache(None, "")
+
+
 def _stored(path: Path, digest: str) -> pa.Table | None:
     """Return the table on disk if its key matches and it is as it was written."""
     if not path.is_file():
@@ -102,4 +117,4 @@ def _content_digest(table: pa.Table) -> str:
     return hashlib.sha256(json.dumps(table.to_pydict(), sort_keys=True).encode()).hexdigest()
 
 
-__all__ = ["PartsCache"]
+__all__ = ["PartsCache", "shared_cache"]

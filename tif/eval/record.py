@@ -24,6 +24,7 @@ from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
 from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.lume import LumeNumbers
 from tif.eval.measure.membership import Membership
+from tif.eval.measure.recovery import Robustness
 from tif.eval.measure.verbatim import Verbatim
 from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Corpus, Scoring
@@ -153,6 +154,8 @@ class EvalRecord:
     """Membership inference on the forget set. None without holdout questions, and with MUSE."""
     depth: Depth | None = None
     """How deep the unwanted words were removed. None without `--depth`."""
+    robustness: Robustness | None = None
+    """What the attack brings back. None without `--attack`, and with MUSE."""
     verbatim: Mapping[str, Verbatim] = field(default_factory=dict)
     """By part: how likely a sample contains unwanted phrases exactly as in the right answer."""
     leaks: Mapping[str, FormLeaks] = field(default_factory=dict)

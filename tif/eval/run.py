@@ -19,14 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tif import files, seal
-from tif.console import say, warn
+from tif.console import warn
 from tif.errors import InputError, UsageError
 from tif.eval import data, processes
 from tif.eval.benchmarks import leak, lume, membership
 from tif.eval.benchmarks.lume_files import LumeFiles
+from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.texts import Inference, TextModel
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
-from tif.eval.compare import attack, depth, leaks, logs
+from tif.eval.compare import depth, leaks, logs, relearning, robustness
+from tif.eval.compare.attack import Attack, name_of
 from tif.eval.measure.composites import Memorization
 from tif.eval.measure.lume import LumeNumbers
 from tif.eval.options import EvaluateOptions
@@ -35,6 +37,7 @@ from tif.eval.record import EVAL_FILE, EvalRecord, columns
 from tif.eval.settings import MAX_NEW_TOKENS, Scoring
 from tif.records import ModelIdentity, RunRecord
 from tif.tokens.encoding import Encoder
+from tif.tokens.generate import prompt_text
 from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
 from tif.tokens.templates import Template, TemplateSpec
@@ -47,6 +50,10 @@ _OWN_QUESTIONS: Final = ("set", "lume")
 _NO_LOG: Final = (
     "no retain log: evaluate a model that never saw the forget set with the same options, and give its eval.json as "
     "--retain-log"
+)
+_SHARE: Final = (
+    "the retain log is of all forget rows, and relearning used some of them: attack the retain model in the same way, "
+    "and give its eval.json as --retain-log"
 )
 
 
@@ -81,18 +88,25 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     asked = data.load(options, run, settings.labels)
     if asked.lume is not None and asked.masks is None:
         settings = replace(settings, labels=options.labels)  # a run's labels are not those of LUME's own marks
-    splits = asked.splits
+    splits = dict(asked.splits)
+    relearned, splits["forget"] = relearning.divide(splits["forget"], options.relearn_share)
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
     depth_models = depth.named(options, run, tokenizer, asked.annotations) if options.depth else None
-    out = Path(options.out) if options.out else default_out(model, digest, options.attack)
+    out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     template = Encoder.of(tokenizer, settings.encoding).template
-    # The result of relearning depends on its training rows and on their template.
-    relearned = [[row.question, row.answer] for row in splits["forget"]] + [template.key] if options.attack else []
-    cache = _parts_cache(options, out, digest, tokenizer, relearned)
-    load = _loader(
-        options, model, lambda loaded: attack.relearn(loaded, Encoder(tokenizer, template), splits["forget"])
-    )
+    encoder = Encoder(tokenizer, template, settings.encoding)
+    log, log_reason = _usable(log, asked.splits["forget"], splits["forget"], settings, encoder, force=options.force)
+    attack = Attack.of(options, relearned, splits.get("retain", ()), encoder)
+    cache = _parts_cache(options, out, digest, tokenizer, attack)
+    load: Callable[[], PreTrainedModel] = _loader(options, model)
+    measured_attack = None
+    if attack is not None:
+        load = subject = robustness.Subject(load, attack)
+        controls = robustness.named(options, run, tokenizer)
+        measured_attack = robustness.measure(
+            subject, ModelIdentity(model, digest), splits["forget"], encoder, attack, controls, options, cache
+        )
     baselines = leaks.Baselines.read(options.retain_log if log and log.format == "tif" else None, options.base_log)
     evaluation = evaluate_lazily(load, tokenizer, splits, settings=settings, cache=cache)
     record = describe(evaluation, _with_template(settings, template)).but(
@@ -106,16 +120,18 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         prompting=prompting_digest(model, tokenizer),
         masks=asked.masks,
         run=run,
+        robustness=measured_attack,
     )
     if options.benchmark in _OWN_QUESTIONS:
         record = record.but(model_utility_reason="only TOFU's questions give it")
     record = with_forget_quality(record, log, force=options.force)
+    if log_reason is not None:
+        record = record.but(forget_quality_reason=log_reason)
     if log is not None:
         known = {part: log.leakage.get(part) for part in evaluation.leakage}
         comparable = {part: own for part, own in known.items() if own and evaluation.leakage[part].comparable(own)}
         record = record.but(retain_leakage=comparable)
     if (holdout := membership.source(options)) is not None:
-        encoder = Encoder(tokenizer, template, settings.encoding)
         inferred = membership.measure(
             load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache,
             _inference(options, tokenizer),
@@ -133,7 +149,6 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         retain_lume = _retain_lume(numbers, baselines)
         record = record.but(lume=numbers, membership=attacks, retain_lume=retain_lume, per_example={})
     if depth_models is not None:
-        encoder = Encoder(tokenizer, template, settings.encoding)
         rows = [row.texts()[0] for row in splits["forget"]]
         result, depths = depth.measure(load, encoder, rows, depth_models, cache)
         record = record.but(depth=result)
@@ -163,8 +178,10 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     retain = logs.retain_area(options.retain_log) if options.retain_log else None
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
-    out = Path(options.out) if options.out else default_out(model, digest, options.attack)
-    load, cache = _loader(options, model), _parts_cache(options, out, digest, tokenizer)
+    out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
+    attack = Attack.of(options)
+    load, cache = _loader(options, model), _parts_cache(options, out, digest, tokenizer, attack)
+    load = load if attack is None else robustness.Subject(load, attack)
     inference = _inference(options, tokenizer)
     numbers, examples = muse.evaluate(
         load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference, corpus=options.corpus
@@ -198,7 +215,7 @@ def _inference(options: EvaluateOptions, tokenizer: PreTrainedTokenizerBase) -> 
             why="their losses are not comparable",
             hint="Give the base model from which the evaluated model was trained.",
         )
-    base = _loader(options, options.base_model, attacked=False)
+    base = _loader(options, options.base_model)
     return Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
 
 
@@ -234,6 +251,34 @@ def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
         continues_prompt=raw,
         completions=options.completions,
     )
+
+
+def _usable(
+    log: logs.Log | None,
+    rows: Sequence[Row],
+    evaluated: Sequence[Row],
+    settings: Scoring,
+    encoder: Encoder,
+    *,
+    force: bool,
+) -> tuple[logs.Log | None, str | None]:
+    """Return the retain log if it is of the evaluated rows, or the reason why it is of all forget rows.
+
+    Raises:
+        InputError: for a log of other questions, unless `force` is given.
+    """
+    if log is None:
+        return None, None
+    prompt = prompt_text(encoder.tokenizer, encoder.template)
+    how = _with_template(settings, encoder.template)
+    try:
+        logs.check_questions(evaluated, how, prompt, log, force=force)
+    except InputError:
+        if len(evaluated) == len(rows):
+            raise
+        logs.check_questions(rows, how, prompt, log, force=force)
+        return None, _SHARE
+    return log, None
 
 
 def _with_template(settings: Scoring, template: Template) -> Scoring:
@@ -336,24 +381,13 @@ def _model_of(options: EvaluateOptions) -> str:
     return options.model
 
 
-def _loader(
-    options: EvaluateOptions,
-    spec: str,
-    relearn: Callable[[PreTrainedModel], None] | None = None,
-    *,
-    attacked: bool = True,
-) -> Callable[[], PreTrainedModel]:
-    """Return a function that loads the model at its first call, and attacks it if the options ask for it."""
+def _loader(options: EvaluateOptions, spec: str) -> Callable[[], PreTrainedModel]:
+    """Return a function that loads the model at its first call."""
 
     @cache
     def load() -> PreTrainedModel:
         device = processes.device() if options.device is None else processes.named(options.device)
-        model = load_model(spec, dtype=options.dtype).to(device)
-        if attacked and options.attack == "nf4":
-            say(f"nf4: rounded {attack.quantize(model):.0%} of the model's parameters")
-        if attacked and options.attack == "relearn" and relearn is not None:
-            relearn(model)
-        return model
+        return load_model(spec, dtype=options.dtype).to(device)
 
     return load
 
@@ -370,15 +404,11 @@ def _lm_eval(
 
 
 def _parts_cache(
-    options: EvaluateOptions,
-    out: Path,
-    digest: str,
-    tokenizer: PreTrainedTokenizerBase,
-    relearned: Sequence[object] = (),
+    options: EvaluateOptions, out: Path, digest: str, tokenizer: PreTrainedTokenizerBase, attack: Attack | None
 ) -> PartsCache:
     # The dtype is part of the key, because bfloat16 gives other scores.
-    key = [digest, prompting_digest(_model_of(options), tokenizer), options.dtype or "stored", options.attack]
-    parts = PartsCache(out / "parts", json.dumps([*key, *relearned], ensure_ascii=False))
+    key = [digest, prompting_digest(_model_of(options), tokenizer), options.dtype or "stored"]
+    parts = PartsCache(out / "parts", json.dumps([*key, attack.key if attack else None], ensure_ascii=False))
     parts.check()
     return parts
 

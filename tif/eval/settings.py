@@ -22,6 +22,12 @@ with "Sure, here is the answer:", in another template, in lower case, or after a
 FORMS: Final[tuple[Form, ...]] = ("question", "paraphrase", "cloze", "sure", "format", "lowercase", "context")
 
 
+RelearnOn = Literal["forget", "general", "retain"]
+"""Samples of a relearning: forget rows, the same with a loss on general words only, or retain samples."""
+Schedule = Literal["constant", "linear"]
+"""Learning rate of a relearning: constant, or falling to 0 as in OpenUnlearning's code."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
     """Settings of all question-answering benchmarks."""
@@ -60,4 +66,4 @@ class Scoring:
         )
 
 
-__all__ = ["BUDGET", "FORMS", "MAX_NEW_TOKENS", "Corpus", "Form", "Scoring"]
+__all__ = ["BUDGET", "FORMS", "MAX_NEW_TOKENS", "Corpus", "Form", "RelearnOn", "Schedule", "Scoring"]

@@ -9,6 +9,7 @@ from typing import Final
 from tif.eval.compare.logs import LogNumbers
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.lume import PARTS, TASKS, LumeNumbers
+from tif.eval.measure.recovery import Robustness
 from tif.eval.record import EvalRecord, MuseNumbers, PrivLeakReference
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
@@ -50,6 +51,8 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
             yield _number(f"mia {name}", area.auc, beside)
         if result.depth is not None:
             yield from _depth(result.depth)
+        if result.robustness is not None:
+            yield from _robustness(result.robustness)
     else:
         yield from _muse(result.muse)
     for task, metrics in result.lm_eval.items():
@@ -83,6 +86,22 @@ def _leaks(result: EvalRecord) -> Iterator[str]:
 def _depth(depth: Depth) -> Iterator[str]:
     for name, by in (("depth (UDS)", depth.patching), ("depth (lens)", depth.lens)):
         yield _number(name, by.score, f"{by.n} of {depth.examples} examples; retain model 1, starting model 0")
+
+
+def _robustness(robustness: Robustness) -> Iterator[str]:
+    name = robustness.measure
+    for whose, model in (("attacked", robustness.model), ("retain attacked", robustness.retain)):
+        if model is None:
+            yield _number(whose, None, robustness.retain_reason)
+            continue
+        before, after = getattr(model.before, name), getattr(model.after, name)
+        yield f"{whose:16} {name} {before} before, {after} after"
+        if model.curve:
+            points = (f"{point.epoch:.2g}: {getattr(point.levels, name).mean:.3f}" for point in model.curve)
+            yield f"{'  by epoch':16} {'  '.join(points)}"
+    share, reason = robustness.recovered, robustness.starting_reason or robustness.recovered_reason
+    about = f"95% interval {share.low:.3g} to {share.high:.3g}; starting model 1" if share else reason
+    yield _number("share recovered", share.mean if share else None, about)
 
 
 def _number(name: str, value: float | None, reason: str | None) -> str:

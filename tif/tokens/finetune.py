@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -55,7 +56,7 @@ class FineTuning:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """`linear` falls to 0 and `cosine` to 5% of `lr`, both after a warm-up."""
     warmup_steps: int | None = None
-    """Steps of the warm-up; an epoch where None."""
+    """Steps of the warm-up; an epoch where None, none where 0."""
     max_grad_norm: float | None = None
     """Gradients are clipped to this norm; None clips nothing."""
     seed: int = 0
@@ -73,11 +74,12 @@ class FineTuning:
             epoch: steps an epoch.
         """
         steps, warmup = self.epochs * epoch, epoch if self.warmup_steps is None else self.warmup_steps
+        rise = (step + 1) / warmup if warmup else 1.0
         if self.schedule == "constant":
             return self.lr
         if self.schedule == "linear":
-            return self.lr * min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
-        return self.lr * min(1.0, (step + 1) / warmup) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
+            return self.lr * min(rise, (steps - step) / max(1, steps - warmup))
+        return self.lr * min(1.0, rise) * (0.05 + 0.475 * (1 + math.cos(math.pi * step / steps)))
 
 
 def fine_tune(
@@ -104,18 +106,48 @@ def fine_tune(
         InputError: for a checkpoint that cannot be read, or an example that the model cannot read.
     """
     items = [encoder.encode(example) for example in examples]
+    fine_tune_tokens(model, items, how, title=title, checkpoint=checkpoint)
+
+
+def fine_tune_tokens(
+    model: PreTrainedModel,
+    items: Sequence[Encoded],
+    how: FineTuning,
+    *,
+    title: str,
+    checkpoint: Path | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> None:
+    """Train a model on the supervised tokens of encoded examples.
+
+    Args:
+        model: changed in place. Its weights are float32 afterwards.
+        items: encoded examples, each with a supervised token.
+        how: steps and learning rate.
+        title: shown beside the progress.
+        checkpoint: as in `fine_tune`.
+        watch: called with the number of finished steps, before the first step and after each. It may use the model, but
+            not change it.
+
+    Raises:
+        InputError: as `fine_tune`.
+    """
     Limits.of(model).check(items, hint="Leave it out, or use a model that reads longer texts.")
-    model.float().train()
+    model.float()
     optimizer = torch.optim.AdamW(model.parameters(), lr=how.lr, betas=how.betas, weight_decay=how.weight_decay)
-    batches = _batches(len(examples), how)
+    batches = _batches(len(items), how)
     done = 0
     if checkpoint is not None and checkpoint.is_file():
         done = _take_up(model, optimizer, checkpoint)
         say(f"{title} goes on after step {done} of {len(batches)}")
     written = time.monotonic()
-    with progress(title, how.epochs * len(examples)) as advance:
+    with progress(title, how.epochs * len(items)) as advance, _own_random_states(model):
         advance(sum(map(len, batches[:done])))
+        if watch is not None:
+            watch(done)
         for step in range(done, len(batches)):
+            model.train()
+            torch.manual_seed(how.seed + step)  # for dropout: the same in a resumed run
             for group in optimizer.param_groups:
                 group["lr"] = how.rate(step, len(batches) // how.epochs)
             loss = _accumulate(model, [items[i] for i in batches[step]], packed=how.packed)
@@ -124,10 +156,25 @@ def fine_tune(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             advance(len(batches[step]), note=f"loss {loss:.3f}")
+            if watch is not None:
+                watch(step + 1)
             if checkpoint is not None and step + 1 < len(batches) and time.monotonic() - written >= SECONDS:
                 _write(model, optimizer, step + 1, checkpoint)
                 written = time.monotonic()
     model.eval()
+
+
+def steps_of(examples: int, how: FineTuning) -> int:
+    """Return the number of steps in one epoch."""
+    return math.ceil(examples / how.batch_size)
+
+
+@contextmanager
+def _own_random_states(model: PreTrainedModel) -> Iterator[None]:
+    """Restore torch's random states of the CPU and of the model's device afterwards."""
+    device = model.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
 
 
 def _batches(examples: int, how: FineTuning) -> list[list[int]]:
@@ -174,4 +221,4 @@ def _take_up(model: PreTrainedModel, optimizer: torch.optim.Optimizer, path: Pat
     return step
 
 
-__all__ = ["FineTuning", "fine_tune"]
+__all__ = ["FineTuning", "fine_tune", "fine_tune_tokens", "steps_of"]

@@ -100,6 +100,10 @@ class Encoded:
         kinds = [Kind.PROMPT if at == NOWHERE else kind for kind, at in zip(self.kinds, self.offsets, strict=True)]
         return replace(self, kinds=tuple(kinds))
 
+    def without(self, kind: Kind) -> Encoded:
+        """The same, without supervision of one kind of token. A model still reads these tokens."""
+        return replace(self, kinds=tuple(Kind.PROMPT if each == kind else each for each in self.kinds))
+
     @property
     def supervised(self) -> int:
         """How many tokens are supervised."""

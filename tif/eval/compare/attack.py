@@ -1,7 +1,7 @@
 """Attacks that may bring back forgotten knowledge: a short relearning, or 4-bit quantization.
 
-    relearn   one epoch of language modelling on the forget set, learning rate 2e-5, batches of 32 examples
-              (OpenUnlearning, arXiv 2506.12618, section 4.2)
+    relearn   by default one epoch of language modelling on the forget set, learning rate 2e-5, batches of 32 examples
+              (OpenUnlearning, arXiv 2506.12618, section 4.2); other samples and steps: `relearning`
     nf4       the weights of linear layers rounded to 4-bit NormalFloat in blocks of 64 and back (QLoRA, arXiv
               2305.14314, appendix E; attack: arXiv 2410.16454). Exact on any device, without bitsandbytes
 
@@ -10,22 +10,36 @@ Both change the model in place. Load it again for any other use.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import torch
 
+from tif.console import say
 from tif.errors import InputError
 from tif.eval.benchmarks.questions import Row
+from tif.eval.compare.relearning import Relearning, fine_tuning
+from tif.eval.options import EvaluateOptions
+from tif.options import declared
 from tif.tokens.encoding import Encoder
 from tif.tokens.finetune import FineTuning, fine_tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-RELEARNING: Final = FineTuning(epochs=1, lr=2e-5)
+RELEARNING: Final = fine_tuning(epochs=1, lr=2e-5)
 """OpenUnlearning's relearning (arXiv 2506.12618, section 4.2)."""
 BLOCK: Final = 64
+_VARIANTS: Final = {
+    "relearn_on": "",
+    "relearn_share": "",
+    "relearn_schedule": "",
+    "relearn_epochs": "epochs",
+    "relearn_lr": "lr",
+    "relearn_batch_size": "batch",
+}
+"""Options of relearning, and what stands before their values in the name of a folder."""
 
 NF4: Final = (
     -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
@@ -38,6 +52,85 @@ NF4: Final = (
 def relearn(model: PreTrainedModel, encoder: Encoder, rows: Sequence[Row], how: FineTuning = RELEARNING) -> None:
     """Train the model again on questions and answers."""
     fine_tune(model, encoder, [row.texts()[0] for row in rows], how, title="relearning")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """An attack on any model with the same tokenizer."""
+
+    relearning: Relearning | None = None
+    """None for nf4."""
+
+    @classmethod
+    def of(
+        cls,
+        options: EvaluateOptions,
+        forget: Sequence[Row] = (),
+        retain: Sequence[Row] = (),
+        encoder: Encoder | None = None,
+    ) -> Attack | None:
+        """Return the attack of the options; None if they have none.
+
+        Args:
+            options: the options of the evaluation.
+            forget: the forget rows to relearn on.
+            retain: the retain samples to relearn on.
+            encoder: encodes both. Not needed for nf4.
+
+        Raises:
+            UsageError: as `Relearning.of`.
+        """
+        if options.attack is None:
+            return None
+        if options.attack == "nf4" or encoder is None:
+            return cls()
+        return cls(relearning=Relearning.of(options, forget, retain, encoder))
+
+    @property
+    def points(self) -> tuple[int, ...]:
+        """The steps at which `apply` measures. nf4 is one step."""
+        return self.relearning.points if self.relearning else (0, 1)
+
+    @property
+    def key(self) -> Mapping[str, object]:
+        """What determines the result, besides the model."""
+        return self.relearning.key if self.relearning else {"nf4": BLOCK}
+
+    def prepare(self, model: PreTrainedModel) -> None:
+        """Give the weights the type that they have after the attack."""
+        if self.relearning is not None:
+            model.float()
+
+    def apply(self, model: PreTrainedModel, measure: Callable[[int], None] | None = None, *, whose: str = "") -> None:
+        """Attack the model.
+
+        Args:
+            model: changed in place.
+            measure: called with the step at each of `points`.
+            whose: "the retain model", for messages about another model than the evaluated one.
+        """
+        if self.relearning is not None:
+            title = f"relearning ({whose})" if whose else "relearning"
+            self.relearning.apply(model, measure, title=title)
+            return
+        if measure is not None:
+            measure(0)
+        rounded = quantize(model)
+        say(f"nf4: rounded {rounded:.0%} of {whose or 'the model'}'s parameters")
+        if measure is not None:
+            measure(1)
+
+
+def name_of(options: EvaluateOptions) -> str | None:
+    """Return the attack with what differs from its defaults: `relearn`, `relearn-general-0.25`, `relearn-lr0.0001`."""
+    if options.attack is None:
+        return None
+    usual = {each.name: each.default for each in declared(EvaluateOptions)}
+    named: list[str] = [options.attack]
+    for name, prefix in _VARIANTS.items():
+        if (value := getattr(options, name)) != usual[name]:
+            named.append(f"{prefix}{value}")
+    return "-".join(named)
 
 
 @torch.no_grad()
@@ -85,4 +178,4 @@ def nf4(weight: torch.Tensor) -> torch.Tensor:
     return (levels[index] * scale).flatten()[: len(flat)].view_as(weight).to(weight.dtype)
 
 
-__all__ = ["NF4", "RELEARNING", "nf4", "quantize", "relearn"]
+__all__ = ["NF4", "RELEARNING", "Attack", "name_of", "nf4", "quantize", "relearn"]

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tif import files
-from tif.errors import InputError, UsageError, WriteError
+from tif.errors import InputError, UsageError
 from tif.eval import processes
+from tif.eval.compare.logs import evaluated_model
 from tif.eval.measure.depth import Depth, depths, drops, summarise
 from tif.eval.measure.patching import Patched, Patching, Targets, hidden_states
 from tif.eval.options import EvaluateOptions
-from tif.eval.parts import PartsCache
-from tif.eval.record import EvalRecord
+from tif.eval.parts import PartsCache, shared_cache
 from tif.records import ModelIdentity, RunRecord
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
@@ -89,7 +88,8 @@ def named(
     start = options.starting_model or started.path
     if start is None:
         raise UsageError("--depth needs the starting model", hint="Give it as --starting-model.")
-    retain = options.retain_model or _of_log(options.retain_log)
+    logged = evaluated_model(options.retain_log) if options.retain_log else None
+    retain = options.retain_model or (logged.path if logged else None)
     if retain is None:
         raise UsageError(
             "--depth needs a retain model", hint="Give it as --retain-model, or give a --retain-log of `tif eval`."
@@ -157,7 +157,7 @@ def measure(
         return _columns(processes.split(items, lambda share: _patch(source, target, share, title, models.dtype)))
 
     retain = _Readings.of(
-        _shared_cache().values(
+        shared_cache("depth").values(
             digest, digest, lambda: readings(lambda: models.load(models.retain), "the retain model's states")
         )
     )
@@ -241,34 +241,12 @@ def _float32(model: PreTrainedModel | None) -> Iterator[None]:
             weight.data = weight.data.to(dtype)
 
 
-def _shared_cache() -> PartsCache:
-    """Return the user's cache for the retain model's readings. A cache that cannot be written keeps nothing."""
-    shared = PartsCache(files.cache_folder("depth"), "")
-    try:
-        shared.check()
-        writable = True
-    except WriteError:
-        writable = False
-    return shared if processes.agree(writable) else PartsCache(None, "")
-
-
 def _shape(path: str) -> tuple[int, int]:
     """Return a model's number of layers and the size of its hidden states."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(resolve(path)).get_text_config()
     return int(config.num_hidden_layers), int(config.hidden_size)
-
-
-def _of_log(path: str | None) -> str | None:
-    """Return the model of a retain log that `tif eval` wrote; None for another project's log."""
-    if path is None:
-        return None
-    try:
-        record = EvalRecord.read(path)
-    except InputError:
-        return None
-    return record.model.path if record.model else None
 
 
 __all__ = ["DepthModels", "ExampleDepth", "measure", "named"]

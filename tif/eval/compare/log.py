@@ -50,6 +50,8 @@ class Log:
     """A prompt of tif's evaluation, without special tokens; `{prompt}` stands for the question. Else None."""
     settings: Scoring | None = None
     """How tif scored; None for a log of another project."""
+    asked: tuple[tuple[str, str], ...] = ()
+    """Question and answer of every forget row, with or without a truth ratio. Empty for a log of another project."""
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """By part: the unwanted phrases that the model writes when asked. Empty for a log of another project."""
 

@@ -111,6 +111,7 @@ def of_content(record: EvalRecord, path: str) -> Log:
         missing=record.model_utility_reason,
         prompt=record.prompt,
         settings=record.settings,
+        asked=tuple(zip(forget.question, forget.answer, strict=True)) if forget else (),
         leakage=record.leakage,
     )
 

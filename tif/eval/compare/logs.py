@@ -7,18 +7,22 @@ refuses logs whose questions or prompts differ. `log_formats` reads the files, `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from pydantic import JsonValue
 
 from tif.console import warn
 from tif.errors import InputError
+from tif.eval.benchmarks.questions import Row
 from tif.eval.compare import prompts
 from tif.eval.compare.log import Log, LogFormat
 from tif.eval.compare.log_formats import of_record, read, retain_area
 from tif.eval.measure import measures
+from tif.eval.record import EvalRecord
+from tif.eval.settings import Scoring
+from tif.records import ModelIdentity
 
 _COMPARED: Final = (
     ("template", "template"),
@@ -48,24 +52,68 @@ def compare(log: Log, retain: Log, *, force: bool = False) -> Comparison:
         InputError: if the forget questions or settings differ, unless `force` is given.
     """
     for each in (log, retain):
-        if not each.truth_ratios:
-            raise InputError(
-                "has no truth ratio of a forget question, so it gives no forget quality", where=each.path,
-                hint="Give the log with one value per question: eval.json, eval_log_aggregated.json or TOFU_EVAL.json.",
-            )  # fmt: skip
+        _refuse_without_ratios(each)
     reason = mismatch(log, retain)
     if reason and not force:
-        raise InputError(
-            "forget quality needs two logs of the same questions, asked in the same way",
-            where=f"{log.path} against {retain.path}",
-            why=reason,
-            hint="Evaluate both models with the same options, or give --force to compare anyway.",
-        )
+        raise _other_questions("forget quality needs", log, retain, reason)
     return Comparison(
         forget_quality=measures.forget_quality(log.truth_ratios, retain.truth_ratios),
         distance=measures.ks_distance(log.truth_ratios, retain.truth_ratios),
         forced=reason,
         unknown=None if reason else prompts.unknown(log, retain),
+    )
+
+
+def check_questions(rows: Sequence[Row], settings: Scoring, prompt: str, retain: Log, *, force: bool = False) -> None:
+    """Refuse a retain log of other questions, before any question is asked.
+
+    Args:
+        rows: the forget rows of the evaluation.
+        settings: how it scores them, with the template that `auto` stands for.
+        prompt: how the model sees a question; `{prompt}` stands for the question.
+        retain: the retain log.
+        force: allow other questions.
+
+    Raises:
+        InputError: for a log of other questions, of the same questions asked in another way, or without truth ratios.
+    """
+    own = Log(
+        path="this evaluation",
+        format="tif",
+        truth_ratios=(),
+        questions=tuple(row.question for row in rows),
+        answers=tuple(row.answer for row in rows),
+        model_utility=None,
+        utility_parts={},
+        prompt=prompt,
+        settings=settings,
+    )
+    if all(row.paraphrased and row.perturbed for row in rows):
+        _refuse_without_ratios(retain)
+        needs, log = "forget quality needs", retain
+    elif retain.asked:
+        questions, answers = zip(*retain.asked, strict=True)
+        needs, log = "a comparison needs", replace(retain, questions=questions, answers=answers)
+    else:
+        return
+    if not force and (reason := mismatch(own, log)):
+        raise _other_questions(needs, own, retain, reason)
+
+
+def _refuse_without_ratios(log: Log) -> None:
+    if not log.truth_ratios:
+        raise InputError(
+            "has no truth ratio of a forget question, so it gives no forget quality", where=log.path,
+            hint="Give the log with one value per question: eval.json, eval_log_aggregated.json or TOFU_EVAL.json.",
+        )  # fmt: skip
+
+
+def _other_questions(needs: str, log: Log, retain: Log, reason: str) -> InputError:
+    return InputError(
+        f"{needs} two logs of the same questions, asked in the same way",
+        where=f"{log.path} against {retain.path}",
+        why=reason,
+        hint="Evaluate both models with the same options, or give --force to compare anyway.",
     )
 
 
@@ -80,6 +128,14 @@ def mismatch(a: Log, b: Log) -> str | None:
         sizes = ", ".join(f"{log.split} has {len(log.questions)}" for log in (a, b) if log.split)
         return f"{len(a.questions)} questions against {len(b.questions)}" + (f"; TOFU's {sizes}" if sizes else "")
     return prompts.difference(a, b)
+
+
+def evaluated_model(path: str) -> ModelIdentity | None:
+    """Return the model of an evaluation by tif; None for another project's log."""
+    try:
+        return EvalRecord.read(path).model
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +208,9 @@ __all__ = [
     "Comparison",
     "Log",
     "LogNumbers",
+    "check_questions",
     "compare",
+    "evaluated_model",
     "import_log",
     "mismatch",
     "of_record",

@@ -107,12 +107,11 @@ def make(options: EvaluateOptions) -> Evaluated:
         with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
     # TOFU evaluates `retain_perturbed`. A local file of retain samples serves training and evaluation.
-    alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None)
+    alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None, beside=False)
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
-    plain = alone.but(attack=None, depth=False, retain_model=None, starting_model=None, **lm_eval)
-    # LUME's prompts have no template unless the user gives one, and then `plain` has it.
+    # LUME's prompts have no template unless the user gives one, and then `alone` has it.
     prompting = {} if options.benchmark == "lume" else _prompting(settings)
-    return evaluate_model(plain.but(**prompting))
+    return evaluate_model(alone.but(**lm_eval, **prompting))
 
 
 def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from tif.eval.report import answers, heatmap, leaks
+from tif.eval.report import answers, heatmap, leaks, robustness
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
@@ -87,6 +87,7 @@ def page(
             _CONTINUATIONS if evaluations.focus.plain else _ANSWERS,
         ),
         Section("Asked again, and asked differently", leaks.section(evaluations), gloss),
+        Section(robustness.HEADING, robustness.section(evaluations), robustness.GLOSS),
         Section("Metrics for researchers", _headline(headline)),
         Section(
             "Over training seeds",
