@@ -19,10 +19,10 @@ from tif.text import trimmed
 UW: Final = "UW"
 """The label of unwanted words, the default everywhere."""
 
-Status = Literal["auto", "accepted", "corrected", "rejected", "conflict", "failed"]
-"""`auto`: by a machine, unreviewed. `accepted`, `corrected`: a person confirmed or changed the spans. `rejected`: a
-person decided against unlearning the sample. `conflict`: two people disagree. `failed`: the annotator failed, and
-`error` gives the reason."""
+Status = Literal["auto", "review", "accepted", "corrected", "rejected", "conflict", "failed"]
+"""`auto`: by a machine, unreviewed. `review`: by a machine, and an entities policy asks a person to decide. `accepted`,
+`corrected`: a person confirmed or changed the spans. `rejected`: a person decided against unlearning the sample.
+`conflict`: two people disagree. `failed`: the annotator failed, and `error` gives the reason."""
 
 Key = tuple[int, int, str]
 """Start, end and label: two spans with the same key count as the same."""
@@ -35,7 +35,7 @@ REVIEWED: Final[tuple[Status, ...]] = ("accepted", "corrected", "rejected")
 DECIDED: Final[tuple[Status, ...]] = (*REVIEWED, "conflict")
 """At least one person decided. A machine never overwrites these."""
 
-UNRESOLVED: Final[tuple[Status, ...]] = ("failed", "conflict")
+UNRESOLVED: Final[tuple[Status, ...]] = ("failed", "conflict", "review")
 """The sample has no spans to train on yet."""
 
 UNDECIDED: Final[tuple[Status, ...]] = ("auto", *UNRESOLVED)

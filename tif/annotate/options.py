@@ -17,6 +17,12 @@ def _nothing_is_annotated(_options: Any, method: Any) -> str | None:
     return None
 
 
+def _nothing_is_saved(_options: Any, method: Any) -> str | None:
+    if isinstance(method, JudgeOptions) and (method.dry_run or method.batch in ("submit", "status")):
+        return f"{'--dry-run' if method.dry_run else '--batch ' + str(method.batch)} saves no set"
+    return None
+
+
 class AnnotateOptions(Options):
     """Options of `tif annotate`: the dataset, the method and the set to write."""
 
@@ -54,6 +60,13 @@ class AnnotateOptions(Options):
     ] = "local"
     workers: Annotated[
         int | None, Option("Worker processes.", least=1, otherwise="one for each CPU", idle=only_with("engine", "ray"))
+    ] = None
+    entities_policy: Annotated[
+        Path | None,
+        Option(
+            "TOML file: which entity types to unlearn, keep or review, with thresholds, allow and deny lists.",
+            idle=_nothing_is_saved,
+        ),
     ] = None
     message: Annotated[str, Option("Reason for this version, for `tif spans log`.", names=("--message", "-m"))] = ""
     author: Annotated[str, Option("Author of this version, for `tif spans log`.", env=AUTHOR_ENV)] = ""

@@ -11,6 +11,7 @@ from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.methods import METHODS, make
 from tif.annotate.options import AnnotateOptions
 from tif.annotate.run import Report, run
+from tif.entities.policy_file import read_policy
 from tif.errors import UsageError
 from tif.options import Options
 from tif.sets import store
@@ -61,6 +62,7 @@ def answer(
         TifError: as `annotate`.
     """
     method = _checked(options, method)
+    policy = read_policy(options.entities_policy) if options.entities_policy is not None else None
     source = sources.load(
         options.dataset,
         data_dir=options.data_dir,
@@ -99,6 +101,7 @@ def answer(
         renew_failed=fetched,
         fresh=options.fresh,
         force=options.force,
+        policy=policy,
         message=options.message,
         author=options.author,
     )

@@ -9,9 +9,10 @@ from typing import Self
 
 from tif.annotate.base import OBSERVED, Annotator
 from tif.annotate.journal import AnnotationJournal
-from tif.console import progress
+from tif.console import progress, warn
+from tif.entities.policy import EntitiesPolicy
 from tif.errors import InputError, PartialError, UsageError
-from tif.sets import store
+from tif.sets import entities, store
 from tif.sources import Source
 from tif.spans import DECIDED, AnnotationSet, Example, Provenance, SavedSet, Version
 
@@ -34,6 +35,8 @@ class Report:
     """Without an annotation; `error` has the reason."""
     dropped: int
     """Records of the previous version that are neither in this dataset nor in the new version."""
+    policy: entities.Applied | None = None
+    """The decisions of the entities policy."""
 
     @property
     def line(self) -> str:
@@ -63,6 +66,7 @@ class Report:
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object that `--json` prints."""
+        policy = {} if self.policy is None else {"entities_policy": self.policy.to_json()}
         return {
             "set": str(self.path),
             "version": self.version.number,
@@ -73,6 +77,7 @@ class Report:
             "failed": self.failed,
             "counts": self.set.counts(),
             "method": dict(self.set.provenance.method),
+            **policy,
         }
 
 
@@ -85,6 +90,7 @@ def run(
     renew_failed: bool = False,
     fresh: bool = False,
     force: bool = False,
+    policy: EntitiesPolicy | None = None,
     message: str = "",
     author: str = "",
 ) -> Report:
@@ -102,6 +108,7 @@ def run(
         renew_failed: annotate all unfinished examples, and those that failed under these settings.
         fresh: discard the finished examples of earlier runs with these settings.
         force: also overwrite people's decisions.
+        policy: what to do with each entity type. The set before the policy is a version of its own.
         message: the version's message.
         author: the version's author.
 
@@ -113,6 +120,13 @@ def run(
     if out.suffix != ".parquet":
         raise UsageError(f"{out} does not end in .parquet", where="--out")
     existing = store.load(out) if store.editable_head(out) else None
+    if retry_failed and policy is None and existing is not None and entities.policy_of(existing) is not None:
+        raise UsageError(
+            f"{out} has an entities policy",
+            where="--retry-failed",
+            why="the new examples would have no policy",
+            hint="Give the same --entities-policy.",
+        )
     kept = {} if force else _kept(existing, source, annotator)
     samples = source.examples
     if retry_failed and existing is not None:
@@ -135,13 +149,21 @@ def run(
     existing = store.load(out) if out.exists() else None
     kept = {} if force else _kept(existing, source, annotator)
     if retry_failed and existing is not None:
-        result = existing.replaced(done[e.id] for e in existing if e.id in done and e.id not in kept)
+        result = entities.before_policy(out, existing).replaced(
+            done[e.id] for e in existing if e.id in done and e.id not in kept
+        )
         provenance = Provenance(existing.provenance.dataset, _method(existing.provenance.method, annotator.describe()))
     else:
         result = AnnotationSet(tuple(kept.get(e.id) or done[e.id] for e in source.examples))
         provenance = Provenance(source.dataset, annotator.describe())
     base = existing.version if existing is not None else None
-    saved = store.save(AnnotationSet(result.examples, provenance, base), out, message=message, author=author)
+    result, applied = AnnotationSet(result.examples, provenance, base), None
+    if policy is None:
+        if existing is not None and entities.policy_of(existing) is not None:
+            warn(f"{out} had an entities policy, and the new version has none: `tif spans apply-policy` applies one")
+        saved = store.save(result, out, message=message, author=author)
+    else:
+        saved, applied = entities.save(result, policy, out, existing, message=message, author=author)
     failed_ids = {example.id for example in saved if example.status == "failed"}
     new = {example.id for example in todo} - failed_ids - set(kept)
     return Report(
@@ -152,6 +174,7 @@ def run(
         kept=len(kept),
         failed=len(failed_ids),
         dropped=len({e.id for e in existing or ()} - {e.id for e in saved}),
+        policy=applied,
     )
 
 

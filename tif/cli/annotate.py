@@ -56,6 +56,8 @@ def _show(report: Report, *, json_: bool) -> None:
             f"`tif spans log {report.path}` lists the versions"
         )
     say(report.line)
+    if report.policy is not None:
+        say(report.policy.line)
     say(
         f"{report.path} is version {version.number}, {version.digest[:12]}: "
         f"{counts['spans']} spans in {counts['examples']} examples"

@@ -267,6 +267,34 @@ def import_(
     merged.check(prefer)
 
 
+@spans.command("apply-policy")
+def apply_policy(
+    ref: Annotated[str, typer.Argument(metavar="SET", help="The annotation set to change.")],
+    entities_policy: Annotated[
+        Path,
+        typer.Option(help="TOML file: which entity types to unlearn, keep or review."),
+    ],
+    message: Message = "",
+    author: Author = "",
+    json_: Json = False,
+) -> None:
+    """Apply an entities policy to a set, without annotating anew. It sees all spans that the annotator found.
+
+    Records that people have reviewed stay as they are.
+
+    Example: tif spans apply-policy annotations/tickets.parquet --entities-policy policy.toml
+    """
+    from tif.sets import entities
+
+    saved, applied = entities.apply_policy(ref, entities_policy, message=message, author=author)
+    if json_:
+        version = {"set": ref, "version": saved.version.number, "digest": saved.version.digest}
+        emit_json({**version, **applied.to_json()})
+        return
+    say(applied.line)
+    _saved(ref, saved)
+
+
 @spans.command()
 def merge(
     sets: Annotated[list[str], typer.Argument(metavar="SET[@N]...", help="Sets to merge.")],

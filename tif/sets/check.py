@@ -118,6 +118,8 @@ def _look_at(example: Example) -> Iterator[Finding]:
         yield Finding("warning", "failed", where, example.error or "no reason given")
     elif example.status == "conflict":
         yield Finding("warning", "conflict", where, example.error or "two people disagree")
+    elif example.status == "review":
+        yield Finding("warning", "review", where, example.error or "a person must decide")
     elif not example.spans:
         yield Finding("warning", "no-spans", where, "nothing is marked as unwanted")
     elif example.error:

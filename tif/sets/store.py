@@ -161,7 +161,13 @@ def editable_head(path: str | Path) -> Version | None:
 
 
 def save(
-    annotations: AnnotationSet, path: str | Path, *, message: str = "", author: str = "", base: str | None = _UNSET
+    annotations: AnnotationSet,
+    path: str | Path,
+    *,
+    message: str = "",
+    author: str = "",
+    base: str | None = _UNSET,
+    provenance_counts: bool = False,
 ) -> SavedSet:
     """Save a new version and make it the head. Content equal to the head's makes no version.
 
@@ -172,6 +178,7 @@ def save(
         author: name of the person or program.
         base: digest of the head that `annotations` was made from; None if no head may exist yet. By default the
             digest of `annotations.base`.
+        provenance_counts: make a version also if only the provenance differs from the head's.
 
     Returns:
         The saved set with its version.
@@ -190,7 +197,7 @@ def save(
     digest = annotations.digest
     with _locked(path):
         head = _checked_head(path)
-        if head is not None and head.digest == digest:
+        if head is not None and head.digest == digest and not provenance_counts:
             companions.renew_sidecar(path)
             return _as_saved(annotations, head)
         if (head.digest if head else None) != base:

@@ -14,6 +14,7 @@ SpanCounts = Mapping[tuple[str, Status], int]
 
 _RECORDS: Final[Mapping[Status, str]] = {
     "rejected": "in rejected records",
+    "review": "in records that wait for review",
     "conflict": "in records with a conflict",
     "failed": "in failed records",
 }

@@ -248,8 +248,9 @@ def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> t
     """
     undecided = [e for e in examples if e.status in UNRESOLVED]
     if undecided and not options.skip_failed:
+        ids = first_of([example.id for example in undecided])
         raise UsageError(
-            f"{len(undecided)} examples are failed or in conflict: {first_of([e.id for e in undecided])}",
+            f"{len(undecided)} examples are failed, in conflict or waiting for review: {ids}",
             where=where,
             hint="Correct them, or leave them out with --skip-failed.",
         )

@@ -8,6 +8,7 @@ import { showTokens } from "./tokens.js";
 // The meaning of each status, shown as a tooltip.
 const STATUSES = {
   auto: "marked by a machine, not reviewed yet",
+  review: "marked by a machine; the entities policy asks a person to decide",
   accepted: "a person reviewed it: correct",
   corrected: "a person reviewed and changed it",
   rejected: "a person decided not to unlearn it",
