@@ -6,6 +6,7 @@ import pytest
 
 from tif.errors import UsageError
 from tif.sets import store
+from tif.sets.conflict import Other, note
 from tif.sets.vote import vote
 from tif.spans import AnnotationSet, Example, Span
 
@@ -53,6 +54,22 @@ def test_people_who_disagree_leave_a_conflict():
     assert (left.status, [left.quote(s) for s in left.spans]) == ("conflict", ["Narva"])
     where = "{}-{}".format(*JOB[:2]), "{}-{}".format(*TOWN[:2])
     assert left.error == f"set 2 (accepted): {where[0]} 'florist'; set 4 (rejected): {where[1]} 'Narva'"
+
+
+def test_a_vote_drops_no_side_of_an_older_conflict():
+    older = one(JOB, status="conflict").examples[0]
+    older = replace(older, error=note([Other("theirs", one(TOWN, status="corrected").examples[0])]))
+    (left,) = vote([one(JOB, status="corrected"), AnnotationSet((older,))], 2)
+    assert (left.status, left.error) == ("conflict", "set 2 (corrected): {}-{} 'Narva'".format(*TOWN[:2]))
+
+
+def test_a_vote_tells_the_rejection_of_the_first_set():
+    (left,) = vote([one(JOB, status="rejected"), one(JOB, status="accepted")], 2)
+    where = "{}-{}".format(*JOB[:2])
+    assert left.status == "conflict"
+    assert left.error == f"set 1 (rejected): {where} 'florist'; set 2 (accepted): {where} 'florist'"
+    (kept,) = vote([one(JOB, status="rejected"), one(JOB, status="rejected")], 2)
+    assert kept.status == "rejected"
 
 
 def test_a_failure_has_no_vote():

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from tif.errors import InputError, UsageError
 from tif.escape import markdown_row
-from tif.sets.conflict import Other, note, others, span_list
+from tif.sets.conflict import Decision, Other, decision, joined, others, span_list
 from tif.sets.makers import changed_by_machine
 from tif.sets.overlaps import Overlaps, OverlapsByLabel
 from tif.spans import DECIDED, AnnotationSet, Example, Key, Span, Status, tidy
@@ -153,11 +153,16 @@ def lines(changes: Iterable[RecordDiff]) -> Iterator[str]:
 
 
 def conflict_lines(disputed: Iterable[tuple[Example, Example]]) -> Iterator[str]:
-    """Yield the readable lines of a merge's conflicts: for each record the spans of both sides."""
+    """Yield the readable lines of a merge's conflicts: for each record the spans of both sides.
+
+    A side that is itself a conflict is followed by the sides that it tells of.
+    """
     for ours, theirs in disputed:
         yield f"{ours.id}  conflict"
         for side, one in (("ours", ours), ("theirs", theirs)):
             yield f"  {side:<7}{one.status:<10}{span_list(one)}"
+            for other in others(one):
+                yield f"    beside {other.name}: {other.example.status:<10}{span_list(other.example)}"
 
 
 def markdown(changes: Iterable[RecordDiff]) -> Iterator[str]:
@@ -200,21 +205,28 @@ def _merge_one(base: Example, ours: Example, theirs: Example, prefer: Side | Non
     clash = len(statuses) > 1 or ("rejected" in statuses and ours.status != theirs.status)
     same_label, at_ours, at_theirs = OverlapsByLabel(theirs_new), Overlaps(ours_new), Overlaps(theirs_new)
     clash |= any((a.start, a.end) != (b.start, b.end) for a in ours_new for b in same_label.of(a))
+    status = next(iter(statuses), ours.status)
+    # A side that only one record tells of must not vanish because the other record was settled.
+    clash |= status != "conflict" and bool((_sides(ours) | _sides(theirs)) - _sides(base))
     for key, span in base_spans.items():
         fates = [_fate(key in kept, span, new) for kept, new in ((our_spans, at_ours), (their_spans, at_theirs))]
         clash |= fates[0] != fates[1] and _UNTOUCHED not in fates
     if not clash:
         kept = [s for k, s in base_spans.items() if k in our_spans and k in their_spans]
         united = tidy(ours.text, [*kept, *ours_new, *theirs_new])
-        status = statuses.pop() if statuses else ours.status
         # A note belongs to its status: a settled conflict must not keep the note about the other side.
         error = ours.error if status == ours.status else theirs.error
+        if status == "conflict":
+            error = joined(base, ours, theirs)
         return replace(ours, spans=united, status=status, error=error), False
     if prefer is not None:
         return (ours if prefer == "ours" else theirs), True
-    # An older conflict keeps its other sides, so that no side is lost.
-    older = [other for other in others(ours) if _judgement(other.example) != _judgement(theirs)]
-    return replace(ours, status="conflict", error=note([*older, Other("theirs", theirs)])), True
+    # The record keeps our spans, so a side with the same spans adds nothing, but a rejection does.
+    known = theirs.keys == ours.keys if theirs.status != "conflict" else theirs.keys in (base.keys, ours.keys)
+    clashing = [] if known and theirs.status != "rejected" else [Other("theirs", theirs)]
+    if ours.status == "rejected":
+        clashing.append(Other("ours", ours))
+    return replace(ours, status="conflict", error=joined(base, ours, theirs, clashing)), True
 
 
 def _fate(stays: bool, span: Span, new: Overlaps) -> tuple[bool, frozenset[Key]]:
@@ -225,9 +237,13 @@ def _fate(stays: bool, span: Span, new: Overlaps) -> tuple[bool, frozenset[Key]]
 _UNTOUCHED: Final = (True, frozenset[Key]())
 
 
-def _judgement(example: Example) -> tuple[frozenset[Key], Status]:
-    """Return what a person decides about a record: spans and status, without source and score."""
-    return example.keys, example.status
+def _judgement(example: Example) -> tuple[Decision, frozenset[Decision]]:
+    """Return what is decided about a record, and for a conflict what its other sides decided."""
+    return decision(example), _sides(example)
+
+
+def _sides(example: Example) -> frozenset[Decision]:
+    return frozenset(decision(other.example) for other in others(example))
 
 
 def _by_key(example: Example) -> dict[Key, Span]:

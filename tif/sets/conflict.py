@@ -2,6 +2,9 @@
 
 theirs (corrected): 28-34 'Skagen', 40-44 NAME 'Mara'
 set 2 (accepted): 0-3 'Oda'; set 3 (rejected): no spans
+theirs (corrected): 28-34 'Skagen'; note: ask Oda
+
+A text that no side wrote comes last, after `note: `.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.errors import InputError
-from tif.spans import STATUSES, UW, Example, Span
+from tif.spans import STATUSES, UW, Example, Key, Span, Status
 
 _NONE: Final = "no spans"
+_REST: Final = "note: "
 _HEAD = re.compile(rf"([^;()]+) \(({'|'.join(STATUSES)})\): ")
 _RANGE = re.compile(r"(\d{1,9})-(\d{1,9}) ")
 
@@ -27,9 +31,46 @@ class Other:
     example: Example
 
 
-def note(sides: Iterable[Other]) -> str:
-    """Return the note that tells what the other sides marked."""
-    return "; ".join(f"{side.name} ({side.example.status}): {span_list(side.example)}" for side in sides)
+Decision = tuple[frozenset[Key], Status]
+"""What a side decided: spans and status, without source and score."""
+
+
+def decision(example: Example) -> Decision:
+    """Return what a side decided about a record."""
+    return example.keys, example.status
+
+
+def note(sides: Iterable[Other], rest: Iterable[str] = ()) -> str:
+    """Return the note that tells what the other sides marked, and then other texts."""
+    told = [f"{side.name} ({side.example.status}): {span_list(side.example)}" for side in sides]
+    return "; ".join([*told, *(f"{_REST}{text.removeprefix(_REST)}" for text in dict.fromkeys(rest))])
+
+
+def joined(base: Example, ours: Example, theirs: Example, clashing: Iterable[Other] = ()) -> str | None:
+    """Return the note of a merged conflict, with every side that one of the two records tells of; None if none does.
+
+    A side that the base tells of counts only if `ours` still tells of it: otherwise a person has settled it.
+
+    Args:
+        base: the record that both come from.
+        ours: the record whose spans are kept.
+        theirs: the merged record.
+        clashing: sides that contradict `ours`.
+    """
+    settled = {decision(other.example) for other in others(base)} | {decision(ours)}
+    sides = {decision(other.example): other for other in others(ours)}
+    for other in (*clashing, *(o for o in others(theirs) if decision(o.example) not in settled)):
+        sides.setdefault(decision(other.example), other)
+    texts = [text for text in (_rest(ours), _rest(theirs)) if text and (text == _rest(ours) or text != _rest(base))]
+    return note(sides.values(), texts) or None
+
+
+def _rest(example: Example) -> str:
+    """Return the part of a conflict's note that tells of no side."""
+    if example.status != "conflict" or not example.error:
+        return ""
+    sides = others(example)
+    return example.error[len(note(sides)) :].removeprefix("; ").removeprefix(_REST) if sides else example.error
 
 
 def span_list(example: Example) -> str:
@@ -58,6 +99,8 @@ def others(example: Example) -> tuple[Other, ...]:
         if not text.startswith("; ", at):
             return ()
         at += 2
+        if text.startswith(_REST, at):
+            return tuple(found)
     return ()
 
 
@@ -83,4 +126,4 @@ def _spans(example: Example, text: str, at: int, source: str) -> tuple[tuple[Spa
     return None
 
 
-__all__ = ["Other", "note", "others", "span_list"]
+__all__ = ["Decision", "Other", "decision", "joined", "note", "others", "span_list"]

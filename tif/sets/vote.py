@@ -48,13 +48,16 @@ def _voted(versions: list[Example], need: int) -> Example:
     decided = [e for e in versions if e.status in DECIDED]
     if decided:
         first = decided[0]
-        if len({_judged(e) for e in decided}) == 1:
-            return first
         sides = {_judged(other.example): other for other in others(first)}
         for number, one in enumerate(versions, start=1):
             if one.status in DECIDED:
-                sides.setdefault(_judged(one), Other(f"set {number}", one))
-        sides.pop(_judged(first), None)
+                for side in (Other(f"set {number}", one), *(() if one is first else others(one))):
+                    sides.setdefault(_judged(side.example), Other(f"set {number}", side.example))
+        if not sides.keys() - {_judged(first)}:
+            return first
+        # The record keeps the spans of the first set, but not its rejection.
+        if first.status != "rejected":
+            sides.pop(_judged(first), None)
         return replace(first, status="conflict", error=note(sides.values()))
     voters = [e for e in versions if e.status != "failed"]
     if len(voters) < need:
