@@ -396,3 +396,39 @@ def test_manual_renews_its_own_and_nobody_elses(tmp_path, cli):
     after = store.load(out)
     assert [[e.quote(s) for s in e.spans] for e in after] == [["left"], ["left"]]
     assert after.examples[0] == Example("people/0000", "", "Mara left.", (Span(5, 9, source="manual"),), "accepted")
+
+
+@pytest.mark.parametrize("made_by", ["person", "machine"])
+def test_manual_keeps_what_a_person_accepted_without_spans(tmp_path, cli, made_by):
+    file, out = tmp_path / "people.jsonl", tmp_path / "a.parquet"
+    arguments = ["annotate", "--method", "manual", "--dataset", file, "--out", out, "--made-by", made_by]
+    file.write_text('{"text": "Mara left.", "spans": []}\n{"text": "Oda left.", "spans": [{"start": 0, "end": 3}]}\n')
+    assert cli(*arguments).code == 0
+    saved = store.load(out)
+    ids = [example.id for example in saved]
+    file.write_text(file.read_text().replace("[]", '[{"start": 0, "end": 4}]').replace('"end": 3', '"end": 8'))
+    if made_by == "person":
+        # Nobody has looked at them since, so the file's own correction counts.
+        done = cli(*arguments)
+        assert (done.code, [len(e.spans) for e in store.load(out)]) == (0, [1, 1])
+        return
+    store.save(saved.replaced(replace(e, status="accepted") for e in saved), out, author="ada")
+    done = cli(*arguments)
+    assert done.code == 0
+    assert "2 kept as people left them" in " ".join(done.err.split())
+    after = store.load(out)
+    assert [(e.id, e.spans, e.status) for e in after] == [(i, saved.by_id()[i].spans, "accepted") for i in ids]
+    assert cli(*arguments, "--force").code == 0
+    assert [len(e.spans) for e in store.load(out)] == [1, 1]
+
+
+def test_manual_keeps_the_accepted_records_of_another_method(tmp_path, cli):
+    file, out = tmp_path / "people.jsonl", tmp_path / "a.parquet"
+    file.write_text('{"text": "Mara left.", "spans": [{"start": 0, "end": 4}]}\n')
+    assert cli("annotate", "--method", "ner", "--dataset", file, "--out", out).code == 0
+    saved = store.load(out)
+    store.save(saved.replaced([replace(saved.examples[0], spans=(), status="accepted")]), out, author="ada")
+    done = cli("annotate", "--method", "manual", "--dataset", file, "--out", out)
+    assert done.code == 0
+    assert "1 kept as people left them" in " ".join(done.err.split())
+    assert (store.load(out).examples[0].spans, store.load(out).examples[0].status) == ((), "accepted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +12,7 @@ from tif.annotate.base import OBSERVED, Annotator
 from tif.annotate.journal import AnnotationJournal
 from tif.console import progress, warn
 from tif.entities.policy import EntitiesPolicy
-from tif.errors import InputError, PartialError, UsageError
+from tif.errors import InputError, PartialError, StoreError, UsageError
 from tif.sets import entities, store
 from tif.sources import Source
 from tif.spans import DECIDED, AnnotationSet, Example, Provenance, SavedSet, Version
@@ -127,7 +128,7 @@ def run(
             why="the new examples would have no policy",
             hint="Give the same --entities-policy.",
         )
-    kept = {} if force else _kept(existing, source, annotator)
+    kept = {} if force else _kept(existing, source, annotator, out)
     samples = source.examples
     if retry_failed and existing is not None:
         failed = {(e.id, e.prompt, e.text) for e in existing if e.status == "failed"}
@@ -147,7 +148,7 @@ def run(
                 advance()
     # People may have changed the set while the annotator ran, so their decisions are read again at the last moment.
     existing = store.load(out) if out.exists() else None
-    kept = {} if force else _kept(existing, source, annotator)
+    kept = {} if force else _kept(existing, source, annotator, out)
     if retry_failed and existing is not None:
         result = entities.before_policy(out, existing).replaced(
             done[e.id] for e in existing if e.id in done and e.id not in kept
@@ -178,17 +179,19 @@ def run(
     )
 
 
-def _kept(existing: AnnotationSet | None, source: Source, annotator: Annotator) -> dict[str, Example]:
+def _kept(existing: SavedSet | None, source: Source, annotator: Annotator, out: Path) -> dict[str, Example]:
     """Return the existing examples that a person has reviewed, by id.
 
-    `manual` may overwrite the examples of an earlier `manual` run: people correct their JSONL and run it again.
+    `manual` may overwrite what an earlier `manual` run accepted: people correct their JSONL and run it again. What a
+    person accepted on the page since is kept.
 
     Raises:
         UsageError: if the dataset lacks a reviewed example or has another text for it, so that it would be lost.
     """
     decided = [example for example in existing or () if example.status in DECIDED]
     if annotator.name == "manual":
-        decided = [e for e in decided if e.status != "accepted" or any(s.source != "manual" for s in e.spans)]
+        renewed = _accepted_by_manual(existing, out)
+        decided = [e for e in decided if e.id not in renewed]
     given = {example.id: example for example in source.examples}
     for example in decided:
         sample = given.get(example.id)
@@ -200,6 +203,24 @@ def _kept(existing: AnnotationSet | None, source: Source, annotator: Annotator) 
                 hint="Choose another --out, or --force to overwrite.",
             )
     return {example.id: example for example in decided}
+
+
+def _accepted_by_manual(existing: SavedSet | None, out: Path) -> dict[str, Example]:
+    """Return the examples that are accepted just as the last `manual` run wrote them, by id."""
+    if existing is None or existing.provenance.method.get("name") != "manual":
+        return {}
+    # The versions that people made since repeat the method of the run.
+    entries = reversed(store.history(out).entries)
+    since = list(takewhile(lambda entry: entry[1].method == existing.provenance.method, entries))
+    try:
+        written = store.load(f"{out}@{since[-1][0].number}").by_id()
+    except (StoreError, IndexError):
+        return {}  # it cannot be told, so nothing is overwritten
+    return {
+        e.id: e
+        for e in existing
+        if e.status == "accepted" and written.get(e.id) == e and all(span.source == "manual" for span in e.spans)
+    }
 
 
 def _checked(annotator: Annotator, todo: list[Example]) -> Iterable[Example]:

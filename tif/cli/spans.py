@@ -174,18 +174,24 @@ def export(
     spans_only: Annotated[
         bool, typer.Option("--spans-only", help="Write parquet with ids, hashes and spans, without prompts and texts.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite --out even if it was edited, or is no export of SET.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Write a set as JSONL (or another format), for an editor or another tool.
+
+    An earlier export of SET at --out is replaced if its content is still that of a version of SET. Anything else is
+    refused without --force.
 
     Example: tif spans export annotations/tofu10.parquet --format tif --out fix.jsonl
     """
     from tif.sets import exchange, store
 
     if spans_only:
-        say(f"wrote {exchange.strip(ref, out, data_dir=data_dir)}, without prompts and texts")
+        say(f"wrote {exchange.strip(ref, out, force=force, data_dir=data_dir)}, without prompts and texts")
         return
-    for line in exchange.export(ref, format_, out, data_dir=data_dir):
+    for line in exchange.export(ref, format_, out, force=force, data_dir=data_dir):
         emit_data(line)
     if out is not None:
         how = "" if format_ == "tif" else f" --format {format_}"

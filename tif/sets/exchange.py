@@ -9,7 +9,7 @@ from pathlib import Path
 from tif import files
 from tif.errors import InputError, PartialError, StoreError, UsageError
 from tif.readers import is_parquet
-from tif.sets import compare, decisions, formats, spans_only, store, vote
+from tif.sets import compare, decisions, formats, overwrite, spans_only, store, vote
 from tif.sets.compare import Side
 from tif.sets.formats import FormatName, OffsetUnit, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker, Record
@@ -51,13 +51,22 @@ def load_all(
     return [one.of_labels(labels) for one in sets]
 
 
-def export(ref: str, format_: FormatName, out: Path | None, *, data_dir: str | Path | None = None) -> Iterator[str]:
+def export(
+    ref: str, format_: FormatName, out: Path | None, *, force: bool = False, data_dir: str | Path | None = None
+) -> Iterator[str]:
     """Yield the set's lines in a format, or write them to `out`. A failed write leaves no file.
 
     A `tpo` export to a path without a suffix makes a folder that the release's training code can load.
 
+    Args:
+        ref: the set.
+        format_: the format.
+        out: the file; None yields the lines. An earlier export of the set is replaced, if nobody has edited it.
+        force: replace any file.
+        data_dir: for a set without texts: folder with local copies of benchmark files.
+
     Raises:
-        UsageError: for a file with the suffix `.parquet`.
+        UsageError: for a file with the suffix `.parquet`, or one that exists and is no unedited export of the set.
         InputError: for a set that the format cannot represent.
     """
     if out is not None and out.suffix == ".parquet":
@@ -68,24 +77,37 @@ def export(ref: str, format_: FormatName, out: Path | None, *, data_dir: str | P
     lines = formats.write(annotations, format_)
     if out is None:
         yield from lines
-    elif format_ == "tpo" and not out.suffix:
+        return
+    if not force:
+        overwrite.check_file(out, ref, annotations, format_)
+    if format_ == "tpo" and not out.suffix:
         write_folder(annotations, out)
     else:
         files.write(out, "".join(f"{line}\n" for line in lines))
 
 
-def strip(ref: str, out: Path | None, *, data_dir: str | Path | None = None) -> Path:
+def strip(ref: str, out: Path | None, *, force: bool = False, data_dir: str | Path | None = None) -> Path:
     """Write the set that `ref` names to `out` without prompts and texts.
 
+    Args:
+        ref: the set.
+        out: the file. An earlier export of the set is replaced, if nobody has edited it.
+        force: replace any file.
+        data_dir: for a set without texts: folder with local copies of benchmark files.
+
     Raises:
-        UsageError: if `out` is missing, does not end in `.parquet`, or is the set itself.
+        UsageError: if `out` is missing, does not end in `.parquet`, is the set itself, or exists and is no unedited
+            export of the set.
     """
     path, _ = store.resolve(ref)
     if out is None or out.suffix != ".parquet":
         raise UsageError("a set without texts is a parquet file", hint="Give --out FILE.parquet.")
     if out.exists() and path.exists() and out.samefile(path):
         raise UsageError(f"{out} is the set itself", why="its texts would be lost", hint="Give another --out.")
-    spans_only.write(store.load(ref, data_dir=data_dir), out)
+    annotations = store.load(ref, data_dir=data_dir)
+    if not force:
+        overwrite.check_spans_only(out, ref, annotations)
+    spans_only.write(annotations, out)
     return out
 
 

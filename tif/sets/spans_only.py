@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tif import files, sources
 from tif.errors import InputError, StoreError, TifError
 from tif.sets import metadata, rows
-from tif.spans import Dataset, Example, SavedSet, sha256
+from tif.spans import AnnotationSet, Dataset, Example, SavedSet, sha256
 
 PROMPT_HASH: Final = "prompt_sha256"
 _LEFT_OUT: Final = ("prompt", "text")
@@ -32,13 +32,17 @@ def write(annotations: SavedSet, out: Path) -> None:
     Raises:
         WriteError: if `out` cannot be written.
     """
-    table = rows.table(annotations)
-    hashes = pa.array([sha256(e.prompt) for e in annotations], pa.string())
-    table = table.drop_columns(list(_LEFT_OUT)).append_column(PROMPT_HASH, hashes)
     meta = json.dumps(metadata.of(annotations, spans_only=True), ensure_ascii=False)
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
+    pq.write_table(table(annotations).replace_schema_metadata({metadata.KEY: meta}), sink, compression="zstd")
     files.write(out, sink.getvalue())
+
+
+def table(annotations: AnnotationSet) -> pa.Table:
+    """Return the rows of a set without prompts and texts."""
+    hashes = pa.array([sha256(e.prompt) for e in annotations], pa.string())
+    full = rows.table(annotations).drop_columns(list(_LEFT_OUT)).append_column(PROMPT_HASH, hashes)
+    return full.replace_schema_metadata(None)
 
 
 def lacks_texts(columns: Collection[str]) -> bool:
@@ -85,4 +89,4 @@ def read_row(row: Mapping[str, Any], texts: Mapping[str, Example]) -> rows.Store
     return rows.read_row({**row, "prompt": sample.prompt, "text": sample.text})
 
 
-__all__ = ["COLUMNS", "PROMPT_HASH", "lacks_texts", "read_row", "samples", "write"]
+__all__ = ["COLUMNS", "PROMPT_HASH", "lacks_texts", "read_row", "samples", "table", "write"]
