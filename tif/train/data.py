@@ -34,6 +34,8 @@ class ScoredExample:
     """[k] float32: the log-probability below which a token is pushed no further; -inf for none."""
     base: Tensor | None = None
     """[k] float32: the log-probability under the base model, where there is one."""
+    held: bool = False
+    """Whether a sample to keep is held where the reference has it, whatever the loss on the others."""
 
     @classmethod
     def unscored(cls, item: Encoded) -> ScoredExample:
@@ -152,6 +154,8 @@ class Step:
     """[n]; NaN for an example without a score of the base model."""
     role: Tensor
     """[B] int64: the `Role` of each example."""
+    held: Tensor
+    """[B] bool: the samples to keep that are held where the reference has them."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Step:
         """The same on another device."""
@@ -168,6 +172,7 @@ class Step:
             floor=change(self.floor),
             base=change(self.base),
             role=change(self.role),
+            held=change(self.held),
         )
 
     def __len__(self) -> int:
@@ -192,6 +197,7 @@ def collate(shares: Sequence[Share], *, complete: bool = False) -> Step:
         floor=torch.cat([example.floor for example in examples]),
         base=torch.cat([torch.full_like(e.floor, torch.nan) if e.base is None else e.base for e in examples]),
         role=torch.tensor([int(role) for role, _ in flat], dtype=torch.int64),
+        held=torch.tensor([example.held for example in examples], dtype=torch.bool),
     )
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Loss = Callable[["StepScores", ObjectiveSettings], "LossTerms"]
 Need = Literal["base", "idk", "alternates", "logits", "distributions", "activations", "dual"]
-RetainLoss = Literal["ce", "kl", "none"]
+RetainLoss = Literal["ce", "kl", "coin", "none"]
+"""On samples to keep: cross-entropy, divergence from the reference over the vocabulary or between coins, or nothing."""
 GROUP: Final = "tif.objectives"
 """Entry point group of plugins."""
 

@@ -80,13 +80,20 @@ def _floor_idle(options: TrainOptions, context: Objective | None) -> str | None:
     return f"{objective.name} pushes no log-probability, so a floor would not hold it"
 
 
+def _floor_kind_idle(kind: str) -> Idle:
+    def reason(options: TrainOptions, _: Objective | None) -> str | None:
+        return None if options.floor is not None and options.floor.kind == kind else f"it is for --floor {kind}"
+
+    return reason
+
+
 def _base_model_idle(options: TrainOptions, context: Objective | None) -> str | None:
     objective = _objective(options, context)
-    floor = options.floor is not None and options.floor.kind == "base"
+    floor = options.floor is not None and options.floor.of_base_model
     if objective is None or "base" in objective.needs or floor:
         return None
     users = ", ".join(name for name, each in OBJECTIVES.items() if "base" in each.needs)
-    return f"{objective.name} reads it with --floor base only; it is also for --objective {users}"
+    return f"{objective.name} reads it with --floor base, primed or proxy only; it is also for --objective {users}"
 
 
 def _retain_idle(options: TrainOptions, context: Objective | None) -> str | None:
@@ -120,6 +127,13 @@ def _settle_idle(options: TrainOptions, context: Objective | None) -> str | None
     if settle.kind == "line":
         return None if options.floor_of(objective) is not None else "no token has a floor; add --floor"
     return _ADD_RETAIN if options.retain_term(objective) == "none" else None
+
+
+def _frame_retain_idle(options: TrainOptions, context: Objective | None) -> str | None:
+    if not options.frames:
+        return "it needs --frame"
+    objective = _objective(options, context)
+    return _ADD_RETAIN if objective is not None and options.retain_term(objective) == "none" else None
 
 
 def _freeze_idle(options: TrainOptions, _: Objective | None) -> str | None:
@@ -198,6 +212,13 @@ class DataOptions(Options):
                names=("--frame",), metavar="TEXT"),
     ] = ()  # fmt: skip
 
+    frame_retain: Annotated[
+        str | None,
+        Option("Annotation set of samples to keep: each is also put into the frames, with its own marked words, and "
+               "held where the starting model has it. It is one more source, of weight 1.", _DATA, metavar="FILE[@N]",
+               idle=_frame_retain_idle, outcome=False),
+    ] = None  # fmt: skip
+
 
 class TrainOptions(Encoding, DataOptions):
     """What a training run forgets, from which model, and how.
@@ -259,7 +280,13 @@ class TrainOptions(Encoding, DataOptions):
     ] = 1.0
     retain_loss: Annotated[
         RetainLoss | None,
-        Option("Loss on the samples to keep.", _LOSS, otherwise=_OWN, idle=_retain_loss_idle),
+        Option(
+            "Loss on the samples to keep: ce (cross-entropy), kl (divergence from the starting model, which stays in "
+            "memory) or coin (the same of each token against all others, from stored scores).",
+            _LOSS,
+            otherwise=_OWN,
+            idle=_retain_loss_idle,
+        ),
     ] = None
     retain_weight: Annotated[
         float | None,
@@ -278,10 +305,21 @@ class TrainOptions(Encoding, DataOptions):
     ] = 1.0  # fmt: skip
     floor: Annotated[
         Floor | None,
-        Option("Push an unwanted token no further than this: base (the base model's level), a log-probability (-8), or "
-               "a drop in nats (5).", _LOSS, metavar="base|NATS", otherwise="base for anchored, else none",
-               idle=_floor_idle),
+        Option("Push an unwanted token no further than this: base (the base model's level), primed (the same behind "
+               "retain samples), proxy (the base model after a few steps on retain samples), a log-probability (-8), "
+               "or a drop in nats (5).", _LOSS, metavar="base|primed|proxy|NATS",
+               otherwise="base for anchored, else none", idle=_floor_idle),
     ] = None  # fmt: skip
+    floor_samples: Annotated[
+        int,
+        Option("Retain samples that the base model reads before each text.", _LOSS, metavar="N", least=1,
+               idle=_floor_kind_idle("primed")),
+    ] = 4  # fmt: skip
+    floor_steps: Annotated[
+        int,
+        Option("Steps of LoRA on retain samples, eight in each, before the base model gives the floor.", _LOSS,
+               metavar="N", least=1, idle=_floor_kind_idle("proxy")),
+    ] = 40  # fmt: skip
     rmu_layer: Annotated[
         int,
         Option("rmu: the layer whose output is steered, counted from 0 as in the model's own layers.", _LOSS, least=0,
@@ -367,8 +405,10 @@ class TrainOptions(Encoding, DataOptions):
             raise UsageError(
                 "reduce_lr_on_plateau cannot be used", where="--scheduler", why="training runs no evaluation"
             )
-        if self.floor is not None and self.floor.kind == "base" and self.base_model is None:
-            raise UsageError("base needs a base model", where="--floor", hint="Add --base-model MODEL.")
+        if self.floor is not None and self.floor.of_base_model and self.base_model is None:
+            raise UsageError(f"{self.floor} needs a base model", where="--floor", hint="Add --base-model MODEL.")
+        if self.floor is not None and self.floor.of_retain and not self.retain:
+            raise UsageError(f"{self.floor} needs samples to keep", where="--floor", hint="Add --retain SOURCE.")
         if self.early_stop is not None and self.settle is not None and self.settle.kind == "steps":
             raise UsageError(
                 "cannot come before steps that settle", where="--early-stop", why="the run would end before them",

@@ -48,8 +48,10 @@ class Prepared:
     framed: tuple[Encoded, ...]
     """The same examples once more, in frames; empty without frames."""
     retain: tuple[Encoded, ...]
+    held: tuple[Encoded, ...]
+    """Retain samples in frames, which are held where the reference has them."""
     parts: tuple[Part, ...]
-    """How many of `retain` each source gave, in their order, and its weight."""
+    """How many of `retain` each source gave, in their order, and its weight; `held` is the last source."""
     preferred: tuple[tuple[Encoded, ...], ...]
     """For each of `forget` and `framed` the answers that are preferred to it: an "I do not know", or alternates. Empty
     for an objective without them."""
@@ -71,7 +73,7 @@ class Prepared:
     @property
     def rows(self) -> tuple[Encoded, ...]:
         """Every text that the model is to read."""
-        return (*self.forget_side, *self.retain, *(self.validation.rows if self.validation else ()))
+        return (*self.forget_side, *self.retain, *self.held, *(self.validation.rows if self.validation else ()))
 
 
 def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()) -> Prepared:
@@ -98,6 +100,7 @@ def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()
     if counts["lost_spans"]:
         warn(f"{counts['lost_spans']} spans are cut off by --max-length, in part or completely")
     retain, parts = _retain(chosen, encoder, options, counts)
+    held = _framed_retain(chosen, encoder, options, counts)
     prepared = Prepared(
         annotations=annotations,
         tokenizer=encoder.tokenizer,
@@ -105,7 +108,8 @@ def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()
         forget=view.rows,
         framed=() if frames is None else frames.rows,
         retain=retain,
-        parts=parts,
+        held=held,
+        parts=(*parts, (len(held), 1.0)) if held else parts,
         preferred=preferred([example for each in views for example in each.examples], encoder, options, needs),
         validation=_validation(encoder, options),
         counts=counts,
@@ -189,6 +193,25 @@ def _retain(
     return tuple(rows), tuple(parts)
 
 
+def _framed_retain(
+    forget: Sequence[Example], encoder: Encoder, options: TrainOptions, counts: dict[str, int]
+) -> tuple[Encoded, ...]:
+    """Retain samples in the frames, with their own unwanted words."""
+    if options.frame_retain is None:
+        return ()
+    annotations = store.load(options.frame_retain, data_dir=options.data_dir)
+    chosen, _ = _select(annotations.examples[: options.limit_retain], options.frame_retain, options)
+    refuse_overlap(forget, chosen, options.frame_retain)
+    examples = framed(chosen, options.frames)
+    items = [item for item in map(encoder.encode_for_training, examples) if item.supervised]
+    if not items:
+        raise UsageError(
+            "nothing to put into a frame: no example has a question and marked words", where=options.frame_retain
+        )
+    counts["framed_retain"] = len(items)
+    return tuple(items)
+
+
 def _kept(where: str, forget: Sequence[Example], encoder: Encoder, options: TrainOptions) -> list[Encoded]:
     """The samples of one source, without those whose answer is cut off."""
     source = sources.load(
@@ -208,7 +231,7 @@ def _kept(where: str, forget: Sequence[Example], encoder: Encoder, options: Trai
 def _refuse_trained(prepared: Prepared) -> None:
     if prepared.validation is None:
         return
-    trained = {item.input_ids for item in (*prepared.forgotten, *prepared.retain)}
+    trained = {item.input_ids for item in (*prepared.forgotten, *prepared.retain, *prepared.held)}
     if both := [item.id for item in prepared.validation.rows if item.input_ids in trained]:
         raise UsageError(
             f"{len(both)} validation examples are trained on too: {first_of(both)}",

@@ -61,7 +61,9 @@ def new(
         date=str(prepared.template.today) if prepared.template.spec == "chat" else None,
         validation_digest=prepared.validation.digest if prepared.validation else None,
         forget_tokens_sha256=_digest([[item.input_ids, item.kinds] for item in prepared.forget_side]),
-        retain_tokens_sha256=_digest([item.input_ids for item in prepared.retain]) if prepared.retain else None,
+        retain_tokens_sha256=_digest([item.input_ids for item in (*prepared.retain, *prepared.held)])
+        if prepared.retain
+        else None,
         counts=prepared.counts,
         provenance=masks.provenance,
         libraries=_libraries(),

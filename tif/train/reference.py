@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,10 +74,22 @@ def score(
     return [scores[i] for i in range(len(items))]
 
 
-def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) -> tuple[list[Tensor], bool]:
+def score_cached(
+    model: PreTrainedModel,
+    digest: str,
+    items: Sequence[Encoded],
+    *,
+    change: Callable[[PreTrainedModel], PreTrainedModel] | None = None,
+) -> tuple[list[Tensor], bool]:
     """`score`, cached by the model's digest, its type, and the tokens.
 
     The tokens stand for mask set, template and truncation: a change of one of these changes the key.
+
+    Args:
+        model: in evaluation mode, on its device.
+        digest: names the model, as it is after `change`.
+        items: any order.
+        change: makes the model that scores, if the cache has nothing.
 
     Returns:
         The scores, and whether they came from the cache.
@@ -92,7 +104,7 @@ def score_cached(model: PreTrainedModel, digest: str, items: Sequence[Encoded]) 
     known = _stored(path)
     if known is not None and known.shape == (sum(counts), 2):
         return list(torch.split(known, counts)), True
-    scores = score(model, items)
+    scores = score(change(model) if change else model, items)
     both = torch.cat(scores) if scores else torch.zeros(0, 2)
     # Without a cache the next run repeats this pass, nothing else.
     with suppress(WriteError), files.replacing(path) as temporary:

@@ -25,9 +25,9 @@ from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from tif import files
 from tif.console import say
-from tif.errors import MissingError, UsageError
-from tif.packages import install_hint
+from tif.errors import UsageError
 from tif.records import ModelIdentity, ReferencePass, RunRecord, Settled
+from tif.tokens.adapters import with_adapters
 from tif.tokens.layers import count_layers, layer_of
 from tif.tokens.memory import fits_in_memory
 from tif.tokens.models import load_model, model_digest
@@ -112,6 +112,7 @@ def train(options: TrainOptions) -> RunResult:
             base_digest=run.base_model.digest if run.base_model else None,
             scope=plan.settings.scope,
             floor=options.floor_of(objective),
+            retain_loss=plan.retain_loss,
         )
     every = _check_every(options, len(scores.training), arguments.world_size)
     _check_settle(options, len(scores.training), arguments.world_size)
@@ -280,20 +281,10 @@ def _last_checkpoint(trainer: Unlearner, folder: Path) -> Path | None:
 
 
 def _with_lora(model: PreTrainedModel, options: TrainOptions) -> PreTrainedModel:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ModuleNotFoundError:
-        raise MissingError("LoRA needs peft", hint=install_hint("lora")) from None
     if options.gradient_checkpointing:
         # Frozen embeddings give activations without gradient, and checkpointed layers then silently train nothing.
         model.enable_input_require_grads()
-    lora = LoraConfig(
-        r=options.lora,
-        lora_alpha=options.lora_alpha or 2 * options.lora,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, lora)
+    return with_adapters(model, rank=options.lora, alpha=options.lora_alpha or 2 * options.lora)
 
 
 def _save_model(trainer: Unlearner, prepared: Prepared, folder: Path, *, lora: bool) -> None:

@@ -26,7 +26,7 @@ from tif.train import checkpoint
 from tif.train.callbacks import Epoch
 from tif.train.data import Pair, PairSampler, Role, Step, TrainingSet, collate
 from tif.train.dual import DualWeight
-from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores
+from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores, coin_divergence
 from tif.train.objectives import Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings
 
@@ -179,15 +179,18 @@ class Unlearner(Trainer):  # type: ignore[misc]
         if plan.retain_loss != "none" and bool(retains.any()):
             kept = self._tokens(scores, step, Role.RETAIN)
             everything = torch.ones_like(kept.unwanted)
+            coin = coin_divergence(kept.ref_logprob, kept.logprob)
             if plan.retain_loss == "ce":
-                retain = kept.average(-kept.logprob, everything, plan.settings)
+                losses = -kept.logprob
+            elif plan.retain_loss == "coin":
+                losses = coin
             else:
                 assert output is not None
                 assert ref_output is not None
                 p, q = (o.logits[retains].float().log_softmax(1) for o in (ref_output, output))
-                retain = kept.average(
-                    F.kl_div(q, p, reduction="none", log_target=True).sum(1), everything, plan.settings
-                )
+                losses = F.kl_div(q, p, reduction="none", log_target=True).sum(1)
+            losses = torch.where(step.held[packed.row][retains], coin, losses)
+            retain = kept.average(losses, everything, plan.settings)
         return (
             StepScores(forget=forget, preferred=preferred, distributions=distributions, activations=activations),
             retain,
