@@ -69,7 +69,7 @@ def test_the_anchored_objective_needs_a_base_model_and_brings_its_floor():
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"base_model": "b"}, "--base-model does nothing here (tpo reads it with --floor base only"),
+        ({"base_model": "b"}, "--base-model does nothing here (tpo reads it with --floor base, primed or proxy only"),
         ({"floor": "base"}, "--floor: base needs a base model. Add --base-model MODEL."),
         ({"early_stop": "floor:0.9"}, "--early-stop does nothing here (no token has a floor; add --floor)"),
         ({"retain_loss": "ce"}, "--retain-loss does nothing here (without samples to keep: add --retain SOURCE)"),
