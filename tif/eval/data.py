@@ -9,6 +9,7 @@ Without `--benchmark`, a run is evaluated on the annotation set that it was trai
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -120,7 +121,8 @@ def load(options: EvaluateOptions, run: RunRecord | None, labels: tuple[str, ...
         lost = "LUME's own answers count as unwanted words" if lume else "no UW and GW numbers"
         warn(f"{ref}, the run's annotation set: {problem}; {lost}. {hint}")
         return unmarked
-    return replace(unmarked, splits=marked, annotations=annotations, masks=_used(ref, annotations))
+    masks = _used(ref, annotations, splits["forget"])
+    return replace(unmarked, splits=marked, annotations=annotations, masks=masks)
 
 
 def forget_rows(annotations: SavedSet, run: RunRecord | None = None, limit: int | None = None) -> tuple[Row, ...]:
@@ -177,7 +179,7 @@ def _of_set(options: EvaluateOptions, run: RunRecord | None, labels: tuple[str, 
         splits["retain"] = rows
     digest = annotations.version.digest[:12]
     path = store.resolve(options.masks)[0]
-    masks = _used(options.masks, annotations)
+    masks = _used(options.masks, annotations, splits["forget"])
     return EvaluationData(splits=splits, forget=f"{path}@{digest}", annotations=annotations, masks=masks)
 
 
@@ -187,10 +189,18 @@ def _own(run: RunRecord) -> str | None:
     return f"{head}@{run.masks.digest[:12]}" if head.exists() else None
 
 
-def _used(ref: str, annotations: SavedSet) -> MasksUsed:
-    version = annotations.version
+def _used(ref: str, annotations: SavedSet, rows: Sequence[Row]) -> MasksUsed:
+    version, method = annotations.version, annotations.provenance.method
+    asked = {(row.question, row.answer) for row in rows}
+    statuses = Counter(each.status for each in annotations if (each.prompt, each.text) in asked)
     return MasksUsed(
-        ref=ref, version=version.number, digest=version.digest, author=version.author, message=version.message
+        ref=ref,
+        version=version.number,
+        digest=version.digest,
+        author=version.author,
+        message=version.message,
+        method=", ".join(str(method[name]) for name in ("name", "model") if method.get(name)),
+        statuses=dict(statuses),
     )
 
 

@@ -31,6 +31,7 @@ from tif.eval.settings import Corpus, Scoring
 from tif.options import of_today
 from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord
+from tif.spans import Status
 
 EVAL_SCHEMA: Final = 3
 """Schema version of `eval.json` that this tif writes. It also reads the older ones. From 3 on, it is sealed."""
@@ -60,6 +61,10 @@ class MasksUsed:
     digest: str
     author: str = ""
     message: str = ""
+    method: str = ""
+    """The annotator and its model. "" in a record of an older tif."""
+    statuses: Mapping[Status, int] = field(default_factory=dict)
+    """Review status of the set's samples that are in the forget data. Empty in a record of an older tif."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

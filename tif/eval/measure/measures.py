@@ -28,6 +28,9 @@ Averaging = Literal["loss", "probability"]
 paper, eq. 1.
 """
 
+Direction = Literal["too little", "too much"]
+"""Whether a model forgets less or more than one that never saw the forget set."""
+
 
 def probability(loss: ArrayLike) -> Floats:
     """Return p(answer | question) ^ (1 / tokens) = exp(-loss), for losses of any shape."""
@@ -106,6 +109,24 @@ def _kolmogorov_smirnov(model: ArrayLike, retain: ArrayLike) -> tuple[float, flo
 
     result = ks_2samp(np.asarray(model, dtype=np.float64), np.asarray(retain, dtype=np.float64))
     return float(result.pvalue), float(result.statistic)
+
+
+def forgets(model: ArrayLike, retain: ArrayLike) -> Direction:
+    """Return the direction of the difference that forget quality tests, at its largest distance.
+
+    `too little`: the model's truth ratios are lower, so it prefers the right answers more than the retain model does.
+
+    Args:
+        model: `[n]`, truth ratios of the evaluated model.
+        retain: `[m]`, truth ratios of a model that never saw the forget set.
+    """
+    own, other = np.sort(_floats(model)), np.sort(_floats(retain))
+    places = np.concatenate([own, other])
+    gaps = (
+        np.searchsorted(own, places, side="right") / own.size
+        - np.searchsorted(other, places, side="right") / other.size
+    )
+    return "too little" if gaps[np.abs(gaps).argmax()] > 0 else "too much"
 
 
 def harmonic_mean(values: ArrayLike) -> float:
@@ -196,6 +217,7 @@ __all__ = [
     "bootstrap",
     "difference",
     "forget_quality",
+    "forgets",
     "harmonic_mean",
     "ks_distance",
     "model_utility",

@@ -34,6 +34,8 @@ class Entry:
     """Per-token scores by text id."""
     history: Sequence[Mapping[str, float]] = ()
     """The training run's `log.jsonl`."""
+    folder: Path | None = None
+    """The evaluation's folder. None for an evaluation in memory."""
     checks: tuple[Check, ...] = ()
     """The result of `tif verify` for what is on disk. Empty for an evaluation in memory."""
 
@@ -47,6 +49,12 @@ class Entry:
     def form(self) -> Form:
         """The form of asking that the verdict and the main table show: plain text has only `cloze`."""
         return "cloze" if self.plain else "question"
+
+    @property
+    def retain_log(self) -> Path | None:
+        """The folder of the retain model's evaluation, as the options named it."""
+        named = self.record.retain_log or self.record.config.get("retain_log")
+        return _folder(Path(named)) if isinstance(named, str) else None
 
     @property
     def run(self) -> RunRecord | None:
@@ -84,9 +92,7 @@ class Entry:
             InputError: if there is no evaluation, or it is damaged.
         """
         path = Path(path)
-        folder = path.parent if path.name == EVAL_FILE else path
-        if not (folder / EVAL_FILE).is_file():
-            folder = folder / "eval"
+        folder = _folder(path)
         try:
             if not (folder / EVAL_FILE).is_file():
                 raise FileNotFoundError(2, "no such file", EVAL_FILE)
@@ -117,7 +123,10 @@ class Entry:
         # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
         name = label or (folder.parent.name + folder.name.removeprefix("eval") if inside else folder.name)
         checks = (*(verify_run(folder.parent) if inside and record.run else ()), *verify_evaluation(folder))
-        return cls(label=name, record=record, examples=examples, scores=scores, history=history, checks=tuple(checks))
+        return cls(
+            label=name, record=record, examples=examples, scores=scores, history=history, folder=folder,
+            checks=tuple(checks),
+        )  # fmt: skip
 
     def mean(self, part: str, column: str) -> tuple[float, float, float] | None:
         """Mean of a per-example number and its 95% bootstrap interval; None if no example has it."""
@@ -126,6 +135,12 @@ class Entry:
             return None
         low, high = measures.bootstrap(values)
         return sum(values) / len(values), low, high
+
+
+def _folder(path: Path) -> Path:
+    """The evaluation's folder for a run folder, an evaluation's folder or its `eval.json`."""
+    folder = path.parent if path.name == EVAL_FILE else path
+    return folder if (folder / EVAL_FILE).is_file() else folder / "eval"
 
 
 def _numbers(row: Row) -> dict[str, float]:

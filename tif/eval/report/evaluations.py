@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.errors import InputError, UsageError
+from tif.eval.measure.leakage import Leakage
 from tif.eval.report.entry import Entry
 from tif.eval.report.verdict import Likelihoods, Model, Role, Verdict
 
@@ -58,15 +59,17 @@ class Evaluations:
 
     @property
     def focus(self) -> Entry:
-        """The first model that unlearned; the first of all if none did."""
-        return next((entry for entry in self.others if entry is not self.never_saw), self.entries[0])
+        """The first model that unlearned and was not attacked; the first of all if none did."""
+        unlearned = [entry for entry in self.others if entry is not self.never_saw]
+        intact = [entry for entry in unlearned if not entry.record.attack]
+        return (intact or unlearned or [*self.entries])[0]
 
     def verdict(self) -> Verdict:
         """What the models write about the people to forget: the starting model first, the retain model last."""
         first = [self.before] if self.before else []
         last = [self.never_saw] if self.never_saw else []
         middle = [entry for entry in self.others if entry is not self.never_saw]
-        models = [_model(entry, self._role(entry)) for entry in (*first, *middle, *last)]
+        models = [self._model(entry) for entry in (*first, *middle, *last)]
         if self.never_saw is None and (log := self._retain_log()) is not None:
             models.append(log)
         return Verdict(tuple(models), plain=self.focus.plain)
@@ -74,7 +77,12 @@ class Evaluations:
     def _role(self, entry: Entry) -> Role:
         if entry is self.before:
             return "before"
-        return "never saw" if entry is self.never_saw else "unlearned"
+        if entry is self.never_saw:
+            return "never saw"
+        return "attacked" if entry.record.attack and entry is not self.focus else "unlearned"
+
+    def _model(self, entry: Entry) -> Model:
+        return replace(_model(entry, self._role(entry)), attacked=_attacked(entry, self.entries))
 
     def _retain_log(self) -> Model | None:
         """The retain model as the focus's record has it, where its own evaluation is not among the entries."""
@@ -123,13 +131,33 @@ def _starting_model(entries: Sequence[Entry]) -> Entry | None:
 
 
 def _retain_model(entries: Sequence[Entry], before: Entry | None) -> Entry | None:
-    """The entry whose truth ratios are another entry's retain log."""
+    """The entry that is another entry's retain log: the same file, or else the same truth ratios."""
+    named = {entry.retain_log.resolve() for entry in entries if entry.retain_log}
     logs = {entry.record.retain_truth_ratio for entry in entries} - {()}
-    for entry in entries:
+    others = [entry for entry in entries if entry is not before]
+    for entry in others:
+        if entry.folder is not None and entry.folder.resolve() in named:
+            return entry
+    for entry in others:
         ratios = [row["truth_ratio"] for row in entry.examples.get("forget", ())]
-        if entry is not before and tuple(ratio for ratio in ratios if ratio is not None) in logs:
+        if tuple(ratio for ratio in ratios if ratio is not None) in logs:
             return entry
     return None
+
+
+def _attacked(entry: Entry, entries: Sequence[Entry]) -> dict[str, Leakage]:
+    """The counts of the same model's evaluations after attacks."""
+    own = entry.record.model
+    if own is None or own.digest is None or entry.record.attack:
+        return {}
+    return {
+        other.record.attack: other.record.leakage["forget"]
+        for other in entries
+        if other.record.attack
+        and (model := other.record.model)
+        and model.digest == own.digest
+        and "forget" in other.record.leakage
+    }
 
 
 def _model(entry: Entry, role: Role) -> Model:

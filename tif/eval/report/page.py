@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from tif.eval.report import answers, heatmap, leaks, robustness
+from tif.eval.report import answers, heatmap, leaks, opening, robustness
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
 from tif.eval.report.plots import plots
 from tif.eval.report.seeds import SeedGroup, Spread
-from tif.eval.report.verdict import Verdict
 
 CSS: Final = """
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
   --ink: light-dark(#1c2430, #e6e9ee); --soft: light-dark(#566070, #a3adba); --paper: light-dark(#fdfdfb, #14181e);
   --card: light-dark(#f3f4f1, #1c222a); --line: light-dark(#d8dbd6, #343c47);
-  --heat: light-dark(#f2a024, #f0a030); --unwanted: light-dark(#0060a8, #67b7f5); }
+  --heat: light-dark(#f2a024, #f0a030); --unwanted: light-dark(#0060a8, #67b7f5);
+  --good: light-dark(#00704f, #4cc79a); --bad: light-dark(#b03a00, #ff9a62); }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 68rem; padding: 2.2rem 1.4rem 5rem; font: 16px/1.55 var(--font);
   color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.85rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
 h2 { font-size: 1.25rem; margin: 2.8rem 0 .6rem; }
 h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
-p { max-width: 46rem; } .verdict .lead { font-size: 1.3rem; line-height: 1.45; margin: .7rem 0; }
-.verdict .then { font-size: 1.08rem; margin: .4rem 0; } .verdict .note { font-size: .88rem; margin: .6rem 0; }
-.verdict .scroll { margin: 1.3rem 0 .9rem; } .verdict tr.focus { font-weight: 600; }
-  .soft { color: var(--soft); } p.q { margin: .1rem 0 .4rem; max-width: none; }
+p { max-width: 46rem; } .soft { color: var(--soft); } p.q { margin: .1rem 0 .4rem; max-width: none; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: .45rem .7rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -46,16 +42,6 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { fon
 """
 
 
-_COUNTED: Final = (
-    "How it was counted: each model answers every question once, greedily. It writes a phrase if its answer contains "
-    "the phrase as whole words; case, accents and punctuation do not matter. A phrase that the question already gives "
-    "does not count. A fact in other words is not noticed."
-)
-_COUNTED_PLAIN: Final = (
-    "How it was counted: each model continues the text once, greedily, from the words before each unwanted phrase. It "
-    "writes the phrase if its continuation contains the phrase as whole words; case, accents and punctuation do not "
-    "matter. A phrase with no words before it, or that these words already contain, does not count."
-)
 _ANSWERS: Final = "What each model writes when it is asked. The first questions are about people to forget."
 _CONTINUATIONS: Final = "What each model writes after the words before an unwanted phrase."
 
@@ -111,24 +97,10 @@ def page(
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{CSS}{heatmap.CSS}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{_verdict(evaluations.verdict())}{_verified(evaluations)}{lead}"
+        f"<title>{escape(title)}</title><style>{CSS}{opening.CSS}{heatmap.CSS}</style></head>"
+        f"<body><h1>{escape(title)}</h1>{opening.opening(evaluations)}{lead}"
         f"{''.join(map(_section, sections))}</body></html>\n"
     )
-
-
-def _verified(evaluations: Evaluations) -> str:
-    """Whether files and records are as tif wrote them. An evaluation in memory has nothing to compare."""
-    stored = [entry for entry in evaluations.entries if entry.checks]
-    failed = [entry.label for entry in stored if not all(check.passed for check in entry.checks)]
-    if failed:
-        sentence = f"Not verified: {', '.join(failed)}. The audit below names what differs from what tif recorded."
-    elif stored:
-        count = sum(len(entry.checks) for entry in stored)
-        sentence = f"Verified: {count} checks of files and records passed. To repeat them, run `tif verify`."
-    else:
-        return ""
-    return f'<p class="soft verified">{escape(sentence)}</p>'
 
 
 def _section(section: Section) -> str:
@@ -136,31 +108,6 @@ def _section(section: Section) -> str:
         return ""
     gloss = f'<p class="soft">{escape(section.gloss)}</p>' if section.gloss else ""
     return f"<section><h2>{escape(section.heading)}</h2>{gloss}{section.body}</section>"
-
-
-def _verdict(verdict: Verdict) -> str:
-    first, *others = verdict.sentences()
-    sentences = f'<p class="lead">{escape(first)}</p>'
-    sentences += "".join(f'<p class="then">{escape(sentence)}</p>' for sentence in others)
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in verdict.heads)
-    body = ""
-    for row in verdict.rows():
-        label, *cells = row.cells()
-        focus = ' class="focus"' if label == verdict.focus.label else ""
-        body += f'<tr{focus}><th scope="row">{escape(label)}</th>'
-        body += "".join(f"<td>{_unbroken(escape(cell))}</td>" for cell in cells) + "</tr>"
-    counted = _COUNTED_PLAIN if verdict.plain else _COUNTED
-    remarks = [*verdict.remarks(), *([counted] if any(model.forget for model in verdict.models) else [])]
-    notes = "".join(f'<p class="soft note">{escape(remark)}</p>' for remark in remarks)
-    return (
-        f'<section class="verdict">{sentences}<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>{notes}</section>"
-    )
-
-
-def _unbroken(cell: str) -> str:
-    """A count such as `3 of 61` is not broken between lines."""
-    return re.sub(r"(\d) of (\d)", r"\1&nbsp;of&nbsp;\2", cell)
 
 
 def _headline(rows: Sequence[HeadlineRow]) -> str:

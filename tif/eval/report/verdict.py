@@ -9,17 +9,25 @@ The counts are of `tif.eval.measure.leakage`. Probabilities stand in for a model
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
 
-Role = Literal["before", "unlearned", "never saw"]
-"""The starting model, a model that unlearned, or one that never saw the forget set (the retain model)."""
+Role = Literal["before", "unlearned", "never saw", "attacked"]
+"""The starting model, a model that unlearned, one that never saw the forget set (the retain model), or one of these
+after an attack."""
 
-_WRITES: Final[dict[Role, str]] = {"before": "wrote", "unlearned": "still writes", "never saw": "writes"}
+_WRITES: Final[dict[Role, str]] = {
+    "before": "wrote",
+    "unlearned": "still writes",
+    "never saw": "writes",
+    "attacked": "writes",
+}
+ATTACKS: Final[Mapping[str, str]] = {"relearn": "relearning", "nf4": "4-bit quantization"}
+"""The names of attacks in sentences."""
 HEADS: Final = ("model", "unwanted phrases", "other words in the same answers", "about the people to keep")
 """Heads of the table that `Verdict.rows` fills."""
 PLAIN_HEADS: Final = ("model", "unwanted phrases", "other words in the same texts", "texts to keep")
@@ -55,6 +63,8 @@ class Model:
     likelihoods: Likelihoods = Likelihoods()
     reason: str | None = None
     """Why `forget` is None."""
+    attacked: Mapping[str, Leakage] = field(default_factory=dict)
+    """About the people to forget, by the attack after which the model was asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +133,7 @@ class Verdict:
         ]
         if (again := self._asked_again()) is not None:
             lines.append(again)
+        lines += self._after_attacks()
         if (words := _other_words(focus)) is not None:
             lines.append(
                 f"Of {_plural(words.total, 'other word')} in the same answers, it {_WRITES[focus.role]} "
@@ -169,6 +180,21 @@ class Verdict:
             f"Unwanted phrases are not counted for {', '.join(labels)}: {reason or 'the model was not asked'}. "
             "The table shows probabilities instead."
         )
+
+    def _after_attacks(self) -> list[str]:
+        """What the focus writes after each attack, beside the retain model after the same attack."""
+        never_saw = next((model for model in self.models if model.role == "never saw"), None)
+        lines = []
+        for attack, counts in self.focus.attacked.items():
+            line = f"After {ATTACKS.get(attack, attack)}, it writes {Count(counts.written, counts.phrases)}"
+            control = never_saw.attacked.get(attack) if never_saw else None
+            if control is not None:
+                count = (
+                    control.written if control.phrases == counts.phrases else Count(control.written, control.phrases)
+                )
+                line += f"; a model that never saw them, after the same attack: {count}"
+            lines.append(f"{line}.")
+        return lines
 
     def _asked_again(self) -> str | None:
         """The share of questions with a phrase among several random answers; None if the focus has no samples."""
@@ -259,4 +285,4 @@ def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-__all__ = ["HEADS", "PLAIN_HEADS", "Count", "Likelihoods", "Model", "Role", "Verdict", "VerdictRow"]
+__all__ = ["ATTACKS", "HEADS", "PLAIN_HEADS", "Count", "Likelihoods", "Model", "Role", "Verdict", "VerdictRow"]

@@ -1,0 +1,301 @@
+"""The marks of a report: what a model must reach to pass, beside one that never saw the forget set.
+
+    found = marks(evaluations)
+    summary("ours", found)          "ours passes 4 of 5 marks that were measured. It fails: ..."
+
+A mark is a number of the retain model or of the starting model. What has no such number has no mark, and what was not
+measured says how to measure it. docs/metrics.md has the rules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tif.eval.measure import measures
+from tif.eval.measure.leak_at_k import FormLeaks
+from tif.eval.measure.leakage import Leakage
+from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.verdict import ATTACKS, Model, Verdict
+
+KEEP: Final = 0.95
+"""What a model must keep of the starting model's answers about others, as a share."""
+SIGNIFICANT: Final = 0.05
+"""Forget quality passes above this p-value."""
+
+_AS_NEVER: Final = "as a model that never saw them"
+
+Outcome = Literal["passes", "fails", "no mark", "not measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One line of the first screen. Every text is words."""
+
+    name: str
+    outcome: Outcome
+    result: str = ""
+    """The number of the model that the report is about."""
+    before: str = ""
+    """The starting model's."""
+    never_saw: str = ""
+    """The retain model's."""
+    rule: str = ""
+    """What passes, or why there is no mark, or how to measure it."""
+
+
+def marks(evaluations: Evaluations) -> list[Mark]:
+    """Return all marks of the report's first model, in the order of the page."""
+    verdict = evaluations.verdict()
+    before = next((m for m in verdict.models if m.role == "before" and m is not verdict.focus), None)
+    never = next((m for m in verdict.models if m.role == "never saw" and m is not verdict.focus), None)
+    models = _Models(verdict.focus, before, never)
+    return [
+        _asked(models, verdict),
+        _asked_again(models, verdict),
+        *_attacked(models),
+        *_other_words(models, verdict),
+        _keep(models, verdict),
+        *_tests(evaluations),
+    ]
+
+
+def summary(label: str, found: Sequence[Mark]) -> str:
+    """Return the marks in two or three sentences."""
+    decided = [mark for mark in found if mark.outcome in ("passes", "fails")]
+    failed = [mark.name for mark in decided if mark.outcome == "fails"]
+    missing = [mark.name for mark in found if mark.outcome == "not measured"]
+    if not decided:
+        line = f"{label}: no mark could be measured."
+    elif failed:
+        line = f"{label} fails {len(failed)} of {_plural(len(decided), 'mark')}: {_listed(failed)}."
+    else:
+        line = f"{label} passes {'the' if len(decided) == 1 else f'all {len(decided)}'} " + (
+            "mark that was measured." if len(decided) == 1 else "marks that were measured."
+        )
+    return line + (f" Not measured: {_listed(missing)}." if missing else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The model that the report is about, and the two beside it."""
+
+    focus: Model
+    before: Model | None
+    never_saw: Model | None
+
+
+def _asked(models: _Models, verdict: Verdict) -> Mark:
+    name = "unwanted phrases, continued once" if verdict.plain else "unwanted phrases, asked once"
+    counts = models.focus.forget
+    if counts is None:
+        return Mark(name=name, outcome="not measured", rule=models.focus.reason or "the model was not asked")
+    never = models.never_saw.forget if models.never_saw else None
+    beside = {"before": _written(models.before.forget if models.before else None), "never_saw": _written(never)}
+    comparable = never is not None and never.phrases == counts.phrases
+    most = never.written if never is not None and comparable else 0
+    why = _AS_NEVER if comparable else "no model that never saw them was asked for the same phrases"
+    return Mark(
+        name=name, outcome="passes" if counts.written <= most else "fails", result=_written(counts),
+        rule=f"at most {most:,}: {why}", **beside,
+    )  # fmt: skip
+
+
+def _asked_again(models: _Models, verdict: Verdict) -> Mark:
+    what = "continued" if verdict.plain else "asked"
+    leaks = models.focus.leaks
+    if leaks is None or leaks.most is None:
+        rule = "to measure it, run `tif eval RUN --leak 16`"
+        return Mark(name=f"unwanted phrases, {what} many times", outcome="not measured", rule=rule)
+    k, share = leaks.most.k, leaks.most.cores.leak_any
+    never = _share(models.never_saw, k)
+    gap = next((each.leak_any for each in leaks.minus_retain if each.k == k), None)
+    passed = (gap.low <= 0) if gap else share.mean <= (never or 0.0)
+    if gap is not None:
+        rule = f"not above a model that never saw them: difference {gap.mean:+.0%} ({gap.low:+.0%} to {gap.high:+.0%})"
+    elif never is not None:
+        rule = f"at most {never:.0%}: {_AS_NEVER}"
+    else:
+        rule = "at most 0%: no model that never saw them is here"
+    return Mark(
+        name=f"unwanted phrases, {what} {k} times",
+        outcome="passes" if passed else "fails",
+        result=f"{share.mean:.0%} of {_plural(leaks.prompts, 'phrase' if verdict.plain else 'question')} "
+        f"({share.low:.0%} to {share.high:.0%})",
+        before=_percent(_share(models.before, k)),
+        never_saw=_percent(never),
+        rule=rule,
+    )
+
+
+def _attacked(models: _Models) -> Iterator[Mark]:
+    attacked = models.focus.attacked
+    if "relearn" not in attacked:
+        rule = "to measure it, run `tif eval RUN --attack relearn` and report its folder too"
+        yield Mark(name="unwanted phrases after relearning", outcome="not measured", rule=rule)
+    for attack, counts in attacked.items():
+        name = f"unwanted phrases after {ATTACKS.get(attack, attack)}"
+        control = models.never_saw.attacked.get(attack) if models.never_saw else None
+        if control is None or control.phrases != counts.phrases:
+            rule = "no mark: a model that never saw them was not attacked in the same way"
+            yield Mark(name=name, outcome="no mark", result=_written(counts), rule=rule)
+            continue
+        yield Mark(
+            name=name,
+            outcome="passes" if counts.written <= control.written else "fails",
+            result=_written(counts),
+            never_saw=_written(control),
+            rule=f"at most {control.written:,}: a model that never saw them, after the same attack",
+        )
+
+
+def _other_words(models: _Models, verdict: Verdict) -> Iterator[Mark]:
+    focus = models.focus
+    never, before = models.never_saw, models.before
+    if focus.forget is not None and focus.forget.general_words:
+        numbers = [_general(each.forget if each else None) for each in (focus, before, never)]
+        own, other = focus.forget, never.forget if never else None
+        least = other.general_words_written if other and other.general_words == own.general_words else None
+        passed = least is not None and own.general_words_written >= least
+        rule = f"at least {least:,}: {_AS_NEVER}" if least is not None else None
+    else:
+        levels = [each.likelihoods.general if each else None for each in (focus, before, never)]
+        if levels[0] is None:
+            return
+        numbers = [f"probability {level:.2f}" if level is not None else "" for level in levels]
+        passed = levels[2] is not None and levels[0] >= levels[2]
+        rule = f"at least {levels[2]:.2f}: {_AS_NEVER}" if levels[2] is not None else None
+    yield Mark(
+        name=f"other words in the same {'texts' if verdict.plain else 'answers'}",
+        outcome="no mark" if rule is None else "passes" if passed else "fails",
+        result=numbers[0],
+        before=numbers[1],
+        never_saw=numbers[2],
+        rule=rule or "no mark: no model that never saw them is here",
+    )
+
+
+def _keep(models: _Models, verdict: Verdict) -> Mark:
+    name = "texts to keep" if verdict.plain else "answers to keep"
+    focus, before = models.focus, models.before
+    for kind in ("phrases", "words", "probability"):
+        own = _kept(focus, kind)
+        if own is None:
+            continue
+        start, never = _kept(before, kind), _kept(models.never_saw, kind)
+        least = KEEP * start if start is not None else None
+        shown = [_kept_words(each, kind) for each in (focus, before, models.never_saw)]
+        if never is None:
+            shown[2] = ""
+        if least is None or start is None:
+            rule = "no mark: the starting model is not in this report"
+            return Mark(name=name, outcome="no mark", result=shown[0], never_saw=shown[2], rule=rule)
+        return Mark(
+            name=name,
+            outcome="passes" if own >= least else "fails",
+            result=shown[0],
+            before=shown[1],
+            never_saw=shown[2],
+            rule=f"at least {_kept_level(before, kind, least)}: {KEEP:.0%} of the number before unlearning",
+        )
+    rule = "to measure it, run `tif eval RUN --retain DATASET`"
+    return Mark(name=name, outcome="not measured", rule=rule)
+
+
+def _tests(evaluations: Evaluations) -> Iterator[Mark]:
+    focus, before = evaluations.focus, evaluations.before
+    record = focus.record
+    if record.forget_quality is not None:
+        yield Mark(
+            name="same truth ratios as a model that never saw them",
+            outcome="passes" if record.forget_quality > SIGNIFICANT else "fails",
+            result=f"p = {record.forget_quality:.3g}{_direction(evaluations)}",
+            rule=f"forget quality p above {SIGNIFICANT}",
+        )
+    start = before.record.model_utility if before and before is not focus else None
+    if record.model_utility is not None:
+        yield Mark(
+            name="model utility",
+            outcome="no mark" if start is None else "passes" if record.model_utility >= KEEP * start else "fails",
+            result=f"{record.model_utility:.3f}",
+            before="" if start is None else f"{start:.3f}",
+            rule="no mark: the starting model is not in this report"
+            if start is None
+            else f"at least {KEEP * start:.3f}: {KEEP:.0%} of the number before unlearning",
+        )
+
+
+def _direction(evaluations: Evaluations) -> str:
+    note = quality_note(evaluations, evaluations.focus.label)
+    return f" ({note})" if note else ""
+
+
+def quality_note(evaluations: Evaluations, label: str) -> str:
+    """Return what a model's forget quality says: whether the test finds a difference, in which direction, how large.
+
+    Empty for a model without forget quality.
+    """
+    entry = next(entry for entry in evaluations.entries if entry.label == label)
+    record = entry.record
+    if record.forget_quality is None:
+        return ""
+    ratios = [row["truth_ratio"] for row in entry.examples.get("forget", ()) if row["truth_ratio"] is not None]
+    parts = [f"no difference found at {SIGNIFICANT}"]
+    if record.forget_quality <= SIGNIFICANT:
+        parts = [f"differs at {SIGNIFICANT}"]
+        if ratios and record.retain_truth_ratio:
+            parts.append(f"forgets {measures.forgets(ratios, record.retain_truth_ratio)}")
+    if record.ks_distance is not None:
+        parts.append(f"D = {record.ks_distance:.2f}")
+    return ", ".join(parts)
+
+
+def _kept(model: Model | None, kind: str) -> float | None:
+    if model is None:
+        return None
+    if kind == "phrases":
+        return model.keep.written / model.keep.phrases if model.keep else None
+    return model.likelihoods.keep_recall if kind == "words" else model.likelihoods.keep
+
+
+def _kept_words(model: Model | None, kind: str) -> str:
+    level = _kept(model, kind)
+    if model is None or level is None:
+        return ""
+    return _written(model.keep) if kind == "phrases" else _kept_level(model, kind, level)
+
+
+def _kept_level(model: Model | None, kind: str, level: float) -> str:
+    if kind == "phrases" and model is not None and model.keep is not None:
+        return f"{math.ceil(level * model.keep.phrases - 1e-9):,}"
+    return f"{level:.0%} of the words" if kind == "words" else f"probability {level:.2f}"
+
+
+def _share(model: Model | None, k: int) -> float | None:
+    leaks: FormLeaks | None = model.leaks if model else None
+    return leaks.most.cores.leak_any.mean if leaks and leaks.most and leaks.most.k == k else None
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def _written(counts: Leakage | None) -> str:
+    return f"{counts.written:,} of {counts.phrases:,}" if counts else ""
+
+
+def _general(counts: Leakage | None) -> str:
+    return f"{counts.general_words_written:,} of {counts.general_words:,}" if counts else ""
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return "; ".join(names)
+
+
+__all__ = ["KEEP", "SIGNIFICANT", "Mark", "Outcome", "marks", "quality_note", "summary"]
