@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from pydantic import JsonValue
@@ -12,6 +12,7 @@ from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import Interval
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.marks import quality_note
 
 COLUMNS: Final = (
     ("UW probability", "forget", "uw_probability"),
@@ -33,9 +34,10 @@ DEFINITIONS: Final = {
     "retain ROUGE-L": "share of an answer to keep that the model writes when asked, word by word in order; it should "
     "stay",
     "model utility": "harmonic mean of nine numbers: probability, ROUGE-L and truth ratio on the retain set, real "
-    "authors and world facts",
-    "forget quality": "p-value of a test whether the truth ratios on the forget set differ from the retain model's; "
-    "above 0.05 the test finds no difference",
+    "authors and world facts; it should stay",
+    "forget quality": "p-value of a test whether the truth ratios on the forget set differ from the retain model's; it "
+    "should be above 0.05, where the test finds no difference. It falls with n. D is the largest distance, 0 to 1, and "
+    "does not fall with n; lower truth ratios mean that a model forgets too little",
     "depth (UDS)": "Unlearning Depth Score: share of the unwanted words that the hidden layers lost, measured by "
     "patching them into the starting model; 0 is the starting model, 1 the retain model",
     "depth (logit lens)": "the same, read from each hidden layer by the starting model's last norm and head",
@@ -60,13 +62,17 @@ class HeadlineRow:
 
     label: str
     cells: Mapping[str, Cell]
+    n: Mapping[str, int] = field(default_factory=dict)
+    """Number of examples behind a cell, by its name. Numbers that combine several parts have none."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What a cell says in words, by its name: a p-value's mark and direction."""
 
     def to_json(self) -> dict[str, JsonValue]:
         """The label and the cells in one object."""
         row: dict[str, JsonValue] = {"label": self.label}
         for name, cell in self.cells.items():
             row[name] = asdict(cell) if isinstance(cell, Interval) else cell
-        return row
+        return row | {"n": {**self.n}, "notes": {**self.notes}}
 
 
 def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
@@ -92,6 +98,8 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
                 **{name: leaks[entry.label].get(name) for name in leaking},
                 **{name: harness[entry.label].get(name) for name in tasks},
             },
+            n=_sizes(evaluations, entry),
+            notes={"forget quality": note} if (note := quality_note(evaluations, entry.label)) else {},
         )
         for entry in evaluations.entries
     ]
@@ -102,6 +110,26 @@ def shown(cell: Cell) -> str:
     if cell is None:
         return "–"
     return str(cell) if isinstance(cell, Interval) else f"{cell:.3g}"
+
+
+def _sizes(evaluations: Evaluations, entry: Entry) -> dict[str, int]:
+    """How many examples each number is a mean over."""
+    sizes = {
+        name: sum(row.get(column) is not None for row in entry.examples.get(part, ()))
+        for name, part, column in (*COLUMNS, *DEPTH_COLUMNS)
+    }
+    if entry.record.forget_quality is not None:
+        sizes["forget quality"] = sum(r.get("truth_ratio") is not None for r in entry.examples.get("forget", ()))
+    never_saw = evaluations.never_saw
+    for name, column in GAP_COLUMNS if never_saw else ():
+        pair = paired([each for each in (entry, never_saw) if each], column)
+        sizes[name] = len(pair[0]) if pair else 0
+    before = evaluations.before
+    if before is not None and entry is not before and (both := paired([before, entry], "uw_probability")):
+        sizes["over-forgetting"] = len(both[0])
+    if (numbers := entry.record.leaks.get(entry.form)) is not None:
+        sizes |= dict.fromkeys(_leaks(entry), numbers.prompts)
+    return {name: size for name, size in sizes.items() if size}
 
 
 def _mean(entry: Entry, part: str, column: str) -> Interval | None:

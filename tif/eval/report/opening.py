@@ -24,6 +24,10 @@ CSS: Final = """
 .marks code { white-space: nowrap; } .marks .passes { color: var(--good); }
 .marks .fails { color: var(--bad); } .marks .open { color: var(--soft); }
 .verdict dl { margin: 1rem 0; }
+@media (max-width: 40em) { .marks thead { display: none; } .marks tr { display: block; padding: .5rem 0;
+    border-bottom: 1px solid var(--line); } .marks th, .marks td { display: block; border: 0; padding: .05rem 0; }
+  .marks td[data-head]::before { content: attr(data-head) ": "; color: var(--soft); }
+  .marks td.empty { display: none; } }
 """
 """Needs the custom properties --soft, --good and --bad."""
 _SIGNS: Final[dict[Outcome, str]] = {"passes": "✓", "fails": "✗", "no mark": "–", "not measured": "–"}
@@ -69,11 +73,10 @@ def _marks(verdict: Verdict, found: Sequence[Mark]) -> str:
     body = ""
     for mark, cells in zip(found, columns, strict=True):
         body += f'<tr><th scope="row">{escape(mark.name[:1].upper() + mark.name[1:])}</th>'
-        body += "".join(
-            f"<td>{_unbroken(escape(cell)) or _DASH}</td>"
-            for number, cell in enumerate(cells)
-            if number and shown[number]
-        )
+        for name, cell, column in zip(heads[1:4], cells[1:], shown[1:], strict=True):
+            if column:
+                empty = "" if cell else ' class="empty"'
+                body += f'<td data-head="{escape(name)}"{empty}>{_unbroken(escape(cell)) or _DASH}</td>'
         style = mark.outcome if mark.outcome in ("passes", "fails") else "open"
         body += f'<td class="rule">{_code(_unbroken(escape(mark.rule)))}</td>'
         body += f'<td class="out {style}">{_SIGNS[mark.outcome]} {mark.outcome}</td></tr>'

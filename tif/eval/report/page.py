@@ -12,6 +12,7 @@ from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
 from tif.eval.report.plots import plots
 from tif.eval.report.seeds import SeedGroup, Spread
+from tif.eval.report.tables import Line, decimals, grid
 
 CSS: Final = """
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
@@ -29,13 +30,18 @@ p { max-width: 46rem; } .soft { color: var(--soft); } p.q { margin: .1rem 0 .4re
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: .45rem .7rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.n small { display: block; color: var(--soft); font-size: .8em; } thead th { font-size: .85rem; color: var(--soft); }
+td.n small { display: block; color: var(--soft); font-size: .8em; }
+td.n small.words { white-space: normal; min-width: 8em; } .grid td.n, .grid th.n { padding-left: .4rem; }
+.grid th[scope=row] { min-width: 8.5em; position: sticky; left: 0; background: var(--paper); }
+thead th { font-size: .85rem; color: var(--soft); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(29rem, 100%), 1fr)); gap: 1.2rem; }
 figure { margin: 0; background: var(--card); border-radius: 10px; padding: 1rem; break-inside: avoid; }
 figure svg { width: 100%; height: auto; display: block; } figcaption { color: var(--soft); font-size: .88rem; }
 .card { background: var(--card); border-radius: 10px; padding: .8rem 1rem; margin: 0 0 .9rem; break-inside: avoid; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: 0; font-size: .92rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font-size: .92em; }
+@media (max-width: 40em) { body { padding: 1.2rem .9rem 3rem; } dl { grid-template-columns: 1fr; }
+  dd { margin: 0 0 .4rem; } }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
   table { font-size: 8.5pt; } th, td { padding-right: .3rem; } thead th.n { white-space: normal; }
   .scroll { overflow: visible; } * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
@@ -111,10 +117,29 @@ def _section(section: Section) -> str:
 
 
 def _headline(rows: Sequence[HeadlineRow]) -> str:
+    """One line a number, one column a model."""
     names = [name for name in rows[0].cells if any(row.cells[name] is not None for row in rows)]
+    if not names:
+        return ""
+    lines = [
+        Line(
+            name,
+            [_cell(row.cells[name]) + _note(row.notes.get(name, "")) for row in rows],
+            n=[row.n.get(name) for row in rows],
+            title=definition(name),
+        )
+        for name in names
+    ]
     key = "".join(f"<dt>{escape(name)}</dt><dd>{escape(definition(name))}</dd>" for name in names)
-    table = _table("model", names, [(row.label, [row.cells[name] for name in names]) for row in rows])
-    return f'{table}<p class="soft">Small print: 95% intervals over examples.</p><dl>{key}</dl>'
+    return (
+        f'{grid("number", [row.label for row in rows], lines)}<p class="soft">n: examples behind a number. '
+        f"Small print: 95% intervals over examples.</p><dl>{key}</dl>"
+    )
+
+
+def _note(words: str) -> str:
+    words = words.replace("D = ", "D\u00a0=\u00a0")
+    return f'<small class="words">{escape(words)}</small>' if words else ""
 
 
 def _seeds(groups: Sequence[SeedGroup]) -> str:
@@ -143,7 +168,7 @@ def _cell(cell: Cell | Spread) -> str:
         case Spread(mean=mean, sd=sd):
             return f"{mean:.3g}<small>± {sd:.2g}</small>"
         case Interval(mean=mean, low=low, high=high):
-            return f"{mean:.3f}<small>{low:.3f} – {high:.3f}</small>"
+            return f"{decimals(mean)}<small>{decimals(low)} – {decimals(high)}</small>"
         case _:
             return f"{cell:.3g}"
 

@@ -22,7 +22,7 @@ from tif.eval.options import ReportOptions
 from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.headline import shown, summarise
+from tif.eval.report.headline import HeadlineRow, shown, summarise
 from tif.eval.report.page import page
 from tif.eval.report.seeds import over_seeds
 
@@ -98,7 +98,7 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
     blocks = [
         "\n".join(map(markdown_text, (*verdict.sentences(), *verdict.remarks()))) + "\n",
         _table(verdict.heads, [row.cells() for row in verdict.rows()]),
-        _table(["model", *rows[0].cells], [[row.label, *map(shown, row.cells.values())] for row in rows]),
+        _table(["model", *rows[0].cells], [[row.label, *_cells(row)] for row in rows]),
     ]
     if seeds := over_seeds(evaluations.entries, rows):
         lines = [
@@ -107,6 +107,13 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
         ]
         blocks.append(_table(["runs", "seeds", *seeds[0].cells], lines))
     return "\n".join(blocks)
+
+
+def _cells(row: HeadlineRow) -> list[str]:
+    """The cells as text, each with its note in words."""
+    return [
+        f"{shown(cell)} ({row.notes[name]})" if name in row.notes else shown(cell) for name, cell in row.cells.items()
+    ]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
