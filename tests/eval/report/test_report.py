@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_seeds import a_run
 from tif.errors import InputError, UsageError
+from tif.escape import markdown_text
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure import measures
 from tif.eval.measure.score import score
@@ -126,7 +127,7 @@ def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text()) == found
     table = markdown(entries, before="target")
     for row in found["headline"]:
-        assert f"{row['UW probability']['mean']:.3f} [" in table
+        assert f"{row['UW probability']['mean']:.3f} \\[" in table
 
 
 def test_the_page_opens_with_the_verdict(entries: list[Entry], tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_the_page_opens_with_the_verdict(entries: list[Entry], tmp_path: Path) -
     text = html.unescape(write_report(tmp_path / "r.html", entries, before="target").read_text()).replace("\xa0", " ")
     places = [text.index(words) for words in (verdict.sentences()[0], "still writes 0 of 8", "Metrics for researchers")]
     assert places == sorted(places)
-    assert verdict.sentences()[0] in markdown(entries, before="target").splitlines()[0]
+    assert markdown(entries, before="target").splitlines()[0] == markdown_text(verdict.sentences()[0])
     assert write_json(None, entries, before="target")["verdict"]["sentences"] == verdict.sentences()
 
 
