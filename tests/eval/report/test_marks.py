@@ -14,7 +14,9 @@ from tests.eval.report.test_leaks import OURS, RETAIN
 from tests.eval.report.test_seeds import a_run
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure import measures
+from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.leakage import Leakage
+from tif.eval.measure.recovery import Robustness
 from tif.eval.record import EvalRecord, MasksUsed
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
@@ -133,6 +135,13 @@ def test_relearning_is_judged_beside_the_retain_model_after_the_same_attack(entr
     assert sentences[0].startswith("ours: "), "the sentences are about the model itself, not the attacked one"
     alone = by_name(Evaluations.of([again, before, ours, never], "before"))[name]
     assert (alone.outcome, alone.result) == ("no mark", "6 of 10")
+    # `tif eval --attack` attacks the retain model too: without its own evaluation, the gap of the two decides.
+    for low, outcome in ((-0.01, "passes"), (0.01, "fails")):
+        both = Robustness(measure="uw_probability", model=None, gap_after=Interval(0.2, low, 0.4))  # type: ignore[arg-type]
+        measured = replace(again, record=again.record.but(robustness=both))
+        mark = by_name(Evaluations.of([measured, before, ours, never], "before"))[name]
+        assert mark.outcome == outcome
+        assert f"difference +0.200 ({low:+.3f} to +0.400)" in mark.rule
 
 
 def test_a_p_value_has_a_direction_and_a_mark(entries: list[Entry]) -> None:

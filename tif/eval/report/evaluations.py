@@ -8,8 +8,9 @@ from typing import Final
 
 from tif.errors import InputError, UsageError
 from tif.eval.measure.leakage import Leakage
+from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.entry import Entry
-from tif.eval.report.verdict import Likelihoods, Model, Role, Verdict
+from tif.eval.report.verdict import ATTACKS, Likelihoods, Model, Role, Verdict
 
 _OLDER: Final = "this evaluation is older than the count; run `tif eval` again, which keeps the finished parts"
 
@@ -146,18 +147,27 @@ def _retain_model(entries: Sequence[Entry], before: Entry | None) -> Entry | Non
 
 
 def _attacked(entry: Entry, entries: Sequence[Entry]) -> dict[str, Leakage]:
-    """The counts of the same model's evaluations after attacks."""
+    """The counts of the same model's evaluations after attacks, by the attack in words."""
+    return {
+        attack: other.record.leakage["forget"]
+        for attack, other in attacks(entry, entries).items()
+        if "forget" in other.record.leakage
+    }
+
+
+def attacks(entry: Entry, entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Return the evaluations of the same model after attacks, by the attack in words."""
     own = entry.record.model
     if own is None or own.digest is None or entry.record.attack:
         return {}
-    return {
-        other.record.attack: other.record.leakage["forget"]
-        for other in entries
-        if other.record.attack
-        and (model := other.record.model)
-        and model.digest == own.digest
-        and "forget" in other.record.leakage
-    }
+    after = [each for each in entries if each.record.attack and each.record.model]
+    return {_attack(each): each for each in after if each.record.model and each.record.model.digest == own.digest}
+
+
+def _attack(entry: Entry) -> str:
+    if entry.record.robustness is not None and entry.record.robustness.relearning is not None:
+        return attack_in_words(entry.record.robustness)
+    return ATTACKS.get(entry.record.attack or "", entry.record.attack or "")
 
 
 def _model(entry: Entry, role: Role) -> Model:
@@ -179,4 +189,4 @@ def _model(entry: Entry, role: Role) -> Model:
     )
 
 
-__all__ = ["Evaluations"]
+__all__ = ["Evaluations", "attacks"]

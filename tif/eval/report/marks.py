@@ -17,7 +17,7 @@ from typing import Final, Literal
 from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
-from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.evaluations import Evaluations, attacks
 from tif.eval.report.verdict import ATTACKS, Model, Verdict
 
 KEEP: Final = 0.95
@@ -55,7 +55,7 @@ def marks(evaluations: Evaluations) -> list[Mark]:
     return [
         _asked(models, verdict),
         _asked_again(models, verdict),
-        *_attacked(models),
+        *_attacked(models, evaluations),
         *_other_words(models, verdict),
         _keep(models, verdict),
         *_tests(evaluations),
@@ -130,25 +130,35 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
     )
 
 
-def _attacked(models: _Models) -> Iterator[Mark]:
+def _attacked(models: _Models, evaluations: Evaluations) -> Iterator[Mark]:
     attacked = models.focus.attacked
-    if "relearn" not in attacked:
+    if not any(attack.startswith(ATTACKS["relearn"]) for attack in attacked):
         rule = "to measure it, run `tif eval RUN --attack relearn` and report its folder too"
         yield Mark(name="unwanted phrases after relearning", outcome="not measured", rule=rule)
+    entries = attacks(evaluations.focus, evaluations.entries)
     for attack, counts in attacked.items():
-        name = f"unwanted phrases after {ATTACKS.get(attack, attack)}"
+        name = f"unwanted phrases after {attack}"
         control = models.never_saw.attacked.get(attack) if models.never_saw else None
-        if control is None or control.phrases != counts.phrases:
+        robustness = entries[attack].record.robustness
+        if control is not None and control.phrases == counts.phrases:
+            yield Mark(
+                name=name,
+                outcome="passes" if counts.written <= control.written else "fails",
+                result=_written(counts),
+                never_saw=_written(control),
+                rule=f"at most {control.written:,}: {_AS_NEVER}, after the same attack",
+            )
+        elif robustness is not None and (gap := robustness.gap_after) is not None:
+            yield Mark(
+                name=name,
+                outcome="passes" if gap.low <= 0 else "fails",
+                result=_written(counts),
+                rule="their probability not above a model that never saw them, after the same attack: difference "
+                f"{gap.mean:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})",
+            )
+        else:
             rule = "no mark: a model that never saw them was not attacked in the same way"
             yield Mark(name=name, outcome="no mark", result=_written(counts), rule=rule)
-            continue
-        yield Mark(
-            name=name,
-            outcome="passes" if counts.written <= control.written else "fails",
-            result=_written(counts),
-            never_saw=_written(control),
-            rule=f"at most {control.written:,}: a model that never saw them, after the same attack",
-        )
 
 
 def _other_words(models: _Models, verdict: Verdict) -> Iterator[Mark]:

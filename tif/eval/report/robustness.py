@@ -9,6 +9,7 @@ from typing import Final
 from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.recovery import AttackedModel, Levels, Measure, RelearningUsed, Robustness
 from tif.eval.report import figures
+from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.evaluations import Evaluations
 
 HEADING: Final = "Does it come back?"
@@ -17,11 +18,6 @@ GLOSS: Final = (
     "them, gets the same attack: what it gains is what the attack itself teaches. Share recovered: 0% is nothing, "
     "100% the starting model's level. Small print: 95% intervals over samples."
 )
-_ON: Final = {
-    "forget": "on the forget set",
-    "general": "on the forget set, unwanted words without a loss",
-    "retain": "on retain samples",
-}
 _NAMES: Final[dict[Measure, str]] = {
     "uw_probability": "probability of an unwanted word (UW)",
     "probability": "probability of a word of the answer",
@@ -35,16 +31,6 @@ def section(evaluations: Evaluations) -> str:
     if not attacked:
         return ""
     return _table(attacked) + _curves(attacked)
-
-
-def attack_in_words(robustness: Robustness) -> str:
-    """Return the attack in words: `1 epoch on the forget set, learning rate 2e-05, constant`."""
-    used = robustness.relearning
-    if used is None:
-        return "4-bit rounding (nf4)"
-    epochs = "1 epoch" if used.epochs == 1 else f"{used.epochs} epochs"
-    share = f", {used.share:.0%} of its samples; the others are measured" if used.share < 1 else ""
-    return f"relearning: {epochs} {_ON[used.on]}{share}, learning rate {used.lr:g}, {used.schedule}"
 
 
 def _table(attacked: Sequence[tuple[str, Robustness]]) -> str:
@@ -131,4 +117,4 @@ def _line(model: AttackedModel, measure: Measure) -> tuple[list[float], list[flo
     return [x for x, _ in points], [y for _, y in points]
 
 
-__all__ = ["GLOSS", "HEADING", "attack_in_words", "section"]
+__all__ = ["GLOSS", "HEADING", "section"]

@@ -64,7 +64,7 @@ class Model:
     reason: str | None = None
     """Why `forget` is None."""
     attacked: Mapping[str, Leakage] = field(default_factory=dict)
-    """About the people to forget, by the attack after which the model was asked again."""
+    """About the people to forget, by the attack in words after which the model was asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,7 @@ class Verdict:
         never_saw = next((model for model in self.models if model.role == "never saw"), None)
         lines = []
         for attack, counts in self.focus.attacked.items():
-            line = f"After {ATTACKS.get(attack, attack)}, it writes {Count(counts.written, counts.phrases)}"
+            line = f"After {attack}, it writes {Count(counts.written, counts.phrases)}"
             control = never_saw.attacked.get(attack) if never_saw else None
             if control is not None:
                 count = (
