@@ -124,7 +124,8 @@ class Unlearner(Trainer):  # type: ignore[misc]
     ) -> Any:
         """This process's share of a step's loss: one forward."""
         scores, retain = self._forward(model, inputs)
-        settling = self.state.global_step >= self.state.max_steps - self.plan.settle_steps
+        left = self.state.max_steps - self.state.global_step
+        settling = 0 < left <= self.plan.settle_steps
         terms = {} if settling else self.plan.objective.loss(scores, self.plan.settings)
         if retain is not None:
             terms["retain"] = self.dual.weight * retain
