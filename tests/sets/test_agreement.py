@@ -99,11 +99,12 @@ def test_labels_are_told_apart_per_label_and_by_spans_but_not_by_characters():
     def one(label):
         return AnnotationSet((Example("1", "", "Oslo", (Span(0, 4, label),)),))
 
-    result = score(one("CITY"), one("UW"))
+    assert score(one("CITY"), one("UW")).total.span_exact.f1 == 1.0  # UW is no other type: it is none
+    result = score(one("CITY"), one("DATE"))
     assert result.total.char.f1 == 1.0
     assert result.total.span_partial.f1 == 0.0
-    assert set(result.labels) == {"CITY", "UW"}
-    assert result.labels["UW"].char == Counts(0, 0, 0, 4)
+    assert set(result.labels) == {"CITY", "DATE"}
+    assert result.labels["DATE"].char == Counts(0, 0, 0, 4)
 
 
 def test_nothing_to_find_and_nothing_found_is_right():
@@ -182,12 +183,12 @@ def test_the_commands(cli, tmp_path):
     assert done.code == 0
     told = json.loads(done.out)
     assert told["examples"] == 2
-    assert told["char"] == pytest.approx({"precision": 4 / 6, "recall": 4 / 8, "f1": 8 / 14})
+    assert told["char"] == pytest.approx({"precision": 4 / 6, "recall": 4 / 8, "f1": 8 / 14, "f2": 10 / 19})
     assert told["span_exact"]["f1"] == told["span_partial"]["f1"] == 0.5
     # Every example by itself, the worst first.
     assert [row["id"] for row in told["by_example"]] == ["2", "1"]
     assert (told["by_example"][0]["missed"], told["by_example"][0]["spurious"]) == (["Rome"], ["in"])
-    assert told["by_example"][1]["char"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert told["by_example"][1]["char"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "f2": 1.0}
     assert "missed: Rome" in cli("spans", "score", ours, "--gold", gold).out
     told = json.loads(cli("spans", "agree", ours, gold, "--json").out)
     assert told["tokens"] == 4

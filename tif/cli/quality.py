@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tif.cli.arguments import DataDir, Json, Labels, SetOrFile, split_labels
 from tif.console import emit, emit_json, say, warn
+
+if TYPE_CHECKING:
+    from tif.sets.score import Score
 
 
 def register(spans: typer.Typer) -> None:
@@ -24,26 +28,45 @@ def score(
     data_dir: DataDir = None,
     json_: Json = False,
     worst: Annotated[int, typer.Option(min=0, help="Number of worst examples to show.")] = 5,
+    subject: Annotated[
+        str | None,
+        typer.Option(metavar="FIELD", help="Field of the gold file with the person. Default: subject, else documents."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Also write the tables and the worst examples to this .html or .md file.")
+    ] = None,
 ) -> None:
-    """Measure spans against gold: characters, exact spans, overlapping spans.
+    """Measure spans against gold: characters, spans, recall by entity type, and people with something left.
 
     Example: tif spans score annotations/tofu05.parquet --gold gold.jsonl
+
+    Example: tif spans score annotations/mail.parquet --gold gold.jsonl --report scores.html
     """
     from tif.sets import exchange
     from tif.sets.score import score as measure
+    from tif.sets.score_page import check_suffix, write_page
+    from tif.sets.subjects import subjects
 
-    result = measure(*exchange.load_all([predicted, gold], labels=split_labels(labels), data_dir=data_dir))
+    if report is not None:
+        check_suffix(report)
+    persons = subjects(gold, subject)
+    ours, theirs = exchange.load_all([predicted, gold], labels=split_labels(labels), data_dir=data_dir)
+    result = measure(ours, theirs, persons)
+    if report is not None:
+        write_page(result, f"Spans of {Path(predicted).name} against {Path(gold).name}", report, worst)
+        say(f"wrote {report}")
     if result.missing:
         warn(f"{len(result.missing)} gold examples are not in {predicted} and are not counted")
     if json_:
         emit_json(result.to_json())
         return
-    emit(f"{'':<24}{'precision':>10}{'recall':>10}{'F1':>10}")
+    emit(f"{'':<24}{'precision':>10}{'recall':>10}{'F1':>10}{'F2':>10}")
     rows = [("", result.total), *((label, measures) for label, measures in result.labels.items())]
-    for label, measures in rows if len(result.labels) > 1 else rows[:1]:
+    for label, measures in rows if result.typed and len(result.labels) > 1 else rows[:1]:
         for name, counts in measures.to_json().items():
             title = f"{label} {name}".strip()
-            emit(f"{title:<24}{counts['precision']:>10.3f}{counts['recall']:>10.3f}{counts['f1']:>10.3f}")
+            emit(f"{title:<24}" + "".join(f"{counts[key]:>10.3f}" for key in ("precision", "recall", "f1", "f2")))
+    _show_types(result)
     for example in result.worst(worst):
         emit()
         emit(f"{example.id}  F1 {example.measures.char.f1:.2f}")
@@ -51,6 +74,19 @@ def score(
             if quotes:
                 emit(f"  {title}: {' | '.join(' '.join(quote.split()) for quote in quotes)}")
     say(f"{len(result.examples)} examples")
+
+
+def _show_types(result: Score) -> None:
+    """Print recall by gold type, and the people of whom something is left."""
+    if not result.types:
+        return
+    typed = f"{'right type':>12}" if result.typed else ""
+    emit()
+    emit(f"{'type':<24}{'values':>10}{'recall':>10}{'found whole':>13}{typed}")
+    for one in result.types:
+        right = f"{one.typed_recall:>12.3f}" if result.typed else ""
+        emit(f"{one.label:<24}{one.values:>10}{one.recall:>10.3f}{one.whole_share:>13.3f}{right}")
+    emit(result.people.line)
 
 
 def agree(

@@ -1,4 +1,4 @@
-"""Spans measured against gold: precision, recall and F1.
+"""Spans measured against gold: precision, recall, F1 and F2, and recall by entity type.
 
 There are three units, because each shows something that the others hide:
 
@@ -7,18 +7,23 @@ There are three units, because each shows something that the others hide:
 - **span_exact**: spans with the same start, end and label.
 - **span_partial**: spans that overlap a span of the same label in the other set by at least one character.
 
+Labels of different vocabularies are compared by their canonical type (`tif.entities`). If one set has no types, only
+`UW`, labels do not count.
+
 Counts are summed over all examples before any ratio is taken (micro-average). A ratio of 0/0 is 1 if the other set has
 no spans either, else 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from tif.entities import label_of
 from tif.errors import InputError
 from tif.sets.overlaps import OverlapsByLabel
-from tif.spans import AnnotationSet, Example, Span
+from tif.sets.score_types import People, TypeScore, by_type, people
+from tif.spans import UW, AnnotationSet, Example, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,15 @@ class Counts:
         p, r = self.precision, self.recall
         return 2 * p * r / (p + r) if p + r else 0.0
 
+    @property
+    def f2(self) -> float:
+        """Mean of precision and recall in which recall weighs more: 5PR / (4P + R). A missed value is worse."""
+        p, r = self.precision, self.recall
+        return 5 * p * r / (4 * p + r) if p + r else 0.0
+
     def to_json(self) -> dict[str, float]:
-        """Return precision, recall and F1."""
-        return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        """Return precision, recall, F1 and F2."""
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "f2": self.f2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,8 @@ class ExampleScore:
     """Gold spans that no predicted span touches."""
     spurious: tuple[str, ...]
     """Predicted spans that touch no gold span."""
+    pair: tuple[Example, Example] | None = None
+    """The predicted and the gold example."""
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
@@ -103,13 +116,18 @@ class ExampleScore:
         return {"id": self.id, **self.measures.to_json(), "missed": missed, "spurious": spurious}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """Measures of a predicted set against a gold set."""
 
     total: Measures
     labels: dict[str, Measures]
     examples: tuple[ExampleScore, ...]
+    types: tuple[TypeScore, ...]
+    """Recall of each gold label, whatever the predicted labels."""
+    people: People
+    typed: bool
+    """Whether both sets have types."""
     missing: tuple[str, ...]
     """Ids of gold examples missing in the predicted set; the measures leave them out."""
 
@@ -127,38 +145,61 @@ class Score:
             **self.total.to_json(),
             "examples": len(self.examples),
             "missing": len(self.missing),
+            "types": {one.label: one.to_json(typed=self.typed) for one in self.types},
+            "people": self.people.to_json(),
             "labels": {label: measures.to_json() for label, measures in self.labels.items()},
             "by_example": [example.to_json() for example in self.worst_first()],
         }
 
 
-def score(predicted: AnnotationSet, gold: AnnotationSet) -> Score:
+def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, str] | None = None) -> Score:
     """Measure a predicted set against gold. A failed example counts as one without spans.
 
     Examples are matched by id if their texts agree, else by prompt and text.
+
+    Args:
+        predicted: the spans to measure.
+        gold: the right spans.
+        subjects: the person that each gold example is about, by id.
 
     Raises:
         InputError: if the sets have no example in common.
     """
     pairs, missing = paired(predicted, gold)
+    typed = all(set(one.labels) - {UW} for one in (predicted, gold))
     examples, labels, total = [], dict[str, Measures](), Measures()
     for ours, theirs in pairs:
-        measures = measure(ours.text, ours.spans, theirs.spans)
+        marked, wanted = _comparable(ours.spans, typed=typed), _comparable(theirs.spans, typed=typed)
+        measures = measure(ours.text, marked, wanted)
         total += measures
         own, other = _by_label(ours), _by_label(theirs)
         for label in own.keys() | other.keys():
             one = measure(ours.text, own.get(label, ()), other.get(label, ()))
             labels[label] = labels.get(label, Measures()) + one
-        at_ours, at_theirs = OverlapsByLabel(ours.spans), OverlapsByLabel(theirs.spans)
+        at_ours, at_theirs = OverlapsByLabel(marked), OverlapsByLabel(wanted)
         examples.append(
             ExampleScore(
                 theirs.id,
                 measures,
-                tuple(theirs.quote(s) for s in theirs.spans if not at_ours.of(s)),
-                tuple(ours.quote(s) for s in ours.spans if not at_theirs.of(s)),
+                tuple(theirs.quote(s) for s in wanted if not at_ours.of(s)),
+                tuple(ours.quote(s) for s in marked if not at_theirs.of(s)),
+                (ours, theirs),
             )
         )
-    return Score(total, dict(sorted(labels.items())), tuple(examples), missing)
+    return Score(
+        total=total,
+        labels=dict(sorted(labels.items())),
+        examples=tuple(examples),
+        types=by_type(pairs),
+        people=people(pairs, subjects),
+        typed=typed,
+        missing=missing,
+    )
+
+
+def _comparable(spans: Iterable[Span], *, typed: bool) -> tuple[Span, ...]:
+    """Return spans with canonical labels; with the label UW if types do not count."""
+    return tuple(replace(span, label=label_of(span.label) if typed else UW) for span in spans)
 
 
 def paired(predicted: AnnotationSet, gold: AnnotationSet) -> tuple[list[tuple[Example, Example]], tuple[str, ...]]:
