@@ -22,6 +22,7 @@ from tif.cli.arguments import (
     split_labels,
 )
 from tif.console import emit, emit_data, emit_json, emit_styled, emit_text, say, stdout, warn
+from tif.errors import UsageError
 from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker
@@ -174,6 +175,13 @@ def export(
     spans_only: Annotated[
         bool, typer.Option("--spans-only", help="Write parquet with ids, hashes and spans, without prompts and texts.")
     ] = False,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Write the texts with placeholders such as [PERSON_1], as JSONL, to read.")
+    ] = False,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", help="With --redact: only spans with these labels. Default: every label of the set."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite --out even if it was edited, or is no export of SET.")
     ] = False,
@@ -185,9 +193,22 @@ def export(
     refused without --force.
 
     Example: tif spans export annotations/tofu10.parquet --format tif --out fix.jsonl
+
+    Example: tif spans export annotations/mail.parquet --redact --out redacted.jsonl
     """
     from tif.sets import exchange, store
 
+    if redact:
+        if format_ != "tif" or spans_only:
+            other = "--spans-only" if spans_only else f"--format {format_}"
+            raise UsageError("--redact writes JSONL", where=other, hint=f"Leave {other} out.")
+        for line in exchange.redact(ref, out, labels=split_labels(labels), force=force, data_dir=data_dir):
+            emit_data(line)
+        if out is not None:
+            say(f"wrote {out}, to read: it contains no spans to import")
+        return
+    if labels is not None:
+        raise UsageError("chooses spans to redact", where="--labels", hint="Use it with --redact.")
     if spans_only:
         say(f"wrote {exchange.strip(ref, out, force=force, data_dir=data_dir)}, without prompts and texts")
         return

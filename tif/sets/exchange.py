@@ -14,6 +14,7 @@ from tif.sets.compare import Side
 from tif.sets.formats import FormatName, OffsetUnit, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker, Record
 from tif.sets.formats.tpo import write_folder
+from tif.sets.redact import redacted_lines
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tidy
 
 
@@ -82,6 +83,38 @@ def export(
         overwrite.check_file(out, ref, annotations, format_)
     if format_ == "tpo" and not out.suffix:
         write_folder(annotations, out)
+    else:
+        files.write(out, "".join(f"{line}\n" for line in lines))
+
+
+def redact(
+    ref: str,
+    out: Path | None,
+    *,
+    labels: Collection[str] | None = None,
+    force: bool = False,
+    data_dir: str | Path | None = None,
+) -> Iterator[str]:
+    """Yield the set's records with placeholders for the marked words, or write them to `out`.
+
+    Args:
+        ref: the set.
+        out: the file; None yields the lines.
+        labels: only the spans of these labels; None for all.
+        force: replace an existing file.
+        data_dir: for a set without texts: folder with local copies of benchmark files.
+
+    Raises:
+        UsageError: for a label that no span has, or a file that exists.
+    """
+    if out is not None and out.suffix == ".parquet":
+        raise UsageError(f"{out} is named like a set", why="--redact writes JSONL", hint="Name it .jsonl.")
+    if out is not None and out.exists() and not force:
+        raise UsageError(f"{out} exists", where="--out", hint="Choose another file, or give --force to replace it.")
+    (annotations,) = load_all([ref], labels=labels, data_dir=data_dir)
+    lines = redacted_lines(annotations)
+    if out is None:
+        yield from lines
     else:
         files.write(out, "".join(f"{line}\n" for line in lines))
 
@@ -331,4 +364,4 @@ def _named_version(records: Sequence[Record]) -> str | None:
     return named.pop() if named else None
 
 
-__all__ = ["Merged", "bring_in", "export", "join", "load", "load_all", "merge", "strip"]
+__all__ = ["Merged", "bring_in", "export", "join", "load", "load_all", "merge", "redact", "strip"]
