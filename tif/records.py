@@ -6,10 +6,10 @@ This module alone knows the file's keys. Training makes a `RunRecord`; evaluatio
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -17,6 +17,7 @@ from tif import files, seal
 from tif.errors import InputError
 from tif.options import of_today
 from tif.readers import read_json
+from tif.sources import Keep, several
 from tif.spans import Provenance
 
 RUN_SCHEMA: Final = 4
@@ -242,6 +243,11 @@ class RunRecord:
         """Labels of the spans that were forgotten; None for every label of the set."""
         labels = self.config.get("labels")
         return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+    @property
+    def retain_sources(self) -> tuple[str, ...]:
+        """Sources of the samples to keep, without their weights."""
+        return tuple(Keep.of(str(each)).source for each in cast(Iterable[object], several(self.config.get("retain"))))
 
     @property
     def asked_template(self) -> str | None:

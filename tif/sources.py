@@ -13,14 +13,18 @@ normalising.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator
 
 from tif.errors import InputError, MissingError, UsageError
+from tif.options import Written, shortest
 from tif.packages import install_hint
 from tif.readers import Row, is_arrow_folder, read_records
 from tif.readers.fields import Fields
@@ -208,12 +212,56 @@ def _number(id_: object) -> str:
     return str(id_)
 
 
+@dataclass(frozen=True, slots=True)
+class Keep(Written):
+    """A source of samples to keep, and its weight in a mixture. `Keep.of` reads one."""
+
+    source: str
+    weight: float = 1.0
+    """The share of this source in what is drawn, relative to the other sources' weights, whatever their sizes."""
+
+    @classmethod
+    def of(cls, text: str) -> Keep:
+        """`tofu:retain95`, or with a weight `tofu:retain95=3`.
+
+        Raises:
+            UsageError: for a weight that is not above 0.
+        """
+        source, equals, tail = text.rpartition("=")
+        try:
+            weight = float(tail) if equals and source else math.nan
+        except ValueError:
+            weight = math.nan
+        if math.isnan(weight):
+            return cls(text)
+        if not 0 < weight < math.inf:
+            raise UsageError(f"{text!r} has a weight that is not above 0", hint="Leave the source out, or weigh it 1.")
+        return cls(source, weight)
+
+    def __str__(self) -> str:
+        plain = Keep.of(self.source) == self if self.weight == 1 else False
+        return self.source if plain else f"{self.source}={shortest(self.weight)}"
+
+
+def several(value: object) -> object:
+    """Return the value as several. Config files and records of an older tif have one source alone, or none."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str | Keep) else value
+
+
+Keeps = Annotated[tuple[Keep, ...], BeforeValidator(several)]
+
+
 __all__ = [
     "DATA_DIR_VARIABLE",
+    "Keep",
+    "Keeps",
     "Source",
     "default_name",
     "find_local",
     "is_file",
     "load",
+    "several",
     "spec_of",
 ]

@@ -162,6 +162,22 @@ def test_a_retain_model_is_made_and_evaluated_on_the_same_texts(cli: Callable[..
     assert "a model that never saw them writes" in cli("report", "run", "--md").out
 
 
+def test_a_mixture_of_retain_samples_is_evaluated_in_equal_shares(cli: Callable[..., Result]) -> None:
+    write("notes.jsonl", [note(i) for i in range(1, 3)])
+    for name, count in (("tides", 6), ("gulls", 2)):
+        write(f"{name}.jsonl", [{"text": f"Table {i} of {name} lists {i + 3} entries."} for i in range(count)])
+    succeed(cli("annotate", "--method", "manual", "--dataset", "notes.jsonl", "--out", "notes.parquet"))
+    succeed(cli("train", "--masks", "notes.parquet", "--model", "start", "--retain", "tides.jsonl=3", "--retain",
+                "gulls.jsonl", "--objective", "tpo", "--max-steps", 1, "--cpu", "--out", "run"))  # fmt: skip
+    succeed(cli("eval", "run", "--no-completions"))
+    rows = [row for row in pq.read_table("run/eval/examples.parquet").to_pylist() if row["part"] == "retain"]
+    assert [row["id"] for row in rows] == [f"retain/{i:04d}" for i in range(8)]
+    assert [row["answer"].split()[3] for row in rows] == ["tides"] * 6 + ["gulls"] * 2
+    succeed(cli("eval", "run", "--no-completions", "--limit", 3, "--out", "less"))
+    rows = [row for row in pq.read_table("less/examples.parquet").to_pylist() if row["part"] == "retain"]
+    assert [row["answer"].split()[3] for row in rows] == ["tides", "tides", "gulls"]
+
+
 def test_questions_get_the_numbers_of_a_local_benchmark(cli: Callable[..., Result]) -> None:
     rows = [make_row(i, plain=True) for i in range(6)]
     records = [{"question": r.question, "answer": r.answer, "quotes": [r.answer[r.spans[0].start : r.spans[0].end]]}

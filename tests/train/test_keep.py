@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from tif import seal
 from tif.errors import UsageError
+from tif.sources import Keep
 from tif.train import run as run_module
 from tif.train.data import PairSampler
-from tif.train.keep import Keep
 from tif.train.options import TrainOptions
 from tif.train.prepare import prepare
 from tif.train.run import train

@@ -43,7 +43,7 @@ class Work:
 
     def unlearn(self, method: Method) -> None:
         """Make the target forget, with a retain term on the answers of everybody else."""
-        from tif.train.keep import Keep
+        from tif.sources import Keep
         from tif.train.options import TrainOptions
         from tif.train.run import train
 

@@ -79,8 +79,9 @@ def resolve(options: EvaluateOptions) -> EvaluateOptions:
                     hint="Give its path as --masks, or a benchmark: --benchmark tofu, muse, lume or local.",
                 )
             named["masks"] = own
-        recorded = ("data_dir",) if options.retain else ("data_dir", "retain", "prompt_field", "text_field")
-        for name in recorded:
+        if not options.retain and len(run.retain_sources) == 1:
+            named["retain"] = run.retain_sources[0]
+        for name in ("data_dir",) if options.retain else ("data_dir", "prompt_field", "text_field"):
             value = run.config.get(name)
             if getattr(options, name) is None and isinstance(value, str):
                 named[name] = value
@@ -171,16 +172,28 @@ def _of_set(options: EvaluateOptions, run: RunRecord | None, labels: tuple[str, 
             where=options.masks,
             hint="Correct the set with `tif spans edit`, or give other --labels.",
         )
-    if options.retain:
-        rows = retain_rows(options, options.retain, options.limit or RETAIN)
-        _refuse_overlap(splits["forget"], rows, options.retain)
-        if options.limit is None and len(rows) == RETAIN:
-            say(f"evaluating at most {RETAIN} retain samples of {options.retain}; --limit changes the number")
+    sources = (options.retain,) if options.retain else run.retain_sources if run is not None else ()
+    if sources:
+        limit = options.limit or RETAIN
+        rows = _mixture(options, sources, limit)
+        _refuse_overlap(splits["forget"], rows, ", ".join(sources))
+        if options.limit is None and len(rows) == limit:
+            say(f"evaluating at most {limit} retain samples of {', '.join(sources)}; --limit changes the number")
         splits["retain"] = rows
     digest = annotations.version.digest[:12]
     path = store.resolve(options.masks)[0]
     masks = _used(options.masks, annotations, splits["forget"])
     return EvaluationData(splits=splits, forget=f"{path}@{digest}", annotations=annotations, masks=masks)
+
+
+def _mixture(options: EvaluateOptions, sources: Sequence[str], limit: int) -> tuple[Row, ...]:
+    """Return retain samples of all sources, the same number of each as far as it has so many."""
+    if len(sources) == 1:
+        return retain_rows(options, sources[0], limit)
+    shares = [limit // len(sources) + (at < limit % len(sources)) for at in range(len(sources))]
+    rows = [row for source, share in zip(sources, shares, strict=True) if share
+            for row in retain_rows(options, source, share)]  # fmt: skip
+    return tuple(replace(row, id=f"retain/{at:04d}") for at, row in enumerate(rows))
 
 
 def _own(run: RunRecord) -> str | None:

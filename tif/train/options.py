@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal
 
 from tif.errors import UsageError
 from tif.options import Idle, Option, Options, needs
+from tif.sources import Keeps
 from tif.tokens.encoding import Encoding
 from tif.train.floor import Floor
 from tif.train.frames import Frame
 from tif.train.freeze import Freeze
-from tif.train.keep import Keeps
 from tif.train.objectives import OBJECTIVES, Need, Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings, Preservation, Reduction, Scope, Space
 from tif.train.settle import Settle
