@@ -102,6 +102,16 @@ def load(options: EvaluateOptions, run: RunRecord | None, labels: tuple[str, ...
     """
     if options.benchmark == "set":
         return _of_set(options, run, labels)
+    data = _of_benchmark(options, run, labels)
+    if options.question_key == "question":
+        return data
+    # Spans belong to a question as written, so the rows are marked before they are asked in other words.
+    asked = {part: questions.paraphrase(rows) if part in ("forget", "retain") else rows
+             for part, rows in data.splits.items()}  # fmt: skip
+    return replace(data, splits=asked)
+
+
+def _of_benchmark(options: EvaluateOptions, run: RunRecord | None, labels: tuple[str, ...] | None) -> EvaluationData:
     lume = LumeFiles(options.data_dir, options.limit).read() if options.benchmark == "lume" else None
     splits: dict[str, Sequence[Row]] = _questions(options) if lume is None else dict(lume.splits.items())
     ref = options.masks

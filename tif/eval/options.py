@@ -91,6 +91,13 @@ def _truth_ratio(options: EvaluateOptions, context: Any) -> str | None:
     return _scoring(options, context) or own
 
 
+def _question_key(options: EvaluateOptions, context: Any) -> str | None:
+    """Refuse `--question-key` where no question has other words."""
+    if options.benchmark in ("set", "lume"):
+        return "an annotation set and LUME have no paraphrased questions"
+    return _scoring(options, context)
+
+
 _LOG_ALONE: Final = "--import-log only reads numbers from a log"
 
 
@@ -241,6 +248,20 @@ class EvaluateOptions(Options):
         Option("Samples that no model was trained on, for membership inference.", _MORE,
                otherwise="with tofu: holdoutNN.json in the data folder, if it is there", idle=_scoring),
     ] = None  # fmt: skip
+    question_key: Annotated[
+        Literal["question", "paraphrased_question"],
+        Option("Field that asks the forget and retain questions.", _HOW, idle=_question_key),
+    ] = "question"
+    fluency_classifier: Annotated[
+        str | None,
+        Option("Text classifier that measures the fluency of the forget answers, for utility and overall.", _MORE,
+               metavar="MODEL", idle=_scoring),
+    ] = None  # fmt: skip
+    starting_log: Annotated[
+        str | None,
+        Option("Evaluation log of the starting model. Relative utility and overall need it.", _MORE,
+               idle=needs("fluency_classifier")),
+    ] = None  # fmt: skip
     depth: Annotated[
         bool,
         Option(
@@ -316,6 +337,11 @@ class EvaluateOptions(Options):
             )
         if self.make_retain_log and self.retain_log is not None:
             raise UsageError("--make-retain-log and --retain-log exclude each other", hint="Give only one of them.")
+        if self.question_key != "question" and (self.attack == "relearn" or self.holdout is not None):
+            other = "--attack relearn trains on" if self.attack == "relearn" else "--holdout compares with"
+            raise UsageError(
+                f"{other} the questions as written", hint="Remove --question-key, or measure it without this option."
+            )
         if self.attack == "relearn" and self.benchmark == "muse":
             raise UsageError("--attack relearn does not work with MUSE", hint="Use --benchmark tofu or local.")
         if self.relearn_on == "retain" and self.benchmark == "local" and self.retain is None:

@@ -18,8 +18,9 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import __version__, seal
 from tif.errors import InputError
-from tif.eval.measure.composites import Memorization
+from tif.eval.measure.composites import Composites, Memorization
 from tif.eval.measure.depth import Depth
+from tif.eval.measure.gaps import RetainGaps
 from tif.eval.measure.leak_at_k import FormLeaks, LeakCounts
 from tif.eval.measure.leakage import Leakage
 from tif.eval.measure.lume import LumeNumbers
@@ -151,6 +152,13 @@ class EvalRecord:
     gw_probability: float | None = None
     memorization: Memorization | None = None
     """The composite Mem of the forget set, with its terms. None if the data lacks paraphrased or perturbed answers."""
+    composites: Composites | None = None
+    """Privacy, utility and overall. None if no term of theirs is known."""
+    starting_log: str | None = None
+    """The starting model's evaluation, which relative utility compares with."""
+    retain_gaps: RetainGaps | None = None
+    """The forget set's words against the retain model's, with the sign."""
+    retain_gaps_reason: str | None = None
     leakage: Mapping[str, Leakage] = field(default_factory=dict)
     """By part: how many unwanted phrases the model writes when asked."""
     retain_leakage: Mapping[str, Leakage] = field(default_factory=dict)

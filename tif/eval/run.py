@@ -27,10 +27,9 @@ from tif.eval.benchmarks.lume_files import LumeFiles
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.texts import Inference, TextModel
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
-from tif.eval.compare import depth, leaks, logs, relearning, robustness
+from tif.eval.compare import composites, depth, gaps, leaks, logs, relearning, robustness
 from tif.eval.compare.attack import Attack, name_of
 from tif.eval.measure.composites import Memorization
-from tif.eval.measure.lume import LumeNumbers
 from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, columns
@@ -83,6 +82,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     model = _model_of(options)
     membership.check(options)
     log = logs.read(options.retain_log) if options.retain_log else None
+    starting = composites.starting_record(options.starting_log)
     run = _run_of(model)
     settings = scoring(options, run)
     asked = data.load(options, run, settings.labels)
@@ -139,20 +139,20 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         record = record.but(membership=inferred.beside(baselines.retain.membership if baselines.retain else None))
     examples = dict(evaluation.examples)
     if asked.lume is not None:
-        numbers, rows_of = lume.summarise(evaluation.examples, asked.lume)
-        examples |= rows_of
-        files_of = LumeFiles(options.data_dir, options.limit)
-        attacks = lume.membership(TextModel(load, tokenizer, cache), files_of, _inference(options, tokenizer))
-        if attacks is not None:
-            attacks = attacks.beside(baselines.retain.membership if baselines.retain else None)
-        numbers = lume.with_membership(numbers, attacks)
-        retain_lume = _retain_lume(numbers, baselines)
-        record = record.but(lume=numbers, membership=attacks, retain_lume=retain_lume, per_example={})
+        texts = TextModel(load, tokenizer, cache)
+        named = LumeFiles(options.data_dir, options.limit)
+        record, scored = lume.add(
+            record, examples, asked.lume, texts, named, _inference(options, tokenizer), baselines.retain
+        )
+        examples |= scored
     if depth_models is not None:
         rows = [row.texts()[0] for row in splits["forget"]]
         result, depths = depth.measure(load, encoder, rows, depth_models, cache)
         record = record.but(depth=result)
         examples["forget"] = [row | asdict(d) for row, d in zip(examples["forget"], depths, strict=True)]
+    record, examples["forget"] = composites.add(record, examples["forget"], options, cache, starting)
+    distances, reason = gaps.to_retain(examples["forget"], options.retain_log, baselines.retain)
+    record = record.but(retain_gaps=distances, retain_gaps_reason=reason)
     if options.leak is not None:
         measured = leak.measure(
             load,
@@ -217,15 +217,6 @@ def _inference(options: EvaluateOptions, tokenizer: PreTrainedTokenizerBase) -> 
         )
     base = _loader(options, options.base_model)
     return Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
-
-
-def _retain_lume(numbers: LumeNumbers, baselines: leaks.Baselines) -> LumeNumbers | None:
-    """Return the retain model's numbers, if its log is of the same texts."""
-    other = baselines.retain.lume if baselines.retain else None
-    if baselines.retain is not None and (other is None or other.texts_sha256 != numbers.texts_sha256):
-        warn("the retain log has no LUME numbers of the same texts. Evaluate the retain model with the same --limit")
-        return None
-    return other
 
 
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Final
 
 from tif.eval.compare.logs import LogNumbers
+from tif.eval.measure.composites import Composites
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.lume import PARTS, TASKS, LumeNumbers
 from tif.eval.measure.recovery import Robustness
@@ -53,6 +54,9 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
             yield from _depth(result.depth)
         if result.robustness is not None:
             yield from _robustness(result.robustness)
+        yield from _gaps(result)
+        if result.composites is not None:
+            yield from _composites(result.composites, result)
     else:
         yield from _muse(result.muse)
     for task, metrics in result.lm_eval.items():
@@ -102,6 +106,40 @@ def _robustness(robustness: Robustness) -> Iterator[str]:
     share, reason = robustness.recovered, robustness.starting_reason or robustness.recovered_reason
     about = f"95% interval {share.low:.3g} to {share.high:.3g}; starting model 1" if share else reason
     yield _number("share recovered", share.mean if share else None, about)
+
+
+def _gaps(result: EvalRecord) -> Iterator[str]:
+    if result.retain_gaps is None:
+        return
+    for name, interval in result.retain_gaps.named().items():
+        note = f"minus the retain model's, 95% [{interval.low:+.3g}, {interval.high:+.3g}]"
+        yield _number(f"{name} gap", interval.mean, note)
+    if (core := result.retain_gaps.core) is not None:
+        yield _number("core test D", core.distance, f"p {core.p:.3g}, n={core.examples}")
+
+
+def _composites(numbers: Composites, result: EvalRecord) -> Iterator[str]:
+    """Yield the terms of the composites first, then each composite with its reason, `overall` last."""
+    areas = result.membership.attacks if result.membership else {}
+    for name, area in areas.items():
+        if area.closeness is not None:
+            yield _number(
+                f"s_{name}", area.closeness, "1: same AUC as the retain model; 0: AUC 0, or at least twice as large"
+            )
+    if numbers.fluency is not None:
+        yield _number("fluency", numbers.fluency, None)
+    terms = {
+        "privacy": "harmonic mean of s_loss, s_zlib, s_min_k and s_min_k_plus_plus",
+        "privacy_with_depth": "harmonic mean of privacy and depth (UDS)",
+        "utility": "harmonic mean of model_utility and fluency",
+        "relative_utility": "utility / the starting model's, at most 1",
+        "overall": "harmonic mean of memorization, privacy and relative_utility",
+        "overall_with_depth": "harmonic mean of memorization, privacy_with_depth and relative_utility",
+    }
+    for name, definition in terms.items():
+        value = getattr(numbers, name)
+        if value is not None or not name.endswith("with_depth"):
+            yield _number(name, value, definition if value is not None else numbers.reasons.get(name))
 
 
 def _number(name: str, value: float | None, reason: str | None) -> str:

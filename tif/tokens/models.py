@@ -84,6 +84,23 @@ def load_model(
     return model.eval()
 
 
+def load_classifier(spec: str | Path) -> PreTrainedModel:
+    """The text classifier of a model folder or a hub id, in evaluation mode. Its tokenizer comes from `load_tokenizer`.
+
+    Raises:
+        MissingError: when there is no such folder and the hub cannot give it.
+        InputError: for a folder without a model, or with weights that do not fit its config.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    where = _reachable(spec)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(where, use_safetensors=True)
+    except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
+        raise _unusable(where, "classifier", error) from None
+    return model.eval()
+
+
 def resolve(spec: str | Path) -> str:
     """A folder that holds a model, or a hub id. A run folder of `tif train` stands for the model inside it.
 
@@ -199,4 +216,4 @@ def _unusable(where: str, what: str, error: BaseException) -> MissingError | Inp
     )
 
 
-__all__ = ["load_model", "load_tokenizer", "model_digest", "prompting_digest", "resolve"]
+__all__ = ["load_classifier", "load_model", "load_tokenizer", "model_digest", "prompting_digest", "resolve"]

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from tif.console import warn
 from tif.eval.benchmarks.lume_files import Item, LumeData, LumeFiles
 from tif.eval.benchmarks.texts import Inference, TextModel
 from tif.eval.benchmarks.tofu import ExampleRow
@@ -23,6 +24,7 @@ from tif.eval.measure import privacy
 from tif.eval.measure.lume import PARTS, LumeNumbers, Outcome, Part, ValueLeakage, exact_match, membership_score
 from tif.eval.measure.membership import AttackArea, Membership
 from tif.eval.measure.personal import ValueType, mentioned
+from tif.eval.record import EvalRecord
 from tif.tokens.templates import TemplateSpec
 
 MAX_NEW_TOKENS: Final = 256
@@ -49,9 +51,39 @@ def summarise(
             for row, outcome in zip(examples[part], outcomes[part], strict=True)
         ]
         leakage[part] = _by_type(part, examples[part], data)
-    texts = [[row.id, row.question, row.answer] for part in PARTS for row in data.splits[part]]
+    texts = [[row["id"], row["question"], row["answer"]] for part in PARTS for row in examples[part]]
     digest = hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()
     return LumeNumbers.of(outcomes, leakage=leakage, texts_sha256=digest), rows
+
+
+def add(
+    record: EvalRecord,
+    examples: Mapping[str, Sequence[ExampleRow]],
+    data: LumeData,
+    model: TextModel,
+    files: LumeFiles,
+    inference: Inference,
+    retain: EvalRecord | None,
+) -> tuple[EvalRecord, dict[str, list[ExampleRow]]]:
+    """Return the record with LUME's numbers, and the rows with their task, kind and score.
+
+    Args:
+        record: the evaluation.
+        examples: its rows by part.
+        data: LUME's rows.
+        model: the evaluated model.
+        files: LUME's files.
+        inference: the attacks that need more than scores.
+        retain: the retain log; None if there is none.
+    """
+    numbers, rows = summarise(examples, data)
+    attacks = membership(model, files, inference)
+    if attacks is not None:
+        attacks = attacks.beside(retain.membership if retain else None)
+    numbers = with_membership(numbers, attacks)
+    other = retain_numbers(numbers, retain)
+    # A holdout set of the options was compared with the forget set; LUME's own files have precedence.
+    return record.but(lume=numbers, membership=attacks or record.membership, retain_lume=other, per_example={}), rows
 
 
 def membership(model: TextModel, files: LumeFiles, inference: Inference) -> Membership | None:
@@ -95,6 +127,20 @@ def with_membership(numbers: LumeNumbers, attacks: Membership | None) -> LumeNum
     return replace(numbers, membership_score=membership_score(attacks.attacks["loss"].auc))
 
 
+def retain_numbers(numbers: LumeNumbers, retain: EvalRecord | None) -> LumeNumbers | None:
+    """Return the retain model's numbers; None, with a warning, if its log is of other texts.
+
+    Args:
+        numbers: the evaluated model's.
+        retain: the retain log; None if there is none.
+    """
+    other = retain.lume if retain else None
+    if retain is not None and (other is None or other.texts_sha256 != numbers.texts_sha256):
+        warn("the retain log has no LUME numbers of the same texts. Evaluate the retain model with the same --limit")
+        return None
+    return other
+
+
 def _outcome(row: ExampleRow, item: Item) -> Outcome:
     score: float | None = None
     if row["completion"] is not None:
@@ -131,4 +177,4 @@ def _add(counts: dict[ValueType, ValueLeakage], kind: ValueType, **more: int) ->
     counts[kind] = replace(old, **{name: getattr(old, name) + int(value) for name, value in more.items()})
 
 
-__all__ = ["MAX_NEW_TOKENS", "TEMPLATE", "membership", "summarise", "with_membership"]
+__all__ = ["MAX_NEW_TOKENS", "TEMPLATE", "add", "membership", "retain_numbers", "summarise", "with_membership"]

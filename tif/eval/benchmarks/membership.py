@@ -49,6 +49,8 @@ def source(options: EvaluateOptions) -> str | None:
     """Return the holdout set that the options name, or TOFU's own if its file is in the data folder; else None."""
     if options.holdout is not None or options.benchmark != "tofu":
         return options.holdout
+    if options.question_key != "question":
+        return None  # the holdout questions would be asked as written, and so the two sides differently
     name = options.forget.replace("forget", "holdout")
     return f"tofu:{name}" if sources.find_local(name, options.data_dir, "tofu") else None
 

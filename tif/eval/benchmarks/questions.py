@@ -143,6 +143,21 @@ def annotate(rows: Sequence[Row], annotations: AnnotationSet) -> tuple[Row, ...]
     )
 
 
+def paraphrase(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the rows with each question in the data's own other words, as open-unlearning's `question_key` asks.
+
+    Raises:
+        InputError: for a row without a paraphrased question.
+    """
+    for row in rows:
+        if not row.paraphrased_questions or not row.paraphrased_questions[0].strip():
+            raise InputError(
+                "has no paraphrased question", where=(f"record {row.id!r}", "paraphrased_question"),
+                hint="Remove --question-key, or use TOFU's files, such as forget10_perturbed.json.",
+            )  # fmt: skip
+    return tuple(replace(row, question=row.paraphrased_questions[0]) for row in rows)
+
+
 def matched(rows: Sequence[Row], annotations: AnnotationSet) -> bool:
     """Return whether the set has an example with the question and answer of some row."""
     known = {(e.prompt, e.text) for e in annotations if e.status != "failed"}
@@ -174,4 +189,4 @@ def _strings(record: Mapping[str, object], name: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-__all__ = ["FILES", "UTILITY_PARTS", "Row", "annotate", "matched", "read", "tofu"]
+__all__ = ["FILES", "UTILITY_PARTS", "Row", "annotate", "matched", "paraphrase", "read", "tofu"]

@@ -17,7 +17,7 @@ also if the AUC is 0, so too much was forgotten. So print the terms and `auc_gap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tif.eval.measure.measures import harmonic_mean
@@ -51,6 +51,94 @@ class Memorization:
         return cls(score=harmonic_mean([*known.values()]), **known) if len(known) == len(terms) else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composites:
+    """The composites of an evaluation. None where a term is missing; `reasons` explains why."""
+
+    memorization: float | None = None
+    """Mem."""
+    privacy: float | None = None
+    """Harmonic mean of s_x over the four attacks."""
+    privacy_with_depth: float | None = None
+    """Harmonic mean of `privacy` and the Unlearning Depth Score, as the latter's authors compute it."""
+    fluency: float | None = None
+    utility: float | None = None
+    """Harmonic mean of model utility and fluency."""
+    relative_utility: float | None = None
+    """`utility` as a share of the starting model's, at most 1."""
+    overall: float | None = None
+    """Harmonic mean of `memorization`, `privacy` and `relative_utility`."""
+    overall_with_depth: float | None = None
+    """The same with `privacy_with_depth`."""
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        memorization: float | None,
+        closeness: Mapping[str, float | None],
+        depth: float | None,
+        model_utility: float | None,
+        fluency: float | None,
+        starting_utility: float | None,
+        why: Mapping[str, str] | None = None,
+    ) -> Composites:
+        """Compute the composites from their terms.
+
+        Args:
+            memorization: Mem of the forget set.
+            closeness: s_x of each attack, by its name.
+            depth: Unlearning Depth Score.
+            model_utility: of the evaluated model.
+            fluency: of its answers to the forget questions.
+            starting_utility: the starting model's `utility`.
+            why: why one of these terms is None, by its name.
+        """
+        reasons: dict[str, str] = {}
+        why = why or {}
+
+        def mean(name: str, **terms: float | None) -> float | None:
+            absent = [term for term, value in terms.items() if value is None]
+            if absent:
+                reasons[name] = "missing: " + ", ".join(f"{t} ({why[t]})" if t in why else t for t in absent)
+                return None
+            return harmonic_mean([value for value in terms.values() if value is not None])
+
+        privacy = mean("privacy", **{f"s_{attack}": closeness.get(attack) for attack in MIA})
+        if privacy is None and "closeness" in why:
+            reasons["privacy"] = why["closeness"]
+        utility = mean("utility", model_utility=model_utility, fluency=fluency)
+        relative = None
+        if utility is None or not starting_utility:
+            absent = "utility" if utility is None else "starting_utility"
+            reasons["relative_utility"] = f"missing: {absent}" + (f" ({why[absent]})" if absent in why else "")
+        else:
+            relative = relative_utility(utility, starting_utility)
+        with_depth = mean("privacy_with_depth", privacy=privacy, depth=depth)
+        return cls(
+            memorization=memorization,
+            privacy=privacy,
+            privacy_with_depth=with_depth,
+            fluency=fluency,
+            utility=utility,
+            relative_utility=relative,
+            overall=mean("overall", memorization=memorization, privacy=privacy, relative_utility=relative),
+            overall_with_depth=mean(
+                "overall_with_depth",
+                memorization=memorization,
+                privacy_with_depth=with_depth,
+                relative_utility=relative,
+            ),
+            reasons=reasons,
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether any number is known that the record does not have elsewhere."""
+        return any(value is not None for value in (self.privacy, self.fluency, self.utility))
+
+
 def auc_gap(area: float, retain_area: float) -> float:
     """Return AUC - AUC_retain. Positive: forgets too little. Negative: forgets too much."""
     return area - retain_area
@@ -68,4 +156,4 @@ def relative_utility(value: float, starting: float) -> float:
     return min(1.0, value / starting)
 
 
-__all__ = ["MIA", "Memorization", "auc_gap", "closeness", "relative_utility"]
+__all__ = ["MIA", "Composites", "Memorization", "auc_gap", "closeness", "relative_utility"]

@@ -93,7 +93,7 @@ def forget_quality(model: ArrayLike, retain: ArrayLike) -> float:
         model: `[n]`, truth ratios of the evaluated model.
         retain: `[m]`, truth ratios of a model that never saw the forget set.
     """
-    return _kolmogorov_smirnov(model, retain)[0]
+    return kolmogorov_smirnov(model, retain)[0]
 
 
 def ks_distance(model: ArrayLike, retain: ArrayLike) -> float:
@@ -101,10 +101,11 @@ def ks_distance(model: ArrayLike, retain: ArrayLike) -> float:
 
     Unlike the p-value, it does not fall with the number of examples.
     """
-    return _kolmogorov_smirnov(model, retain)[1]
+    return kolmogorov_smirnov(model, retain)[1]
 
 
-def _kolmogorov_smirnov(model: ArrayLike, retain: ArrayLike) -> tuple[float, float]:
+def kolmogorov_smirnov(model: ArrayLike, retain: ArrayLike) -> tuple[float, float]:
+    """Return the p-value and the distance D of a two-sided Kolmogorov-Smirnov test of two samples."""
     from scipy.stats import ks_2samp
 
     result = ks_2samp(np.asarray(model, dtype=np.float64), np.asarray(retain, dtype=np.float64))
@@ -219,6 +220,7 @@ __all__ = [
     "forget_quality",
     "forgets",
     "harmonic_mean",
+    "kolmogorov_smirnov",
     "ks_distance",
     "model_utility",
     "normalised_probability",
