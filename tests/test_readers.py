@@ -83,13 +83,39 @@ def test_declared_separators_are_read(tmp_path, name, content):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.csv", 'q;a\r\nWho?;"Mara, of\r\nNarva; Ilo"\r\n', "read with semicolons between its columns"),
+        ("x.csv", 'q\ta\nWho?\t"Mara, of\r\nNarva; Ilo"\n', "read with tabs between its columns"),
+        ("x.tsv", 'q|a\nWho?|"Mara, of\r\nNarva; Ilo"\n', "read with bars between its columns"),
+        ("x.csv", '"q";"a"\nWho?;"Mara, of\r\nNarva; Ilo"\n', "read with semicolons between its columns"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_excels_files_are_read_and_told(tmp_path, capsys, name, content, told, encoding):
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    assert [row for _, row in read_records(tmp_path / name)] == [{"q": "Who?", "a": "Mara, of\r\nNarva; Ilo"}]
+    err = " ".join(capsys.readouterr().err.split())
+    assert told in err
+    assert ("read as UTF-16, as its first bytes say" in err) == (encoding == "utf-16")
+
+
+@pytest.mark.parametrize("header", ['"a;b"', "text", '"text, long"'])
+def test_a_separator_inside_quotes_is_none(tmp_path, capsys, header):
+    (tmp_path / "x.csv").write_text(f"{header}\nMara; Ilo\n")
+    assert [list(row.values()) for _, row in read_records(tmp_path / "x.csv")] == [["Mara; Ilo"]]
+    assert "between its columns" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"q;a\r\nWho?;Mara\r\n", "line 1: has semicolons in place of commas .*Put the line sep=; before the header"),
-        (b"q\ta\nWho?\tMara\n", r"line 1: has tabs in place of commas .*Name the file \.tsv"),
+        (b"q;a|b\r\nWho?;Mara|x\r\n", "line 1: has semicolons and bars in place of commas .*Put the line sep=; before"),
+        (b"q;a\nWho?;Mara\nWho?\n", "line 3: does not have the header's 2 columns"),
         (b"sep=;\nq;a\nWho?\n", "line 3: does not have the header's 2 columns"),
         ("q,a\r\nWho?,M\u00e4ra\r\n".encode("cp1252"), "line 2: is not UTF-8, but probably Windows-1252 .*Save it"),
-        ("q,a\r\nWho?,M\u00e4ra\r\n".encode("utf-16"), "line 1: is not UTF-8, but probably UTF-16 .*Save it as UTF-8"),
+        ("q,a\nWho?,M\u00e4ra\n".encode("utf-16-le"), "line 2: is not UTF-8, but probably UTF-16 .*Save it as UTF-8"),
+        ("q,a\r\nWho?,M\u00e4ra\r\n".encode("utf-16")[:-1], "is damaged UTF-16 .byte 32: truncated data"),
         (b"q,a\nWho?,\x81\n", "line 2: is not UTF-8, but probably another 8-bit encoding"),
     ],
 )  # fmt: skip

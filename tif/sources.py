@@ -3,11 +3,12 @@
     tofu:forget10          hub `locuslab/TOFU`, or `forget10.json` under --data-dir / TIF_DATA_DIR
     muse:news              hub `muse-bench/MUSE-News`, or `raw/forget.json` there
     owner/name[:split]     any hub data set
-    people.jsonl           a local .jsonl, .json, .csv or .parquet, or a folder of `save_to_disk`
+    people.jsonl           a local .jsonl, .json, .csv, .parquet, .txt or .md
+    letters/               a folder of .txt and .md files, or of `save_to_disk`
 
-A record is a question and an answer, or a text. `tif.readers.fields` recognises the usual field names; `--prompt-field`
-and `--text-field` name other fields. Files are read without changing a character: no newline translation, no
-normalising.
+A record is a question and an answer, a text, or a chat, of which each assistant turn is a sample. `tif.readers.fields`
+recognises the usual field names; `--prompt-field` and `--text-field` name other fields. Files are read without changing
+a character: no newline translation, no normalising.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator
 
+from tif.console import warn
 from tif.errors import InputError, MissingError, UsageError
 from tif.options import Written, shortest
 from tif.packages import install_hint
-from tif.readers import Row, is_arrow_folder, read_records
+from tif.readers import Row, is_arrow_folder, is_text_folder, read_records
+from tif.readers.chat import chat_samples
 from tif.readers.fields import Fields
 from tif.spans import Dataset, Example, fingerprint
 
@@ -94,7 +97,7 @@ def load(
     rows: list[Row] = []
     places: list[str] = []
     seen: dict[str, str] = {}
-    for place, row in records:
+    for place, row in _samples(records, fields):
         if limit is not None and len(examples) == limit:
             break
         try:
@@ -112,12 +115,56 @@ def load(
     return Source(id=id_, split=split, examples=tuple(examples), rows=tuple(rows), places=tuple(places))
 
 
+def _samples(records: Iterable[tuple[str, Row]], fields: Fields) -> Iterator[tuple[str, Row]]:
+    """Yield the records; of a chat, one for each assistant turn. System messages and long dialogues are told.
+
+    Raises:
+        InputError: for chats with different system messages, which no option of training can give.
+    """
+    system: tuple[str, str] | None = None
+    answers = longer = 0
+    try:
+        for place, row in records:
+            field = fields.chat(row)
+            if field is None:
+                yield place, row
+                continue
+            for sample in chat_samples(place, row, field):
+                if system is None:
+                    system = sample.place, sample.system
+                    if sample.system:
+                        shown = _quoted(sample.system)
+                        warn(f"prompts lack the system message. Give masks, train and eval --system-prompt {shown}")
+                elif system[1] != sample.system:
+                    raise InputError(
+                        "has another system message than the first chat",
+                        where=sample.place,
+                        why=f"{system[0]} has {_quoted(system[1])}, this one {_quoted(sample.system)}",
+                        hint="Make a file for each system message. Each training run gives one, with --system-prompt.",
+                    )
+                answers += 1
+                longer += sample.turns > 1
+                yield sample.place, sample.row
+    finally:
+        if longer:
+            warn(
+                f"{longer} of {answers} answers have several turns before them. Their prompt is the dialogue as text, "
+                "`User: ...`, `Assistant: ...`, in one user turn"
+            )
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...") if text else "none"
+
+
 def default_name(spec: str) -> str:
     """Return the annotation set's name for a source: `tofu:forget10` -> `tofu10`, `people.jsonl` -> `people`."""
     if match := re.fullmatch(r"tofu:forget(\d+)", spec):
         return f"tofu{match[1]}"
-    if is_file(spec) or is_arrow_folder(spec):
-        name = Path(spec).name.removesuffix(".gz")
+    if is_file(spec) or is_arrow_folder(spec) or is_text_folder(spec):
+        name = Path(spec).resolve().name.removesuffix(".gz")
+        if Path(spec).is_dir():
+            return name
         return name.removesuffix(Path(name).suffix)
     return re.sub(r"[^A-Za-z0-9_]+", "-", spec).strip("-").lower()
 
@@ -152,8 +199,8 @@ def find_local(name: str, data_dir: str | Path | None, *folders: str) -> Path | 
 
 
 def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterable[tuple[str, Row]]]:
-    if is_file(spec) or is_arrow_folder(spec):
-        return Path(spec).name, "", default_name(spec), read_records(spec)
+    if is_file(spec) or is_arrow_folder(spec) or is_text_folder(spec):
+        return Path(spec).resolve().name, "", default_name(spec), read_records(spec)
     scheme, _, name = spec.partition(":")
     if scheme == "tofu":
         if not _TOFU.match(name):
@@ -176,7 +223,8 @@ def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterab
         return hub_id, split, f"{hub_id}/{split}", _hub(hub_id, None, split, f"{split}.jsonl")
     raise UsageError(
         f"{spec!r} is not a data set",
-        hint="Give tofu:forget10, muse:news, a hub id owner/name[:split], or a .jsonl/.json/.csv/.parquet file.",
+        hint="Give tofu:forget10, muse:news, a hub id owner/name[:split], a .jsonl/.json/.csv/.parquet/.txt/.md file, "
+        "or a folder of .txt and .md files.",
     )
 
 

@@ -28,7 +28,10 @@ class AnnotateOptions(Options):
 
     dataset: Annotated[
         str,
-        Option("tofu:forget10, muse:news, a hub id, or a .jsonl/.json/.csv/.parquet file.", names=("--dataset", "-d")),
+        Option(
+            "tofu:forget10, muse:news, a hub id, a .jsonl/.json/.csv/.parquet/.txt file, or a folder of texts.",
+            names=("--dataset", "-d"),
+        ),
     ]
     method: Annotated[str, Option(f"The annotator: {', '.join(ANNOTATORS)}, or a plugin's name.")] = "ner"
     out: Annotated[

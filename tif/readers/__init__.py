@@ -1,5 +1,5 @@
-"""Read records from JSON lines, a JSON array, CSV, parquet or a `save_to_disk` folder. The content decides, not only
-the name.
+"""Read records from JSON lines, a JSON array, CSV, parquet, text files, or a folder of text files or of
+`save_to_disk`. The content decides, not only the name.
 
 Files are read without changing a character: no newline translation, no normalising.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tif.readers.arrow import arrow_records, is_arrow_folder
 from tif.readers.csv import csv_records
+from tif.readers.folder import TEXT_SUFFIXES, is_text_folder, text_records
 from tif.readers.json import json_records, parse_json, read_json
 from tif.readers.parquet import is_parquet, parquet_records
 from tif.readers.row import Place, Row
@@ -28,6 +29,9 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
     if is_arrow_folder(path):
         yield from arrow_records(path)
         return
+    if is_text_folder(path):
+        yield from text_records(path)
+        return
     if path.suffix.lower() == ".parquet" or is_parquet(path):
         yield from parquet_records(path)
         return
@@ -37,8 +41,20 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
         yield from csv_records(path, text)
     elif is_word_file(text):
         yield from word_records(path, text)
+    elif path.suffix.lower() in TEXT_SUFFIXES and text.lstrip()[:1] not in ("[", "{"):
+        yield str(path), {"text": text}
     else:
         yield from json_records(path, text)
 
 
-__all__ = ["Place", "Row", "is_arrow_folder", "is_parquet", "parse_json", "read_json", "read_records", "read_text"]
+__all__ = [
+    "Place",
+    "Row",
+    "is_arrow_folder",
+    "is_parquet",
+    "is_text_folder",
+    "parse_json",
+    "read_json",
+    "read_records",
+    "read_text",
+]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tif.errors import InputError
+from tif.readers.chat import CHATS, chat_field
 from tif.readers.row import Row
 
 QUESTIONS: Final = ("question", "prompt", "instruction", "query", "input", "q")
@@ -23,8 +24,6 @@ CONTEXTS: Final = (
     "context", "passage", "background", "evidence", "system", "system_prompt", "history", "choices", "options",
 )  # fmt: skip
 """Names of fields that belong to the prompt in some data sets."""
-_CHATS: Final = ("messages", "conversations", "conversation", "dialog", "chat")
-"""Names of a field that holds a chat as a list of messages."""
 _ALPACA: Final = ("instruction", "input")
 """Alpaca's prompt: the instruction, and the input under it."""
 _DECISIONS: Final = frozenset({"accept", "reject", "ignore"})
@@ -47,6 +46,13 @@ class Fields:
         if prompt is None:
             return cls(None, text)
         return cls(tuple(name for part in prompt.split(",") if (name := part.strip())), text)
+
+    def chat(self, row: Row) -> str | None:
+        """Return the field of a record whose samples are the turns of a chat; None for any other record."""
+        if self.prompt is not None or self.text is not None:
+            return None
+        names = _Names(row)
+        return None if names.of((*ANSWERS, *TEXTS)) or names.of(QUESTIONS, filled=True) else chat_field(row)
 
     def read(self, row: Row) -> tuple[str, str]:
         """Return prompt and text of a record, unchanged.
@@ -91,7 +97,7 @@ def _text_name(names: _Names) -> str:
     texts = names.of(TEXTS)
     answers = [name for name in names.of(ANSWERS) if not (texts and _decides(names.row[name]))]
     if not answers and not texts:
-        if chats := names.of(_CHATS, filled=True):
+        if chats := names.of(CHATS, filled=True):
             raise InputError(
                 "is a chat of several messages, which tif does not read",
                 where=chats[0],

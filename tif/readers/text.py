@@ -8,13 +8,16 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from tif.console import warn
 from tif.errors import InputError
 
 _GZIP: Final = b"\x1f\x8b"
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file unchanged, without a byte-order mark at its start. A gzip file is unpacked.
+    """Return the text of a file unchanged, without a byte-order mark at its start. A gzip file is unpacked.
+
+    The file is UTF-8, or UTF-16 with a byte-order mark, which a warning tells. Other encodings are never guessed.
 
     Raises:
         InputError: for a missing file, a folder, a damaged gzip file, or another encoding, naming line and encoding.
@@ -23,12 +26,18 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
         if data.startswith(_GZIP):
             data = gzip.decompress(data)
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = data.decode("utf-16")
+            warn(f"{path} is read as UTF-16, as its first bytes say")
+            return text
         return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except IsADirectoryError:
         raise InputError("is a folder", where=str(path)) from None
     except UnicodeDecodeError as error:
+        if error.encoding.startswith("utf-16"):
+            raise InputError("is damaged UTF-16", where=str(path), why=f"byte {error.start}: {error.reason}") from None
         line = error.object[: error.start].count(b"\n") + 1
         raise InputError(
             f"is not UTF-8, but probably {_encoding(error.object)}",
