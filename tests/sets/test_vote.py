@@ -36,11 +36,24 @@ def test_score_is_the_share_of_sets():
     assert [(s.source, s.score) for s in voted.spans] == [("vote:2/3", 1.0), ("vote:2/3", pytest.approx(2 / 3))]
 
 
-def test_labels_are_voted_on_apart():
-    other = replace(one(), examples=(Example("a/1", "Who?", TEXT, (Span(16, 23, "UW:JOB"),)),))
-    (voted,) = vote([one(JOB), other], 1)
-    assert [s.label for s in voted.spans] == ["UW", "UW:JOB"]
-    assert vote([one(JOB), other], 2)[0].spans == ()
+def labelled(*spans):
+    return AnnotationSet((Example("a/1", "Who?", TEXT, tuple(Span(a, b, label) for (a, b), label in spans)),))
+
+
+def test_words_get_votes_whatever_their_label_and_types_are_elected():
+    (voted,) = vote([one(JOB), labelled((JOB, "OCCUPATION"))], 2)
+    assert [(s.start, s.end, s.label) for s in voted.spans] == [(*JOB, "OCCUPATION")]
+    sets = [labelled((NAME, "ORG")), labelled((NAME, "PER")), labelled((SURNAME, "PERSON")), one(TOWN)]
+    (voted,) = vote(sets, 1)
+    # PER and PERSON are one type, with 15 characters against 10.
+    assert [(s.start, s.end, s.label) for s in voted.spans] == [(*NAME, "PER"), (*TOWN, "UW")]
+    assert [(s.start, s.end, s.label) for s in vote(sets, 3)[0].spans] == [(*SURNAME, "PER")]
+
+
+def test_one_set_has_one_vote_for_a_character():
+    twice = labelled((NAME, "PERSON"), (SURNAME, "ORG"))
+    assert vote([twice, one(JOB)], 2)[0].spans == ()
+    assert [s.score for s in vote([twice, one(JOB)], 1)[0].spans] == [0.5, 0.5]
 
 
 def test_a_person_outvotes_machines():

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from tif.entities import label_of
 from tif.errors import UsageError
 from tif.sets import store
 from tif.sets.conflict import Other, note, others
-from tif.spans import DECIDED, AnnotationSet, Example, Key, Provenance, SavedSet, Span, tidy
+from tif.spans import DECIDED, UW, AnnotationSet, Example, Key, Provenance, SavedSet, Span, tidy
 
 
 def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
-    """Keep each character that at least `need` of the sets mark, label by label.
+    """Keep each character that at least `need` of the sets mark, whatever the label.
 
-    A span's score is the mean share of sets that mark its characters; its source is `vote:NEED/SETS`. A person's
-    decision wins without a vote; two people who disagree give `status="conflict"`. A set in which an example failed has
-    no vote on it. An example with fewer than `need` voting sets fails.
+    Neighbouring characters form a span. Its label is the type with most votes for its characters, compared by the
+    canonical type. `UW` says nothing about the type, so it wins only alone. A span's score is the mean share of sets
+    that mark its characters; its source is `vote:NEED/SETS`. A person's decision wins without a vote; two people who
+    disagree give `status="conflict"`. A set in which an example failed has no vote on it. An example with fewer than
+    `need` voting sets fails.
 
     Args:
         sets: at least two annotations of the same samples.
@@ -66,14 +69,30 @@ def _voted(versions: list[Example], need: int) -> Example:
     text = versions[0].text
     source = f"vote:{need}/{len(versions)}"
     spans: list[Span] = []
-    for label in sorted({s.label for e in voters for s in e.spans}):
-        marks = Counter(at for e in voters for s in e.spans if s.label == label for at in range(s.start, s.end))
-        kept = sorted(at for at, votes in marks.items() if votes >= need)
-        for _, run in groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0]):
-            offsets = [at for _, at in run]
-            share = sum(marks[at] for at in offsets) / (len(offsets) * len(versions))
-            spans.append(Span(offsets[0], offsets[-1] + 1, label, source, share))
+    marks = Counter(at for e in voters for at in {at for s in e.spans for at in range(s.start, s.end)})
+    labels: dict[int, list[str]] = {}
+    for span in (span for e in voters for span in e.spans):
+        for at in range(span.start, span.end):
+            labels.setdefault(at, []).append(span.label)
+    kept = sorted(at for at, votes in marks.items() if votes >= need)
+    for _, run in groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0]):
+        offsets = [at for _, at in run]
+        share = sum(marks[at] for at in offsets) / (len(offsets) * len(versions))
+        label = _elected(label for at in offsets for label in labels[at])
+        spans.append(Span(offsets[0], offsets[-1] + 1, label, source, share))
     return Example(versions[0].id, versions[0].prompt, text, tidy(text, spans))
+
+
+def _elected(labels: Iterable[str]) -> str:
+    """Return the label with most votes. Names of one canonical type vote together; the first of them is returned."""
+    names: dict[str, str] = {}
+    votes: Counter[str] = Counter()
+    for label in labels:
+        if label != UW:
+            type_ = label_of(label)
+            votes[type_] += 1
+            names.setdefault(type_, label)
+    return names[votes.most_common(1)[0][0]] if votes else UW
 
 
 def _judged(example: Example) -> tuple[frozenset[Key], bool]:
