@@ -34,7 +34,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_options_of_the_api_are_those_of_the_command_line():
     classes = [getattr(tif, name) for name in tif.__all__ if name.endswith("Options")]
-    assert len(classes) == 10
+    assert len(classes) == 11
     assert all(issubclass(cls, Options) for cls in classes)
     assert {"AnnotateOptions", "TrainOptions", "EvaluateOptions", "ReportOptions"} <= {cls.__name__ for cls in classes}
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tif.spans import AnnotationSet, Example, Span
     from tif.train.options import TrainOptions
     from tif.train.run import train
+    from tif.train.tune import tune
+    from tif.train.tune_options import TuneOptions
 
 __version__ = "0.1.0"
 
@@ -39,6 +41,7 @@ _WHERE: Final = {
     "save_set": "tif.sets.store:save",
     "evaluate": "tif.eval.evaluate:evaluate",
     "report": "tif.eval.report.write:report",
+    "tune": "tif.train.tune:tune",
     "AnnotateOptions": "tif.annotate.options:AnnotateOptions",
     "NerOptions": "tif.annotate.rules.options:NerOptions",
     "JudgeOptions": "tif.annotate.judge.options:JudgeOptions",
@@ -47,6 +50,7 @@ _WHERE: Final = {
     "SurprisalOptions": "tif.annotate.models.options:SurprisalOptions",
     "LearnedOptions": "tif.annotate.rules.options:LearnedOptions",
     "TrainOptions": "tif.train.options:TrainOptions",
+    "TuneOptions": "tif.train.tune_options:TuneOptions",
     "EvaluateOptions": "tif.eval.options:EvaluateOptions",
     "ReportOptions": "tif.eval.options:ReportOptions",
     "AnnotationSet": "tif.spans:AnnotationSet",
@@ -86,6 +90,7 @@ __all__ = [
     "Span",
     "SurprisalOptions",
     "TrainOptions",
+    "TuneOptions",
     "__version__",
     "annotate",
     "evaluate",
@@ -93,4 +98,5 @@ __all__ = [
     "report",
     "save_set",
     "train",
+    "tune",
 ]

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "spans": ("spans", "Look at, compare and correct annotation sets."),
     "masks": ("masks", "Show which tokens are prompt (dim), general words, and unwanted words (red), and count them."),
     "train": ("train", "Make a model forget the words that an annotation set marks as unwanted, and keep the rest."),
+    "tune": ("tune", "Try a few settings of an objective on samples that are not evaluated, and choose one."),
     "eval": ("evaluate", "Measure what a model has forgotten and what it has kept."),
     "verify": (
         "verify",

@@ -1,0 +1,198 @@
+"""`tif tune`: what it tries, by what it chooses, that it goes on after a kill, and what it refuses."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.tokens import tiny
+from tif.cli import main
+from tif.errors import InputError, UsageError
+from tif.sets import store
+from tif.spans import AnnotationSet, Example, Span
+from tif.tokens.models import load_model
+from tif.train import tune as tune_module
+from tif.train.grid import RATES, Grid, candidates
+from tif.train.options import TrainOptions
+from tif.train.prepare import prepare
+from tif.train.reference import score
+from tif.train.run import train
+from tif.train.tune import TUNE_FILE, Candidate, TuneRecord, choose, tune
+from tif.train.tune_options import TuneOptions
+
+
+@pytest.fixture
+def aim(workshop):
+    return str(tiny.save(workshop.root / "base", tiny.llama(400, seed=1), tiny.chatty()))
+
+
+def options(workshop, aim, out="search", **changes):
+    usual = {"masks": workshop.masks, "model": workshop.model, "out": workshop.root / out, "retain": workshop.retain}
+    given = {name: str(value) for name, value in usual.items()} | {"aim": aim, "cpu": True, "max_steps": 3}
+    return TuneOptions(**(given | {"batch_size": 3, "grid": ["lr=1e-4,1e-2"]} | changes))
+
+
+@pytest.mark.parametrize("text", ["lr=1e-5,3e-5", "retain_weight=1,8", "objective=npo,tpo"])
+def test_a_grid_is_the_same_after_it_was_written(text):
+    assert str(Grid.of(text)) == text
+    assert Grid.of("--retain-weight=1, 8") == Grid("retain_weight", ("1", "8"))
+
+
+@pytest.mark.parametrize("text", ["lr", "lr=", "=1", "lr=1,1"])
+def test_what_is_no_grid_is_refused(workshop, aim, text):
+    with pytest.raises(UsageError, match=r"--try: .* names (no values|a value twice)"):
+        options(workshop, aim, grid=[text])
+
+
+def test_every_combination_is_tried_and_every_objective_has_the_same_rates():
+    grids = [Grid("lr", ("1", "2")), Grid("beta", ("3", "4"))]
+    assert candidates(grids) == [{"lr": a, "beta": b} for a in "12" for b in "34"]
+    tried = [
+        TuneOptions(masks="m", model="m", out="o", retain="r", aim="a", objective=name).candidates()
+        for name in ("npo", "tpo")
+    ]
+    assert tried[0] == tried[1] == [{"lr": rate} for rate in RATES.values]
+
+
+def a_candidate(number, uw, kept):
+    return Candidate(number=number, settings={}, uw_probability=uw, kept=kept, reached=uw <= 0.1, seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "chosen"),
+    [
+        ([(0.5, 1.0), (0.12, 0.99), (0.01, 0.985)], 1),  # nearest by ratio, among those that keep
+        ([(0.1, 0.9), (0.3, 0.99)], 1),  # at the aim, but it keeps too little
+        ([(0.1, 0.5), (0.3, 0.7)], 1),  # none keeps enough: the most
+        ([(0.0, 1.0), (0.4, 1.0)], 1),  # nothing left is further away than four times too much
+    ],
+)
+def test_the_nearest_to_the_aim_of_those_that_keep(numbers, chosen):
+    rows = [a_candidate(n, uw, kept) for n, (uw, kept) in enumerate(numbers)]
+    assert choose(rows, aim=0.1, keep=0.98).number == chosen
+
+
+def test_a_search_measures_each_candidate_and_its_choice_can_be_trained(workshop, aim):
+    record = tune(options(workshop, aim, keep=0.5))
+    assert [each.settings for each in record.candidates] == [{"lr": "1e-4"}, {"lr": "1e-2"}]
+    assert record == TuneRecord.read(workshop.root / "search" / TUNE_FILE)
+    gentle, strong = record.candidates
+    assert strong.uw_probability < gentle.uw_probability < record.start
+    assert (gentle.reached, strong.reached) == tuple(each.uw_probability <= record.aim for each in record.candidates)
+    # The weights are gone, the records stay.
+    folders = [workshop.root / "search" / "candidates" / str(n) for n in range(2)]
+    assert all(sorted(p.name for p in folder.iterdir()) == ["log.jsonl", "run.json"] for folder in folders)
+    # The numbers are those of a run of `tif train` with the same options.
+    direct = train(workshop.config("direct", max_steps=3, batch_size=3, lr=1e-2, beta=None))
+    prepared = prepare(workshop.config("x"), "uw")
+    scores = score(load_model(direct.model), prepared.forget)
+    p = [
+        math.exp(value)
+        for item, each in zip(prepared.forget, scores, strict=True)
+        for value, kind in zip(each[:, 1].tolist(), [k for k in item.kinds if k], strict=True)
+        if kind == 2
+    ]
+    assert strong.uw_probability == pytest.approx(sum(p) / len(p), rel=1e-5)
+    after, before = (
+        sum(map(math.exp, (v for each in score(load_model(m), prepared.retain) for v in each[:, 1].tolist())))
+        for m in (direct.model, workshop.model)
+    )
+    assert strong.kept == pytest.approx(after / before, rel=1e-5)
+    chosen = str(workshop.root / "search" / "chosen.toml")
+    assert main(["train", "--config", chosen, "--masks", str(workshop.masks), "--out", str(workshop.root / "r")]) == 0
+    run = json.loads((workshop.root / "r" / "run.json").read_text())
+    assert run["config"]["lr"] == float(record.choice.settings["lr"])
+
+
+def test_a_search_goes_on_behind_the_last_candidate(workshop, aim, monkeypatch):
+    whole = tune(options(workshop, aim, "whole"))
+    runs = []
+
+    def stops(given):
+        runs.append(given.out)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return train(given)
+
+    monkeypatch.setattr(tune_module, "train", stops)
+    with pytest.raises(KeyboardInterrupt):
+        tune(options(workshop, aim))
+    again = tune(options(workshop, aim))
+    assert [name.rpartition("/")[2] for name in runs] == ["0", "1", "1"]
+    assert again.chosen == whole.chosen
+    assert [each.uw_probability for each in again.candidates] == [each.uw_probability for each in whole.candidates]
+    runs.clear()
+    assert tune(options(workshop, aim)) == again
+    assert runs == []
+
+
+@pytest.mark.slow
+def test_a_killed_search_ends_with_the_same_choice(workshop, aim):
+    def start(out):
+        command = [sys.executable, "-m", "tif", "tune", "--masks", workshop.masks, "--model", workshop.model, "--aim",
+                   aim, "--retain", workshop.retain, "--out", workshop.root / out, "--cpu", "--max-steps", "6",
+                   "--save-steps", "2", "--try", "lr=1e-4,1e-3", "--json"]  # fmt: skip
+        return subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, env=os.environ)
+
+    whole = json.loads(start("whole").communicate()[0])
+    process = start("broken")
+    second = workshop.root / "broken" / "candidates" / "1"
+    while not second.exists():
+        assert process.poll() is None, "finished before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    broken = json.loads(start("broken").communicate()[0])
+    assert broken["chosen"] == whole["chosen"]
+    assert [c["uw_probability"] for c in broken["candidates"]] == [c["uw_probability"] for c in whole["candidates"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"grid": ["rate=1,2"]}, "no option 'rate'"),
+        ({"grid": ["model=a,b"]}, "--try: cannot try several values of model"),
+        ({"grid": ["frames=a,b"]}, "--try: cannot try several values of frames"),
+        ({"grid": ["lr=1", "lr=2"]}, "--try: names lr twice"),
+        ({"grid": ["lr=1,2", "beta=1,2,3,4"]}, "--try: 8 candidates, and the budget is 6"),
+        ({"grid": ["lr=-1,2"]}, r"--lr: -1\.0 is not above 0"),
+        ({"grid": ["beta2=1,2"]}, "--beta2 does nothing here"),
+        ({"retain": None}, "--retain: a search needs samples to keep"),
+        ({"keep": 1.5}, r"--keep: 1\.5 is above 1"),
+    ],
+)
+def test_a_search_that_cannot_run_is_refused_before_its_first_run(workshop, aim, changes, message):
+    with pytest.raises(UsageError, match=message):
+        options(workshop, aim, **changes)
+
+
+def test_samples_that_are_evaluated_are_refused(workshop, aim):
+    mixed = (tiny.examples()[2], Example("other/0", "Who?", "It was Bo.").with_spans([Span(7, 9)]))
+    store.save(AnnotationSet(mixed), workshop.root / "evaluated.parquet")
+    with pytest.raises(UsageError, match="1 of 6 samples are to be evaluated: people/2"):
+        tune(options(workshop, aim, evaluated=str(workshop.root / "evaluated.parquet")))
+    assert not (workshop.root / "search").exists()
+
+
+def test_another_search_in_the_folder_and_a_changed_record_are_refused(workshop, aim):
+    tune(options(workshop, aim, grid=["lr=1e-4"]))
+    with pytest.raises(UsageError, match="contains another search: max_steps differs"):
+        tune(options(workshop, aim, grid=["lr=1e-4"], max_steps=2))
+    file = workshop.root / "search" / TUNE_FILE
+    file.write_text(file.read_text().replace('"lr": "1e-4"', '"lr": "2e-4"'))
+    with pytest.raises(InputError, match=r"tune\.json"):
+        tune(options(workshop, aim, grid=["lr=1e-4"]))
+    with pytest.raises(InputError, match="not a search of tif"):
+        tune(options(workshop, aim, out="tiny"))
+
+
+def test_a_candidate_has_every_other_option(workshop, aim):
+    searched = options(workshop, aim, objective="npo", retain_weight=3.0, grid=["beta=0.1,0.5"])
+    one = searched.of_candidate({"beta": "0.5"}, "somewhere")
+    assert isinstance(one, TrainOptions)
+    assert (one.objective, one.retain_weight, one.beta, one.out) == ("npo", 3.0, 0.5, "somewhere")
