@@ -69,6 +69,6 @@ def report(
         return
     entries = Entry.load_all(options.evaluations, options.names)
     if md:
-        emit_text(markdown(entries, before=options.before).rstrip())
+        emit_text(markdown(entries, before=options.before, redact=options.redact).rstrip())
     else:
-        emit_json(write_json(None, entries, before=options.before))
+        emit_json(write_json(None, entries, before=options.before, redact=options.redact))

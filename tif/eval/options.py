@@ -381,6 +381,13 @@ class ReportOptions(Options):
     ] = None
     names: Annotated[tuple[str, ...], Option("Names for the evaluations, in order.", names=("--name",))] = ()
     title: Annotated[str, Option("The page's title.")] = "What was forgotten, and what was kept"
+    redact: Annotated[
+        bool,
+        Option(
+            "Show no unwanted words, for a reader who must not see them. Without an annotation set, show no "
+            "text of the forget set."
+        ),
+    ] = False
 
     def check(self) -> None:
         """Refuse another number of names than evaluations."""

@@ -10,6 +10,7 @@ from tif.errors import InputError, UsageError
 from tif.eval.measure.leakage import Leakage
 from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.entry import Entry
+from tif.eval.report.redact import Redactor
 from tif.eval.report.verdict import ATTACKS, Likelihoods, Model, Role, Verdict
 
 _OLDER: Final = "this evaluation is older than the count; run `tif eval` again, which keeps the finished parts"
@@ -47,6 +48,16 @@ class Evaluations:
                 f"no evaluation is called {before!r}", hint=f"Here: {', '.join(entry.label for entry in named)}."
             )
         return cls(entries=named, before=start, never_saw=_retain_model(named, start))
+
+    def redacted(self, redactor: Redactor) -> Evaluations:
+        """Return the same evaluations, each in its role, without the unwanted words."""
+        entries = _named([redactor.entry(entry) for entry in self.entries])
+        new = {id(old): entry for old, entry in zip(self.entries, entries, strict=True)}
+        return Evaluations(
+            entries=entries,
+            before=new[id(self.before)] if self.before else None,
+            never_saw=new[id(self.never_saw)] if self.never_saw else None,
+        )
 
     @property
     def labels(self) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from tif import files
+from tif.errors import UsageError
 from tif.escape import markdown_row, markdown_text
 from tif.eval.options import ReportOptions
 from tif.eval.record import LONG
@@ -24,6 +25,7 @@ from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import HeadlineRow, shown, summarise
 from tif.eval.report.page import page
+from tif.eval.report.redact import NOTE, Redactor
 from tif.eval.report.seeds import over_seeds
 
 
@@ -34,6 +36,7 @@ def write_report(
     before: str | None = None,
     title: str = "What was forgotten, and what was kept",
     intro: str = "",
+    redact: bool = False,
 ) -> Path:
     """Write the HTML page.
 
@@ -43,13 +46,22 @@ def write_report(
         before: label of the starting model (see `Evaluations.of`).
         title: the page's title.
         intro: a paragraph under it, plain text.
+        redact: show no unwanted words (see `tif.eval.report.redact`).
 
     Raises:
-        UsageError: for no entries, or a label that none has.
+        UsageError: for no entries, a label that none has, or a file name with an unwanted word in a redacted report.
         InputError: for entries that asked different questions.
         WriteError: if the file cannot be written.
     """
     evaluations = Evaluations.of(entries, before)
+    if redact:
+        redactor = Redactor.of(entries)
+        if redactor.words(Path(out).stem) != Path(out).stem:
+            raise UsageError(
+                "the name of a redacted report contains unwanted words", where="--out", hint="Give another file name."
+            )
+        title, intro = redactor.words(title), " ".join(filter(None, [NOTE, redactor.words(intro)]))
+        evaluations = evaluations.redacted(redactor)
     rows = summarise(evaluations)
     seeds = over_seeds(evaluations.entries, rows)
     files.write(Path(out), page(evaluations, rows, seeds, title=title, intro=intro))
@@ -65,12 +77,19 @@ def report(options: ReportOptions) -> Path:
         WriteError: if the file cannot be written.
     """
     entries = Entry.load_all(options.evaluations, options.names)
-    return write_report(options.out, entries, before=options.before, title=options.title)
+    return write_report(options.out, entries, before=options.before, title=options.title, redact=options.redact)
 
 
-def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str | None = None) -> dict[str, JsonValue]:
-    """The verdict, the metrics and the evaluations' records as one object, written to `out` if given."""
+def _evaluations(entries: Sequence[Entry], before: str | None, redact: bool) -> Evaluations:
     evaluations = Evaluations.of(entries, before)
+    return evaluations.redacted(Redactor.of(entries)) if redact else evaluations
+
+
+def write_json(
+    out: str | Path | None, entries: Sequence[Entry], *, before: str | None = None, redact: bool = False
+) -> dict[str, JsonValue]:
+    """The verdict, the metrics and the evaluations' records as one object, written to `out` if given."""
+    evaluations = _evaluations(entries, before, redact)
     rows = summarise(evaluations)
     verdict = evaluations.verdict()
     content: dict[str, JsonValue] = {
@@ -90,9 +109,9 @@ def write_json(out: str | Path | None, entries: Sequence[Entry], *, before: str 
     return read
 
 
-def markdown(entries: Sequence[Entry], *, before: str | None = None) -> str:
+def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: bool = False) -> str:
     """The verdict, the metrics, and the same over seeds where there are several, as Markdown."""
-    evaluations = Evaluations.of(entries, before)
+    evaluations = _evaluations(entries, before, redact)
     rows = summarise(evaluations)
     verdict = evaluations.verdict()
     blocks = [
