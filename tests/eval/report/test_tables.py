@@ -61,7 +61,8 @@ def test_markdown_and_json_have_the_mark_and_direction_of_a_p_value(entry: Entry
 
 
 def test_models_of_different_size_show_both_sizes() -> None:
-    table = grid("number", ["a", "b <"], [Line("x", ["1", "2"], n=[1200, 40]), Line("y", ["3", "4"], group="Later")])
+    lines = [Line("x", ["1", "2"], sizes=[1200, 40]), Line("y", ["3", "4"], group="Later")]
+    table = grid("number", ["a", "b <"], lines)
     assert rows(table) == [["number", "n", "a", "b <"], ["x", "40 – 1,200", "1", "2"], ["Later"], ["y", "", "3", "4"]]
     assert rows(grid("number", ["a"], [Line("x", ["1"])])) == [["number", "a"], ["x", "1"]]
 

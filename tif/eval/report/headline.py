@@ -62,7 +62,7 @@ class HeadlineRow:
 
     label: str
     cells: Mapping[str, Cell]
-    n: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     """Number of examples behind a cell, by its name. Numbers that combine several parts have none."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What a cell says in words, by its name: a p-value's mark and direction."""
@@ -72,7 +72,7 @@ class HeadlineRow:
         row: dict[str, JsonValue] = {"label": self.label}
         for name, cell in self.cells.items():
             row[name] = asdict(cell) if isinstance(cell, Interval) else cell
-        return row | {"n": {**self.n}, "notes": {**self.notes}}
+        return row | {"n": {**self.sizes}, "notes": {**self.notes}}
 
 
 def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
@@ -98,7 +98,7 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
                 **{name: leaks[entry.label].get(name) for name in leaking},
                 **{name: harness[entry.label].get(name) for name in tasks},
             },
-            n=_sizes(evaluations, entry),
+            sizes=_sizes(evaluations, entry),
             notes={"forget quality": note} if (note := quality_note(evaluations, entry.label)) else {},
         )
         for entry in evaluations.entries

@@ -125,7 +125,7 @@ def _headline(rows: Sequence[HeadlineRow]) -> str:
         Line(
             name,
             [_cell(row.cells[name]) + _note(row.notes.get(name, "")) for row in rows],
-            n=[row.n.get(name) for row in rows],
+            sizes=[row.sizes.get(name) for row in rows],
             title=definition(name),
         )
         for name in names

@@ -14,7 +14,7 @@ class Line:
     name: str
     cells: Sequence[str]
     """Trusted HTML, one for each model."""
-    n: Sequence[int | None] = ()
+    sizes: Sequence[int | None] = ()
     """Examples behind the number, one for each model; None where that is unknown or several."""
     title: str = ""
     """What the number is, shown at the pointer."""
@@ -24,7 +24,7 @@ class Line:
 
 def grid(corner: str, models: Sequence[str], lines: Sequence[Line]) -> str:
     """Return the table, with a column for the number of examples if any line has one."""
-    sizes = [sorted({size for size in line.n if size is not None}) for line in lines]
+    sizes = [sorted({size for size in line.sizes if size is not None}) for line in lines]
     counted = any(sizes)
     head = f'<th scope="col">{escape(corner)}</th>' + ('<th class="n" scope="col">n</th>' if counted else "")
     head += "".join(f'<th class="n" scope="col">{escape(model)}</th>' for model in models)
