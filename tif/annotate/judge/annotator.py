@@ -81,7 +81,7 @@ class LlmAnnotator:
         fresh: bool = False,
     ) -> None:
         self.options = options
-        self.prompt = prompt or JudgePrompt.of(options.policy, options.examples)
+        self.prompt = prompt or JudgePrompt.of(options.policy, options.examples, types=options.types)
         self._cache_path = cache or options.cache
         self._fresh = fresh
         self._secrets = options.secrets
@@ -253,7 +253,7 @@ class LlmAnnotator:
 
     def _verdict(self, asker: Asker, messages: list[Message], answer: Answer, text: str) -> _Verdict:
         try:
-            reply = read(answer.content)
+            reply = read(answer.content, types=self.prompt.types)
         except ReplyError as error:
             why = f"{error}; it was cut off at the token limit" if answer.finish == "length" else str(error)
             return _Verdict(complaints=(why,), failed=True, reply=answer.content or None)

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from tif.annotate.judge.options import Form, JudgeOptions
-from tif.annotate.judge.prompt import SCHEMA, Message
+from tif.annotate.judge.prompt import Message, schema
 
 Limit = Literal["max_tokens", "max_completion_tokens"]
 
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
 """Forms of JSON answers, the most reliable first."""
 
-_FORMATS: Final[dict[Form, object]] = {
-    "json_schema": {
-        "type": "json_schema",
-        "json_schema": {"name": "unwanted_words", "strict": True, "schema": SCHEMA},
-    },
-    "json_object": {"type": "json_object"},
-}
+
+def _format(form: Form, *, types: bool) -> dict[str, object] | None:
+    """Return a request's `response_format`; None for plain text."""
+    if form == "json_schema":
+        named = {"name": "unwanted_words", "strict": True, "schema": schema(types=types)}
+        return {"type": "json_schema", "json_schema": named}
+    return {"type": "json_object"} if form == "json_object" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,8 @@ class Dialect:
         }
         if options.temperature is not None and self.temperature:
             body["temperature"] = options.temperature
-        if self.form in _FORMATS:
-            body["response_format"] = _FORMATS[self.form]
+        if (format_ := _format(self.form, types=options.types)) is not None:
+            body["response_format"] = format_
         return body
 
 

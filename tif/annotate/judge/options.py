@@ -40,6 +40,7 @@ class JudgeOptions(Options):
         Path | None,
         Option("JSONL file of solved samples for the judge's prompt: prompt, text, quotes.", otherwise="built-in"),
     ] = None
+    types: Annotated[bool, Option("Ask the judge for the entity type of each quote, too.")] = False
     mentions: Annotated[Mentions, Option("Mentions of each quote to mark: the first, or all.")] = "first"
     fuzzy: Annotated[bool, Option("Accept words that resemble a quote.")] = False
     timeout: Annotated[float, Option("Seconds for each try of a request.", above=0)] = 60.0

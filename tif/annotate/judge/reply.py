@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tif.annotate.align import Quote
 from tif.annotate.judge.reasoning import reasoning
+from tif.entities import entity_type
 from tif.spans import UW
 
 LONGEST: Final = 200_000
@@ -60,6 +61,7 @@ class _Item(BaseModel):
 
     text: str
     occurrence: int | None = None
+    type: Any = None
 
 
 class _Answer(BaseModel):
@@ -80,12 +82,16 @@ class _Answer(BaseModel):
         )
 
 
-def read(content: str) -> Reply:
+def read(content: str, *, types: bool = False) -> Reply:
     """Return the quotes in a reply.
 
     The JSON may be the complete reply, in a code fence, or among prose. The last answer counts: reasoning and drafts
     before it do not, and nothing replaces a last answer that cannot be used. If the last answer broke off, the quotes
     before the break are kept. Empty quotes are dropped.
+
+    Args:
+        content: the reply.
+        types: whether the judge was asked for types. A quote's label is then its type, if that is known.
 
     Raises:
         ReplyError: if the reply has no usable last answer.
@@ -103,8 +109,9 @@ def read(content: str) -> Reply:
         answer = _Answer.model_validate(last.value)
     except ValidationError as error:
         raise ReplyError(_form_fault(error)) from None
-    quotes = [Quote(_text(item.text), item.occurrence, UW) for item in answer.unwanted if item.text.strip()]
-    return Reply(tuple(quotes), complete=last.complete)
+    items = [item for item in answer.unwanted if item.text.strip()]
+    quotes = tuple(Quote(_text(item.text), item.occurrence, _label(item.type) if types else UW) for item in items)
+    return Reply(quotes, complete=last.complete)
 
 
 def _answering(content: str) -> str:
@@ -224,6 +231,11 @@ def _repaired(beginning: str) -> Any:
         except ValueError:
             continue
     return None
+
+
+def _label(type_: object) -> str:
+    """Return the label of a quote: its canonical type, or `UW` for anything else."""
+    return entity_type(type_) or UW if isinstance(type_, str) else UW
 
 
 def _text(text: str) -> str:
