@@ -263,6 +263,8 @@ def test_options_that_lume_does_not_use_are_refused(cli: Callable[..., Result], 
         (["--forget", "forget01"], "--forget does nothing"),
         (["--truth-ratio", "probability"], "--truth-ratio does nothing"),
         (["--retain", "x.jsonl"], "--retain does nothing"),
+        (["--question-key", "paraphrased_question"], "--question-key does nothing"),
+        (["--gradnorm"], "member.jsonl and nonmember.jsonl into the data folder"),
     ):
         result = cli(*command, *option)
         assert result.code == 2

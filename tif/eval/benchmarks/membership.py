@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tif import sources
 from tif.errors import UsageError
 from tif.eval.benchmarks import questions
+from tif.eval.benchmarks.lume_files import LumeFiles
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.texts import Inference
 from tif.eval.benchmarks.tofu import score_part
@@ -38,11 +39,17 @@ def check(options: EvaluateOptions) -> None:
         UsageError: for `base_model` or `gradnorm` without a holdout set.
     """
     given = [f"--{name.replace('_', '-')}" for name in ("base_model", "gradnorm") if getattr(options, name)]
-    if given and options.benchmark != "lume" and source(options) is None:
-        raise UsageError(
-            f"{given[0]} is for membership inference, which needs samples that no model saw",
-            hint="Give them as --holdout FILE, or put TOFU's holdoutNN.json into the data folder.",
-        )
+    if not given or source(options) is not None:
+        return
+    own = "put TOFU's holdoutNN.json"
+    if options.benchmark == "lume":
+        if LumeFiles(options.data_dir, 1).documents() is not None:
+            return
+        own = "put SemEval's member.jsonl and nonmember.jsonl"
+    raise UsageError(
+        f"{given[0]} is for membership inference, which needs samples that no model saw",
+        hint=f"Give them as --holdout FILE, or {own} into the data folder.",
+    )
 
 
 def source(options: EvaluateOptions) -> str | None:
