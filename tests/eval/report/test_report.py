@@ -23,7 +23,6 @@ from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure import measures
 from tif.eval.measure.score import score
 from tif.eval.parts import PartsCache
-from tif.eval.record import EvalRecord
 from tif.eval.report import figures, heatmap
 from tif.eval.report.answers import chosen
 from tif.eval.report.entry import Entry
@@ -204,12 +203,6 @@ def test_an_attacked_model_is_not_the_one_before(entries: list[Entry]) -> None:
 def test_labels_are_drawn_letter_by_letter(label: str) -> None:
     svg = figures.curves({label: ([1, 2], [1, 2])}, "step", "loss")
     assert label in svg.replace("\u200b", "")
-
-
-def test_a_muse_evaluation_is_told(tmp_path: Path) -> None:
-    (tmp_path / "eval.json").write_text(json.dumps(EvalRecord.new(muse={}).to_json()))
-    with pytest.raises(InputError, match="a MUSE evaluation"):
-        Entry.load(tmp_path)
 
 
 def test_wrong_labels_and_folders_are_one_line(entries: list[Entry], tmp_path: Path) -> None:

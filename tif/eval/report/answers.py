@@ -14,7 +14,6 @@ _KEPT: Final = 2
 """Answers to keep that are shown."""
 _OPENING: Final = 300
 """Characters of a plain text that are shown before a phrase."""
-_PARTS: Final = {"forget": "to forget", "retain": "to keep"}
 
 
 def chosen(evaluations: Evaluations) -> dict[str, list[str]]:
@@ -45,8 +44,15 @@ def completions(evaluations: Evaluations) -> str:
     """What each model writes when asked, of one example of each kind and of two answers to keep."""
     first = [("forget", ids[0]) for ids in chosen(evaluations).values()]
     retain = next((e.examples["retain"] for e in evaluations.entries if e.examples.get("retain")), ())
+    asked_for = [*first, *(("retain", row["id"]) for row in retain[:_KEPT])]
+    if not asked_for:
+        # MUSE's parts have names of their own.
+        parts = {
+            part: rows for part, rows in evaluations.focus.examples.items() if any(r.get("completion") for r in rows)
+        }
+        asked_for = [(part, row["id"]) for part, rows in parts.items() for row in rows[:_KEPT]]
     cards = []
-    for part, id_ in [*first, *(("retain", row["id"]) for row in retain[:_KEPT])]:
+    for part, id_ in asked_for:
         if (continued := _continued(evaluations, part, id_)) is not None:
             cards.append(continued)
             continue
@@ -59,11 +65,15 @@ def completions(evaluations: Evaluations) -> str:
                 lines += f"<dt>{escape(entry.label)}</dt><dd dir='auto'>{written}</dd>"
         if asked is not None:
             cards.append(
-                f'<div class="card"><p class="q"><b>{_PARTS[part]}</b> '
+                f'<div class="card"><p class="q"><b>{_kept_or_not(part)}</b> '
                 f'<span dir="auto">{escape(asked["question"])}</span></p>'
                 f"<dl><dt>right answer</dt><dd dir='auto'>{escape(asked['answer'])}</dd>{lines}</dl></div>"
             )
     return "".join(cards)
+
+
+def _kept_or_not(part: str) -> str:
+    return "to forget" if "forget" in part else "to keep"
 
 
 def _continued(evaluations: Evaluations, part: str, id_: str) -> str | None:
@@ -80,7 +90,7 @@ def _continued(evaluations: Evaluations, part: str, id_: str) -> str | None:
     opening = first["opening"]
     shown = opening if len(opening) <= _OPENING else f"… {opening[-_OPENING:]}"
     return (
-        f'<div class="card"><p class="q"><b>{_PARTS[part]}</b> <span dir="auto">{escape(shown)} …</span></p>'
+        f'<div class="card"><p class="q"><b>{_kept_or_not(part)}</b> <span dir="auto">{escape(shown)} …</span></p>'
         f"<dl><dt>unwanted phrase</dt><dd dir='auto'>{escape(first['phrase'])}</dd>{lines}</dl></div>"
     )
 

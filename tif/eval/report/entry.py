@@ -97,18 +97,15 @@ class Entry:
             if not (folder / EVAL_FILE).is_file():
                 raise FileNotFoundError(2, "no such file", EVAL_FILE)
             record = EvalRecord.read(folder)
-            if record.muse is not None:
-                hint = "`tif eval` prints its numbers, and eval.json has them."
-                raise InputError(
-                    "is a MUSE evaluation; a report shows questions and answers", where=str(folder), hint=hint
-                )
             rows = pq.read_table(folder / "examples.parquet").to_pylist()
             scores: dict[str, Scored] = {}
             for part in record.parts:
                 scores |= from_table(pq.read_table(folder / "parts" / f"{part}.scores.parquet"))
             examples: dict[str, list[ExampleRow]] = {part: [] for part in record.parts}
             for row in rows:
-                examples[row["part"]].append(row)
+                own = examples.setdefault(row["part"], [])
+                # MUSE's questions have no ids.
+                own.append(row if row.get("id") else row | {"id": f"{row['part']}/{len(own)}"})
         except FileNotFoundError as error:
             where = str(path)
             hint = "`tif eval RUN` makes it."

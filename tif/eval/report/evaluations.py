@@ -13,6 +13,7 @@ from tif.eval.report.entry import Entry
 from tif.eval.report.redact import Redactor
 from tif.eval.report.verdict import ATTACKS, Likelihoods, Model, Role, Verdict
 
+_MUSE: Final = "MUSE has complete texts, and marks no phrases"
 _OLDER: Final = "this evaluation is older than the count; run `tif eval` again, which keeps the finished parts"
 
 
@@ -124,6 +125,8 @@ def _same_questions(entries: Sequence[Entry]) -> None:
     asked: dict[str, tuple[str, str, str]] = {}
     for entry in entries:
         for row in (row for rows in entry.examples.values() for row in rows):
+            if row.get("question") is None:
+                continue  # MUSE's texts for membership inference
             own = (entry.label, row["question"], row["answer"])
             label, question, answer = asked.setdefault(row["id"], own)
             if (question, answer) != own[1:]:
@@ -196,7 +199,7 @@ def _model(entry: Entry, role: Role) -> Model:
             keep=entry.record.mean("retain", "probability"),
             keep_recall=entry.record.mean("retain", "rougeL_recall"),
         ),
-        reason=None if forget else entry.record.reasons.get("forget_leakage", _OLDER),
+        reason=None if forget else entry.record.reasons.get("forget_leakage", _MUSE if entry.record.muse else _OLDER),
     )
 
 

@@ -28,6 +28,8 @@ def facts(evaluations: Evaluations) -> dict[str, str]:
 def _to_forget(record: EvalRecord) -> str:
     samples = record.parts.get("forget", {}).get("n")
     counts = record.leakage.get("forget")
+    if record.muse is not None:
+        return f"the texts of MUSE{f' {record.muse.corpus.capitalize()}' if record.muse.corpus else ''}"
     text = f"{samples:,} samples" if samples else "not recorded"
     if counts is not None:
         text += f" with {counts.phrases:,} phrases to count"
@@ -35,7 +37,7 @@ def _to_forget(record: EvalRecord) -> str:
 
 
 def _marked_by(record: EvalRecord) -> str:
-    if record.masks is None and record.run is None:
+    if record.masks is None and (record.run is None or record.muse is not None):
         return "no annotation set: unwanted and general words are not told apart"
     method = record.masks.method if record.masks else ""
     if not method and record.run is not None:
@@ -48,7 +50,7 @@ def _marked_by(record: EvalRecord) -> str:
 
 def _reviewed(record: EvalRecord) -> str:
     if record.masks is None:
-        return "no annotation set" if record.run is None else _NOT_RECORDED
+        return "no annotation set" if record.run is None or record.muse is not None else _NOT_RECORDED
     if not record.masks.statuses:
         return _NOT_RECORDED
     return reviewed(record.masks.statuses)
@@ -63,7 +65,14 @@ def reviewed(statuses: Mapping[Status, int]) -> str:
 
 
 def _sizes(record: EvalRecord) -> str:
-    return ", ".join(f"{part.replace('_', ' ')} {means['n']:,}" for part, means in record.parts.items()) or "see below"
+    if record.muse is not None:
+        means = {name: getattr(record.muse, name) for name in ("verbmem_forget", "knowmem_forget", "knowmem_retain")}
+        sizes = {name: each["n"] for name, each in means.items() if each.get("n")}
+        sizes |= {f"privleak_{part}": count for part, count in record.muse.privleak_texts.items()}
+        return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in sizes.items()) or "not recorded"
+    return (
+        ", ".join(f"{part.replace('_', ' ')} {means['n']:,}" for part, means in record.parts.items()) or "not recorded"
+    )
 
 
 def _limits(evaluations: Evaluations) -> str:

@@ -12,42 +12,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
 from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
 from tif.eval.report.evaluations import Evaluations, attacks
+from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome
+from tif.eval.report.muse_marks import muse_marks
 from tif.eval.report.verdict import ATTACKS, Model, Verdict
-
-KEEP: Final = 0.95
-"""What a model must keep of the starting model's answers about others, as a share."""
-SIGNIFICANT: Final = 0.05
-"""Forget quality passes above this p-value."""
-
-_AS_NEVER: Final = "as a model that never saw them"
-
-Outcome = Literal["passes", "fails", "no mark", "not measured"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """One line of the first screen. Every text is words."""
-
-    name: str
-    outcome: Outcome
-    result: str = ""
-    """The number of the model that the report is about."""
-    before: str = ""
-    """The starting model's."""
-    never_saw: str = ""
-    """The retain model's."""
-    rule: str = ""
-    """What passes, or why there is no mark, or how to measure it."""
 
 
 def marks(evaluations: Evaluations) -> list[Mark]:
     """Return all marks of the report's first model, in the order of the page."""
+    if evaluations.focus.record.muse is not None:
+        return [*muse_marks(evaluations)]
     verdict = evaluations.verdict()
     before = next((m for m in verdict.models if m.role == "before" and m is not verdict.focus), None)
     never = next((m for m in verdict.models if m.role == "never saw" and m is not verdict.focus), None)
@@ -96,7 +74,7 @@ def _asked(models: _Models, verdict: Verdict) -> Mark:
     beside = {"before": _written(models.before.forget if models.before else None), "never_saw": _written(never)}
     comparable = never is not None and never.phrases == counts.phrases
     most = never.written if never is not None and comparable else 0
-    why = _AS_NEVER if comparable else "no model that never saw them was asked for the same phrases"
+    why = AS_NEVER if comparable else "no model that never saw them was asked for the same phrases"
     return Mark(
         name=name, outcome="passes" if counts.written <= most else "fails", result=_written(counts),
         rule=f"at most {most:,}: {why}", **beside,
@@ -116,7 +94,7 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
     if gap is not None:
         rule = f"not above a model that never saw them: difference {gap.mean:+.0%} ({gap.low:+.0%} to {gap.high:+.0%})"
     elif never is not None:
-        rule = f"at most {never:.0%}: {_AS_NEVER}"
+        rule = f"at most {never:.0%}: {AS_NEVER}"
     else:
         rule = "at most 0%: no model that never saw them is here"
     return Mark(
@@ -146,7 +124,7 @@ def _attacked(models: _Models, evaluations: Evaluations) -> Iterator[Mark]:
                 outcome="passes" if counts.written <= control.written else "fails",
                 result=_written(counts),
                 never_saw=_written(control),
-                rule=f"at most {control.written:,}: {_AS_NEVER}, after the same attack",
+                rule=f"at most {control.written:,}: {AS_NEVER}, after the same attack",
             )
         elif robustness is not None and (gap := robustness.gap_after) is not None:
             yield Mark(
@@ -169,14 +147,14 @@ def _other_words(models: _Models, verdict: Verdict) -> Iterator[Mark]:
         own, other = focus.forget, never.forget if never else None
         least = other.general_words_written if other and other.general_words == own.general_words else None
         passed = least is not None and own.general_words_written >= least
-        rule = f"at least {least:,}: {_AS_NEVER}" if least is not None else None
+        rule = f"at least {least:,}: {AS_NEVER}" if least is not None else None
     else:
         levels = [each.likelihoods.general if each else None for each in (focus, before, never)]
         if levels[0] is None:
             return
         numbers = [f"probability {level:.2f}" if level is not None else "" for level in levels]
         passed = levels[2] is not None and levels[0] >= levels[2]
-        rule = f"at least {levels[2]:.2f}: {_AS_NEVER}" if levels[2] is not None else None
+        rule = f"at least {levels[2]:.2f}: {AS_NEVER}" if levels[2] is not None else None
     yield Mark(
         name=f"other words in the same {'texts' if verdict.plain else 'answers'}",
         outcome="no mark" if rule is None else "passes" if passed else "fails",

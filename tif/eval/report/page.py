@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from tif.eval.report import answers, heatmap, leaks, opening, robustness
+from tif.eval.report import answers, components, heatmap, leaks, opening, robustness
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
@@ -80,6 +80,7 @@ def page(
         ),
         Section("Asked again, and asked differently", leaks.section(evaluations), gloss),
         Section(robustness.HEADING, robustness.section(evaluations), robustness.GLOSS),
+        Section(components.HEADING, components.section(evaluations), components.GLOSS),
         Section("Metrics for researchers", _headline(headline)),
         Section(
             "Over training seeds",

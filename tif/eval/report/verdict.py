@@ -176,10 +176,9 @@ class Verdict:
     def _not_counted(self, reason: str | None) -> str:
         """One line for all models that share a reason."""
         labels = [model.label for model in self.models if model.forget is None and model.reason == reason]
-        return (
-            f"Unwanted phrases are not counted for {', '.join(labels)}: {reason or 'the model was not asked'}. "
-            "The table shows probabilities instead."
-        )
+        line = f"Unwanted phrases are not counted for {', '.join(labels)}: {reason or 'the model was not asked'}."
+        known = any(model.likelihoods != Likelihoods() for model in self.models if model.label in labels)
+        return f"{line} The table shows probabilities instead." if known else line
 
     def _after_attacks(self) -> list[str]:
         """What the focus writes after each attack, beside the retain model after the same attack."""

@@ -1,0 +1,34 @@
+"""One mark of a report: a number that a model must reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+KEEP: Final = 0.95
+"""What a model must keep of the starting model's answers about others, as a share."""
+SIGNIFICANT: Final = 0.05
+"""Forget quality passes above this p-value."""
+
+AS_NEVER: Final = "as a model that never saw them"
+
+Outcome = Literal["passes", "fails", "no mark", "not measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One line of the first screen. Every text is words."""
+
+    name: str
+    outcome: Outcome
+    result: str = ""
+    """The number of the model that the report is about."""
+    before: str = ""
+    """The starting model's."""
+    never_saw: str = ""
+    """The retain model's."""
+    rule: str = ""
+    """What passes, or why there is no mark, or how to measure it."""
+
+
+__all__ = ["AS_NEVER", "KEEP", "SIGNIFICANT", "Mark", "Outcome"]
