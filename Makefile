@@ -10,13 +10,17 @@ SHARED ?= ../shared/data
 TOFU_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu clean
+.PHONY: demo test test-faults test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
 
 test: .venv/.ready
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n 2 --dist worksteal
+
+# Lets every system call of a save fail, among others, and prints how many faults were tried: some minutes.
+test-faults: .venv/.ready
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -m faults tests/faults
 
 # Builds the wheel and the sdist, installs the wheel into an empty venv outside the checkout, and runs `tif demo` there.
 test-install: .venv/.ready

@@ -13,7 +13,7 @@ import tif
 ROOT = Path(tif.__file__).parent
 HEAVY = {"torch", "transformers", "spacy", "openai", "datasets"}
 FLOORS = (
-    {"callable", "errors", "escape", "console", "packages", "plugins", "text"},
+    {"callable", "errors", "escape", "console", "interrupt", "packages", "plugins", "text"},
     {"files", "options", "seal"},
     {"spans"},
     {"entities"},

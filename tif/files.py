@@ -45,8 +45,9 @@ def writing(path: str | Path, what: str = "cannot be written") -> Iterator[None]
     """
     try:
         yield
-    # safetensors has its own error for a full disk.
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
+        if not _is_of_system(error):
+            raise
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise WriteError(what, where=str(path), why=why, hint=_HINT) from None
 
@@ -198,6 +199,11 @@ def clear_temporaries(folder: Path, name: str | None = None) -> None:
 def cache_folder(*parts: str) -> Path:
     """Return the folder for results that can be recomputed: `~/.cache/tif` on Linux, else the system's own place."""
     return user_cache_path("tif", appauthor=False).joinpath(*parts)
+
+
+def _is_of_system(error: Exception) -> bool:
+    """Whether an error is one of the system. safetensors and tokenizers have their own errors for a full disk."""
+    return isinstance(error, OSError | SafetensorError) or (type(error) is Exception and "(os error " in str(error))
 
 
 def _lock(path: Path) -> BaseFileLock:

@@ -65,9 +65,11 @@ class AnnotationJournal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
-        self._held.close()
+        with self._held, files.writing(self.path):
+            try:
+                os.fsync(self._file)
+            finally:
+                os.close(self._file)
 
     def read(self, examples: Iterable[Example]) -> dict[str, Example]:
         """Return the finished ones among the examples, by id. The last try of each counts."""
@@ -90,7 +92,11 @@ class AnnotationJournal:
         return finished
 
     def add(self, example: Example) -> None:
-        """Record that an example is finished, or failed."""
+        """Record that an example is finished, or failed.
+
+        Raises:
+            WriteError: if it cannot be written; then no part of it stays in the file.
+        """
         spans = [[s.start, s.end, s.label, s.source, s.score] for s in example.spans]
         self._write(
             {"key": _key(example), "id": example.id, "spans": spans, "status": example.status, "error": example.error}
@@ -98,7 +104,8 @@ class AnnotationJournal:
 
     def clear(self) -> None:
         """Remove every finished example."""
-        os.ftruncate(self._file, 0)
+        with files.writing(self.path):
+            os.ftruncate(self._file, 0)
         self._write({"tif_journal": 1, "method": self._method})
 
     def _open(self) -> None:
@@ -111,11 +118,17 @@ class AnnotationJournal:
 
     def _write(self, row: Mapping[str, object]) -> None:
         line = memoryview(sealed_line(row))
-        while line:
-            line = line[os.write(self._file, line) :]
-        if time.monotonic() - self._synced >= _EVERY:
-            os.fsync(self._file)
-            self._synced = time.monotonic()
+        with files.writing(self.path):
+            size = os.fstat(self._file).st_size
+            try:
+                while line:
+                    line = line[os.write(self._file, line) :]
+            except OSError:
+                os.ftruncate(self._file, size)
+                raise
+            if time.monotonic() - self._synced >= _EVERY:
+                os.fsync(self._file)
+                self._synced = time.monotonic()
 
 
 def _example(row: Mapping[str, Any], example: Example) -> Example:

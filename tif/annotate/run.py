@@ -148,7 +148,10 @@ def run(
                 advance()
     # People may have changed the set while the annotator ran, so their decisions are read again at the last moment.
     existing = store.load(out) if out.exists() else None
-    kept = {} if force else _kept(existing, source, annotator, out)
+    if not force:
+        # What was kept before was not annotated, so it is kept in any case.
+        left = {e.id: e for e in existing or () if e.id in kept}
+        kept = left | _kept(existing, source, annotator, out)
     if retry_failed and existing is not None:
         result = entities.before_policy(out, existing).replaced(
             done[e.id] for e in existing if e.id in done and e.id not in kept
@@ -214,8 +217,9 @@ def _accepted_by_manual(existing: SavedSet | None, out: Path) -> dict[str, Examp
     since = list(takewhile(lambda entry: entry[1].method == existing.provenance.method, entries))
     try:
         written = store.load(f"{out}@{since[-1][0].number}").by_id()
-    except (StoreError, IndexError):
-        return {}  # it cannot be told, so nothing is overwritten
+    except (StoreError, IndexError) as error:
+        warn(f"{out}: the last manual run cannot be read, so every accepted record is kept ({error})")
+        return {}
     return {
         e.id: e
         for e in existing

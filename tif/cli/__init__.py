@@ -13,9 +13,14 @@ from contextlib import suppress
 from functools import cache
 from typing import Annotated
 
+from tif import __version__, interrupt
+
+if os.path.basename(sys.argv[0] if sys.argv else "").partition(".")[0] == "tif":  # noqa: PTH119
+    # This is the command itself, which takes a moment to import, and no program that imports this module.
+    interrupt.begin()
+
 import typer
 
-from tif import __version__
 from tif.console import complain, emit, flush
 from tif.errors import ReaderGoneError, TifError
 
@@ -84,8 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         complain("error", str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        complain("interrupted", "finished work is saved; run the same command again to continue")
-        return 130
+        return _interrupted()
     except Exception as error:
         if (usage := _usage(error)) is not None:
             return usage
@@ -98,7 +102,14 @@ def main(argv: list[str] | None = None) -> int:
         complain("error", f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}")
         complain("hint", "this failure is unexpected. Set TIF_DEBUG=1 to see the traceback, and please report it")
         return 1
-    return code if isinstance(code, int) else 0
+    # Typer turns an interrupt into this exit code.
+    return _interrupted() if code == interrupt.EXIT_CODE else code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    """Say that the command was interrupted, and return the exit code."""
+    complain("interrupted", "finished work is saved; run the same command again to continue")
+    return interrupt.EXIT_CODE
 
 
 def _usage(error: Exception) -> int | None:
@@ -165,4 +176,16 @@ def script() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path that is not UTF-8 is printed byte for byte.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    sys.exit(main())
+    interrupt.begin()
+    try:
+        interrupt.raise_in_command()
+        code = main()
+        interrupt.end_at_once()
+    except KeyboardInterrupt:  # outside of the command itself
+        interrupt.end_at_once()
+        code = 1
+    if interrupt.seen() and code != interrupt.EXIT_CODE:  # also if a library made another error of it
+        code = _interrupted()
+    if code == interrupt.EXIT_CODE:
+        _let_go_of_stdout()  # its reader may have stopped reading
+    sys.exit(code)

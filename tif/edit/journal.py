@@ -181,7 +181,8 @@ class Journal:
                 raise OSError("not a file")
             return self.path.read_bytes()
         except OSError as error:
-            raise StoreError("this journal of edits cannot be read", where=str(self.path), why=str(error)) from None
+            why = error.strerror or str(error)
+            raise StoreError("this journal of edits cannot be read", where=str(self.path), why=why) from None
 
     def _keep_damaged(self, data: bytes, damage: list[str], incomplete: list[str] | None = None) -> None:
         kept = files.aside(self.path)

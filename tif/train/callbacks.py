@@ -11,6 +11,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from tif import files
 from tif.console import Advance, progress
 from tif.errors import UsageError
 from tif.train.data import PairSampler, TrainingSet
@@ -41,8 +42,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
         """Begin the log with the records of the checkpoint."""
         if state.is_world_process_zero:
-            lines = [json.dumps(record) + "\n" for record in state.log_history]
-            self.path.write_text("".join(lines), encoding="utf-8")
+            files.write(self.path, "".join(json.dumps(record) + "\n" for record in state.log_history))
             self._advance = self._shown.enter_context(progress(self.doing, state.max_steps, done=state.global_step))
 
     def on_step_end(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
@@ -54,7 +54,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """Write the record, and show its terms beside the bar."""
         if state.is_world_process_zero:
             record = state.log_history[-1]
-            with self.path.open("a", encoding="utf-8") as file:
+            with files.writing(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             shown = ("loss", "lpl", "pl", "forget", "retain", "uw_probability", "gw_probability")
             self._advance(

@@ -6,6 +6,8 @@ import json
 import random
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from tif import files
 from tif.console import warn
+from tif.errors import WriteError
 from tif.seal import compare, manifest
 
 COMPLETE: Final = "complete"
@@ -86,6 +89,24 @@ def load_random(folder: Path, rank: int) -> None:
         torch.cuda.set_rng_state_all(cuda)
 
 
+@contextmanager
+def writing(checkpoint: Path) -> Iterator[None]:
+    """Turn system errors during a write of a checkpoint into `WriteError`, and then delete the checkpoint.
+
+    On a full disk, an incomplete checkpoint would take the room that the next try needs.
+
+    Raises:
+        WriteError: naming the folder and the reason.
+    """
+    try:
+        with files.writing(checkpoint):
+            yield
+    except WriteError:
+        if not (checkpoint / COMPLETE).is_file():
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        raise
+
+
 def seal(checkpoint: Path, keep: int) -> None:
     """Mark a checkpoint as complete, once its bytes are on the disk, and delete all but the newest `keep`."""
     files.sync(checkpoint)
@@ -137,4 +158,5 @@ __all__ = [
     "save_optimizer",
     "save_random",
     "seal",
+    "writing",
 ]

@@ -291,7 +291,8 @@ def _save_model(trainer: Unlearner, prepared: Prepared, folder: Path, *, lora: b
     """Write `model/`, and the adapter beside it if there is one."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if lora:
-        model.save_pretrained(folder / "adapter")
+        with files.replacing_folder(folder / "adapter") as new:
+            model.save_pretrained(new)
         model = model.merge_and_unload()
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
