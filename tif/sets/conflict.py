@@ -1,10 +1,10 @@
 """The note of a record with a conflict: what each other side marked, as a line that `others` reads back.
 
-theirs (corrected): 28-34 'Skagen', 40-44 NAME 'Mara'
-set 2 (accepted): 0-3 'Oda'; set 3 (rejected): no spans
-theirs (corrected): 28-34 'Skagen'; note: ask Oda
+    theirs (corrected): 28-34 'Skagen', 40-44 NAME 'Mara'
+    set 2 (accepted): 0-3 'Oda'; set 3 (rejected): no spans
+    theirs (corrected): 28-34 'Skagen'; note: ask Oda
 
-A text that no side wrote comes last, after `note: `.
+A text that no side wrote comes last, after `note:`.
 """
 
 from __future__ import annotations
