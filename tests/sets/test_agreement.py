@@ -107,6 +107,15 @@ def test_labels_are_told_apart_per_label_and_by_spans_but_not_by_characters():
     assert result.labels["DATE"].char == Counts(0, 0, 0, 4)
 
 
+def test_agreement_compares_types_by_their_canonical_name_and_uw_by_places():
+    def one(label):
+        return AnnotationSet((Example("1", "", "in Oslo", (Span(3, 7, label),)),))
+
+    for a, b, f1 in (("GPE", "LOCATION", 1.0), ("GPE", "UW", 1.0), ("GPE", "PERSON", 0.0)):
+        (pair,) = agreement([one(a), one(b)]).pairs
+        assert (pair.measures.char.f1, pair.measures.span_exact.f1) == (1.0, f1)
+
+
 def test_nothing_to_find_and_nothing_found_is_right():
     assert score(annotated(("1", "no")), annotated(("1", "no"))).total.char.f1 == 1.0
     assert score(annotated(("1", "no")), annotated(("1", "[[no]]"))).total.char.f1 == 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from tif.errors import UsageError
-from tif.sets.score import Measures, measure, paired
+from tif.sets.score import Measures, both_typed, comparable, measure, paired
 from tif.spans import AnnotationSet, Example
 from tif.text import words
 
@@ -66,9 +66,11 @@ def agreement(sets: Sequence[AnnotationSet]) -> Agreement:
     flat = [[tag for example in column for tag in example] for column in tags]
     pairs = []
     for a, b in combinations(range(len(sets)), 2):
+        typed = both_typed(sets[a], sets[b])
         total = Measures()
         for row in rows:
-            total += measure(row[a].text, row[a].spans, row[b].spans)
+            ours, theirs = (comparable(row[side].spans, typed=typed) for side in (a, b))
+            total += measure(row[a].text, ours, theirs)
         pairs.append(Pair(a, b, cohen_kappa(flat[a], flat[b]), total))
     return Agreement(tuple(pairs), krippendorff_alpha(zip(*flat, strict=True)), len(rows), len(flat[0]))
 

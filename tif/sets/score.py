@@ -166,10 +166,10 @@ def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, 
         InputError: if the sets have no example in common.
     """
     pairs, missing = paired(predicted, gold)
-    typed = all(set(one.labels) - {UW} for one in (predicted, gold))
+    typed = both_typed(predicted, gold)
     examples, labels, total = [], dict[str, Measures](), Measures()
     for ours, theirs in pairs:
-        marked, wanted = _comparable(ours.spans, typed=typed), _comparable(theirs.spans, typed=typed)
+        marked, wanted = comparable(ours.spans, typed=typed), comparable(theirs.spans, typed=typed)
         measures = measure(ours.text, marked, wanted)
         total += measures
         own, other = _by_label(ours), _by_label(theirs)
@@ -197,7 +197,12 @@ def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, 
     )
 
 
-def _comparable(spans: Iterable[Span], *, typed: bool) -> tuple[Span, ...]:
+def both_typed(*sets: AnnotationSet) -> bool:
+    """Whether every set has types: a label besides `UW`."""
+    return all(set(one.labels) - {UW} for one in sets)
+
+
+def comparable(spans: Iterable[Span], *, typed: bool) -> tuple[Span, ...]:
     """Return spans with canonical labels; with the label UW if types do not count."""
     return tuple(replace(span, label=label_of(span.label) if typed else UW) for span in spans)
 
@@ -259,4 +264,4 @@ def _ratio(part: int, all_: int, *, empty: bool) -> float:
     return part / all_ if all_ else float(empty)
 
 
-__all__ = ["Counts", "ExampleScore", "Measures", "Score", "measure", "paired", "score"]
+__all__ = ["Counts", "ExampleScore", "Measures", "Score", "both_typed", "comparable", "measure", "paired", "score"]
