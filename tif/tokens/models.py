@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tif.errors import InputError, MissingError
+from tif.readers import read_json
 from tif.seal import file_digest
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_COUNT: Final = re.compile(r"(?:^|_)(?:layers?|experts|blocks)$")
+"""Names of fields such as `num_hidden_layers`, `n_layer`, `num_local_experts`."""
+_LEAST: Final = {"num_hidden_layers": 1, "num_layers": 1, "n_layers": 1, "n_layer": 1}
+_MOST: Final = 10_000
 
 
 def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
@@ -72,15 +79,24 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     where = _reachable(spec)
+    _check_size(where)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, loaded = AutoModelForCausalLM.from_pretrained(
             where,
             dtype="auto" if dtype is None else dtype,
             use_safetensors=True,
             attn_implementation=attn_implementation,
+            output_loading_info=True,
         )
     except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
         raise _unusable(where, "model", error) from None
+    if missing := sorted(loaded.get("missing_keys") or ()):
+        raise InputError(
+            "no usable model in this folder",
+            where=where,
+            why=f"the weights lack {len(missing)} tensors that config.json asks for, first {missing[0]}",
+            hint="Restore config.json and the safetensors files from a copy.",
+        )
     return model.eval()
 
 
@@ -169,6 +185,28 @@ def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> s
         generation.read_text(errors="replace") if generation.is_file() else None,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_size(where: str) -> None:
+    """Refuse a config with more layers or experts than any model has: building them would take hours. Or without any.
+
+    Raises:
+        InputError: naming the field.
+    """
+    folder = Path(where) if Path(where).is_dir() else _snapshot(where)
+    content = read_json(folder / "config.json", constants=True)
+    parts = [("", content)]
+    while parts:
+        path, part = parts.pop()
+        for name, value in part.items() if isinstance(part, dict) else ():
+            parts.append((f"{path}{name}.", value))
+            if _COUNT.search(name) and isinstance(value, int) and not _LEAST.get(name, 0) <= value <= _MOST:
+                raise InputError(
+                    f"asks for {value:.3g} layers or experts",
+                    where=(str(folder / "config.json"), f"{path}{name}"),
+                    why=f"a model has {_LEAST.get(name, 0)} to {_MOST:,}",
+                    hint="Restore config.json from a copy.",
+                )
 
 
 def _digest_in_memory(model: PreTrainedModel) -> str:

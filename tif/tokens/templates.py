@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tif.errors import MaskError, UsageError
 from tif.options import Written
 from tif.spans import Example
+from tif.tokens.bounded import bounded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,6 +25,10 @@ TEMPLATE_HELP: Final = (
     "and {text}."
 )
 """The help of an option `--template`."""
+RENDER_SECONDS: Final = 10.0
+"""Longest time for one conversation. A template takes less than a millisecond for most."""
+_RENDER_BYTES: Final = 1 << 30
+
 QA: Final = "Question: {prompt}\nAnswer: {text}"
 """The plain template of TOFU's base models."""
 
@@ -221,17 +226,20 @@ class Template:
         turns = [] if self.system_prompt is None else [{"role": "system", "content": self.system_prompt}]
         turns += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
         known = {} if self.date is None else {"date_string": self.date.short}
-        from jinja2 import TemplateError
-
         try:
             chat = tokenizer.get_chat_template()
+            if not isinstance(chat, str):
+                raise TypeError(f"it is {type(chat).__name__}, not text")
+            _refuse_powers(chat)
             if "strftime_now" in chat:
                 chat = _stopped_clock(self.today.day) + chat
-            return str(tokenizer.apply_chat_template(turns, chat_template=chat, tokenize=False, **known))
-        except (TemplateError, TypeError, ValueError) as error:
+            with bounded(seconds=RENDER_SECONDS, memory=_RENDER_BYTES):
+                return str(tokenizer.apply_chat_template(turns, chat_template=chat, tokenize=False, **known))
+        except Exception as error:  # a template is a program of the model's author
+            why = {MemoryError: "it needs too much memory", RecursionError: "it calls itself without end"}
             raise MaskError(
                 "the chat template cannot be used",
-                why=" ".join(str(error).split())[:200],
+                why=why.get(type(error)) or " ".join(str(error).split())[:200] or type(error).__name__,
                 hint="Use `--template qa` or a format string of your own.",
             ) from None
 
@@ -251,6 +259,15 @@ class Template:
             raise UsageError("cannot be used with this chat template", where=flag, why=error.why) from None
         if same:
             raise UsageError("does nothing here", where=flag, why="the tokenizer's chat template does not write it")
+
+
+@cache
+def _refuse_powers(chat: str) -> None:
+    """Refuse a chat template that computes powers. No template needs them, and one step of them may run for hours."""
+    import jinja2
+
+    if any(kind == "operator" and value == "**" for _, kind, value in jinja2.Environment().lex(chat)):
+        raise ValueError("it computes a power")
 
 
 @cache
