@@ -66,6 +66,16 @@ def make_folder(path: str | Path) -> Path:
     return path
 
 
+def check_regular(path: Path) -> None:
+    """Make sure that reading a file ends: a pipe without a writer, or a terminal, would be waited for.
+
+    Raises:
+        OSError: if the path is a pipe, a socket or a device.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+
+
 def write(path: str | Path, data: str | bytes | pa.Buffer) -> None:
     """Replace the file `path` by `data`. Text is written as UTF-8, without translating line ends.
 
@@ -292,6 +302,7 @@ def _sync(path: Path) -> None:
 __all__ = [
     "aside",
     "cache_folder",
+    "check_regular",
     "clear_temporaries",
     "locked",
     "make_folder",

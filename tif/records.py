@@ -199,7 +199,9 @@ class RunRecord:
             )
         content = seal.unsealed(content, required=schema >= _SEALED)
         try:
-            return _READER.validate_json(json.dumps(_of_today(content, schema)), strict=True)
+            record = _READER.validate_json(json.dumps(_of_today(content, schema)), strict=True)
+            refuse_infinite(asdict(record))
+            return record
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -297,6 +299,18 @@ class RunRecord:
         return json.dumps([options, digests], sort_keys=True)
 
 
+def refuse_infinite(content: Mapping[str, Any]) -> None:
+    """Make sure that all numbers of a record can be written as JSON again.
+
+    Raises:
+        InputError: for infinity and NaN. JSON has no such number, but 1e999 is read as one.
+    """
+    try:
+        json.dumps(content, allow_nan=False)
+    except ValueError:
+        raise InputError("contains a number that is infinite or too large") from None
+
+
 def _of_today(content: dict[str, JsonValue], schema: int) -> dict[str, JsonValue]:
     """A record of an earlier layout, whose options had other names or meanings."""
     config = content.get("config")
@@ -328,4 +342,5 @@ __all__ = [
     "Session",
     "Settled",
     "Stopped",
+    "refuse_infinite",
 ]

@@ -31,7 +31,7 @@ from tif.eval.options import Attack, Benchmark
 from tif.eval.settings import Corpus, Scoring
 from tif.options import of_today
 from tif.readers import read_json
-from tif.records import ModelIdentity, RunRecord
+from tif.records import ModelIdentity, RunRecord, refuse_infinite
 from tif.spans import Status
 
 EVAL_SCHEMA: Final = 3
@@ -236,7 +236,9 @@ class EvalRecord:
             content["run"] = RunRecord.from_json(content["run"]).to_json()
         content = dict(_renamed(content) if schema == 1 else content, schema=EVAL_SCHEMA)
         try:
-            return _READER.validate_json(json.dumps(content), strict=True)
+            record = _READER.validate_json(json.dumps(content), strict=True)
+            refuse_infinite(asdict(record))
+            return record
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

@@ -12,6 +12,8 @@ from tif.readers.row import Place, Row
 def is_parquet(path: str | Path) -> bool:
     """Whether a file begins with the magic bytes of parquet."""
     try:
+        if not Path(path).is_file():  # a pipe can be read only once, and one without a writer is waited for
+            return False
         with Path(path).open("rb") as file:
             return file.read(4) == b"PAR1"
     except OSError:

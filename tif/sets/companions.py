@@ -34,6 +34,7 @@ def is_stale(path: Path) -> bool:
         return False
     content = _metadata(path)
     try:
+        files.check_regular(sidecar)
         raw = sidecar.read_bytes()
         metadata.parse(raw, sidecar)
         return content is not None and json.loads(raw) != content
@@ -86,6 +87,7 @@ def tell_unwritten_sidecar(path: Path, version: Version, error: WriteError) -> N
 def _metadata(path: Path) -> dict[str, object] | None:
     """Return the metadata in a file; None if it has none, or they cannot be read."""
     try:
+        files.check_regular(path)
         raw = (pq.read_schema(path).metadata or {}).get(metadata.KEY)
         if raw is None:
             return None

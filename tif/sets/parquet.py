@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tif import files
 from tif.console import warn
 from tif.errors import InputError, StoreError
 from tif.sets import layout, metadata, rows, spans_only
@@ -20,6 +21,7 @@ from tif.spans import AnnotationSet, Example, Provenance, SavedSet, Version
 def lacks_texts(path: Path) -> bool:
     """Whether a file contains spans without their texts. False for a file that cannot be read at all."""
     try:
+        files.check_regular(path)
         return spans_only.lacks_texts(pq.read_schema(path).names)
     except (pa.ArrowException, OSError, ValueError):
         return False
@@ -48,6 +50,7 @@ def version_and_provenance(path: Path) -> tuple[Version, Provenance]:
         StoreError: if the file is missing, or is not an annotation set.
     """
     try:
+        files.check_regular(path)
         raw = (pq.read_schema(path).metadata or {}).get(metadata.KEY)
     except FileNotFoundError:
         raise StoreError("no such annotation set", where=str(path)) from None
@@ -108,6 +111,7 @@ class _Opened:
 @contextmanager
 def _opened(path: Path) -> Iterator[_Opened]:
     try:
+        files.check_regular(path)
         file = pq.ParquetFile(path)
     except FileNotFoundError:
         raise StoreError("no such annotation set", where=str(path)) from None
@@ -170,6 +174,7 @@ def _identify(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tupl
     # pandas and datasets drop metadata. The sidecar counts only if its digest matches the content.
     sidecar = metadata.sidecar(path)
     try:
+        files.check_regular(sidecar)
         if not sidecar.exists():
             raise StoreError("has no tif metadata and no sidecar", where=str(path))
         version, provenance = metadata.parse(sidecar.read_bytes(), sidecar)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tif import files
 from tif.errors import InputError, StoreError
 from tif.seal import SEAL, Check, State
 from tif.sets import metadata, parquet, store
@@ -60,6 +61,7 @@ def _check_of(file: Path, data_dir: str | Path | None) -> tuple[Check, SavedSet 
 
 def _metadata(file: Path) -> dict[str, object]:
     try:
+        files.check_regular(file)
         content = json.loads((pq.read_schema(file).metadata or {}).get(metadata.KEY) or b"{}")
     except (pa.ArrowException, OSError, ValueError):
         return {}
@@ -84,6 +86,7 @@ def _sidecar(path: Path) -> Iterator[Check]:
     if not sidecar.exists():
         return
     try:
+        files.check_regular(sidecar)
         content = json.loads(sidecar.read_bytes())
         metadata.parse(sidecar.read_bytes(), sidecar)
     except (OSError, ValueError, StoreError, InputError) as error:

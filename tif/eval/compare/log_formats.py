@@ -63,7 +63,7 @@ def read(path: str | Path) -> Log:
         raise error.within(str(path)) from None
     except KeyError as error:
         raise InputError(f"lacks {error}", where=str(path)) from None
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
         raise InputError("is not a complete evaluation log", where=str(path), why=str(error)[:160]) from None
     muse = isinstance(content, dict) and "mia_min_k" in content
     raise InputError(
@@ -277,15 +277,15 @@ def _known(ratios: measures.Floats) -> tuple[tuple[str, ...], tuple[float, ...]]
 
 
 def _finite(parts: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-    """Return the numbers that are not NaN, and the names of the others."""
-    kept = {name: value for name, value in parts.items() if math.isfinite(value)}
+    """Return the numbers that are none of NaN, infinite and negative, and the names of the others."""
+    kept = {name: value for name, value in parts.items() if 0 <= value < math.inf}
     return kept, [name for name in parts if name not in kept]
 
 
 def _missing(absent: Sequence[str], without: Sequence[str], short: int) -> str | None:
     """Return why model utility cannot be computed; None if all of its numbers are there."""
     reasons = [f"the log lacks {', '.join(absent)}"] if absent else []
-    reasons += [f"{', '.join(without)} is NaN in the log"] if without else []
+    reasons += [f"{', '.join(without)} is NaN, infinite or negative in the log"] if without else []
     if short and not reasons:
         reasons = [f"the log lacks the columns for {short} of the nine numbers"]
     return "; ".join(reasons) or None

@@ -97,10 +97,10 @@ class Entry:
             if not (folder / EVAL_FILE).is_file():
                 raise FileNotFoundError(2, "no such file", EVAL_FILE)
             record = EvalRecord.read(folder)
-            rows = pq.read_table(folder / "examples.parquet").to_pylist()
+            rows = _table(folder / "examples.parquet").to_pylist()
             scores: dict[str, Scored] = {}
             for part in record.parts:
-                scores |= from_table(pq.read_table(folder / "parts" / f"{part}.scores.parquet"))
+                scores |= from_table(_table(folder / "parts" / f"{part}.scores.parquet"))
             examples: dict[str, list[ExampleRow]] = {part: [] for part in record.parts}
             for row in rows:
                 own = examples.setdefault(row["part"], [])
@@ -109,7 +109,7 @@ class Entry:
         except FileNotFoundError as error:
             where = str(path)
             hint = "`tif eval RUN` makes it."
-            why = f"no {error.filename}"
+            why = f"there is no {error.filename}"
             raise InputError("no complete evaluation here", where=where, why=why, hint=hint) from None
         except (pa.ArrowException, OSError, KeyError, TypeError) as error:
             raise InputError("the evaluation cannot be read", where=str(folder), why=str(error)[:160]) from None
@@ -138,6 +138,12 @@ def _folder(path: Path) -> Path:
     """The evaluation's folder for a run folder, an evaluation's folder or its `eval.json`."""
     folder = path.parent if path.name == EVAL_FILE else path
     return folder if (folder / EVAL_FILE).is_file() else folder / "eval"
+
+
+def _table(path: Path) -> pa.Table:
+    if not path.exists():  # pyarrow's own error has no name of the file
+        raise FileNotFoundError(2, "no such file", path.name)
+    return pq.read_table(path)
 
 
 def _numbers(row: Row) -> dict[str, float]:
