@@ -65,6 +65,7 @@ def test_a_muse_report_has_every_component(evaluated: list[Path], tmp_path: Path
     text = html.unescape(page)
     assert "MUSE has complete texts, and marks no phrases" in text
     assert "the texts of MUSE" in text
+    assert "not known" not in text
     assert "The table shows probabilities instead" not in text
     row = entries[1].examples["knowmem_retain"][0]
     assert row["question"] in text, "samples are shown"

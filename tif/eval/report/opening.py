@@ -13,7 +13,7 @@ from typing import Final
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.facts import facts
 from tif.eval.report.marks import Mark, Outcome, marks, summary
-from tif.eval.report.verdict import Verdict
+from tif.eval.report.verdict import Likelihoods, Verdict
 
 CSS: Final = """
 .verdict .sum { font-size: 1.3rem; line-height: 1.4; margin: .7rem 0 .5rem; font-weight: 600; }
@@ -84,7 +84,9 @@ def _marks(verdict: Verdict, found: Sequence[Mark]) -> str:
 
 
 def _models(verdict: Verdict) -> str:
-    """All models in one table."""
+    """All models in one table. Empty where no model has a number for it, as with MUSE."""
+    if all(model.forget is None and model.likelihoods == Likelihoods() for model in verdict.models):
+        return ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in verdict.heads)
     body = ""
     for row in verdict.rows():
