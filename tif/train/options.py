@@ -5,13 +5,29 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 from tif.errors import UsageError
-from tif.options import Idle, Option, Options, needs
+from tif.options import Option, Options, needs
 from tif.sources import Keeps
 from tif.tokens.encoding import Encoding
 from tif.train.floor import Floor
 from tif.train.frames import Frame
 from tif.train.freeze import Freeze
-from tif.train.objectives import OBJECTIVES, Need, Objective, RetainLoss
+from tif.train.idle import (
+    ADD_RETAIN,
+    base_model_idle,
+    early_stop_idle,
+    floor_idle,
+    floor_kind_idle,
+    for_need,
+    frame_retain_idle,
+    freeze_idle,
+    prompt_field_idle,
+    read_by_formula,
+    reduction_idle,
+    retain_idle,
+    retain_loss_idle,
+    settle_idle,
+)
+from tif.train.objectives import OBJECTIVES, Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings, Preservation, Reduction, Scope, Space
 from tif.train.settle import Settle
 from tif.train.stop_rule import StopRule
@@ -22,124 +38,6 @@ _STEPS: Final = "Training"
 _COMPUTE: Final = "Compute"
 
 _OWN: Final = "the objective's own"
-_ADD_RETAIN: Final = "without samples to keep: add --retain SOURCE"
-_MASKED: Final = frozenset({"logits", "distributions", "activations"})
-"""What an objective needs whose forget term is not a function of the token's own log-probability."""
-
-
-def _objective(options: TrainOptions, objective: Objective | None) -> Objective | None:
-    """The objective: the caller's, else a built-in one. A plugin's is not known before training loads it."""
-    return objective or OBJECTIVES.get(options.objective)
-
-
-def _read_by_formula(name: str) -> Idle:
-    def reason(options: TrainOptions, context: Objective | None) -> str | None:
-        objective = _objective(options, context)
-        if objective is None or objective.reads is None or name in objective.reads:
-            return None
-        return f"{objective.name} has no {name}; it reads {', '.join(sorted(objective.reads)) or 'only the scope'}"
-
-    return reason
-
-
-def _reduction_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    objective = _objective(options, context)
-    if objective is None or objective.reads is None or options.reduction == "sample":
-        return None
-    if options.reduction == "batch":
-        return None if "reduction" in objective.reads else f"{objective.name} has no reduction batch; it is for tpo"
-    if objective.by_token or options.retain_term(objective) != "none":
-        return None
-    return f"{objective.name} has no reduction token here: it takes no mean over tokens, and has no retain term"
-
-
-def _for_activations(name: str) -> Idle:
-    def reason(options: TrainOptions, context: Objective | None) -> str | None:
-        objective = _objective(options, context)
-        if objective is None or "activations" in objective.needs:
-            return None
-        return f"{objective.name} has no {name}; it is for rmu"
-
-    return reason
-
-
-def _for_need(need: Need, name: str, users: str) -> Idle:
-    def reason(options: TrainOptions, context: Objective | None) -> str | None:
-        objective = _objective(options, context)
-        if objective is None or need in objective.needs:
-            return None
-        return f"{objective.name} has no {name}; it is for {users}"
-
-    return reason
-
-
-def _floor_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    objective = _objective(options, context)
-    if objective is None or not objective.needs & _MASKED:
-        return None
-    return f"{objective.name} pushes no log-probability, so a floor would not hold it"
-
-
-def _floor_kind_idle(kind: str) -> Idle:
-    def reason(options: TrainOptions, _: Objective | None) -> str | None:
-        return None if options.floor is not None and options.floor.kind == kind else f"it is for --floor {kind}"
-
-    return reason
-
-
-def _base_model_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    objective = _objective(options, context)
-    floor = options.floor is not None and options.floor.of_base_model
-    if objective is None or "base" in objective.needs or floor:
-        return None
-    users = ", ".join(name for name, each in OBJECTIVES.items() if "base" in each.needs)
-    return f"{objective.name} reads it with --floor base, primed or proxy only; it is also for --objective {users}"
-
-
-def _retain_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    objective = _objective(options, context)
-    if objective is None or options.retain_term(objective) != "none" or "activations" in objective.needs:
-        return None
-    hint = "use graddiff, which is ga with one" if objective.name == "ga" else "give --retain-loss ce or kl"
-    return f"{objective.name} has no retain term here; {hint}"
-
-
-def _prompt_field_idle(options: TrainOptions, _: Objective | None) -> str | None:
-    return _ADD_RETAIN if not options.retain and options.alternates is None else None
-
-
-def _retain_loss_idle(options: TrainOptions, _: Objective | None) -> str | None:
-    return _ADD_RETAIN if not options.retain and options.retain_loss != "none" else None
-
-
-def _early_stop_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    objective = _objective(options, context)
-    rule = options.early_stop
-    if objective is None or rule is None or rule.what != "floor" or options.floor_of(objective) is not None:
-        return None
-    return "no token has a floor; add --floor"
-
-
-def _settle_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    objective, settle = _objective(options, context), options.settle
-    if objective is None or settle is None:
-        return None
-    if settle.kind == "line":
-        return None if options.floor_of(objective) is not None else "no token has a floor; add --floor"
-    return _ADD_RETAIN if options.retain_term(objective) == "none" else None
-
-
-def _frame_retain_idle(options: TrainOptions, context: Objective | None) -> str | None:
-    if not options.frames:
-        return "it needs --frame"
-    objective = _objective(options, context)
-    return _ADD_RETAIN if objective is not None and options.retain_term(objective) == "none" else None
-
-
-def _freeze_idle(options: TrainOptions, _: Objective | None) -> str | None:
-    if not options.lora:
-        return None
-    return "with --lora only the adapters are trained, and every weight of the model stays as it is"
 
 
 class DataOptions(Options):
@@ -165,7 +63,7 @@ class DataOptions(Options):
     retain: Annotated[
         Keeps,
         Option("Samples to keep: tofu:retain95, a file or a hub id. Repeat the option for a mixture in equal shares, "
-               "or in others: SOURCE=3.", _DATA, metavar="SOURCE[=WEIGHT]", idle=_retain_idle),
+               "or in others: SOURCE=3.", _DATA, metavar="SOURCE[=WEIGHT]", idle=retain_idle),
     ] = ()  # fmt: skip
     data_dir: Annotated[
         str | None,
@@ -180,25 +78,25 @@ class DataOptions(Options):
             _DATA,
             metavar="N",
             least=1,
-            idle=needs("retain", _ADD_RETAIN),
+            idle=needs("retain", ADD_RETAIN),
         ),
     ] = None
     prompt_field: Annotated[
         str | None,
         Option('Field of retain samples and alternates that holds the prompt; several as A,B; "" for plain text.',
-               _DATA, metavar="FIELD", otherwise="the usual names", idle=_prompt_field_idle, outcome=False),
+               _DATA, metavar="FIELD", otherwise="the usual names", idle=prompt_field_idle, outcome=False),
     ] = None  # fmt: skip
     text_field: Annotated[
         str | None,
         Option("Field of the retain samples that holds the text.", _DATA, metavar="FIELD", otherwise="the usual names",
-               idle=needs("retain", _ADD_RETAIN), outcome=False),
+               idle=needs("retain", ADD_RETAIN), outcome=False),
     ] = None  # fmt: skip
     skip_failed: Annotated[bool, Option("Leave out examples that failed or are in conflict.", _DATA)] = False
     alternates: Annotated[
         str | None,
         Option("altpo: other answers to the questions of the forget set, with the same questions. Several answers to a "
                "question are used in turn, one an epoch.", _DATA, metavar="SOURCE",
-               idle=_for_need("alternates", "alternates", "altpo")),
+               idle=for_need("alternates", "alternates", "altpo")),
     ] = None  # fmt: skip
     alternate_field: Annotated[
         str | None,
@@ -216,7 +114,7 @@ class DataOptions(Options):
         str | None,
         Option("Annotation set of samples to keep: each is also put into the frames, with its own marked words, and "
                "held where the starting model has it. It is one more source, of weight 1.", _DATA, metavar="FILE[@N]",
-               idle=_frame_retain_idle, outcome=False),
+               idle=frame_retain_idle, outcome=False),
     ] = None  # fmt: skip
 
 
@@ -231,29 +129,29 @@ class TrainOptions(Encoding, DataOptions):
     base_model: Annotated[
         str | None,
         Option("Base model, which never saw the forget set: usually the model before fine-tuning. Required by anchored "
-               "and by --floor base.", _LOSS, metavar="MODEL", idle=_base_model_idle, outcome=False),
+               "and by --floor base.", _LOSS, metavar="MODEL", idle=base_model_idle, outcome=False),
     ] = None  # fmt: skip
     beta: Annotated[
         float | None,
-        Option("The beta of the objective's formula.", _LOSS, above=0, otherwise=_OWN, idle=_read_by_formula("beta")),
+        Option("The beta of the objective's formula.", _LOSS, above=0, otherwise=_OWN, idle=read_by_formula("beta")),
     ] = None
     beta2: Annotated[
         float | None,
-        Option("satimp: the second exponent.", _LOSS, otherwise=_OWN, idle=_read_by_formula("beta2")),
+        Option("satimp: the second exponent.", _LOSS, otherwise=_OWN, idle=read_by_formula("beta2")),
     ] = None
     gamma: Annotated[
         float | None,
         Option("simnpo: the margin. anchored: hold general words at the base model's level (0), at the starting "
-               "model's (1) or between them.", _LOSS, otherwise=_OWN, idle=_read_by_formula("gamma")),
+               "model's (1) or between them.", _LOSS, otherwise=_OWN, idle=read_by_formula("gamma")),
     ] = None  # fmt: skip
     alpha: Annotated[
         float | None,
-        Option("rmu: weight of keeping activations.", _LOSS, otherwise=_OWN, idle=_read_by_formula("alpha")),
+        Option("rmu: weight of keeping activations.", _LOSS, otherwise=_OWN, idle=read_by_formula("alpha")),
     ] = None
     skip_tokens: Annotated[
         int | None,
         Option("ceu: leave the first N tokens of each answer alone.", _LOSS, metavar="N", least=0, otherwise=_OWN,
-               idle=_read_by_formula("skip_tokens")),
+               idle=read_by_formula("skip_tokens")),
     ] = None  # fmt: skip
     scope: Annotated[
         Scope | None,
@@ -263,20 +161,20 @@ class TrainOptions(Encoding, DataOptions):
         Reduction,
         Option("Average over each sample, then over samples. token: average over all tokens of the batch, as most "
                "released code does, where a loss is a mean over tokens. batch, for tpo: one sigmoid over the batch.",
-               _LOSS, idle=_reduction_idle),
+               _LOSS, idle=reduction_idle),
     ] = "sample"  # fmt: skip
     space: Annotated[
         Space,
-        Option("tpo: compare logits (paper) or log-probabilities.", _LOSS, idle=_read_by_formula("space")),
+        Option("tpo: compare logits (paper) or log-probabilities.", _LOSS, idle=read_by_formula("space")),
     ] = "logit"
     pl: Annotated[
         Preservation,
         Option("tpo: sum the preservation loss over an example (released code), or take its mean.", _LOSS,
-               idle=_read_by_formula("pl")),
+               idle=read_by_formula("pl")),
     ] = "sum"  # fmt: skip
     pl_weight: Annotated[
         float,
-        Option("Weight of the preservation loss.", _LOSS, least=0, idle=_read_by_formula("pl_weight")),
+        Option("Weight of the preservation loss.", _LOSS, least=0, idle=read_by_formula("pl_weight")),
     ] = 1.0
     retain_loss: Annotated[
         RetainLoss | None,
@@ -285,48 +183,48 @@ class TrainOptions(Encoding, DataOptions):
             "memory) or coin (the same of each token against all others, from stored scores).",
             _LOSS,
             otherwise=_OWN,
-            idle=_retain_loss_idle,
+            idle=retain_loss_idle,
         ),
     ] = None
     retain_weight: Annotated[
         float | None,
-        Option("Weight of the retain term.", _LOSS, least=0, idle=needs("retain", _ADD_RETAIN),
+        Option("Weight of the retain term.", _LOSS, least=0, idle=needs("retain", ADD_RETAIN),
                otherwise=f"{_OWN}: anchored {OBJECTIVES['anchored'].retain_weight:g}, others 1"),
     ] = None  # fmt: skip
     retain_bound: Annotated[
         float,
         Option("pdu: raise the weight of the retain term while its loss is above this, in nats, and lower it below.",
-               _LOSS, metavar="NATS", least=0, idle=_for_need("dual", "bound of the retain loss", "pdu")),
+               _LOSS, metavar="NATS", least=0, idle=for_need("dual", "bound of the retain loss", "pdu")),
     ] = 0.0  # fmt: skip
     dual_step: Annotated[
         float,
         Option("pdu: how far the weight of the retain term moves in a step, for each nat above the bound.", _LOSS,
-               above=0, idle=_for_need("dual", "bound of the retain loss", "pdu")),
+               above=0, idle=for_need("dual", "bound of the retain loss", "pdu")),
     ] = 1.0  # fmt: skip
     floor: Annotated[
         Floor | None,
         Option("Push an unwanted token no further than this: base (the base model's level), primed (the same behind "
                "retain samples), proxy (the base model after a few steps on retain samples), a log-probability (-8), "
                "or a drop in nats (5).", _LOSS, metavar="base|primed|proxy|NATS",
-               otherwise="base for anchored, else none", idle=_floor_idle),
+               otherwise="base for anchored, else none", idle=floor_idle),
     ] = None  # fmt: skip
     floor_samples: Annotated[
         int,
         Option("Retain samples that the base model reads before each text.", _LOSS, metavar="N", least=1,
-               idle=_floor_kind_idle("primed")),
+               idle=floor_kind_idle("primed")),
     ] = 4  # fmt: skip
     floor_steps: Annotated[
         int,
         Option("Steps of LoRA on retain samples, eight in each, before the base model gives the floor.", _LOSS,
-               metavar="N", least=1, idle=_floor_kind_idle("proxy")),
+               metavar="N", least=1, idle=floor_kind_idle("proxy")),
     ] = 40  # fmt: skip
     rmu_layer: Annotated[
         int,
         Option("rmu: the layer whose output is steered, counted from 0 as in the model's own layers.", _LOSS, least=0,
-               idle=_for_activations("rmu_layer")),
+               idle=for_need("activations", "rmu_layer", "rmu")),
     ] = 7  # fmt: skip
     rmu_scale: Annotated[
-        float, Option("rmu: the steering coefficient c.", _LOSS, idle=_for_activations("rmu_scale"))
+        float, Option("rmu: the steering coefficient c.", _LOSS, idle=for_need("activations", "rmu_scale", "rmu"))
     ] = 20.0
 
     epochs: Annotated[float, Option("Passes over the forget set.", _STEPS, above=0)] = 5.0
@@ -337,7 +235,7 @@ class TrainOptions(Encoding, DataOptions):
         StopRule | None,
         Option("End when this fraction of unwanted tokens is at its floor (floor:0.95), when their mean probability is "
                "this low (uw:0.05), or when general tokens have this fraction left of what they had (gw:0.8).", _STEPS,
-               metavar="RULE", idle=_early_stop_idle),
+               metavar="RULE", idle=early_stop_idle),
     ] = None  # fmt: skip
     early_stop_every: Annotated[
         int | None,
@@ -353,12 +251,12 @@ class TrainOptions(Encoding, DataOptions):
         Settle | None,
         Option("After the push: N, the last N steps minimise the retain term alone. line: go back towards the starting "
                "weights, to where the forget set's unwanted words are at their floor.", _STEPS, metavar="line|N",
-               idle=_settle_idle),
+               idle=settle_idle),
     ] = None  # fmt: skip
     freeze: Annotated[
         tuple[Freeze, ...],
         Option("Leave a part of the model as it is: embeddings, head (the output layer), or layers by number from 0, "
-               "such as layers:0-11 or layers:12-. Repeat it for several.", _STEPS, metavar="PART", idle=_freeze_idle),
+               "such as layers:0-11 or layers:12-. Repeat it for several.", _STEPS, metavar="PART", idle=freeze_idle),
     ] = ()  # fmt: skip
     batch_size: Annotated[
         int, Option("Forget examples in one step of one process. They are packed into one row.", _STEPS, least=1)
