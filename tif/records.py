@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -26,6 +26,21 @@ _READABLE: Final = tuple(range(1, RUN_SCHEMA + 1))
 _SEALED: Final = 4
 
 RUN_FILE: Final = "run.json"
+
+
+CHECKPOINTS: Final = "checkpoints"
+"""The folder in a run with its checkpoints."""
+
+TRAJECTORY: Final = "trajectory"
+"""The folder in a run with the evaluations during training."""
+COMPLETE: Final = "complete"
+"""A file that is written last, with the SHA-256 of the others. A checkpoint without it is never read."""
+
+
+def run_around(model: str | Path) -> Path | None:
+    """The run folder of a checkpoint, RUN/checkpoints/NAME; None for anything else."""
+    parent = Path(model).expanduser().absolute().parent
+    return parent.parent if parent.name == CHECKPOINTS and (parent.parent / RUN_FILE).is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +186,15 @@ class RunRecord:
         return cls.read(path) if path.is_file() else None
 
     @classmethod
+    def of_model(cls, model: str | Path) -> RunRecord | None:
+        """The record of the run that made a model: a run folder, or one of its checkpoints; None for another model.
+
+        Raises:
+            InputError: as `read`.
+        """
+        return cls.of_folder(run_around(model) or model)
+
+    @classmethod
     def read(cls, path: Path) -> RunRecord:
         """The record in a file.
 
@@ -221,6 +245,13 @@ class RunRecord:
                     why=check.detail or "it is missing",
                     hint=f"Restore it. To use the model as it is now, give {folder / 'model'}.",
                 )
+
+    def continues(self, earlier: RunRecord) -> bool:
+        """Whether an earlier record is this one, or was this one before the run was finished."""
+        if earlier.status == "finished":
+            return self == earlier
+        progress = ("status", "sessions", "reference", "steps", "outputs", "early_stop", "settled", "cost")
+        return self == replace(earlier, **{name: getattr(self, name) for name in progress})
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, with their seal."""
@@ -332,8 +363,11 @@ _INCIDENTAL_1: Final = (
 _READER: Final = TypeAdapter(RunRecord)
 
 __all__ = [
+    "CHECKPOINTS",
+    "COMPLETE",
     "RUN_FILE",
     "RUN_SCHEMA",
+    "TRAJECTORY",
     "Cost",
     "MasksIdentity",
     "ModelIdentity",
@@ -343,4 +377,5 @@ __all__ = [
     "Settled",
     "Stopped",
     "refuse_infinite",
+    "run_around",
 ]

@@ -113,6 +113,22 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def damage(folder: Path, mark: str) -> str | None:
+    """Return the file of a folder that is not as its manifest says; None if all are.
+
+    Args:
+        folder: a folder that was sealed by a file with the manifest of the others.
+        mark: name of this file.
+    """
+    try:
+        recorded = json.loads((folder / mark).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return str(folder / mark)
+    if not isinstance(recorded, dict) or not recorded:
+        return str(folder / mark)
+    return next((check.name for check in compare(folder, recorded) if not check.passed), None)
+
+
 def manifest(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 of files by their path in `folder`. A name may be a folder, which stands for all files in it.
 

@@ -57,7 +57,7 @@ def resolve(options: EvaluateOptions) -> EvaluateOptions:
         return options
     if options.benchmark is None and "forget" in options.model_fields_set:
         return options.but(benchmark="tofu")
-    run = RunRecord.of_folder(options.model) if options.model is not None else None
+    run = RunRecord.of_model(options.model) if options.model is not None else None
     if run is None and options.masks is None:
         if options.model is None:  # --make-retain-log alone
             if options.benchmark is None:

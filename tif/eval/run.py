@@ -34,7 +34,7 @@ from tif.eval.options import EvaluateOptions
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, columns
 from tif.eval.settings import MAX_NEW_TOKENS, Scoring
-from tif.records import ModelIdentity, RunRecord
+from tif.records import COMPLETE, RUN_FILE, ModelIdentity, RunRecord, run_around
 from tif.tokens.encoding import Encoder
 from tif.tokens.generate import prompt_text
 from tif.tokens.memory import fits_in_memory
@@ -351,18 +351,33 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
 def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
     """Return `RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`, to keep other model folders unchanged.
 
-    The evaluation after an attack has its own folder, so that a report can show both.
+    A checkpoint of a run has `RUN/eval-checkpoint-N`. The evaluation after an attack has its own folder, so that a
+    report can show both.
     """
     suffix = f"-{attacked}" if attacked else ""
-    if (Path(model) / "run.json").is_file():
+    if (Path(model) / RUN_FILE).is_file():
         return Path(model) / f"eval{suffix}"
+    if (run := run_around(model)) is not None:
+        return run / f"eval-{Path(model).name}{suffix}"
     return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{suffix}")
 
 
 def _run_of(model: str) -> RunRecord | None:
-    run = RunRecord.of_folder(model)
-    if run is not None:
+    """Return the record of the run that made the model.
+
+    Raises:
+        InputError: for a run or a checkpoint whose files have changed, or a checkpoint that is not complete.
+    """
+    run = RunRecord.of_model(model)
+    if run is None:
+        return None
+    if run_around(model) is None:
         run.check_outputs(Path(model))
+    elif (damaged := seal.damage(Path(model), COMPLETE)) is not None:
+        raise InputError(
+            "is not as the run wrote it", where=damaged, why="the checkpoint is damaged or not complete",
+            hint="Evaluate another checkpoint, or the run itself.",
+        )  # fmt: skip
     return run
 
 

@@ -14,7 +14,7 @@ from tif import seal
 from tif.errors import InputError, TifError
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.readers import read_json
-from tif.records import RUN_FILE, ModelIdentity, RunRecord
+from tif.records import CHECKPOINTS, RUN_FILE, TRAJECTORY, ModelIdentity, RunRecord, run_around
 from tif.seal import Check
 from tif.sets import store
 from tif.sets.verify import verify_set
@@ -36,7 +36,7 @@ def verify(path: str | Path, *, data_dir: str | Path | None = None) -> list[Chec
     place = Path(path)
     if (place / RUN_FILE).is_file():
         checks = verify_run(place)
-        for record in sorted(place.glob(f"*/{EVAL_FILE}")):
+        for record in sorted([*place.glob(f"*/{EVAL_FILE}"), *place.glob(f"{TRAJECTORY}/*/{EVAL_FILE}")]):
             checks += verify_evaluation(record.parent)
         return checks
     if place.name == EVAL_FILE or (place / EVAL_FILE).is_file():
@@ -84,14 +84,25 @@ def verify_evaluation(folder: Path) -> list[Check]:
         checks.append(Check(name=str(folder), state="unsealed", detail="an older tif recorded no files"))
     checks += seal.compare(folder, record.files)
     if record.model is not None:
-        # An evaluation inside a run folder goes with it when the folder is moved.
-        here = folder.parent if record.run is not None and (folder.parent / RUN_FILE).is_file() else None
+        here = _inside(folder, record)
         checks += _model("the evaluated model", record.model, here=here, prompting=record.prompting)
     if record.masks is not None:
         checks += _set(record.masks.ref, record.masks.digest)
     if record.run is not None:
         checks += _same_run(record.run, folder, record.model)
     return checks
+
+
+def _inside(folder: Path, record: EvalRecord) -> Path | None:
+    """Return the evaluated model inside the run folder that the evaluation is in.
+
+    The evaluation goes with the run when the folder is moved.
+    """
+    run = next((place for place in folder.parents[:2] if (place / RUN_FILE).is_file()), None)
+    if run is None or record.run is None or record.model is None:
+        return None
+    path = Path(str(record.model.path))
+    return run / CHECKPOINTS / path.name if path.parent.name == CHECKPOINTS else run
 
 
 def _sealed(file: Path) -> Check:
@@ -137,14 +148,15 @@ def _model(role: str, model: ModelIdentity, *, here: Path | None = None, prompti
 
 def _same_run(run: RunRecord, folder: Path, model: ModelIdentity | None) -> Iterator[Check]:
     """Check that the run in the evaluation is the run on disk."""
-    places = [folder.parent, *([Path(model.path)] if model and model.path else [])]
+    own = Path(model.path) if model and model.path else folder
+    places = [*folder.parents[:2], run_around(own) or own]
     file = next((place / RUN_FILE for place in places if (place / RUN_FILE).is_file()), None)
     name = f"the run of {folder / EVAL_FILE}"
     if file is None:
         yield Check(name=name, state="skipped", detail="is not here")
         return
     try:
-        same = RunRecord.read(file) == run
+        same = RunRecord.read(file).continues(run)
     except InputError as error:
         yield Check(name=name, state="differs", detail=f"{file} {error.what}")
         return

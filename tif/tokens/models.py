@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tif.errors import InputError, MissingError
+from tif.packages import install_hint
 from tif.readers import read_json
+from tif.records import RunRecord, run_around
 from tif.seal import file_digest
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_ADAPTER: Final = "adapter_config.json"
+_STATES: Final = re.compile(r"optimizer\.|random-\d+\.")
+"""Files of a checkpoint that are no weights."""
 
 _COUNT: Final = re.compile(r"(?:^|_)(?:layers?|experts|blocks)$")
 """Names of fields such as `num_hidden_layers`, `n_layer`, `num_local_experts`."""
@@ -24,7 +30,9 @@ _MOST: Final = 10_000
 
 
 def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
-    """The fast tokenizer of a model folder, a run folder of `tif train`, or a hub id.
+    """The fast tokenizer of a model folder, a run folder of `tif train`, one of its checkpoints, or a hub id.
+
+    A checkpoint has none, and neither has an adapter. Then it is that of the model beneath.
 
     Raises:
         MissingError: when there is no such folder and the hub cannot give it.
@@ -32,7 +40,7 @@ def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    where = _reachable(spec)
+    where = _reachable(_with_tokenizer(resolve(spec)))
     try:
         tokenizer = AutoTokenizer.from_pretrained(where)
     except Exception as error:  # a damaged file makes transformers and tokenizers raise nearly anything
@@ -65,7 +73,8 @@ def load_model(
 ) -> PreTrainedModel:
     """The causal language model of a model folder, a run folder of `tif train`, or a hub id, in evaluation mode.
 
-    Weights are read from safetensors only, and a model's own Python code is never run.
+    An adapter's folder stands for the model beneath with the adapter merged into it. Weights are read from safetensors
+    only, and a model's own Python code is never run.
 
     Args:
         spec: folder or hub id.
@@ -79,6 +88,8 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     where = _reachable(spec)
+    if _is_adapter(where):
+        return _merged(where, dtype, attn_implementation)
     _check_size(where)
     try:
         model, loaded = AutoModelForCausalLM.from_pretrained(
@@ -132,7 +143,7 @@ def resolve(spec: str | Path) -> str:
                 raise InputError(
                     "the run has no final model yet", where=str(spec), hint="Run the same `tif train` again."
                 )
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not _is_adapter(path):
             raise InputError("no model in this folder", where=str(path), why="it has no config.json")
         return str(path)
     if path.exists():
@@ -148,7 +159,8 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     """SHA-256 over the weights and the config.
 
     For a folder or hub id the bytes of `config.json` and of the safetensors files, in the order of their names. They
-    are read each time: a file's size and time of change do not tell whether it is the same.
+    are read each time: a file's size and time of change do not tell whether it is the same. For an adapter, its files
+    and the digest of the model beneath. A checkpoint's optimizer and random states do not count.
     For a model in memory: config, and each tensor's name, type, shape and bytes; this digest is not the folder's.
 
     Raises:
@@ -158,13 +170,29 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
         return _digest_in_memory(model)
     where = resolve(model)
     folder = Path(where) if Path(where).is_dir() else _snapshot(where)
-    weights = sorted(folder.glob("*.safetensors"))
+    states = run_around(folder) is not None
+    weights = [path for path in sorted(folder.glob("*.safetensors")) if not (states and _STATES.match(path.name))]
     if not weights:
         raise InputError("no safetensors in this model folder", where=str(folder))
     digest = hashlib.sha256()
-    for path in (folder / "config.json", *weights):
+    adapter = _is_adapter(folder)
+    for path in (folder / (_ADAPTER if adapter else "config.json"), *weights):
         digest.update(f"{path.name} {file_digest(path)}\n".encode())
+    if adapter:
+        digest.update(f"beneath {model_digest(_beneath(where))}\n".encode())
     return digest.hexdigest()
+
+
+def load_config(model: str | Path) -> PretrainedConfig:
+    """The config of a model; for an adapter, that of the model beneath.
+
+    Raises:
+        MissingError, InputError: as `load_model`.
+    """
+    from transformers import AutoConfig
+
+    where = resolve(model)
+    return AutoConfig.from_pretrained(resolve(_beneath(where)) if _is_adapter(where) else where)
 
 
 def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -176,6 +204,8 @@ def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> s
         MissingError, InputError: as `load_model`.
     """
     where = resolve(model)
+    if _is_adapter(where):
+        return prompting_digest(_beneath(where), tokenizer)
     folder = Path(where) if Path(where).is_dir() else _snapshot(where)
     generation = folder / "generation_config.json"
     parts = [
@@ -207,6 +237,62 @@ def _check_size(where: str) -> None:
                     why=f"a model has {_LEAST.get(name, 0)} to {_MOST:,}",
                     hint="Restore config.json from a copy.",
                 )
+
+
+def _is_adapter(folder: str | Path) -> bool:
+    """Whether the folder has an adapter instead of a model: the checkpoints of a run with LoRA do."""
+    return (Path(folder) / _ADAPTER).is_file() and not (Path(folder) / "config.json").is_file()
+
+
+def _beneath(where: str) -> str:
+    """The model that an adapter was trained on, or the starting model of a checkpoint's run.
+
+    Raises:
+        InputError: if it is not named.
+    """
+    path, run = None, RunRecord.of_model(where)
+    if run is not None:
+        path = run.model.path
+    elif _is_adapter(where):
+        content = read_json(Path(where) / _ADAPTER)
+        path = content.get("base_model_name_or_path") if isinstance(content, dict) else None
+    if not isinstance(path, str) or not path:
+        raise InputError("names no model beneath the adapter", where=where, hint=f"Set it in {_ADAPTER}.")
+    return path
+
+
+def _with_tokenizer(where: str) -> str:
+    """The folder or hub id that has a model's tokenizer."""
+    own = any((Path(where) / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    if own or not (_is_adapter(where) or run_around(where)):
+        return where
+    return resolve(_beneath(where))
+
+
+def _merged(where: str, dtype: torch.dtype | str | None, attn_implementation: str | None) -> PreTrainedModel:
+    """The model beneath an adapter, with the adapter merged into it.
+
+    Raises:
+        MissingError: without peft.
+        InputError: for an adapter that does not fit, or if the starting model of its run has changed.
+    """
+    try:
+        from peft import PeftModel
+    except ModuleNotFoundError:
+        raise MissingError("an adapter needs peft", where=where, hint=install_hint("lora")) from None
+    beneath, run = _beneath(where), RunRecord.of_model(where)
+    if run is not None and run.model.digest not in (None, model_digest(beneath)):
+        raise InputError(
+            "is not the model that the run started from",
+            where=f"starting model {beneath}",
+            why="its weights or its config have changed since, and the checkpoint has only an adapter to it",
+        )
+    # Adapters are trained in float32 beside weights of any type. Merging into fewer bits would lose some of them.
+    model = load_model(beneath, dtype="float32" if dtype is None else dtype, attn_implementation=attn_implementation)
+    try:
+        return PeftModel.from_pretrained(model, where).merge_and_unload().eval()
+    except Exception as error:  # as in `load_model`
+        raise _unusable(where, "adapter", error) from None
 
 
 def _digest_in_memory(model: PreTrainedModel) -> str:
@@ -254,4 +340,12 @@ def _unusable(where: str, what: str, error: BaseException) -> MissingError | Inp
     )
 
 
-__all__ = ["load_classifier", "load_model", "load_tokenizer", "model_digest", "prompting_digest", "resolve"]
+__all__ = [
+    "load_classifier",
+    "load_config",
+    "load_model",
+    "load_tokenizer",
+    "model_digest",
+    "prompting_digest",
+    "resolve",
+]

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -20,10 +20,8 @@ from torch import Tensor
 from tif import files
 from tif.console import warn
 from tif.errors import WriteError
-from tif.seal import compare, manifest
-
-COMPLETE: Final = "complete"
-"""A file that is written last, with the SHA-256 of the others. A checkpoint without it is never read."""
+from tif.records import COMPLETE
+from tif.seal import damage, manifest
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 
@@ -130,23 +128,12 @@ def latest(folder: Path) -> Path | None:
         if not (path / COMPLETE).is_file():
             shutil.rmtree(path)
     for path in reversed(complete(folder)):
-        if (damage := _damage(path)) is None:
+        if (damaged := damage(path, COMPLETE)) is None:
             return path
-        warn(f"{damage} is damaged, so this checkpoint is deleted and an older one is used")
+        warn(f"{damaged} is damaged, so this checkpoint is deleted and an older one is used")
         (path / COMPLETE).unlink(missing_ok=True)
         shutil.rmtree(path)
     return None
-
-
-def _damage(checkpoint: Path) -> str | None:
-    """Return the file of a checkpoint that is not as it was written; None if all are."""
-    try:
-        recorded = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return str(checkpoint / COMPLETE)
-    if not isinstance(recorded, dict) or not recorded:
-        return str(checkpoint / COMPLETE)
-    return next((check.name for check in compare(checkpoint, recorded) if not check.passed), None)
 
 
 __all__ = [

@@ -30,7 +30,7 @@ from tif.eval.parts import PartsCache, shared_cache
 from tif.records import ModelIdentity, RunRecord
 from tif.spans import Example
 from tif.tokens.encoding import Encoder
-from tif.tokens.models import load_model, load_tokenizer, model_digest, resolve
+from tif.tokens.models import load_config, load_model, load_tokenizer, model_digest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -243,9 +243,7 @@ def _float32(model: PreTrainedModel | None) -> Iterator[None]:
 
 def _shape(path: str) -> tuple[int, int]:
     """Return a model's number of layers and the size of its hidden states."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(resolve(path)).get_text_config()
+    config = load_config(path).get_text_config()
     return int(config.num_hidden_layers), int(config.hidden_size)
 
 

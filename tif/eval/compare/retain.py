@@ -90,7 +90,7 @@ def make(options: EvaluateOptions) -> Evaluated:
     if options.retain:
         refuse_overlap(_forget(options), examples, options.retain)
     tokenizer = load_tokenizer(base)
-    settings = scoring(options, RunRecord.of_folder(options.model) if options.model else None)
+    settings = scoring(options, RunRecord.of_model(options.model) if options.model else None)
     encoder = Encoder.of(tokenizer, settings.encoding)
     how = replace(TOFU, epochs=options.retain_epochs, lr=options.retain_lr)
     key = _key(base, samples, encoder, how)

@@ -6,13 +6,14 @@ import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from pydantic import JsonValue
 
 from tif.eval.report.entry import Entry
 from tif.eval.report.headline import Cell, HeadlineRow, Interval
-from tif.records import RunRecord
+from tif.records import CHECKPOINTS, RunRecord
 
 _EVALUATED: Final = ("benchmark", "forget", "limit", "attack", "settings", "dtype", "retain_truth_ratio")
 """Fields of the evaluations that runs of one group share."""
@@ -69,7 +70,13 @@ def _group(entry: Entry, run: RunRecord) -> str:
     """A key that runs share if they were trained alike but for the seed, and evaluated alike."""
     record = entry.record.to_json()
     masks = entry.record.masks.digest if entry.record.masks else None
-    return json.dumps([run.same_but_seed(), [record[name] for name in _EVALUATED], masks], sort_keys=True)
+    robustness = entry.record.robustness
+    relearning = asdict(robustness.relearning) if robustness and robustness.relearning else None
+    # Checkpoints of a run are other models than its last one.
+    model = Path(str(entry.record.model.path)) if entry.record.model else None
+    checkpoint = model.name if model is not None and model.parent.name == CHECKPOINTS else None
+    alike = [run.same_but_seed(), [record[name] for name in _EVALUATED], masks, relearning, checkpoint]
+    return json.dumps(alike, sort_keys=True)
 
 
 def _spread(cells: Sequence[Cell]) -> Spread | None:
