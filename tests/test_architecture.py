@@ -20,7 +20,7 @@ FLOORS = (
     {"overlap", "records", "readers", "sources", "tokens"},
     {"sets"},
     {"edit", "annotate", "train", "eval"},
-    {"demo", "__init__"},
+    {"demo", "trajectory", "__init__"},
     {"cli"},
     {"__main__"},
 )

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from tif.sets.store import save as save_set
     from tif.spans import AnnotationSet, Example, Span
     from tif.train.options import TrainOptions
-    from tif.train.run import train
     from tif.train.tune import tune
     from tif.train.tune_options import TuneOptions
+    from tif.trajectory import train
 
 __version__ = "0.1.0"
 

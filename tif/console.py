@@ -154,9 +154,13 @@ class Advance(Protocol):
         """Count `by` more units as done, and show `note` after the bar."""
 
 
+_bars: list[object] = []
+"""The bar on the terminal. An older rich cannot show a second one."""
+
+
 @contextmanager
 def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance]:
-    """Show a progress bar on a terminal; elsewhere a line every few seconds.
+    """Show a progress bar on a terminal; elsewhere, and inside another bar, a line every few seconds.
 
     Args:
         what: the name of the work, e.g. `annotating`.
@@ -164,7 +168,7 @@ def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance
         done: number of units that an earlier run finished.
     """
     console = stderr()
-    if console.is_interactive and console.is_terminal:
+    if console.is_interactive and console.is_terminal and not _bars:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
@@ -182,7 +186,11 @@ def progress(what: str, total: int | None, *, done: int = 0) -> Iterator[Advance
                 if note is not None:
                     bar.update(task, note=visible_line(note))
 
-            yield advance
+            _bars.append(bar)
+            try:
+                yield advance
+            finally:
+                _bars.remove(bar)
         return
 
     count, spoke, last_note = done, time.monotonic(), ""

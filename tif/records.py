@@ -33,6 +33,8 @@ CHECKPOINTS: Final = "checkpoints"
 
 TRAJECTORY: Final = "trajectory"
 """The folder in a run with the evaluations during training."""
+EVALUATION: Final = "evaluation_"
+"""Before the names of an evaluation's numbers in `log.jsonl`."""
 COMPLETE: Final = "complete"
 """A file that is written last, with the SHA-256 of the others. A checkpoint without it is never read."""
 
@@ -365,6 +367,7 @@ _READER: Final = TypeAdapter(RunRecord)
 __all__ = [
     "CHECKPOINTS",
     "COMPLETE",
+    "EVALUATION",
     "RUN_FILE",
     "RUN_SCHEMA",
     "TRAJECTORY",

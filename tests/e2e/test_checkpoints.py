@@ -104,3 +104,48 @@ def test_an_evaluation_during_training_stays_valid_and_damage_is_refused(
     assert cli("verify", "run/eval-checkpoint-2").code == 1
     (folder / "complete").unlink()
     assert "the checkpoint is damaged or not complete" in cli("eval", folder, "--no-completions").err
+
+
+@pytest.mark.parametrize("more", [(), ("--lora", 4)])
+def test_evaluations_during_training_watch_and_change_nothing(
+    cli: Callable[..., Result], train: Callable[..., RunRecord], more: tuple[object, ...]
+) -> None:
+    train(*more)
+    shutil.move("run", "unwatched")
+    train(*more, "--evaluate-every", 2, "--evaluate-limit", 4)
+    assert model_digest("run/model") == model_digest("unwatched/model")
+    rows = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    watched = {row["step"]: row for row in rows if "evaluation_uw_probability" in row}
+    assert sorted(watched) == [0, 2, 3]
+    for step, row in watched.items():
+        record = EvalRecord.read(f"run/trajectory/step-{step}")
+        assert record.parts["forget"]["n"] == 4
+        assert row["evaluation_uw_probability"] == pytest.approx(record.uw_probability)
+        counts = record.leakage["forget"]
+        assert row["evaluation_phrases_written"] == counts.written / counts.phrases
+    assert len({row["evaluation_uw_probability"] for row in watched.values()}) == 3
+    assert sum("loss" in row for row in rows) == 3
+    assert not Path("run/checkpoints/evaluated").exists()
+    # Step 2 is the checkpoint of step 2, and the last one is the run.
+    succeed(cli("eval", "run/checkpoints/checkpoint-2", "--limit", 4))
+    assert watched[2]["evaluation_uw_probability"] == pytest.approx(
+        EvalRecord.read("run/eval-checkpoint-2").uw_probability, rel=1e-6
+    )
+    succeed(cli("eval", "run", "--limit", 4))
+    assert watched[3]["evaluation_uw_probability"] == pytest.approx(
+        EvalRecord.read("run/eval").uw_probability, rel=1e-4
+    )
+    succeed(cli("verify", "run"))
+    succeed(cli("report", "run", "--out", "report.html"))
+    page = Path("report.html").read_text()
+    assert "evaluated during training as `tif eval` does. No checkpoint was chosen by it." in page
+
+
+def test_a_wrong_interval_is_refused(cli: Callable[..., Result], train: Callable[..., RunRecord]) -> None:
+    wanted = ("train", "--masks", "people.parquet", "--model", "start", "--out", "run", "--cpu")
+    for text in ("0", "often", "-1"):
+        wrong = cli(*wanted, "--evaluate-every", text)
+        assert wrong.code == 2
+        assert "Use 'epoch', or a number of steps such as 50." in wrong.err
+    assert "it needs --evaluate-every" in cli(*wanted, "--evaluate-limit", 3).err
+    assert not Path("run").exists()

@@ -525,6 +525,27 @@ def test_import_log_command(cli, shared: Path) -> None:
     assert "200 questions against 40" in json.loads(forced.out)["forget_quality_forced"]
 
 
+def test_a_wrong_retain_log_is_refused_before_the_model_is_loaded(
+    model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(request(model_folder, data, completions=False))
+    log, marks = str(data / "out" / "eval.json"), data / "set.parquet"
+    store.save(AnnotationSet(tuple(make_row(i).texts()[0] for i in range(5))), marks)
+    own = {"benchmark": "set", "masks": str(marks), "completions": False, "out": str(data / "own")}
+    run(EvaluateOptions(model=model_folder, **own))
+    with monkeypatch.context() as no_model:
+        no_model.setattr(eval_run, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+        with pytest.raises(InputError, match="3 questions against 5"):
+            run(request(model_folder, data, completions=False, limit=3, retain_log=log, out=str(data / "new")))
+        # An annotation set has no truth ratios, and its log must be of the same samples too.
+        limited = EvaluateOptions(
+            model=model_folder, **(own | {"limit": 3, "retain_log": f"{own['out']}/eval.json", "out": str(data / "x")})
+        )
+        with pytest.raises(InputError, match="a comparison needs two logs of the same questions"):
+            run(limited)
+    assert run(limited.but(force=True)).parts["forget"]["n"] == 3
+
+
 def test_attacks_have_numbers_and_a_parts_cache_of_their_own(model_folder: str, data: Path) -> None:
     plain = run(request(model_folder, data))
     rounded = run(request(model_folder, data, attack="nf4"))

@@ -26,7 +26,7 @@ def train(
     Example: tif train --masks annotations/tofu05.parquet --model MODEL --retain tofu:retain95 --out runs/tofu05
     """
     # Imported after the options are checked: a wrong option is reported at once, not after seconds of loading torch.
-    from tif.train.run import train as run
+    from tif.trajectory import train as run
 
     result = run(options)
     if json_:

@@ -173,9 +173,13 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
 def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     """Evaluate on MUSE. The retain log, a retain model's `eval.json`, gives the AUC that PrivLeak compares with."""
     from tif.eval.benchmarks import muse
+    from tif.eval.benchmarks.muse_files import MuseFiles
 
     model = _model_of(options)
     retain = logs.retain_area(options.retain_log) if options.retain_log else None
+    if retain is not None:
+        files_of = MuseFiles(options.data_dir, options.limit, options.corpus)
+        muse.check_texts(files_of, retain, where=options.retain_log or "", force=options.force)
     tokenizer = load_tokenizer(model)
     digest = model_digest(model)
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))

@@ -2,4 +2,4 @@
 
 from tif.callable import make_callable
 
-make_callable(__name__, "tif.train.run:train")
+make_callable(__name__, "tif.trajectory:train")

@@ -105,11 +105,16 @@ def writing(checkpoint: Path) -> Iterator[None]:
         raise
 
 
+def mark(folder: Path) -> None:
+    """Mark a folder as complete, once its bytes are on the disk."""
+    files.sync(folder)
+    names = [path.name for path in folder.iterdir()]
+    files.write(folder / COMPLETE, json.dumps(manifest(folder, names), indent=0))
+
+
 def seal(checkpoint: Path, keep: int) -> None:
     """Mark a checkpoint as complete, once its bytes are on the disk, and delete all but the newest `keep`."""
-    files.sync(checkpoint)
-    names = [path.name for path in checkpoint.iterdir()]
-    files.write(checkpoint / COMPLETE, json.dumps(manifest(checkpoint, names), indent=0))
+    mark(checkpoint)
     for old in complete(checkpoint.parent)[:-keep]:
         # The mark goes first, so that a kill in between leaves no folder that looks complete.
         (old / COMPLETE).unlink()
@@ -142,6 +147,7 @@ __all__ = [
     "latest",
     "load_optimizer",
     "load_random",
+    "mark",
     "save_optimizer",
     "save_random",
     "seal",

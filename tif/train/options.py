@@ -8,6 +8,7 @@ from tif.errors import UsageError
 from tif.options import Option, Options, needs
 from tif.sources import Keeps
 from tif.tokens.encoding import Encoding
+from tif.train.every import Every
 from tif.train.floor import Floor
 from tif.train.frames import Frame
 from tif.train.freeze import Freeze
@@ -258,6 +259,17 @@ class TrainOptions(Encoding, DataOptions):
         Option("Leave a part of the model as it is: embeddings, head (the output layer), or layers by number from 0, "
                "such as layers:0-11 or layers:12-. Repeat it for several.", _STEPS, metavar="PART", idle=freeze_idle),
     ] = ()  # fmt: skip
+    evaluate_every: Annotated[
+        Every | None,
+        Option("Evaluate as `tif eval` does: every epoch or every N steps, before the first and after the last. The "
+               "report shows these numbers. They never choose or stop anything.", _STEPS, metavar="epoch|N",
+               outcome=False),
+    ] = None  # fmt: skip
+    evaluate_limit: Annotated[
+        int | None,
+        Option("Evaluate the first N samples of each part.", _STEPS, metavar="N", least=1, idle=needs("evaluate_every"),
+               outcome=False),
+    ] = None  # fmt: skip
     batch_size: Annotated[
         int, Option("Forget examples in one step of one process. They are packed into one row.", _STEPS, least=1)
     ] = 4

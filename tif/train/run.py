@@ -5,6 +5,7 @@
     RUN/model/         the unlearned model: safetensors, config, tokenizer
     RUN/adapter/       with LoRA: the adapter alone; `model/` has it merged
     RUN/checkpoints/   what a killed run continues from
+    RUN/trajectory/    the evaluations on the way, where the options ask for them
 
 The same call on the same folder continues from the last checkpoint. It returns at once if the run is finished.
 """
@@ -17,7 +18,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from torch import Tensor
@@ -42,9 +43,12 @@ from tif.train.prepare import Prepared, prepare
 from tif.train.scores import Scores, score_all
 from tif.train.settle import back_along_the_line
 from tif.train.trainer import LossPlan, Unlearner
+from tif.train.trajectory import Evaluate, Trajectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+_ALONE: Final = "only `tif train` and `tif.train` can evaluate on the way"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +74,12 @@ class RunResult:
     "Use a smaller --batch-size with more --accumulate, --max-length, --gradient-checkpointing, --lora or "
     "--dtype bfloat16."
 )
-def train(options: TrainOptions) -> RunResult:
+def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResult:
     """Unlearn.
+
+    Args:
+        options: what to forget and how.
+        evaluate: evaluates the model on the way, where the options ask for it. Nothing depends on its numbers.
 
     Raises:
         UsageError: for a folder with another run in it, or options that do not fit the objective or the data.
@@ -83,6 +91,8 @@ def train(options: TrainOptions) -> RunResult:
     folder = Path(options.out)
     objective = find(options.objective)
     options.check_for(objective)
+    if options.evaluate_every is not None and evaluate is None:
+        raise UsageError(_ALONE, where="--evaluate-every", hint="Leave it out, or use `tif train`.")
     plan = _plan(options, objective)
     integrations = reporters(options.report_to, folder)
     prepared = prepare(options, plan.settings.scope, needs=objective.needs)
@@ -126,6 +136,9 @@ def train(options: TrainOptions) -> RunResult:
     if options.early_stop is not None:
         early = EarlyStop(trainer, options.early_stop, scores.validation, every)
         trainer.add_callback(early)
+    if options.evaluate_every is not None and evaluate is not None:
+        epoch, _ = _schedule(options, len(scores.training), arguments.world_size)
+        trainer.add_callback(Trajectory(trainer, evaluate, options.evaluate_every.steps or epoch, folder))
     starting = _starting_weights(trainer, options)
     last = _last_checkpoint(trainer, folder)
     start = int(last.name.partition("-")[2]) if last else 0

@@ -19,6 +19,7 @@ from tokenizers import processors
 from tests.eval.conftest import PEOPLE, Tiny, make_llama, make_tokenizer
 from tests.tokens.architectures import build
 from tif.errors import InputError, MissingError
+from tif.eval import run as eval_run
 from tif.eval.benchmarks import muse
 from tif.eval.benchmarks.muse_files import MuseFiles
 from tif.eval.benchmarks.texts import WINDOW
@@ -106,10 +107,14 @@ def test_privleak_that_cannot_be_had_is_null_with_a_reason() -> None:
     assert privacy.auc([float("nan")], [0.2]) is None
 
 
-def test_a_retain_log_of_other_texts_is_refused(cli, model_folder: str, data: Path) -> None:
+def test_a_retain_log_of_other_texts_is_refused(
+    cli, model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = ["eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--json"]
     assert cli(*command, "--out", data / "two", "--limit", 2).code == 0
-    other = cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two")
+    with monkeypatch.context() as no_model:
+        no_model.setattr(eval_run, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+        other = cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two")
     assert other.code == 1
     assert "is a retain log of other texts" in other.err
     assert cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two", "--force").code == 0

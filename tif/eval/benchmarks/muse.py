@@ -88,15 +88,12 @@ def evaluate(
         name: privacy.auc(*([r[name] for r in frames[f"privleak_{part}"]] for part in ("forget", "holdout")))
         for name in names
     }
-    texts = {part: [r["text"] for r in files.rows(part, "privleak", "text")] for part in ("forget", "holdout")}
-    numbers = MuseNumbers(
-        corpus=files.corpus,
+    numbers = replace(
+        _named_texts(files),
         verbmem_forget=_means(frames["verbmem_forget"], *_VERBATIM),
         knowmem_forget=_means(frames["knowmem_forget"], *_ROUGE),
         knowmem_retain=_means(frames["knowmem_retain"], *_ROUGE),
         attacks=areas,
-        privleak_texts_sha256=hashlib.sha256(json.dumps(list(texts.values())).encode()).hexdigest(),
-        privleak_texts={part: len(rows) for part, rows in texts.items()},
     )
     return numbers, frames
 
@@ -119,14 +116,7 @@ def with_privleak(
         InputError: if the retain model's AUC is of other texts, unless `force` is given.
     """
     if retain is not None:
-        problem = _other_texts(numbers, retain)
-        if problem and not force:
-            raise InputError(
-                "is a retain log of other texts; PrivLeak compares AUCs of the same texts",
-                where=where,
-                why=problem,
-                hint="Evaluate the retain model with the same options, or give --force.",
-            )
+        problem = _refuse_other_texts(numbers, retain, where, force=force)
         if not retain.named and not problem:
             warn(f"{where} does not name its texts, so tif cannot check that they are the same")
     area, (retain_area, reference) = numbers.attacks["min_k"], _compared_with(numbers, retain)
@@ -144,6 +134,43 @@ def with_privleak(
         privleak_retain_auc=retain_area,
         privleak_reference=reference,
     )
+
+
+def check_texts(files: MuseFiles, retain: RetainArea, *, where: str, force: bool = False) -> None:
+    """Refuse a retain log of other texts before any text is scored.
+
+    Args:
+        files: MUSE's files.
+        retain: the retain model's AUC.
+        where: path of the retain log, for errors.
+        force: allow other texts.
+
+    Raises:
+        InputError: if the retain model's AUC is of other texts, unless `force` is given.
+    """
+    _refuse_other_texts(_named_texts(files), retain, where, force=force)
+
+
+def _named_texts(files: MuseFiles) -> MuseNumbers:
+    """Return the number and the digest of the texts of membership inference."""
+    texts = {part: [r["text"] for r in files.rows(part, "privleak", "text")] for part in ("forget", "holdout")}
+    return MuseNumbers(
+        corpus=files.corpus,
+        privleak_texts_sha256=hashlib.sha256(json.dumps(list(texts.values())).encode()).hexdigest(),
+        privleak_texts={part: len(rows) for part, rows in texts.items()},
+    )
+
+
+def _refuse_other_texts(numbers: MuseNumbers, retain: RetainArea, where: str, *, force: bool) -> str | None:
+    problem = _other_texts(numbers, retain)
+    if problem and not force:
+        raise InputError(
+            "is a retain log of other texts; PrivLeak compares AUCs of the same texts",
+            where=where,
+            why=problem,
+            hint="Evaluate the retain model with the same options, or give --force.",
+        )
+    return problem
 
 
 def _other_texts(numbers: MuseNumbers, retain: RetainArea) -> str | None:
@@ -225,4 +252,4 @@ def _means(rows: Rows, *names: str) -> Means:
     return {"n": len(rows)} | {name: mean_of(rows, name) for name in names}
 
 
-__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "evaluate", "few_shot", "with_privleak"]
+__all__ = ["KNOWLEDGE_TOKENS", "STOP", "VERBATIM_TOKENS", "check_texts", "evaluate", "few_shot", "with_privleak"]

@@ -8,6 +8,7 @@ from typing import Final
 from tif.eval.report import figures
 from tif.eval.report.depth_plots import depth_plots
 from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.trajectory import trajectory_plots
 
 _NO_FIGURE = ("", "")
 GEOMETRIC: Final = "an example's probability, which is the geometric mean over its tokens of that kind"
@@ -35,6 +36,7 @@ def plots(evaluations: Evaluations) -> str:
             _drops(evaluations),
             _truth(evaluations),
             *depth_plots(evaluations),
+            *trajectory_plots(evaluations),
             *_history(evaluations),
         )
         if svg

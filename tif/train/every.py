@@ -1,0 +1,35 @@
+"""How often something happens in training: every epoch, or every N steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tif.errors import UsageError
+from tif.options import Written
+
+
+@dataclass(frozen=True, slots=True)
+class Every(Written):
+    """A number of optimizer steps. `Every.of` reads one."""
+
+    steps: int | None = None
+    """None for an epoch."""
+
+    @classmethod
+    def of(cls, text: str) -> Every:
+        """`epoch`, or a number of steps.
+
+        Raises:
+            UsageError: for anything else.
+        """
+        if text == "epoch":
+            return cls()
+        if not text.isascii() or not text.isdigit() or int(text) == 0:
+            raise UsageError(f"{text!r} cannot be read", hint="Use 'epoch', or a number of steps such as 50.")
+        return cls(int(text))
+
+    def __str__(self) -> str:
+        return "epoch" if self.steps is None else str(self.steps)
+
+
+__all__ = ["Every"]
