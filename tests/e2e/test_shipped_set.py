@@ -54,7 +54,8 @@ def test_joins_with_the_data_and_is_what_the_identifier_says(cli, shared: Path, 
             assert not example.spans  # which is why
             assert bool(by_hand[example.id].spans) == (by_hand[example.id].status == "corrected")
         else:
-            assert example == shipped[example.id]
+            # The shipped set is from before spans had types.
+            assert [(s.start, s.end) for s in example.spans] == [(s.start, s.end) for s in shipped[example.id].spans]
 
 
 @pytest.mark.real

@@ -11,12 +11,20 @@ import pytest
 import regex
 
 from tif import text as characters
-from tif.annotate.rules import plain
+from tif.annotate.rules.contacts import codes, contacts
+from tif.annotate.rules.languages import LANGUAGES, age_pattern, date_pattern
+from tif.annotate.rules.places import layered
 
 MODULES = (
     "tif.annotate.judge.reasoning",
     "tif.annotate.judge.reply",
     "tif.annotate.judge.secrets",
+    "tif.annotate.rules.addresses",
+    "tif.annotate.rules.contacts",
+    "tif.annotate.rules.fields",
+    "tif.annotate.rules.forms",
+    "tif.annotate.rules.identifiers",
+    "tif.annotate.rules.names",
     "tif.annotate.rules.phrases",
     "tif.annotate.rules.plain",
     "tif.annotate.rules.questions",
@@ -39,13 +47,21 @@ UNITS = (
     "é", "字", " ", "\n", "a-", "a.", "a@", "@a", "a@a", "-@", "1-", "1,", "1.", "1 ", "+1", "A-", "A1-", "a_", "a a ",
     "http://", "https://.", "http://a,", "no ", "not only ", "n't ", "what ", "which a ", "who's ", "s' ", "'a",
     "'a s' ", '"a', "“a b", "<a ", "</", "<|", "[/", "<|channel|>", "final ", "draft ", "[INST]", "<|a", '{"', '["',
-    "\\", "a1", "what type of ", "what aaaa bbbb ", "111111 ", "\r\n", "\u0d4e", "👩\u200d", "🇳",
+    "\\", "a1", "1 A ", "1 Rue ", "Rue A ", "A ", "A a ", "A: ", "A v. ", "Dr. A ", "Dear A ", "1 a, ", "1 Box ",
+    "A\n", "?a=", "&a=b ", "1:1", "2020-01-01 ", "AB12 ", "aB+/", "[at]", "1 May ",
+    "what type of ", "what aaaa bbbb ", "111111 ", "\r\n", "\u0d4e", "👩\u200d", "🇳",
 )  # fmt: skip
 ENDINGS = ("\x00", "@")
 
 
-WHOLE = ("tif.annotate.judge.reply._ALONE", "tif.annotate.judge.reply._REST", "tif.annotate.rules.questions._ORDINAL")
-"""Patterns that are only matched against a complete text. A search would try them from every place."""
+WHOLE = (
+    "tif.annotate.judge.reply._ALONE", "tif.annotate.judge.reply._REST", "tif.annotate.rules.questions._ORDINAL",
+    "tif.annotate.rules.identifiers._DATE", "tif.annotate.rules.identifiers._CLOCK",
+    "tif.annotate.rules.identifiers._YEAR", "tif.annotate.rules.identifiers._SOCIAL",
+    "tif.annotate.rules.addresses._CONTINUATION",
+    "tif.annotate.rules.addresses._BETWEEN",
+)  # fmt: skip
+"""Patterns that are only matched at one place of a text. A search would try them from every place."""
 
 
 def patterns() -> list[tuple[str, Any]]:
@@ -63,6 +79,8 @@ def patterns() -> list[tuple[str, Any]]:
     sources = {"sentence ends": characters._SENTENCE_END, "clusters": characters._CLUSTER}
     found += [(f"tif.text: {key}", regex.compile(source)) for key, source in sources.items()]
     found += [("tif.text: pieces", characters._pieces("'’-", ".,")), ("tif.text: words", characters._pieces("", ""))]
+    for language in LANGUAGES:
+        found += [(f"dates: {language}", date_pattern(language)), (f"ages: {language}", age_pattern(language))]
     return found
 
 
@@ -109,7 +127,7 @@ def test_the_measure_sees_a_quadratic_search(quadratic: str) -> None:
     ],
 )
 def test_contact_data_and_codes_are_found_as_before(sample: str, marked: list[str]) -> None:
-    assert [match[0] for match in plain._CONTACT.finditer(sample)] == marked
+    assert [sample[place.start : place.end] for place in layered(sample, contacts(sample), codes(sample))] == marked
 
 
 @pytest.mark.parametrize(

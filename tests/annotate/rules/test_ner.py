@@ -141,6 +141,27 @@ def test_a_bad_pattern_names_its_line(tmp_path, line, why):
     assert "\n" not in str(caught.value)
 
 
+def test_spans_carry_their_entity_type(tmp_path):
+    file = tmp_path / "patterns.jsonl"
+    file.write_text('{"label": "DRUG", "pattern": "zelorin"}\n{"label": "US_SSN", "pattern": "K-1"}\n')
+    text = "Alice Brown was born in Oslo. She takes zelorin, K-1. Her mail: alice@post.example."
+    (done,) = NerAnnotator(NerOptions(patterns=file)).annotate([qa("", text)])
+    assert [(done.quote(span), span.label) for span in done.spans] == [
+        ("Alice Brown", "PERSON"), ("Oslo", "LOCATION"), ("zelorin", "DRUG"), ("K-1", "GOV_ID"),
+        ("alice@post.example", "EMAIL"),
+    ]  # fmt: skip
+    (answer,) = NerAnnotator().annotate([qa("What does she do?", "She repairs clocks in Oslo.")])
+    assert [(answer.quote(span), span.label) for span in answer.spans] == [("clocks", "UW"), ("Oslo", "LOCATION")]
+
+
+def test_entities_may_be_canonical_types():
+    mails = NerAnnotator(NerOptions(entities=("EMAIL", "LOCATION")))
+    assert quotes(mails, "", "Alice Brown was born in Oslo. Her mail: alice@post.example, phone 555-010-4477.") == [
+        "Oslo",
+        "alice@post.example",
+    ]
+
+
 def test_patterns_may_use_what_the_pipeline_finds(tmp_path):
     file = tmp_path / "patterns.jsonl"
     lines = [
@@ -222,7 +243,7 @@ def test_whatever_a_component_raises_fails_that_example_only(fussy_pipeline, n_p
 
 
 def test_an_error_of_the_rules_is_no_failed_text(annotator, monkeypatch):
-    def broken(doc, prompt):
+    def broken(doc, prompt, *, language):
         raise KeyError("a bug")
 
     monkeypatch.setattr("tif.annotate.rules.ner.unwanted", broken)

@@ -18,9 +18,10 @@ from tif.annotate.models.word_spans import joined
 from tif.annotate.rules.learned_fit import Table, learn
 from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import LearnedOptions, NerOptions
+from tif.annotate.rules.places import BLANK
 from tif.annotate.rules.plain import personal
 from tif.annotate.rules.questions import Question
-from tif.annotate.rules.scorecard import RULES, candidates, score
+from tif.annotate.rules.scorecard import RULES, by_form, candidates, score
 from tif.errors import UsageError
 from tif.sets import store
 from tif.spans import CONFIRMED, Example
@@ -154,8 +155,11 @@ def _words(doc: Any, prompt: Any) -> list[Word]:
             features |= {f"rule={applies.__name__}": 1.0 for _, applies in RULES if applies(c)}
             for token in doc.char_span(c.phrase.start, c.phrase.end, alignment_mode="expand"):
                 inside[token.i] = (c.phrase.start, score(c) - _STEP, features)
+        for start, end, label in by_form(doc, question):
+            for token in doc.char_span(start, end, alignment_mode="expand") if label != BLANK else ():
+                inside[token.i] = (start, 1.0, {"in=personal": 1.0})
     else:
-        for start, end in personal(doc):
+        for start, end, _ in personal(doc):
             for token in doc.char_span(start, end, alignment_mode="expand"):
                 inside[token.i] = (start, 1.0, {"in=personal": 1.0})
     words = []

@@ -1,7 +1,8 @@
 """The offline annotator: spaCy finds names and parses sentences, and rules select the phrases that answer the prompt.
 
-It needs no network and no large model. `tif.annotate.rules.scorecard` selects the unwanted words. This file loads the
-pipeline and streams texts through it. A bad example does not stop the others.
+It needs no network and no large model. Patterns find contact data, numbers and addresses in any language.
+`tif.annotate.rules.scorecard` selects the unwanted words. This file loads the pipeline
+and streams texts through it. A bad example does not stop the others.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from tif.annotate.rules.identifiers import libraries
+from tif.annotate.rules.languages import LANGUAGES
 from tif.annotate.rules.options import NerOptions
+from tif.annotate.rules.places import Place, layered
 from tif.annotate.rules.scorecard import everything_named, unwanted
+from tif.console import warn
+from tif.entities import ENTITY_TYPES, label_of
 from tif.errors import InputError, MissingError, UsageError
 from tif.packages import install_hint
 from tif.spans import UW, Example, Span
@@ -78,7 +84,13 @@ class NerAnnotator:
         # Not `set_error_handler`: it also sets a handler for each component, which spaCy's parser refuses.
         self._nlp.default_error_handler = _component_failed
         meta = self._nlp.meta
-        self._model = f"{meta['lang']}_{meta['name']}"
+        self._language = str(meta["lang"])
+        self._model = f"{self._language}_{meta['name']}"
+        if self._by_parse and self._language not in LANGUAGES:
+            warn(
+                f"ner has no rules for the language {self._language!r} of the pipeline {self._model}: it marks "
+                "entities, contact data, numbers and addresses only"
+            )
         # A folder's path describes the machine, not the pipeline.
         self._source = f"ner:{self._model if Path(options.spacy_model).is_dir() else options.spacy_model}"
         self._version = meta["version"]
@@ -87,13 +99,14 @@ class NerAnnotator:
         """Return the method's provenance: everything that changes the outcome."""
         return {
             "name": self.name,
-            "version": 3,
+            "version": 4,
             "model": self._model,
             "model_version": self._version,
             "components": list(self._nlp.pipe_names),
             "entities": sorted(self._entities) if self._entities else None,
             "patterns": self._patterns,
             "all_entities": self._options.all_entities,
+            "libraries": libraries(),
         }
 
     def annotate(self, examples: Iterable[Example]) -> Iterator[Example]:
@@ -138,11 +151,14 @@ class NerAnnotator:
         return self._nlp.make_doc("" if self._options.all_entities else example.prompt)
 
     def _decided(self, example: Example, doc: Any, prompt: Any) -> Example:
-        places = unwanted(doc, prompt) if self._by_parse else everything_named(doc, prompt, self._entities)
+        if self._by_parse:
+            places = unwanted(doc, prompt, language=self._language)
+        else:
+            places = everything_named(doc, prompt, self._entities, language=self._language)
         if self._patterns:
-            places = [*places, *((span.start_char, span.end_char) for span in doc.spans[PATTERNS])]
-        spans = [Span(start, end, UW, self._source) for start, end in places]
-        return example.with_spans(spans, status="auto")
+            own = [Place(s.start_char, s.end_char, label_of(s.label_)) for s in doc.spans[PATTERNS]]
+            places = layered(example.text, own, places)
+        return example.with_spans([Span(p.start, p.end, p.label or UW, self._source) for p in places], status="auto")
 
 
 def load_pipeline(name: str, *, exclude: Sequence[str] = ()) -> Any:
@@ -175,12 +191,12 @@ def load_pipeline(name: str, *, exclude: Sequence[str] = ()) -> Any:
 
 def _checked(entities: Sequence[str], nlp: Any) -> frozenset[str]:
     known = nlp.get_pipe("ner").labels if "ner" in nlp.pipe_names else ()
-    unknown = [entity for entity in entities if entity not in known]
+    unknown = [entity for entity in entities if entity not in known and entity not in ENTITY_TYPES]
     if unknown:
         raise UsageError(
             f"this pipeline has no entity type {unknown[0]!r}",
             where="--entities",
-            hint=f"Known: {', '.join(sorted(known))}.",
+            hint=f"Known: {', '.join(sorted({*known, *ENTITY_TYPES}))}.",
         )
     return frozenset(entities)
 

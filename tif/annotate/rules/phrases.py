@@ -37,6 +37,8 @@ class Phrase:
     """The word before the phrase: an article or demonstrative in lower case, `'s` for any possessor, else ""."""
     label: str = ""
     """The entity's label, for a name."""
+    inside: tuple[Any, ...] = ()
+    """Every token of a title."""
 
 
 def phrases(doc: Any) -> list[Phrase]:
@@ -76,7 +78,9 @@ def _titles(doc: Any) -> list[Phrase]:
         span = doc.char_span(start, end, alignment_mode="expand")
         words = tuple(token for token in span if not token.is_punct)
         if words:
-            titles.append(Phrase(start=start, end=end, kind="title", root=_root(words), words=words))
+            titles.append(
+                Phrase(start=start, end=end, kind="title", root=_root(words), words=words, inside=tuple(span))
+            )
     return titles
 
 

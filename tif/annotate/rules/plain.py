@@ -9,23 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from tif.annotate.rules.addresses import addresses
+from tif.annotate.rules.contacts import codes, contacts
+from tif.annotate.rules.forms import around, forms, letterheads
 from tif.annotate.rules.lexicon import words
+from tif.annotate.rules.names import entities, trimmed
 from tif.annotate.rules.phrases import Phrase, phrases
-
-Place = tuple[int, int]
-
-_CONTACT: Final = re.compile(
-    # E-mail addresses. From inside a run of their characters, a search looks at 64 only, the most before an @.
-    r"(?:(?<![\w.+-])[\w.+-]++|[\w.+-]{1,64})@[\w-]+(?:\.[\w-]+)+"
-    r"|https?://[^\s<>\"')\]]*[^\s<>\"')\].,;:!?]"
-    r"|\+?\d[\d()/. -]{6,}\d"  # telephone and account numbers, dates in digits
-    # Codes, times, measurements: one word with a digit in it.
-    r"|\b(?=\w*\d|\w*+-\w*\d)(?:[A-Za-z]+-)*[A-Z0-9][\w:/.,-]*\w"
-    r"|\b\d\b"
-)
-
-_VAGUE: Final = frozenset({"ORDINAL"})
-"""Labels whose entities (`first`, `third`) mostly count and identify nobody."""
+from tif.annotate.rules.places import Place, layered
 
 _INTRODUCING: Final = words(
     """abuse accuse admit allergic allergy arrest attack biopsy charge convict deny develop diagnose diagnosis die
@@ -40,16 +30,48 @@ _ROLES: Final = ("attr", "appos", "pobj", "oprd")
 
 
 def personal(doc: Any) -> list[Place]:
-    """Return the unwanted ranges of a parsed plain text, in code points. They may overlap."""
-    places = [(e.start_char, e.end_char) for e in doc.ents if e.label_ not in _VAGUE]
-    places += [match.span() for match in _CONTACT.finditer(doc.text)]
-    places += [(p.start, p.end) for p in phrases(doc) if _named(p) or _occupation(p) or _private(p)]
-    return places
+    """Return the unwanted places of a parsed plain text, without overlaps."""
+    text = doc.text
+    named = list(entities(doc))
+    towns = [(place.start, place.end) for place in named if place.label in ("LOCATION", "ORG", "PERSON")]
+    known = contacts(text)
+    postal = addresses(text, towns)
+    described = [
+        place
+        for p in phrases(doc)
+        for label in [_label(p)]
+        if label is not None
+        for place in trimmed(text, p.start, p.end, label)
+    ]
+    places = layered(text, postal, known, *around(named, forms(text)), codes(text), described)
+    return layered(text, places, letterheads(text, places))
+
+
+def _label(phrase: Phrase) -> str | None:
+    """Return the type of an unwanted phrase; None for a general one."""
+    if _occupation(phrase):
+        return "OCCUPATION"
+    if _private(phrase):
+        return "HEALTH"
+    return "OTHER" if _named(phrase) else None
 
 
 def _named(phrase: Phrase) -> bool:
     """Return whether a phrase is a quoted title, or a proper name that the entity recogniser missed."""
-    return phrase.kind == "title" or (phrase.label == "" and phrase.root.pos_ == "PROPN")
+    if phrase.kind == "title":
+        return not _speech(phrase)
+    return phrase.label == "" and phrase.root.pos_ == "PROPN" and not _command(phrase)
+
+
+def _speech(phrase: Phrase) -> bool:
+    """Return whether quoted words are a sentence that somebody says: a pronoun is the subject of a verb in it."""
+    return any(word.tag_ in ("PRP", "EX", "WP") and word.dep_ in ("nsubj", "nsubjpass") for word in phrase.inside)
+
+
+def _command(phrase: Phrase) -> bool:
+    """Return whether a word with a capital is only the verb that begins a sentence: `Decode before use.`"""
+    root = phrase.root
+    return bool(len(phrase.words) == 1 and root.is_sent_start and root.dep_ == "ROOT" and root.n_rights > 1)
 
 
 def _occupation(phrase: Phrase) -> bool:

@@ -8,17 +8,21 @@ is unwanted. Plain text has no question: names, dates, numbers, contact data and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from tif.annotate.rules.addresses import addresses
+from tif.annotate.rules.contacts import contacts
+from tif.annotate.rules.fields import words_of
+from tif.annotate.rules.foreign import personal_in
 from tif.annotate.rules.lexicon import EVALUATIVE, FRAME, SHELL
 from tif.annotate.rules.phrases import Phrase, phrases
+from tif.annotate.rules.places import BLANK, Place, layered
 from tif.annotate.rules.plain import personal
 from tif.annotate.rules.questions import Question
-
-Place = tuple[int, int]
+from tif.entities import entity_type
 
 BASE: Final = -0.25
 """Points of a phrase before any rule. They are negative: most phrases of an answer are general words."""
@@ -238,19 +242,44 @@ def score(candidate: Candidate) -> float:
     return BASE + sum(points for points, applies in RULES if applies(candidate))
 
 
-def unwanted(doc: Any, prompt: Any) -> list[Place]:
-    """Return the unwanted ranges of a parsed text.
+def unwanted(doc: Any, prompt: Any, *, language: str = "en") -> list[Place]:
+    """Return the unwanted places of a parsed text.
 
     Args:
         doc: the text, with parse and entities.
         prompt: the prompt, tokenized.
+        language: the pipeline's language. The scorecard reads English only. In other languages an answer is read as
+            plain text, and the prompt's own words are left out.
 
     Returns:
-        Code-point ranges into the text.
+        Places without overlaps, each with its type, or "" for a phrase that has none.
     """
+    question = Question.of(prompt.text)
+    text = doc.text
+    if language != "en":
+        return [place for place in personal_in(doc, language) if not _given(question, text, place)]
     if not prompt.text.strip():
         return personal(doc)
-    return [(c.phrase.start, c.phrase.end) for c in candidates(doc, prompt) if score(c) > 0]
+    chosen = [
+        Place(c.phrase.start, c.phrase.end, entity_type(c.phrase.label, "spacy") or "")
+        for c in candidates(doc, prompt)
+        if score(c) > 0
+    ]
+    return layered(text, by_form(doc, question), chosen)
+
+
+def by_form(doc: Any, question: Question, language: str = "en") -> list[Place]:
+    """Return the addresses, contact data and numbers of a text that the prompt does not contain, and blank ranges."""
+    text = doc.text
+    towns = [(e.start_char, e.end_char) for e in doc.ents if entity_type(e.label_, "spacy") == "LOCATION"]
+    places = (*addresses(text, towns), *contacts(text, language=language))
+    return [place for place in places if place.label == BLANK or not _given(question, text, place)]
+
+
+def _given(question: Question, text: str, place: Place) -> bool:
+    """Return whether the prompt contains every word and number of a place."""
+    pieces = [text[start:end] for start, end in words_of(text, place.start, place.end)]
+    return bool(pieces) and question.gives(pieces)
 
 
 def candidates(doc: Any, prompt: Any) -> list[Candidate]:
@@ -262,15 +291,28 @@ def candidates(doc: Any, prompt: Any) -> list[Candidate]:
     return [Candidate(p, question, any(a <= p.start < b for a, b in denials)) for p in phrases(doc)]
 
 
-def everything_named(doc: Any, prompt: Any, labels: Iterable[str] | None) -> list[Place]:
-    """Return the entities with these labels, or all, except those whose every word is in the prompt."""
+def everything_named(doc: Any, prompt: Any, labels: Collection[str] | None, *, language: str = "en") -> list[Place]:
+    """Return entities, contact data and numbers, except those whose every word is in the prompt.
+
+    Args:
+        doc: the text, with entities.
+        prompt: the prompt, tokenized. An empty prompt contains nothing.
+        labels: labels of the pipeline or canonical types; None for all.
+        language: the pipeline's language.
+    """
     question = Question.of(prompt.text)
-    return [
-        (ent.start_char, ent.end_char)
+    named = [
+        Place(ent.start_char, ent.end_char, entity_type(ent.label_, "spacy") or ent.label_)
         for ent in doc.ents
-        if (labels is None or ent.label_ in labels)
+        if (labels is None or ent.label_ in labels or entity_type(ent.label_, "spacy") in labels)
         and not question.gives(t.text for t in ent if t.is_alpha or t.is_digit)
     ]
+    patterns = [
+        place
+        for place in by_form(doc, question, language)
+        if labels is None or place.label in labels or place.label == BLANK
+    ]
+    return layered(doc.text, patterns, named)
 
 
 def singular(word: str) -> str:
@@ -285,4 +327,4 @@ def _empty(word: Any) -> bool:
     return lower in EVALUATIVE or singular(lower) in SHELL or singular(lower) in FRAME
 
 
-__all__ = ["RULES", "Candidate", "candidates", "everything_named", "score", "singular", "unwanted"]
+__all__ = ["RULES", "Candidate", "by_form", "candidates", "everything_named", "score", "singular", "unwanted"]
