@@ -196,7 +196,7 @@ def _checked(entities: Sequence[str], nlp: Any) -> frozenset[str]:
         raise UsageError(
             f"this pipeline has no entity type {unknown[0]!r}",
             where="--entities",
-            hint=f"Known: {', '.join(sorted({*known, *ENTITY_TYPES}))}.",
+            hint=f"Known: {', '.join(sorted(known))}; of all pipelines: {', '.join(ENTITY_TYPES)}.",
         )
     return frozenset(entities)
 
