@@ -18,9 +18,11 @@ demo: .venv/.ready
 test: .venv/.ready
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Lets every system call of a save fail, among others, and prints how many faults were tried: some minutes.
+# Lets every system call of a save fail, among others, and flips random bits in the files that tif writes. Prints how many
+# faults were tried: a quarter of an hour.
 test-faults: .venv/.ready
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -m faults tests/faults
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m tests.faults.flips --flips 10000
 
 # Builds the wheel and the sdist, installs the wheel into an empty venv outside the checkout, and runs `tif demo` there.
 test-install: .venv/.ready

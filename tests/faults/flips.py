@@ -16,6 +16,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -140,14 +141,18 @@ def _scores(path: Path) -> object:
     return scores.dtype, scores.tolist()
 
 
-def flip(target: Target, dice: random.Random) -> tuple[Outcome, bool | None]:
+def flip(target: Target, written: object, dice: random.Random) -> tuple[Outcome, bool | None]:
     """Flip one bit of a file, read it, and put the file back as it was.
+
+    Args:
+        target: the file.
+        written: what its reader returns for the undamaged file.
+        dice: chooses the bit.
 
     Returns:
         What the reader made of it, and whether `tif verify` names it; None if verify does not look at the file.
     """
     whole = target.path.read_bytes()
-    written = target.read()
     around = {path: path.read_bytes() for path in target.path.parent.glob("*.jsonl")}
     damaged = bytearray(whole)
     damaged[dice.randrange(len(damaged))] ^= 1 << dice.randrange(8)
@@ -181,10 +186,11 @@ def run(flips: int, seed: int) -> Iterator[tuple[Target, Outcome, bool | None]]:
     for target in targets():
         if target.path.stat().st_size:
             kinds.setdefault(target.kind, []).append(target)
+    written = {target.path: target.read() for group in kinds.values() for target in group}
     dice = random.Random(seed)
     for number in range(flips):
         target = dice.choice(kinds[list(kinds)[number % len(kinds)]])
-        yield (target, *flip(target, dice))
+        yield (target, *flip(target, written[target.path], dice))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -192,8 +198,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Flip random bits in every kind of file that tif writes.")
     parser.add_argument("--flips", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop earlier, after so many seconds")
     given = parser.parse_args(argv)
     counts: dict[str, Counter[str]] = {}
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for target, outcome, named in run(given.flips, given.seed):
@@ -202,6 +210,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if outcome == "silent" or (named is False and outcome != "survived"):
                 count["unnamed"] += named is False
                 print(f"{target.path}: {outcome}, named by verify: {named}", file=sys.stderr)
+            if time.monotonic() - began > given.seconds:
+                break
         os.chdir("/")
     columns = ("tried", "noticed", "survived", "silent", "unnamed")
     print(f"{'':<22}" + "".join(f"{column:>10}" for column in columns))
