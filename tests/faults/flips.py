@@ -33,11 +33,11 @@ from tif.errors import TifError
 from tif.eval import parts
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.eval.verify import verify_evaluation, verify_run
-from tif.records import RUN_FILE, RunRecord
-from tif.seal import Check, compare
+from tif.records import COMPLETE, RUN_FILE, RunRecord
+from tif.seal import Check, compare, damage
 from tif.sets import metadata, store
 from tif.sets.verify import verify_set
-from tif.train import checkpoint, reference
+from tif.train import reference
 
 Outcome = Literal["noticed", "survived", "silent"]
 
@@ -129,9 +129,9 @@ def _part(path: Path, key: str) -> object:
 
 
 def _checkpoint(folder: Path) -> object:
-    if not (folder / checkpoint.COMPLETE).is_file() or (damage := checkpoint._damage(folder)) is not None:
-        raise TifError("is damaged" if not (folder / checkpoint.COMPLETE).is_file() else str(damage))
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != checkpoint.COMPLETE}
+    if (named := damage(folder, COMPLETE)) is not None:
+        raise TifError(named)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != COMPLETE}
 
 
 def _scores(path: Path) -> object:
