@@ -57,6 +57,20 @@ def test_a_prompt_is_replaced_at_word_bounds_and_longer_words_first():
     )
 
 
+def test_case_and_white_space_do_not_count_in_a_prompt_either():
+    text = "Mara Lind lives in Oslo."
+    spans = (span("Mara Lind", "PERSON", text), span("Oslo", "LOCATION", text))
+    assert redacted(example(*spans, prompt="where does mara\n LIND live? Not in osloish OSLO.", text=text)) == (
+        "where does [PERSON_1] live? Not in osloish [LOCATION_1].",
+        "[PERSON_1] lives in [LOCATION_1].",
+    )
+
+
+def test_a_match_inside_a_word_does_not_hide_the_next_one():
+    text = "a a"
+    assert redacted(example(span("a a", "UW", text), prompt="ba a a", text=text))[0] == "ba [UW_1]"
+
+
 def test_the_command(cli, tmp_path):
     store.save(
         AnnotationSet(

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from tif.spans import AnnotationSet, Example, of_labels, united
-from tif.text import mentions
+from tif.text import divides
 
 
 def redacted_lines(annotations: AnnotationSet, labels: Collection[str] | None = None) -> Iterator[str]:
@@ -51,12 +51,18 @@ def redacted(example: Example, labels: Collection[str] | None = None) -> tuple[s
 
 
 def _replaced(prompt: str, quotes: dict[str, str]) -> str:
-    """Return the prompt with placeholders for the words that the text marks, longer ones first."""
+    """Return the prompt with placeholders for the words that the text marks, longer ones first.
+
+    As between the words of the text, case and white space do not count.
+    """
     places: list[tuple[int, int, str]] = []
     for words in sorted(quotes, key=len, reverse=True):
-        for start in mentions(prompt, words):
-            end = start + len(words)
-            if all(end <= a or b <= start for a, b, _ in places):
+        # A lookahead, so that a match inside a word does not hide the next one.
+        spaced = r"\s+".join(map(re.escape, words.split()))
+        pattern = re.compile(f"(?=({spaced}))", re.IGNORECASE)
+        for start, end in (match.span(1) for match in pattern.finditer(prompt)):
+            cuts_word = divides(prompt, start) or divides(prompt, end)
+            if not cuts_word and all(end <= a or b <= start for a, b, _ in places):
                 places.append((start, end, quotes[words]))
     parts: list[str] = []
     at = 0
