@@ -92,7 +92,9 @@ class DataOptions(Options):
         Option("Field of the retain samples that holds the text.", _DATA, metavar="FIELD", otherwise="the usual names",
                idle=needs("retain", ADD_RETAIN), outcome=False),
     ] = None  # fmt: skip
-    skip_failed: Annotated[bool, Option("Leave out examples that failed or are in conflict.", _DATA)] = False
+    skip_failed: Annotated[
+        bool, Option("Leave out examples that failed, are in conflict or wait for review.", _DATA)
+    ] = False
     alternates: Annotated[
         str | None,
         Option("altpo: other answers to the questions of the forget set, with the same questions. Several answers to a "
