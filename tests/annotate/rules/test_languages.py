@@ -6,6 +6,8 @@ from spacy.tokens import Doc
 
 from tif.annotate.rules.foreign import personal_in
 from tif.annotate.rules.languages import LANGUAGES, date_pattern
+from tif.annotate.rules.learned import _words
+from tif.annotate.rules.names import entities
 from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import NerOptions
 from tif.spans import Example
@@ -59,6 +61,26 @@ def test_german_labels_for_jobs_and_conditions():
     rows = [("Er", "PRON", "sb", 1), ("leidet", "VERB", "ROOT", 1), ("an", "ADP", "op", 1), ("Asthma", "NOUN", "nk", 2)]
     illness = parsed("de", rows)
     assert [(illness.text[p.start : p.end], p.label) for p in personal_in(illness, "de")] == [("Asthma", "HEALTH")]
+
+
+def test_a_number_that_the_pipeline_calls_a_name_has_the_type_of_its_language():
+    doc = spacy.blank("de")("Kennung 36574261809 dort")
+    doc.ents = [doc.char_span(8, 19, label="MISC")]
+    assert [(place.start, place.label) for place in entities(doc)] == [(8, "GOV_ID")]
+
+
+def test_learned_reads_a_text_by_the_rules_of_its_language():
+    doc, prompt = spacy.blank("pl")("Urodzona 14.03.1982, Ada Nowak"), spacy.blank("pl")("")
+    assert [word.start for word in _words(doc, prompt) if word.prior > 0] == [9, 12, 15]
+
+
+def test_missing_libraries_for_numbers_are_named_once(monkeypatch, capsys, tmp_path):
+    spacy.blank("de").to_disk(tmp_path / "blank")
+    monkeypatch.setattr("tif.annotate.rules.ner.libraries", lambda: {"phonenumbers": None, "python-stdnum": "2.1"})
+    annotator = NerAnnotator(NerOptions(spacy_model=str(tmp_path / "blank"), all_entities=True))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: without phonenumbers, only the words before a number decide its type. Install it:")
+    assert annotator.describe()["libraries"] == {"phonenumbers": None, "python-stdnum": "2.1"}
 
 
 def test_a_language_without_a_table_says_so(tmp_path, capsys):

@@ -39,7 +39,7 @@ def personal_in(doc: Any, language: str) -> list[Place]:
         described = [
             place
             for start, end, label in (*_missed(doc), *_jobs(doc, table), *_conditions(doc, table))
-            for place in trimmed(text, start, end, label)
+            for place in trimmed(text, start, end, label, language=language)
         ]
     known = contacts(text, language=language)
     postal = addresses(text, towns)

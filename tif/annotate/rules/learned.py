@@ -19,9 +19,8 @@ from tif.annotate.rules.learned_fit import Table, learn
 from tif.annotate.rules.ner import NerAnnotator
 from tif.annotate.rules.options import LearnedOptions, NerOptions
 from tif.annotate.rules.places import BLANK
-from tif.annotate.rules.plain import personal
 from tif.annotate.rules.questions import Question
-from tif.annotate.rules.scorecard import RULES, by_form, candidates, score
+from tif.annotate.rules.scorecard import RULES, by_form, candidates, score, unwanted
 from tif.errors import UsageError
 from tif.sets import store
 from tif.spans import CONFIRMED, Example
@@ -147,7 +146,7 @@ def _words(doc: Any, prompt: Any) -> list[Word]:
     question = Question.of(prompt.text)
     # By token: start of its phrase, points above the rules' threshold, features of the phrase.
     inside: dict[int, tuple[int, float, dict[str, float]]] = {}
-    if prompt.text.strip():
+    if prompt.text.strip() and doc.lang_ == "en":
         for c in candidates(doc, prompt):
             root = c.phrase.root
             features = {f"in={c.phrase.kind}": 1.0, f"dep={c.dep}": 1.0, f"head={root.head.lower_}": 1.0}
@@ -159,7 +158,7 @@ def _words(doc: Any, prompt: Any) -> list[Word]:
             for token in doc.char_span(start, end, alignment_mode="expand") if label != BLANK else ():
                 inside[token.i] = (start, 1.0, {"in=personal": 1.0})
     else:
-        for start, end, _ in personal(doc):
+        for start, end, _ in unwanted(doc, prompt, language=doc.lang_):
             for token in doc.char_span(start, end, alignment_mode="expand"):
                 inside[token.i] = (start, 1.0, {"in=personal": 1.0})
     words = []

@@ -39,7 +39,7 @@ def entities(doc: Any) -> Iterator[Place]:
             _grown(doc, ent) if entity_type(ent.label_, "spacy") in ("PERSON", "ORG") else (ent.start, ent.end)
         )
         start, last = doc[begin].idx, doc[finish - 1].idx + len(doc[finish - 1])
-        yield from trimmed(text, start, last, ent.label_)
+        yield from trimmed(text, start, last, ent.label_, language=doc.lang_)
 
 
 def _definite(ent: Any) -> bool:
@@ -71,7 +71,7 @@ def _continues(token: Any, neighbour: Any) -> bool:
     )
 
 
-def trimmed(text: str, start: int, end: int, label: str) -> Iterator[Place]:
+def trimmed(text: str, start: int, end: int, label: str, *, language: str = "en") -> Iterator[Place]:
     """Yield the parts of a name between line breaks and dashes, without the words that frame it.
 
     Args:
@@ -79,14 +79,15 @@ def trimmed(text: str, start: int, end: int, label: str) -> Iterator[Place]:
         start: first code point.
         end: one past the last code point.
         label: the pipeline's label of the name, or a canonical type.
+        language: the text's language.
     """
     for stop in (*(match.span() for match in _BREAK.finditer(text, start, end)), None):
-        yield from _part(text, start, end if stop is None else stop[0], label)
+        yield from _part(text, start, end if stop is None else stop[0], label, language)
         if stop is not None:
             start = stop[1]
 
 
-def _part(text: str, start: int, end: int, label: str) -> Iterator[Place]:
+def _part(text: str, start: int, end: int, label: str, language: str) -> Iterator[Place]:
     pieces = words_of(text, start, end)
     person = entity_type(label, "spacy") == "PERSON"
     if not pieces or says_nothing(text[pieces[0][0] : pieces[-1][1]]):
@@ -101,7 +102,7 @@ def _part(text: str, start: int, end: int, label: str) -> Iterator[Place]:
         last -= 2
     else:
         last = _with_sign(text, last, end)
-    yield Place(first, last, _type(text, first, last, label))
+    yield Place(first, last, _type(text, first, last, label, language))
 
 
 def _with_sign(text: str, last: int, end: int) -> int:
@@ -111,14 +112,14 @@ def _with_sign(text: str, last: int, end: int) -> int:
     return last
 
 
-def _type(text: str, start: int, end: int, label: str) -> str:
+def _type(text: str, start: int, end: int, label: str, language: str) -> str:
     written = text[start:end]
     if label in (*_TIMES, "CARDINAL") and _AGE.search(written):
         return "AGE"
     if label in _TIMES:
         return time_type(text, start)
     if any(map(str.isdigit, written)) and " " not in written:
-        return identifier(text, start, end)
+        return identifier(text, start, end, language=language)
     return entity_type(label, "spacy") or "OTHER"
 
 

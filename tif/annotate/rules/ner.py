@@ -91,6 +91,9 @@ class NerAnnotator:
                 f"ner has no rules for the language {self._language!r} of the pipeline {self._model}: it marks "
                 "entities, contact data, numbers and addresses only"
             )
+        if missing := [name for name, version in libraries().items() if version is None]:
+            hint = install_hint("ner")
+            warn(f"without {' and '.join(missing)}, only the words before a number decide its type. {hint}")
         # A folder's path describes the machine, not the pipeline.
         self._source = f"ner:{self._model if Path(options.spacy_model).is_dir() else options.spacy_model}"
         self._version = meta["version"]
