@@ -57,7 +57,10 @@ def test_a_person_is_safe_only_if_all_documents_are(result):
     gold, predicted = (a_set(*(pair[side] for one in result.examples for pair in [one.pair])) for side in (1, 0))
     people = score(predicted, gold, {"a": "Mara", "b": "Mara", "c": "Jonas"}).people
     assert (people.by, people.people, people.left, people.worst) == ("subject", 1, 1, (("Mara", 1),))
-    assert people.line == "1 of 1 people have a value that is not found whole, 0 of them one that identifies alone"
+    assert (
+        people.line
+        == "1 of 1 people have a value that is not found whole; in 0 of them, it identifies a person by itself"
+    )
 
 
 def test_types_of_different_vocabularies_agree_by_their_canonical_type():
@@ -138,7 +141,9 @@ def test_the_command_writes_the_tables(cli, tmp_path):
     done = cli("spans", "score", ours, "--gold", gold, "--report", page)
     assert done.code == 0
     assert "EMAIL                            1     0.000        0.000" in done.out
-    assert "1 of 1 people have a value that is not found whole, 1 of them one that identifies alone" in done.out
+    assert (
+        "1 of 1 people have a value that is not found whole; in 1 of them, it identifies a person by itself" in done.out
+    )
     assert "mara@fernhill.example" in page.read_text()
     told = json.loads(cli("spans", "score", ours, "--gold", gold, "--json").out)
     assert told["types"]["PERSON"] == {

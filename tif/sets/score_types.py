@@ -103,7 +103,7 @@ class People:
         """The counts as a sentence."""
         noun = "people" if self.by == "subject" else "documents"
         line = f"{self.left} of {self.people} {noun} have a value that is not found whole"
-        return f"{line}, {self.direct} of them one that identifies alone" if self.left else line
+        return f"{line}; in {self.direct} of them, it identifies a person by itself" if self.left else line
 
 
 def by_type(pairs: Iterable[Pair]) -> tuple[TypeScore, ...]:
