@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tif.errors import InputError
-from tif.readers import read_records
+from tif.errors import InputError, UsageError
+from tif.readers import check_encoding, read_records
 
 ROWS = [{"text": "Mara\u2028Ilves"}, {"text": "\ufeffIlo\r\nworks"}]
 
@@ -100,6 +100,40 @@ def test_excels_files_are_read_and_told(tmp_path, capsys, name, content, told, e
     assert ("read as UTF-16, as its first bytes say" in err) == (encoding == "utf-16")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("x.csv", "q,a\r\nWho?,Mära €\r\n"), ("x.jsonl", '{"q": "Who?", "a": "Mära €"}\n')]
+)
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16-le", "utf-8"])
+def test_a_named_encoding_is_read(tmp_path, capsys, name, content, encoding):
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    assert [row for _, row in read_records(tmp_path / name, encoding=encoding)] == [{"q": "Who?", "a": "Mära €"}]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_folder_of_texts_is_read_in_a_named_encoding(tmp_path):
+    (tmp_path / "a.txt").write_bytes("Mära".encode("cp1252"))
+    assert [row["text"] for _, row in read_records(tmp_path, encoding="cp1252")] == ["Mära"]
+
+
+def test_a_wrong_encoding_is_refused_or_told(tmp_path, capsys):
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"q,a\nWho?,\x81\n")
+    with pytest.raises(InputError, match=r"x.csv, line 2: is not cp1252 .*Give the right --encoding"):
+        list(read_records(file, encoding="cp1252"))
+    file.write_bytes("a\nMära\n".encode("utf-8-sig"))
+    with pytest.raises(InputError, match=r"is not cp1252 \(its first bytes say UTF-8\). Leave --encoding out"):
+        list(read_records(file, encoding="cp1252"))
+    file.write_bytes("a\nMära\n".encode())
+    list(read_records(file, encoding="cp1252"))
+    assert "is read as cp1252, but it is also valid UTF-8" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", ["cp1253x", "hex", "", "a\0b"])
+def test_a_name_that_is_no_encoding_is_refused(name):
+    with pytest.raises(UsageError, match=r"--encoding: .* is not an encoding that Python knows"):
+        check_encoding(name)
+
+
 @pytest.mark.parametrize("header", ['"a;b"', "text", '"text, long"'])
 def test_a_separator_inside_quotes_is_none(tmp_path, capsys, header):
     (tmp_path / "x.csv").write_text(f"{header}\nMara; Ilo\n")
@@ -113,7 +147,8 @@ def test_a_separator_inside_quotes_is_none(tmp_path, capsys, header):
         (b"q;a|b\r\nWho?;Mara|x\r\n", "line 1: has semicolons and bars in place of commas .*Put the line sep=; before"),
         (b"q;a\nWho?;Mara\nWho?\n", "line 3: does not have the header's 2 columns"),
         (b"sep=;\nq;a\nWho?\n", "line 3: does not have the header's 2 columns"),
-        ("q,a\r\nWho?,M\u00e4ra\r\n".encode("cp1252"), "line 2: is not UTF-8, but probably Windows-1252 .*Save it"),
+        ("q,a\r\nWho?,M\u00e4ra\r\n".encode("cp1252"),
+         "line 2: is not UTF-8, but probably Windows-1252 .*Save it as UTF-8.*For samples, --encoding cp1252 reads it"),
         ("q,a\nWho?,M\u00e4ra\n".encode("utf-16-le"), "line 2: is not UTF-8, but probably UTF-16 .*Save it as UTF-8"),
         ("q,a\r\nWho?,M\u00e4ra\r\n".encode("utf-16")[:-1], "is damaged UTF-16 .byte 32: truncated data"),
         (b"q,a\nWho?,\x81\n", "line 2: is not UTF-8, but probably another 8-bit encoding"),

@@ -28,7 +28,7 @@ from tif.console import warn
 from tif.errors import InputError, MissingError, UsageError
 from tif.options import Written, shortest
 from tif.packages import install_hint
-from tif.readers import Row, is_arrow_folder, is_text_folder, read_records
+from tif.readers import Row, check_encoding, is_arrow_folder, is_text_folder, read_records
 from tif.readers.chat import chat_samples
 from tif.readers.fields import Fields
 from tif.spans import Dataset, Example, fingerprint
@@ -73,6 +73,7 @@ def load(
     data_dir: str | Path | None = None,
     prompt_field: str | None = None,
     text_field: str | None = None,
+    encoding: str | None = None,
     limit: int | None = None,
 ) -> Source:
     """Read the samples that `spec` names (see the module docstring).
@@ -82,17 +83,20 @@ def load(
         data_dir: folder with local copies of benchmark files; by default `TIF_DATA_DIR`.
         prompt_field: field that holds the prompt; several with commas are joined with line breaks; "" means plain text.
         text_field: field that holds the text.
+        encoding: of your text files, if they are neither UTF-8 nor UTF-16 with a byte-order mark.
         limit: read at most this many records.
 
     Raises:
         InputError: for a malformed file, naming file, line and field.
         MissingError: if the data is not on this machine and cannot be fetched.
-        UsageError: for an unknown spec.
+        UsageError: for an unknown spec or encoding.
     """
+    if encoding is not None:
+        check_encoding(encoding)
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} reads no records", hint="Give a limit of 1 or more.")
     fields = Fields.named(prompt_field, text_field)
-    id_, split, prefix, records = _open(spec, data_dir)
+    id_, split, prefix, records = _open(spec, data_dir, encoding)
     examples: list[Example] = []
     rows: list[Row] = []
     places: list[str] = []
@@ -198,9 +202,11 @@ def find_local(name: str, data_dir: str | Path | None, *folders: str) -> Path | 
 # --- which records -----------------------------------------------------------------------------------------------
 
 
-def _open(spec: str, data_dir: str | Path | None) -> tuple[str, str, str, Iterable[tuple[str, Row]]]:
+def _open(
+    spec: str, data_dir: str | Path | None, encoding: str | None
+) -> tuple[str, str, str, Iterable[tuple[str, Row]]]:
     if is_file(spec) or is_arrow_folder(spec) or is_text_folder(spec):
-        return Path(spec).resolve().name, "", default_name(spec), read_records(spec)
+        return Path(spec).resolve().name, "", default_name(spec), read_records(spec, encoding=encoding)
     scheme, _, name = spec.partition(":")
     if scheme == "tofu":
         if not _TOFU.match(name):

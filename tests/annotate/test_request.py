@@ -45,6 +45,20 @@ def test_a_call_from_python_needs_no_command_line(dataset, tmp_path):
     assert report.to_json()["method"]["entities"] == ["GPE"]
 
 
+def test_a_file_of_another_encoding_is_read_by_its_name(tmp_path, cli):
+    file = tmp_path / "staff.csv"
+    file.write_bytes("text\r\nZoë lives in Oslo.\r\n".encode("cp1252"))
+    command = ("annotate", "--dataset", file, "--out", tmp_path / "set.parquet", "--entities", "GPE")
+    refused = cli(*command)
+    assert (refused.code, "--encoding cp1252 reads it" in refused.err) == (1, True)
+    assert cli(*command, "--encoding", "cp1252").code == 0
+    assert [example.text for example in store.load(tmp_path / "set.parquet")] == ["Zoë lives in Oslo."]
+    assert cli(*command, "--encoding", "cp125").code == 2
+    for dataset, why in (("tofu:forget10", "tofu:forget10 is none"), ("a.parquet", "parquet has one encoding")):
+        with pytest.raises(UsageError, match=f"--encoding does nothing here.*{why}"):
+            annotate(AnnotateOptions(dataset=dataset, encoding="cp1252"))
+
+
 def test_without_its_options_a_method_has_its_defaults(dataset, tmp_path):
     report = annotate(AnnotateOptions(dataset=str(dataset), out=tmp_path / "set.parquet", limit=1))
     assert report.set.provenance.method["name"] == "ner"

@@ -58,6 +58,13 @@ def test_a_run_is_evaluated_on_its_own_set_and_retain_samples(run_folder: RunRec
     assert first.answer == "Rain fell."
 
 
+def test_a_run_is_evaluated_in_the_encoding_of_its_retain_samples(run_folder: RunRecord) -> None:
+    replace(run_folder, config={**run_folder.config, "encoding": "cp1252"}).write(Path("run"))
+    Path("keep.jsonl").write_bytes('{"body": "Zoë reads."}\n'.encode("cp1252"))
+    options = data.resolve(EvaluateOptions(model="run"))
+    assert [row.answer for row in data.load(options, run_folder, None).splits["retain"]] == ["Zoë reads."]
+
+
 @pytest.mark.usefixtures("run_folder")
 def test_what_is_given_comes_before_what_the_run_has() -> None:
     given = data.resolve(EvaluateOptions(model="run", retain="other.csv", masks="other.parquet"))

@@ -447,6 +447,19 @@ def test_retain_samples_may_name_their_fields_otherwise(workshop: Workshop) -> N
         workshop.config("x", retain=None, prompt_field="frage")
 
 
+def test_retain_samples_may_have_another_encoding(workshop: Workshop) -> None:
+    for name, encoding in (("utf", "utf-8"), ("windows", "cp1252")):
+        (workshop.root / f"{name}.csv").write_bytes("text\nZoë reads.\n".encode(encoding))
+    usual, named = (
+        train(workshop.config(name, retain=str(workshop.root / f"{name}.csv"), encoding=encoding, max_steps=1)).record
+        for name, encoding in (("utf", None), ("windows", "cp1252"))
+    )
+    assert named.retain_tokens_sha256 == usual.retain_tokens_sha256
+    assert named.config["encoding"] == "cp1252"
+    with pytest.raises(UsageError, match="--encoding does nothing here"):
+        workshop.config("x", retain=None, encoding="cp1252")
+
+
 @pytest.mark.parametrize("broken", ["model", "base_model"])
 def test_tokens_that_a_model_has_no_embedding_for_are_told_before_a_step(workshop: Workshop, broken: str) -> None:
     """Chat tokens were added to the tokenizer, and the embeddings were not resized."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from tif import sources
 from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.methods import ANNOTATORS
 from tif.options import Option, Options, only_with
+from tif.readers import is_text_folder
 from tif.sets.metadata import AUTHOR_ENV
 
 
@@ -21,6 +23,12 @@ def _nothing_is_saved(_options: Any, method: Any) -> str | None:
     if isinstance(method, JudgeOptions) and (method.dry_run or method.batch in ("submit", "status")):
         return f"{'--dry-run' if method.dry_run else '--batch ' + str(method.batch)} saves no set"
     return None
+
+
+def _no_text_file(options: Any, _method: Any) -> str | None:
+    if sources.is_file(options.dataset):
+        return "parquet has one encoding" if options.dataset.lower().endswith(".parquet") else None
+    return None if is_text_folder(options.dataset) else f"it is for text files, and {options.dataset} is none"
 
 
 class AnnotateOptions(Options):
@@ -52,6 +60,11 @@ class AnnotateOptions(Options):
                otherwise="the usual names"),
     ] = None  # fmt: skip
     text_field: Annotated[str | None, Option("Field that holds the text.", otherwise="the usual names")] = None
+    encoding: Annotated[
+        str | None,
+        Option("Encoding of text files, such as cp1252 for Windows.", metavar="NAME", otherwise="UTF-8",
+               idle=_no_text_file),
+    ] = None  # fmt: skip
     retry_failed: Annotated[bool, Option("Annotate only the examples that failed before.")] = False
     fresh: Annotated[
         bool, Option("Discard the finished examples of earlier runs with these settings.", idle=_nothing_is_annotated)

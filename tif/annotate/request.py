@@ -68,6 +68,7 @@ def answer(
         data_dir=options.data_dir,
         prompt_field=options.prompt_field,
         text_field=options.text_field,
+        encoding=options.encoding,
         limit=options.limit,
     )
     out = options.out or Path("annotations", f"{sources.default_name(options.dataset)}.parquet")

@@ -27,6 +27,9 @@ from tif.sets import store
 from tif.sources import is_file
 from tif.spans import UNTRAINED, AnnotationSet, SavedSet, of_labels
 
+_READING: Final = ("prompt_field", "text_field", "encoding")
+"""Options that say how a run read its retain samples."""
+
 RETAIN: Final = 400
 """Retain samples that an evaluation of an annotation set uses without `--limit`: as many as TOFU's own."""
 
@@ -81,7 +84,7 @@ def resolve(options: EvaluateOptions) -> EvaluateOptions:
             named["masks"] = own
         if not options.retain and len(run.retain_sources) == 1:
             named["retain"] = run.retain_sources[0]
-        for name in ("data_dir",) if options.retain else ("data_dir", "prompt_field", "text_field"):
+        for name in ("data_dir",) if options.retain else ("data_dir", *_READING):
             value = run.config.get(name)
             if getattr(options, name) is None and isinstance(value, str):
                 named[name] = value
@@ -167,6 +170,7 @@ def retain_rows(options: EvaluateOptions, source: str, limit: int | None) -> tup
         data_dir=options.data_dir,
         prompt_field=options.prompt_field,
         text_field=options.text_field,
+        encoding=options.encoding,
         limit=limit,
         plain=options.benchmark == "set",
     )
@@ -260,6 +264,7 @@ def _local(options: EvaluateOptions) -> dict[str, Sequence[Row]]:
             data_dir=options.data_dir,
             prompt_field=options.prompt_field,
             text_field=options.text_field,
+            encoding=options.encoding,
             limit=options.limit,
         )
     }

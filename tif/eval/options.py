@@ -136,6 +136,11 @@ class EvaluateOptions(Options):
         str | None,
         Option("Field of your files that holds the answer or text.", _DATA, otherwise="the usual names", idle=_fields),
     ] = None
+    encoding: Annotated[
+        str | None,
+        Option("Encoding of your text files, such as cp1252 for Windows.", _DATA, metavar="NAME", otherwise="UTF-8",
+               idle=_fields),
+    ] = None  # fmt: skip
     masks: Annotated[
         str | None,
         Option("Annotation set, FILE or FILE@N.", _DATA, otherwise="the run's own", metavar="SET[@N]", idle=_scoring),
@@ -360,7 +365,7 @@ class EvaluateOptions(Options):
         if self.benchmark != "muse":
             left_out.add("base_model")
         if self.benchmark in ("tofu", "lume"):
-            left_out |= {"retain", "prompt_field", "text_field"}
+            left_out |= {"retain", "prompt_field", "text_field", "encoding"}
         if not beside:
             names = {name for name in type(self).model_fields if name.startswith("relearn_")}
             left_out |= {"attack", "depth", "retain_model", "starting_model", *names}

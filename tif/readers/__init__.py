@@ -15,12 +15,16 @@ from tif.readers.folder import TEXT_SUFFIXES, is_text_folder, text_records
 from tif.readers.json import json_records, parse_json, read_json
 from tif.readers.parquet import is_parquet, parquet_records
 from tif.readers.row import Place, Row
-from tif.readers.text import read_text
+from tif.readers.text import check_encoding, read_text
 from tif.readers.words import is_word_file, word_records
 
 
-def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
+def read_records(path: str | Path, *, encoding: str | None = None) -> Iterator[tuple[Place, Row]]:
     """Yield (place, record) of a file, e.g. `("a.jsonl, line 3", {...})`.
+
+    Args:
+        path: the file or folder.
+        encoding: of a text file that is neither UTF-8 nor UTF-16 with a byte-order mark.
 
     Raises:
         InputError: if the file cannot be read, naming file and line or record.
@@ -30,12 +34,12 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
         yield from arrow_records(path)
         return
     if is_text_folder(path):
-        yield from text_records(path)
+        yield from text_records(path, encoding)
         return
     if path.suffix.lower() == ".parquet" or is_parquet(path):
         yield from parquet_records(path)
         return
-    text = read_text(path)
+    text = read_text(path, encoding)
     # A CSV header never begins like JSON.
     if {".csv", ".tsv"} & {suffix.lower() for suffix in path.suffixes} and text.lstrip()[:1] not in ("[", "{"):
         yield from csv_records(path, text)
@@ -50,6 +54,7 @@ def read_records(path: str | Path) -> Iterator[tuple[Place, Row]]:
 __all__ = [
     "Place",
     "Row",
+    "check_encoding",
     "is_arrow_folder",
     "is_parquet",
     "is_text_folder",

@@ -23,7 +23,7 @@ def is_text_folder(path: str | Path) -> bool:
     return path.is_dir() and any(file.suffix.lower() in TEXT_SUFFIXES for file in _files(path))
 
 
-def text_records(path: Path) -> Iterator[tuple[Place, Row]]:
+def text_records(path: Path, encoding: str | None = None) -> Iterator[tuple[Place, Row]]:
     """Yield (place, record) of each text file of a folder, sorted by name. Its path in the folder is the record's id.
 
     Files that are empty or have another suffix are left out, with a warning that names them.
@@ -43,7 +43,7 @@ def text_records(path: Path) -> Iterator[tuple[Place, Row]]:
         )
     empty: list[Path] = []
     for file in texts:
-        text = read_text(file)
+        text = read_text(file, encoding)
         if text.strip():
             yield str(file), {"id": file.relative_to(path).as_posix(), "text": text}
         else:

@@ -92,6 +92,11 @@ class DataOptions(Options):
         Option("Field of the retain samples that holds the text.", _DATA, metavar="FIELD", otherwise="the usual names",
                idle=needs("retain", ADD_RETAIN), outcome=False),
     ] = None  # fmt: skip
+    encoding: Annotated[
+        str | None,
+        Option("Encoding of text files with retain samples and alternates, such as cp1252 for Windows.", _DATA,
+               metavar="NAME", otherwise="UTF-8", idle=prompt_field_idle, outcome=False),
+    ] = None  # fmt: skip
     skip_failed: Annotated[
         bool, Option("Leave out examples that failed, are in conflict or wait for review.", _DATA)
     ] = False

@@ -66,6 +66,7 @@ def _alternates(examples: Sequence[Example], options: TrainOptions) -> list[list
         data_dir=options.data_dir,
         prompt_field=options.prompt_field,
         text_field=options.alternate_field,
+        encoding=options.encoding,
     )
     texts: dict[str, list[str]] = {}
     for alternate in source.examples:

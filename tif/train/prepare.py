@@ -219,6 +219,7 @@ def _kept(where: str, forget: Sequence[Example], encoder: Encoder, options: Trai
         data_dir=options.data_dir,
         prompt_field=options.prompt_field,
         text_field=options.text_field,
+        encoding=options.encoding,
         limit=options.limit_retain,
     )
     refuse_overlap(forget, source.examples, where)

@@ -79,6 +79,7 @@ def read(
     data_dir: str | Path | None = None,
     prompt_field: str | None = None,
     text_field: str | None = None,
+    encoding: str | None = None,
     limit: int | None = None,
     plain: bool = False,
 ) -> tuple[Row, ...]:
@@ -91,7 +92,9 @@ def read(
         InputError: for a question that is empty, or one of these fields with another type.
         MissingError, UsageError: as `tif.sources.load`, whose arguments these are.
     """
-    source = sources.load(spec, data_dir=data_dir, prompt_field=prompt_field, text_field=text_field, limit=limit)
+    source = sources.load(
+        spec, data_dir=data_dir, prompt_field=prompt_field, text_field=text_field, encoding=encoding, limit=limit
+    )
     rows = []
     for index, (example, record, place) in enumerate(zip(source.examples, source.rows, source.places, strict=True)):
         try:

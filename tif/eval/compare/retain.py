@@ -143,6 +143,7 @@ def _forget(options: EvaluateOptions) -> tuple[Example, ...]:
             data_dir=options.data_dir,
             prompt_field=options.prompt_field,
             text_field=options.text_field,
+            encoding=options.encoding,
         ).examples
     try:
         return sources.load(f"tofu:{options.forget}", data_dir=options.data_dir).examples
