@@ -268,7 +268,7 @@ class TrainOptions(Encoding, DataOptions):
     ] = ()  # fmt: skip
     evaluate_every: Annotated[
         Every | None,
-        Option("Evaluate as `tif eval` does: every epoch or every N steps, before the first and after the last. The "
+        Option("Evaluate every epoch or every N steps as `tif eval` does, before the first and after the last. The "
                "report shows these numbers. They never choose or stop anything.", _STEPS, metavar="epoch|N",
                outcome=False),
     ] = None  # fmt: skip
