@@ -152,7 +152,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         examples["forget"] = [row | asdict(d) for row, d in zip(examples["forget"], depths, strict=True)]
     record, examples["forget"] = composites.add(record, examples["forget"], options, cache, starting)
     distances, reason = gaps.to_retain(examples["forget"], options.retain_log, baselines.retain)
-    record = record.but(retain_gaps=distances, retain_gaps_reason=reason)
+    record = record.but(retain_gaps=distances, retain_gaps_reason=reason and (log_reason or reason))
     if options.leak is not None:
         measured = leak.measure(
             load,

@@ -99,9 +99,10 @@ def _robustness(robustness: Robustness) -> Iterator[str]:
             yield _number(whose, None, robustness.retain_reason)
             continue
         before, after = getattr(model.before, name), getattr(model.after, name)
-        yield f"{whose:16} {name} {before} before, {after} after"
+        yield f"{whose:16} {name} {before or '-'} before, {after or '-'} after"
         if model.curve:
-            points = (f"{point.epoch:.2g}: {getattr(point.levels, name).mean:.3f}" for point in model.curve)
+            levels = [(point.epoch, getattr(point.levels, name)) for point in model.curve]
+            points = (f"{epoch:.2g}: {_mean(level.mean if level else None)}" for epoch, level in levels)
             yield f"{'  by epoch':16} {'  '.join(points)}"
     share, reason = robustness.recovered, robustness.starting_reason or robustness.recovered_reason
     about = f"95% interval {share.low:.3g} to {share.high:.3g}; starting model 1" if share else reason
@@ -158,7 +159,8 @@ def _lume(numbers: LumeNumbers, retain: LumeNumbers | None) -> Iterator[str]:
                 continue
             other = retain.scores(part).get(task) if retain else None
             for name, count in (("regurgitation", own.completions), ("knowledge", own.questions)):
-                note = f"n={count}" + (f", retain model {getattr(other, name):.4g}" if other else "")
+                beside = getattr(other, name) if other else None
+                note = f"n={count}" + (f", retain model {beside:.4g}" if beside is not None else "")
                 yield _number(f"{part} {task} {name}", getattr(own, name), note)
     for part, by_type in numbers.leakage.items():
         for kind, counts in by_type.items():

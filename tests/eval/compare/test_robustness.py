@@ -18,9 +18,19 @@ from tif.errors import UsageError
 from tif.eval.compare import relearning
 from tif.eval.compare.relearning import Relearning, divide
 from tif.eval.measure import recovery
-from tif.eval.measure.recovery import share_recovered
+from tif.eval.measure.recovery import (
+    AttackedModel,
+    CurvePoint,
+    Levels,
+    RelearningUsed,
+    Robustness,
+    share_recovered,
+)
 from tif.eval.options import EvaluateOptions
 from tif.eval.record import EvalRecord
+from tif.eval.report.attacks import attack_in_words
+from tif.eval.show import lines
+from tif.records import ModelIdentity
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.tokens import finetune
@@ -273,7 +283,10 @@ def test_a_model_that_is_its_own_retain_model_has_no_gap(cli: Callable[..., Resu
 
 
 def test_a_share_leaves_the_other_rows_to_the_evaluation(cli: Callable[..., Result], work: Path) -> None:
-    record = evaluated(cli, "out", *ATTACK, "--relearn-share", 0.25)
+    assert cli("eval", "retain", "--masks", "people.parquet", "--no-completions", "--out", "log").code == 0
+    record = evaluated(cli, "out", *ATTACK, "--relearn-share", 0.25, "--retain-log", "log")
+    assert record.retain_gaps is None
+    assert "is of all forget rows" in str(record.retain_gaps_reason)
     robust = record.robustness
     assert robust is not None
     assert robust.relearning is not None
@@ -318,11 +331,36 @@ def test_terminal_and_report_show_the_recovery(cli: Callable[..., Result], work:
     assert cli("report", "attacked", "alone", "--out", "report.html").code == 0
     page = Path("report.html").read_text()
     assert "Does it come back?" in page
-    assert "relearning: 1 epoch on the forget set, learning rate 0.001, constant" in page
-    assert "unwanted words without a loss" in page
+    how = "learning rate 0.001, constant, batch size 1"
+    assert f"relearning (1 epoch on the forget set, {how})" in page
+    assert f"relearning (1 epoch on the general words of the forget set, {how})" in page
     assert "epochs of relearning" in page
     assert "alone: no retain model was given" in page
     assert cli("report", "attacked", "--json").code == 0
+
+
+def robustness(levels: Levels, **used: object) -> Robustness:
+    how = {"on": "forget", "share": 1.0, "samples": 8, "samples_sha256": "", "epochs": 1, "lr": 2e-5, "batch_size": 32,
+           "schedule": "constant", "steps": 1} | used  # fmt: skip
+    point = CurvePoint(epoch=0.0, step=0, levels=levels)
+    model = AttackedModel(model=ModelIdentity("m", "d"), before=levels, after=levels, curve=(point,))
+    return Robustness(measure="uw_probability", relearning=RelearningUsed(**how), model=model)  # type: ignore[arg-type]
+
+
+def test_a_level_that_is_no_number_is_a_dash() -> None:
+    """A learning rate that is far too high makes every loss NaN."""
+    shown = "\n".join(lines(EvalRecord.new(robustness=robustness(Levels(examples=8)))))
+    assert "uw_probability - before, - after" in shown
+    assert "0: -" in shown
+
+
+@pytest.mark.parametrize(
+    "other", [{"batch_size": 8}, {"share": 0.25}, {"share": 0.251}, {"on": "general"}, {"schedule": "linear"}]
+)
+def test_attacks_with_the_same_words_are_the_same_attack(other: dict[str, object]) -> None:
+    usual, changed = (attack_in_words(robustness(Levels(examples=8), **used)) for used in ({}, other))
+    assert usual.startswith("relearning (1 epoch on the forget set, learning rate 2e-05, constant, batch size 32")
+    assert usual != changed
 
 
 def test_options_without_effect_or_with_a_wrong_model_are_one_line(cli: Callable[..., Result], work: Path) -> None:

@@ -21,7 +21,10 @@ from tests.eval.report.test_seeds import a_run
 from tif.errors import UsageError
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import evaluate
+from tif.eval.measure.composites import Composites
+from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.leakage import normalise
+from tif.eval.measure.recovery import AttackedModel, CurvePoint, Levels, RelearningUsed, Robustness
 from tif.eval.record import MasksUsed
 from tif.eval.report import heatmap
 from tif.eval.report.entry import Entry
@@ -36,6 +39,21 @@ from tif.spans import Span
 
 QUOTES = ("Zoltán O'Quirrell", "17 Brumaire 1893", "Łuków-on-Sea", "a fjord <cartographer>", "東京湾")
 CHECK = Check(name="eval.json of Zoltán", state="differs", detail="/data/cartographer differs")
+LEVEL = Levels(examples=10, uw_probability=Interval(0.5, 0.4, 0.6), probability=Interval(0.5, 0.4, 0.6))
+ATTACKED = Robustness(
+    measure="uw_probability", retain_reason="the retain model /models/zoltan is gone", recovered_reason="none",
+    model=AttackedModel(
+        model=ModelIdentity("/models/Zoltán", "ab"), before=LEVEL, after=LEVEL,
+        curve=tuple(CurvePoint(epoch=at / 2, step=at, levels=LEVEL) for at in range(3)),
+    ),
+    retain=AttackedModel(model=ModelIdentity("/models/fjord", "cd"), before=LEVEL, after=LEVEL),
+    relearning=RelearningUsed(
+        on="forget", share=1.0, samples=10, samples_sha256="ab", epochs=1, lr=2e-5, batch_size=32, schedule="linear",
+        steps=2,
+    ),
+    starting_model=ModelIdentity("/models/cartographer", "ef"), starting_reason="/models/Łuków-on-Sea does not exist",
+)  # fmt: skip
+COMPOSITES = Composites(fluency=0.5, reasons={"utility": "no log /logs/Brumaire"})
 SECRET = ("zoltan", "quirrell", "brumaire", "1893", "łukow", "fjord", "cartographer", "東京湾")
 """What a reader must not find, normalised."""
 
@@ -101,6 +119,8 @@ def entries(tiny: Tiny) -> list[Entry]:
             masks=MasksUsed(ref="fjord.parquet@1", version=1, digest="ab", author="Z. O'Quirrell",
                             message="checked 17 Brumaire 1893", method="ner"),
             reasons={"model_utility": "no file /data/brumaire.json"}, retain_log="/logs/東京湾/eval.json",
+            attack="relearn", robustness=ATTACKED, composites=COMPOSITES, starting_log="/logs/brumaire/eval.json",
+            base_log="/logs/fjord/eval.json",
         )  # fmt: skip
         made.append(replace(entry, record=record, checks=(CHECK,)))
     return made

@@ -30,9 +30,10 @@ p { max-width: 46rem; } .soft { color: var(--soft); } p.q { margin: .1rem 0 .4re
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .93rem; }
 th, td { text-align: left; padding: .45rem .7rem .45rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.n small { display: block; color: var(--soft); font-size: .8em; }
+th small { font-weight: 400; } td.n small { display: block; color: var(--soft); font-size: .8em; }
 td.n small.words { white-space: normal; min-width: 8em; } .grid td.n, .grid th.n { padding-left: .4rem; }
-.grid th[scope=row] { min-width: 8.5em; position: sticky; left: 0; background: var(--paper); }
+.scroll th[scope=row] { min-width: 8.5em; }
+.grid th[scope=row] { position: sticky; left: 0; background: var(--paper); }
 thead th { font-size: .85rem; color: var(--soft); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(29rem, 100%), 1fr)); gap: 1.2rem; }
 figure { margin: 0; background: var(--card); border-radius: 10px; padding: 1rem; break-inside: avoid; }

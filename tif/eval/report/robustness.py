@@ -22,6 +22,7 @@ _NAMES: Final[dict[Measure, str]] = {
     "uw_probability": "probability of an unwanted word (UW)",
     "probability": "probability of a word of the answer",
 }
+_AXES: Final[dict[Measure, str]] = {"uw_probability": "UW probability", "probability": "answer probability"}
 _WITH: Final = "retain model, same attack"
 
 
@@ -30,7 +31,7 @@ def section(evaluations: Evaluations) -> str:
     attacked = [(entry.label, each) for entry in evaluations.entries if (each := entry.record.robustness) is not None]
     if not attacked:
         return ""
-    return _table(attacked) + _curves(attacked)
+    return _table(attacked) + _curves(attacked, evaluations.labels)
 
 
 def _table(attacked: Sequence[tuple[str, Robustness]]) -> str:
@@ -77,13 +78,13 @@ def _cell(value: Interval | None, *, percent: bool = False) -> str:
     return f"{value.mean:{form}}<small>{value.low:{form}} – {value.high:{form}}</small>"
 
 
-def _curves(attacked: Sequence[tuple[str, Robustness]]) -> str:
+def _curves(attacked: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:
     """One figure for each relearning: models that relearned in the same way share it."""
     groups: dict[str, list[tuple[str, Robustness]]] = {}
     for label, each in attacked:
         if each.relearning is not None:
             groups.setdefault(_same(each.relearning, each.measure), []).append((label, each))
-    drawn = "".join(_figure(members) for members in groups.values())
+    drawn = "".join(_figure(members, order) for members in groups.values())
     return f'<div class="figures">{drawn}</div>' if drawn else ""
 
 
@@ -91,7 +92,7 @@ def _same(used: RelearningUsed, measure: Measure) -> str:
     return repr((used, measure))
 
 
-def _figure(members: Sequence[tuple[str, Robustness]]) -> str:
+def _figure(members: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:
     lines: dict[str, tuple[list[float], list[float]]] = {}
     last = members[0][1]
     for label, each in members:
@@ -103,7 +104,9 @@ def _figure(members: Sequence[tuple[str, Robustness]]) -> str:
     epochs = [0.0, float(last.relearning.epochs if last.relearning else 1)]
     if last.starting is not None and (level := _level(last.starting, last.measure)) is not None:
         lines["starting model"] = (epochs, [level.mean, level.mean])
-    svg = figures.curves(lines, "epochs of relearning", _NAMES[last.measure])
+    # The models beside it are no evaluations of the report: they have places of their own behind the report's.
+    places = [*order, *(name for name in lines if name not in order)]
+    svg = figures.curves(lines, "epochs of relearning", _AXES[last.measure], order=places)
     caption = (
         f"{attack_in_words(last).capitalize()}. Each point is the mean over {last.model.before.examples:,} samples. "
         "A model that has forgotten stays at the retain model's line. One that hides the words returns to the starting "

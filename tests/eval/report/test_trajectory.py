@@ -1,0 +1,32 @@
+"""Curves over training and over relearning: rows without a step, and the colours of models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.eval.report.test_redact import ATTACKED
+from tif.eval.record import EvalRecord
+from tif.eval.report import figures, robustness
+from tif.eval.report.entry import Entry
+from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.trajectory import trajectory_plots
+from tif.records import EVALUATION
+
+
+def test_a_row_of_the_log_without_a_step_is_not_drawn() -> None:
+    history = [{"step": step, f"{EVALUATION}uw_probability": 0.5} for step in (0, 5)]
+    history.append({f"{EVALUATION}uw_probability": 0.1})
+    entry = Entry(label="ours", record=EvalRecord.new(), examples={}, history=history)
+    assert len(trajectory_plots(Evaluations.of([entry]))) == 1
+
+
+def test_an_attacked_model_keeps_its_colour_and_no_other_line_has_it() -> None:
+    plain = Entry(label="ours", record=EvalRecord.new(), examples={})
+    attacked = Entry(label="ours-relearn", record=EvalRecord.new(robustness=ATTACKED), examples={})
+    level = ATTACKED.model.before
+    whole = replace(ATTACKED, retain=replace(ATTACKED.model, model=ATTACKED.starting_model), starting=level)
+    both = replace(attacked, record=EvalRecord.new(robustness=whole))
+    page = robustness.section(Evaluations.of([plain, both]))
+    assert figures.PALETTE[0].lower() not in page
+    for colour in figures.PALETTE[1:4]:  # ours-relearn, the retain model, the starting model
+        assert colour.lower() in page
