@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tif.console import say
 from tif.eval import data
+from tif.eval.benchmarks import membership
 from tif.eval.compare import logs, retain
 from tif.eval.compare.logs import LogNumbers
 from tif.eval.options import EvaluateOptions
@@ -31,7 +32,8 @@ def evaluate(options: EvaluateOptions) -> Evaluated | LogNumbers:
         say(f"wrote {log}")
         if options.model is None:
             return retained
-        options = options.plain(options.model, out=options.out, retain_log=log)
+        inference = membership.possible(options)
+        options = options.plain(options.model, out=options.out, retain_log=log, inference=inference)
     return evaluate_model(options)
 
 

@@ -352,17 +352,20 @@ class EvaluateOptions(Options):
         if self.relearn_on == "retain" and self.benchmark == "local" and self.retain is None:
             raise UsageError("--relearn-on retain needs retain samples", hint="Give them as --retain FILE.")
 
-    def plain(self, model: str, *, out: str | None, retain_log: str | None, beside: bool = True) -> EvaluateOptions:
+    def plain(
+        self, model: str, *, out: str | None, retain_log: str | None, inference: bool, beside: bool = True
+    ) -> EvaluateOptions:
         """Return the options for the evaluation of one model, without those for making a retain model.
 
         Args:
             model: the model.
             out: the folder of its evaluation.
             retain_log: its retain log.
+            inference: whether to keep the base model, which membership inference compares with.
             beside: whether to keep attacks and depth, which compare the model with others.
         """
         left_out = {"make_retain_log", "retain_epochs", "retain_lr"}
-        if self.benchmark != "muse":
+        if not inference:
             left_out.add("base_model")
         if self.benchmark in ("tofu", "lume"):
             left_out |= {"retain", "prompt_field", "text_field", "encoding"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from tif.eval.benchmarks.lume_files import LumeFiles
 from tif.eval.measure.lume import LumeNumbers, Outcome, ValueLeakage, exact_match, membership_score
 from tif.eval.record import EvalRecord
 from tif.eval.report.entry import Entry
+from tif.eval.report.redact import BLOCK
 from tif.eval.report.write import write_report
+from tif.eval.show import lines
 
 TYPES = ("birth date", "Social Security Number", "phone number", "email address", "home address")
 
@@ -189,11 +192,19 @@ def test_a_retain_log_and_the_report(cli: Callable[..., Result], tiny: Tiny, mod
     record = EvalRecord.read(data / "out")
     assert record.retain_lume == log.lume
     assert record.lume is not None
+    silent = {task: replace(own, regurgitation=None, knowledge=None) for task, own in log.lume.forget.items()}
+    shown = [*lines(record.but(retain_lume=replace(log.lume, forget=silent)))]  # a log with --no-completions
+    assert any(line.startswith("forget Task2 knowledge") and line.endswith("(n=5)") for line in shown)
     assert record.lume.forget["Task2"].completions == 1
     assert record.lume.forget["Task2"].questions == 5
     assert record.forget_quality_reason == "the data has no paraphrased and perturbed answers"
     page = write_report(data / "page.html", Entry.load_all([data / "log", data / "out"])).read_text()
     assert "What did Orla Venn write?" in page
+    hidden = write_report(data / "hidden.html", Entry.load_all([data / "log", data / "out"]), redact=True).read_text()
+    assert "What did Orla Venn write?" not in hidden
+    assert "left Tarsk as a" not in hidden  # Task 1 and 3 mark no words in their texts
+    assert BLOCK in hidden
+    assert EvalRecord.from_json(record.to_json()) == record
     table = pq.read_table(data / "out" / "examples.parquet").to_pylist()
     assert {(row["task"], row["kind"]) for row in table} >= {("Task1", "completion"), ("Task2", "question")}
     other = cli(

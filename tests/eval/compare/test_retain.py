@@ -12,6 +12,7 @@ from scipy.stats import ks_2samp
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.test_run import as_json
 from tif.eval.compare import retain
+from tif.eval.record import EvalRecord
 from tif.tokens import finetune
 from tif.tokens.models import model_digest
 
@@ -55,6 +56,22 @@ def test_made_once_and_used(cli, files: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     assert found["forget_quality"] == pytest.approx(ks_2samp(*ratios).pvalue)
     assert Path(found["retain_log"]).resolve() == (folder / "eval.json").resolve()
+
+
+def test_membership_inference_compares_both_models_with_the_base_model(
+    cli, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    (files / "holdout.jsonl").write_text("\n".join(as_json(make_row(20 + i)) for i in range(3)))
+    done = cli(
+        "eval", files / "other", "--benchmark", "local", "--forget", files / "forget.jsonl", "--retain",
+        files / "retain.jsonl", "--holdout", files / "holdout.jsonl", "--make-retain-log", "--base-model",
+        files / "base", "--retain-epochs", 1, "--no-completions", "--out", files / "out",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    inferred = EvalRecord.read(files / "out").membership
+    assert inferred is not None
+    assert inferred.attacks["reference"].retain_auc is not None
 
 
 def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

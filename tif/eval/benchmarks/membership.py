@@ -39,17 +39,21 @@ def check(options: EvaluateOptions) -> None:
         UsageError: for `base_model` or `gradnorm` without a holdout set.
     """
     given = [f"--{name.replace('_', '-')}" for name in ("base_model", "gradnorm") if getattr(options, name)]
-    if not given or source(options) is not None:
+    if not given or possible(options):
         return
-    own = "put TOFU's holdoutNN.json"
-    if options.benchmark == "lume":
-        if LumeFiles(options.data_dir, 1).documents() is not None:
-            return
-        own = "put SemEval's member.jsonl and nonmember.jsonl"
+    lume = options.benchmark == "lume"
+    own = "put SemEval's member.jsonl and nonmember.jsonl" if lume else "put TOFU's holdoutNN.json"
     raise UsageError(
         f"{given[0]} is for membership inference, which needs samples that no model saw",
         hint=f"Give them as --holdout FILE, or {own} into the data folder.",
     )
+
+
+def possible(options: EvaluateOptions) -> bool:
+    """Return whether there are samples that no model saw. MUSE always has them."""
+    if options.benchmark == "muse" or source(options) is not None:
+        return True
+    return options.benchmark == "lume" and LumeFiles(options.data_dir, 1).documents() is not None
 
 
 def source(options: EvaluateOptions) -> str | None:

@@ -22,6 +22,7 @@ from tif import files, sources
 from tif.console import say
 from tif.errors import MissingError, UsageError
 from tif.eval import data, processes
+from tif.eval.benchmarks import membership
 from tif.eval.benchmarks.lume_files import LumeFiles
 from tif.eval.benchmarks.questions import Row
 from tif.eval.options import EvaluateOptions
@@ -107,7 +108,9 @@ def make(options: EvaluateOptions) -> Evaluated:
         with files.writing(checkpoint):
             checkpoint.unlink(missing_ok=True)
     # TOFU evaluates `retain_perturbed`. A local file of retain samples serves training and evaluation.
-    alone = options.plain(str(folder / "model"), out=str(folder), retain_log=None, beside=False)
+    alone = options.plain(
+        str(folder / "model"), out=str(folder), retain_log=None, inference=membership.possible(options), beside=False
+    )
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
     # LUME's prompts have no template unless the user gives one, and then `alone` has it.
     prompting = {} if options.benchmark == "lume" else _prompting(settings)

@@ -28,7 +28,7 @@ class AttackArea:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """The attacks that need only the scores of the answers."""
+    """The attacks on the forget set against a holdout set."""
 
     holdout: str
     """Where the holdout questions come from."""
