@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import transformers
 
 from tests.tokens import tiny
 from tif.errors import InputError
-from tif.tokens.models import load_tokenizer
+from tif.tokens.models import load_tokenizer, model_digest
 
 
 class Backend:
@@ -35,3 +36,10 @@ def test_a_tokenizer_without_offsets_is_named_with_what_is_needed(
     (model / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=f"is a {kind.__name__}, which gives no offsets.* tokenizer.json"):
         load_tokenizer(model)
+
+
+def test_an_adapter_that_names_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path)}))
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="names itself as the model beneath the adapter"):
+        model_digest(tmp_path)

@@ -122,9 +122,19 @@ def load_classifier(spec: str | Path) -> PreTrainedModel:
 
     where = _reachable(spec)
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(where, use_safetensors=True)
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            where, use_safetensors=True, output_loading_info=True
+        )
     except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
         raise _unusable(where, "classifier", error) from None
+    if missing := sorted(loaded.get("missing_keys") or ()):
+        # transformers would draw them at random, and each evaluation would get another fluency.
+        raise InputError(
+            "is not a trained text classifier",
+            where=where,
+            why=f"the weights lack {len(missing)} of its tensors, first {missing[0]}",
+            hint="Give a model that was fine-tuned for text classification.",
+        )
     return model.eval()
 
 
@@ -258,6 +268,8 @@ def _beneath(where: str) -> str:
         path = content.get("base_model_name_or_path") if isinstance(content, dict) else None
     if not isinstance(path, str) or not path:
         raise InputError("names no model beneath the adapter", where=where, hint=f"Set it in {_ADAPTER}.")
+    if Path(path).resolve() == Path(where).resolve():
+        raise InputError("names itself as the model beneath the adapter", where=where, hint=f"Correct {_ADAPTER}.")
     return path
 
 

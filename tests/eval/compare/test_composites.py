@@ -14,8 +14,10 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from tests.conftest import Result
 from tests.eval.conftest import Tiny, make_llama, make_row
+from tif.errors import InputError
 from tif.eval.measure.fluency import fluency
 from tif.eval.record import EvalRecord
+from tif.tokens.models import load_classifier
 
 
 @pytest.fixture
@@ -54,6 +56,11 @@ def test_fluency_is_the_first_class_of_the_first_tokens(tiny: Tiny, classifier: 
             expected.append(float(model(torch.tensor([ids])).logits.softmax(-1)[0, 0]))
     assert fluency(model, tiny.tokenizer, texts) == pytest.approx(expected, rel=1e-4)
     assert len(set(expected)) == 3
+
+
+def test_a_model_without_a_trained_head_is_no_classifier(model_folder: str) -> None:
+    with pytest.raises(InputError, match=r"is not a trained text classifier.*score\.weight"):
+        load_classifier(model_folder)
 
 
 def test_composites_by_command(
