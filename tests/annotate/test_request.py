@@ -84,7 +84,7 @@ def test_the_set_is_named_after_the_dataset(dataset, tmp_path, monkeypatch):
         (
             {"method": "nothing"},
             None,
-            "--method: no annotator 'nothing'. Known: ner, llm, manual, mlm, surprisal, learned.",
+            "--method: no annotator 'nothing'. Known: ner, llm, manual, mlm, surprisal, hf, learned.",
         ),
         (
             {"method": "llm", "fresh": True},

@@ -296,7 +296,7 @@ def test_an_installed_plugin_is_found_and_takes_its_options(dataset, tmp_path, p
     assert "does not take these options" in wrong.stderr
     unknown = tif("--method", "fast")
     assert unknown.returncode == 2
-    assert "Known: ner, llm, manual, mlm, surprisal, learned, cut, slow." in unknown.stderr
+    assert "Known: ner, llm, manual, mlm, surprisal, hf, learned, cut, slow." in unknown.stderr
 
 
 def test_an_installed_plugin_with_an_options_class_has_its_options_checked(dataset, tmp_path, plugin):

@@ -19,7 +19,7 @@ from tif import plugins
 from tif.annotate.base import Annotator, Workspace
 from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.manual import ManualOptions
-from tif.annotate.models.options import MlmOptions, SurprisalOptions
+from tif.annotate.models.options import HfOptions, MlmOptions, SurprisalOptions
 from tif.annotate.rules.options import LearnedOptions, NerOptions
 from tif.errors import UsageError
 from tif.options import Components, Keywords, Options
@@ -43,6 +43,7 @@ ANNOTATORS: Final = {
     "manual": Builtin("tif.annotate.manual", "ManualAnnotator", ManualOptions),
     "mlm": Builtin("tif.annotate.models.mlm", "MlmAnnotator", MlmOptions),
     "surprisal": Builtin("tif.annotate.models.surprisal", "SurprisalAnnotator", SurprisalOptions),
+    "hf": Builtin("tif.annotate.models.hf", "HfAnnotator", HfOptions),
     "learned": Builtin("tif.annotate.rules.learned", "LearnedAnnotator", LearnedOptions),
 }
 

@@ -138,6 +138,35 @@ def load_classifier(spec: str | Path) -> PreTrainedModel:
     return model.eval()
 
 
+def load_token_classifier(spec: str | Path) -> PreTrainedModel:
+    """The token classifier of a model folder or a hub id, in float32 and evaluation mode.
+
+    Weights are read from safetensors only, and a model's own Python code is never run.
+
+    Raises:
+        MissingError: when there is no such folder and the hub cannot give it.
+        InputError: for a folder without a token classifier, or with weights that do not fit its config.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    where = _reachable(spec)
+    _check_size(where)
+    try:
+        model, loaded = AutoModelForTokenClassification.from_pretrained(
+            where, dtype="float32", use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+    except Exception as error:  # as in `load_model`
+        raise _unusable(where, "token classifier", error) from None
+    if missing := sorted(loaded.get("missing_keys") or ()):
+        raise InputError(
+            "is not a token-classification model",
+            where=where,
+            why=f"the weights lack {len(missing)} of its tensors, first {missing[0]}",
+            hint="Give a model that was trained to tag tokens.",
+        )
+    return model.eval()
+
+
 def resolve(spec: str | Path) -> str:
     """A folder that holds a model, or a hub id. A run folder of `tif train` stands for the model inside it.
 
@@ -356,6 +385,7 @@ __all__ = [
     "load_classifier",
     "load_config",
     "load_model",
+    "load_token_classifier",
     "load_tokenizer",
     "model_digest",
     "prompting_digest",

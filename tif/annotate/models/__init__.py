@@ -1,1 +1,1 @@
-"""Annotators that use a language model's probability of each word."""
+"""Annotators that use a model: a language model's probability of each word, or a token classifier."""

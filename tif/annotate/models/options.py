@@ -1,4 +1,4 @@
-"""Options of the annotators that use a language model: `mlm` and `surprisal`."""
+"""Options of the annotators that use a model: `mlm`, `surprisal` and `hf`."""
 
 from __future__ import annotations
 
@@ -29,4 +29,24 @@ class SurprisalOptions(Options):
     batch_size: Annotated[int, Option("Examples in one packed forward pass.", least=1)] = 4
 
 
-__all__ = ["MlmOptions", "SurprisalOptions"]
+class HfOptions(Options):
+    """Options of `hf`."""
+
+    model: Annotated[str, Option("Token-classification model: a folder or hub id.")]
+    entities: Annotated[
+        tuple[str, ...] | None,
+        Option("Entity types to mark, such as PERSON,EMAIL, or the model's own.", split=True, otherwise="every type"),
+    ] = None
+    window: Annotated[
+        int | None,
+        Option(
+            "Tokens that the model reads at a time. Longer texts have several windows.",
+            least=4,
+            otherwise="as many as the model takes, at most 512",
+        ),
+    ] = None
+    overlap: Annotated[int, Option("Tokens that two windows share, at most half of one.", least=0)] = 128
+    batch_size: Annotated[int, Option("Windows in one forward pass.", least=1)] = 16
+
+
+__all__ = ["HfOptions", "MlmOptions", "SurprisalOptions"]
