@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tif.sets import store
 from tif.sets.score import score
 from tif.sets.score_page import html_page, markdown_page
 from tif.sets.score_types import TypeScore
@@ -75,6 +76,20 @@ def test_types_of_different_vocabularies_agree_by_their_canonical_type():
         "STREET_ADDRESS": 0.0,
     }
     assert result.examples[0].missed == ("12 Elm Road",)
+
+
+def test_a_span_that_is_too_short_or_too_long_is_shown(cli, tmp_path):
+    gold = a_set(example("a", [("12 Elm Road", "ADDRESS"), ("Mara", "PERSON")]))
+    predicted = a_set(example("a", [("Elm Road", "ADDRESS"), ("Mara Lind", "PERSON")]))
+    one = score(predicted, gold).examples[0]
+    assert (one.missed, one.spurious) == ((), ())
+    assert (one.missed_in_part, one.too_long) == (("12 Elm Road",), ("Mara Lind",))
+    assert one.to_json()["missed_in_part"] == ["12 Elm Road"]
+    ours, theirs = tmp_path / "ours.parquet", tmp_path / "theirs.parquet"
+    store.save(predicted, ours)
+    store.save(gold, theirs)
+    done = cli("spans", "score", ours, "--gold", theirs)
+    assert "  missed in part: 12 Elm Road\n  too long: Mara Lind\n" in done.out
 
 
 def test_f2_weighs_recall():

@@ -70,7 +70,12 @@ def score(
     for example in result.worst(worst):
         emit()
         emit(f"{example.id}  F1 {example.measures.char.f1:.2f}")
-        for title, quotes in (("missed", example.missed), ("spurious", example.spurious)):
+        for title, quotes in (
+            ("missed", example.missed),
+            ("missed in part", example.missed_in_part),
+            ("spurious", example.spurious),
+            ("too long", example.too_long),
+        ):
             if quotes:
                 emit(f"  {title}: {' | '.join(' '.join(quote.split()) for quote in quotes)}")
     say(f"{len(result.examples)} examples")

@@ -107,13 +107,18 @@ class ExampleScore:
     """Gold spans that no predicted span touches."""
     spurious: tuple[str, ...]
     """Predicted spans that touch no gold span."""
+    missed_in_part: tuple[str, ...] = ()
+    """Gold spans that predicted spans touch, but do not cover."""
+    too_long: tuple[str, ...] = ()
+    """Predicted spans that touch gold spans, but are not covered by them."""
     pair: tuple[Example, Example] | None = None
     """The predicted and the gold example."""
 
     def to_json(self) -> dict[str, object]:
         """Return plain JSON values."""
         missed, spurious = list(self.missed), list(self.spurious)
-        return {"id": self.id, **self.measures.to_json(), "missed": missed, "spurious": spurious}
+        partly = {"missed_in_part": list(self.missed_in_part), "too_long": list(self.too_long)}
+        return {"id": self.id, **self.measures.to_json(), "missed": missed, "spurious": spurious, **partly}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +188,8 @@ def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, 
                 measures,
                 tuple(theirs.quote(s) for s in wanted if not at_ours.of(s)),
                 tuple(ours.quote(s) for s in marked if not at_theirs.of(s)),
+                tuple(theirs.quote(s) for s in wanted if at_ours.of(s) and not _covered(theirs.text, s, marked)),
+                tuple(ours.quote(s) for s in marked if at_theirs.of(s) and not _covered(ours.text, s, wanted)),
                 (ours, theirs),
             )
         )
@@ -195,6 +202,12 @@ def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, 
         typed=typed,
         missing=missing,
     )
+
+
+def _covered(text: str, span: Span, others: Iterable[Span]) -> bool:
+    """Whether each letter and digit of a span is inside one of the others."""
+    inside = {at for other in others for at in range(max(span.start, other.start), min(span.end, other.end))}
+    return all(at in inside for at in range(span.start, span.end) if text[at].isalnum())
 
 
 def both_typed(*sets: AnnotationSet) -> bool:
