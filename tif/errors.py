@@ -83,6 +83,10 @@ class ServerError(TifError):
     """Raised when a judge's endpoint refuses, or answers in a way that no retry can fix."""
 
 
+class DivergedError(TifError):
+    """Raised when training ends in a loss or a weight that is not a finite number."""
+
+
 class MissingError(TifError):
     """Raised when a model, a package or data is needed but not installed."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.tokens import tiny
 from tif.cli import main
-from tif.errors import InputError, UsageError
+from tif.errors import InputError, TifError, UsageError
 from tif.sets import store
 from tif.spans import AnnotationSet, Example, Span
 from tif.tokens.models import load_model
@@ -131,6 +131,31 @@ def test_a_search_goes_on_behind_the_last_candidate(workshop, aim, monkeypatch):
     assert runs == []
 
 
+def test_a_candidate_that_diverges_is_recorded_and_the_search_goes_on(workshop, aim, monkeypatch, capsys):
+    record = tune(options(workshop, aim, grid=["lr=1e-4,1e30"]))
+    assert [(each.number, each.settings) for each in record.candidates] == [(0, {"lr": "1e-4"})]
+    (failed,) = record.diverged
+    assert (failed.number, failed.settings) == (1, {"lr": "1e30"})
+    assert "NaN" in failed.error or "the loss is" in failed.error
+    assert record.chosen == 0
+    assert "candidate 2 is left out" in capsys.readouterr().err
+    monkeypatch.setattr(tune_module, "train", lambda _: pytest.fail("it is not tried again"))
+    assert tune(options(workshop, aim, grid=["lr=1e-4,1e30"])) == record
+
+
+def test_a_search_in_which_every_candidate_diverges_chooses_none(workshop, aim):
+    with pytest.raises(TifError, match="every candidate diverged"):
+        tune(options(workshop, aim, grid=["lr=1e30"]))
+    assert not (workshop.root / "search" / "chosen.toml").exists()
+
+
+def test_other_retain_samples_under_the_same_name_are_another_search(workshop, aim):
+    tune(options(workshop, aim, grid=["lr=1e-4"]))
+    workshop.retain.write_text("\n".join(workshop.retain.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(UsageError, match=r"retain \(its content\) differs"):
+        tune(options(workshop, aim, grid=["lr=1e-4"]))
+
+
 @pytest.mark.slow
 def test_a_killed_search_ends_with_the_same_choice(workshop, aim):
     def start(out):
@@ -163,6 +188,7 @@ def test_a_killed_search_ends_with_the_same_choice(workshop, aim):
         ({"grid": ["lr=-1,2"]}, r"--lr: -1\.0 is not above 0"),
         ({"grid": ["beta2=1,2"]}, "--beta2 does nothing here"),
         ({"retain": None}, "--retain: a search needs samples to keep"),
+        ({"evaluate_every": "epoch"}, "--evaluate-every: a search evaluates nothing"),
         ({"keep": 1.5}, r"--keep: 1\.5 is above 1"),
     ],
 )

@@ -41,3 +41,5 @@ def tune(
         settings = ", ".join(f"{name}={value}" for name, value in each.settings.items())
         mark = "chosen" if each.number == record.chosen else ""
         emit(f"{settings}: unwanted words {each.uw_probability:.4f}, kept {each.kept:.3f}  {mark}".rstrip())
+    for failed in record.diverged:
+        emit(f"{', '.join(f'{name}={value}' for name, value in failed.settings.items())}: diverged")

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
-from tif.errors import TifError
+from tif.errors import DivergedError
 from tif.tokens.forward import Statistics, outputs, statistics, statistics_of
 from tif.tokens.layers import watching
 from tif.tokens.masks import Kind
@@ -241,7 +241,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
         """A log record, with the terms of the loss and the mean probability of unwanted and of general words.
 
         Raises:
-            TifError: for a loss that is not a finite number.
+            DivergedError: for a loss that is not a finite number.
         """
         if "loss" in logs:
             for name in sorted(self._seen):
@@ -252,7 +252,7 @@ class Unlearner(Trainer):  # type: ignore[misc]
             if self.plan.is_dual:
                 logs["retain_weight"] = self.dual.weight
             if not math.isfinite(logs["loss"]):
-                raise TifError(
+                raise DivergedError(
                     f"the loss is {logs['loss']} at step {self.state.global_step}", hint="Use a smaller --lr."
                 )
         super().log(logs, start_time)
@@ -270,11 +270,11 @@ class Unlearner(Trainer):  # type: ignore[misc]
         """Raise if a trained weight is NaN or infinite. The loss check cannot see the last update.
 
         Raises:
-            TifError: naming the first such weight.
+            DivergedError: naming the first such weight.
         """
         for name, weight in self.model.named_parameters():
             if weight.requires_grad and not bool(torch.isfinite(weight).all()):
-                raise TifError(
+                raise DivergedError(
                     f"{name} contains NaN or infinity after step {self.state.global_step}", hint="Use a smaller --lr."
                 )
 

@@ -10,6 +10,7 @@ last checkpoint.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
@@ -23,7 +24,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from tif import files, seal
 from tif.console import say, warn
-from tif.errors import InputError, UsageError, first_of
+from tif.errors import DivergedError, InputError, TifError, UsageError, first_of
 from tif.readers import read_json
 from tif.sets import store
 from tif.tokens.masks import Encoded, Kind
@@ -37,6 +38,8 @@ from tif.train.tune_options import TuneOptions
 
 TUNE_FILE: Final = "tune.json"
 TUNE_SCHEMA: Final = 1
+_OWN: Final = frozenset({"masks", "out", "validation", "limit"})
+"""Options that belong to the search's own samples."""
 RETAIN_ROWS: Final = 400
 """Retain samples that a candidate is measured on: the first ones."""
 
@@ -62,17 +65,27 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged:
+    """A candidate without numbers: its loss or its weights are not finite."""
+
+    number: int
+    settings: Mapping[str, str]
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TuneRecord:
     """`tune.json`: what was tried, on what, and what was chosen."""
 
     config: Mapping[str, JsonValue]
     digests: Mapping[str, str | None]
-    """Of the annotation set, the starting model and the model that gives the aim."""
+    """Of the annotation set, the starting model, the model that gives the aim, and the retain samples' tokens."""
     aim: float | None = None
     """Mean probability of unwanted tokens under the model that never saw them."""
     start: float | None = None
     """The same under the starting model."""
     candidates: tuple[Candidate, ...] = ()
+    diverged: tuple[Diverged, ...] = ()
     chosen: int | None = None
     """Number of the chosen candidate; None until all are measured."""
     schema: int = TUNE_SCHEMA
@@ -109,22 +122,32 @@ def tune(options: TuneOptions) -> TuneRecord:
 
     Raises:
         UsageError: for a folder with another search in it, or samples that are to be evaluated.
-        TifError: as `train`.
+        TifError: as `train`, and if every candidate diverges. One that diverges does not stop the search.
     """
     folder = Path(options.out)
     if options.evaluated is not None:
         _refuse_evaluated(options, options.evaluated)
-    record = _begin(options, folder)
     prepared = _prepared(options.of_candidate(options.candidates()[0], options.out))
+    record = _begin(options, folder, prepared)
     before = _scores(options.model, prepared, options, record.digests["model"])
     aim = _scores(options.aim, prepared, options, record.digests["aim"])
     record = replace(record, start=_unwanted(before, prepared), aim=_unwanted(aim, prepared))
     kept_before = _retained(before, prepared)
     for number, settings in enumerate(options.candidates()):
-        if any(each.number == number for each in record.candidates):
+        tried = {each.number for each in record.candidates} | {each.number for each in record.diverged}
+        if number in tried:
             continue
         say(f"candidate {number + 1} of {len(options.candidates())}: {_line(settings)}")
-        run = train(options.of_candidate(settings, str(folder / "candidates" / str(number))))
+        place = folder / "candidates" / str(number)
+        try:
+            run = train(options.of_candidate(settings, str(place)))
+        except DivergedError as error:
+            warn(f"candidate {number + 1} is left out: {error}")
+            failed = Diverged(number=number, settings=settings, error=str(error))
+            record = replace(record, diverged=(*record.diverged, failed))
+            _write(record, folder)
+            _delete_weights(place)
+            continue
         after = score(_placed(str(run.model), options), _rows(prepared), title="measuring the candidate")
         unwanted = _unwanted(after, prepared)
         candidate = Candidate(
@@ -137,8 +160,11 @@ def tune(options: TuneOptions) -> TuneRecord:
         )
         record = replace(record, candidates=(*record.candidates, candidate))
         _write(record, folder)
-        for name in ("model", "adapter", "checkpoints"):
-            shutil.rmtree(run.folder / name, ignore_errors=True)
+        _delete_weights(run.folder)
+    if not record.candidates:
+        raise TifError(
+            "every candidate diverged, so none can be chosen", where=options.out, hint="Try smaller values of lr."
+        )
     chosen = choose(record.candidates, aim=record.aim or 0.0, keep=options.keep)
     if chosen.kept < options.keep:
         warn(f"no candidate keeps {options.keep:g} of the retain samples; the one that keeps most is chosen")
@@ -156,12 +182,18 @@ def choose(candidates: Sequence[Candidate], *, aim: float, keep: float) -> Candi
     return min(enough, key=lambda each: each.distance(aim))
 
 
-def _begin(options: TuneOptions, folder: Path) -> TuneRecord:
+def _delete_weights(run: Path) -> None:
+    for name in ("model", "adapter", "checkpoints"):
+        shutil.rmtree(run / name, ignore_errors=True)
+
+
+def _begin(options: TuneOptions, folder: Path, prepared: Prepared) -> TuneRecord:
     """The record of this search: a new one, or the one in the folder."""
     digests = {
         "masks": store.load(options.masks, data_dir=options.data_dir).digest,
         "model": model_digest(options.model),
         "aim": model_digest(options.aim),
+        "retain": hashlib.sha256(json.dumps([item.input_ids for item in prepared.retain]).encode()).hexdigest(),
     }
     new = TuneRecord(config=options.to_json(), digests=digests)
     if not (folder / TUNE_FILE).is_file():
@@ -241,9 +273,9 @@ def _line(settings: Mapping[str, str]) -> str:
 
 def _toml(chosen: TrainOptions, options: TuneOptions) -> str:
     """The chosen options that differ from the defaults, without those that belong to the search's own samples."""
-    values = chosen.model_dump(mode="json", include=set(chosen.model_fields_set) - {"masks", "out", "validation"})
+    values = chosen.model_dump(mode="json", include=set(chosen.model_fields_set) - _OWN)
     lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items() if value is not None]
     return "\n".join([f"# chosen by tif tune, aim {options.aim}", "[train]", *lines, ""])
 
 
-__all__ = ["TUNE_FILE", "Candidate", "TuneRecord", "choose", "tune"]
+__all__ = ["TUNE_FILE", "Candidate", "Diverged", "TuneRecord", "choose", "tune"]

@@ -52,6 +52,8 @@ class TuneOptions(TrainOptions):
         super().check()
         if not self.retain:
             raise UsageError("a search needs samples to keep", where="--retain", why="it chooses by what is kept")
+        if self.evaluate_every is not None:
+            raise UsageError("a search evaluates nothing", where="--evaluate-every", hint="Leave it out.")
         known = {each.name: each for each in declared(TrainOptions)}
         for each in self.grid:
             if each.name not in known:
