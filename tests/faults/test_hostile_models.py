@@ -1,6 +1,7 @@
 """Models, templates and configs of strangers: one line each, in bounded time and memory."""
 
 import json
+import resource
 import threading
 import time
 
@@ -119,6 +120,26 @@ def test_one_thread_at_its_limit_leaves_the_others_alone():
     for thread in threads:
         thread.join()
     assert sorted(results) == ["done", "done", "stopped", "stopped"]
+
+
+def test_limits_of_memory_that_overlap_end_with_the_last():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    inside, outside = threading.Event(), threading.Event()
+
+    def second():
+        with bounded(seconds=30, memory=1 << 30):
+            inside.set()
+            outside.wait(30)
+
+    thread = threading.Thread(target=second)
+    with bounded(seconds=30, memory=1 << 30):
+        thread.start()
+        inside.wait(30)
+        assert resource.getrlimit(resource.RLIMIT_AS) != before
+    assert resource.getrlimit(resource.RLIMIT_AS) != before
+    outside.set()
+    thread.join()
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 @pytest.fixture(scope="module")

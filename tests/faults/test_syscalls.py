@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -177,6 +178,7 @@ def test_every_failing_system_call_leaves_the_old_or_the_new_state(tmp_path, nam
 
 def interrupted(folder: Path, argv: list[str]) -> int:
     """Run the command as the shell does, so that Ctrl-C is taken over."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background have it switched off
     sys.argv = ["tif", *argv]
     script()
     raise AssertionError("script ends with SystemExit")

@@ -78,7 +78,7 @@ def bounded(*, seconds: float, memory: int) -> Iterator[None]:
         MemoryError: if it needed more.
     """
     try:
-        with _memory(memory):
+        with _MEMORY.limited(memory):
             try:
                 _WATCH.begin(seconds)
                 yield
@@ -88,22 +88,45 @@ def bounded(*, seconds: float, memory: int) -> Iterator[None]:
         raise TooLongError(f"took more than {seconds:g} seconds") from None
 
 
-@contextmanager
-def _memory(more: int) -> Iterator[None]:
-    try:
-        import resource
+class _Memory:
+    """The process's limit of memory while any thread runs limited code.
 
-        now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    except (ImportError, OSError):  # not Linux
-        yield
-        return
-    limits = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min([now + more, *limits]), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    The system has one limit for all threads. The first one in sets it, and the last one out restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = (0, 0)
+
+    @contextmanager
+    def limited(self, more: int) -> Iterator[None]:
+        """Limit how many bytes the process may grow by. Does nothing where the system cannot."""
+        try:
+            import resource
+
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            now = pages * resource.getpagesize()
+        except (ImportError, OSError):  # not Linux
+            yield
+            return
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._before = resource.getrlimit(resource.RLIMIT_AS)
+                soft, hard = self._before
+                limits = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+                resource.setrlimit(resource.RLIMIT_AS, (min([now + more, *limits]), hard))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    resource.setrlimit(resource.RLIMIT_AS, self._before)
+
+
+_MEMORY: Final = _Memory()
 
 
 __all__ = ["TooLongError", "bounded"]

@@ -368,7 +368,9 @@ def test_what_is_not_recognised_is_refused_with_the_formats_by_name(tmp_path, cl
 
 def test_help_offers_the_formats_and_the_statuses(cli):
     assert "tif|prodigy|doccano|label-studio|spacy|inline|tpo" in cli("spans", "import", "--help").out.replace("\n", "")
-    assert "auto|accepted|corrected|rejected|conflict|failed" in cli("spans", "show", "--help").out.replace("\n", "")
+    assert "auto|review|accepted|corrected|rejected|conflict|failed" in cli("spans", "show", "--help").out.replace(
+        "\n", ""
+    )
 
 
 def test_any_exported_file_can_be_compared_with_a_set(tmp_path, cli):
