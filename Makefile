@@ -31,7 +31,7 @@ test-install: .venv/.ready
 # The fast tests, and those of Ray, on the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/.ready
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(LOWEST)/bin/python -m pytest -n 2 --dist worksteal \
-		-m 'lowest or not real and not install and not slow'
+		-m 'lowest or not real and not install and not slow and not faults'
 	$(LOWEST)/bin/python -m pytest -m real tests/annotate/test_ray.py
 
 # On real data (../shared), a real model and real servers.

@@ -115,6 +115,7 @@ def first_of(ids: Sequence[str]) -> str:
 
 
 __all__ = [
+    "DivergedError",
     "InputError",
     "MaskError",
     "MissingError",

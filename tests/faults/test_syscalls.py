@@ -84,7 +84,7 @@ def edited(folder: Path) -> int:
                     desk.do(id_, card.rev, Op("reject"))
                     (folder.parent / f"acknowledged-{id_[2:]}").touch()
             desk.finish()
-    except TifError as error:
+    except (TifError, OSError) as error:  # as the command line does
         print(f"error: {error}")
         return 1
     return 0

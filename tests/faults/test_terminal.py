@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,13 +58,13 @@ def places(tmp_path_factory):
     return {**names, "model": str(folder / "model"), "bad": str(folder / "bad.jsonl"), "evil": f"no{EVIL}"}
 
 
-def on_a_terminal(code, *words):
+def on_a_terminal(code, *words, folder=None):
     """What a process writes to a terminal, with stdout and stderr on it."""
     ours, theirs = pty.openpty()
     env = {**os.environ, "TERM": "xterm-256color"}
     env.pop("CI", None)
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *words], stdout=theirs, stderr=theirs, stdin=theirs, env=env
+        [sys.executable, "-c", code, *words], stdout=theirs, stderr=theirs, stdin=theirs, env=env, cwd=folder
     )
     os.close(theirs)
     data = b""
@@ -96,7 +97,7 @@ def test_no_command_writes_a_control_character_of_data_to_the_terminal(places):
         "for line in json.loads(sys.argv[1]):\n"
         "    print('>>>', main(line), flush=True)\n"
     )
-    data = on_a_terminal(code, json.dumps(lines_of(places)))
+    data = on_a_terminal(code, json.dumps(lines_of(places)), folder=Path(places["a"]).parent)
     codes = [int(code) for code in re.findall(rb">>> (\d+)", data)]
     assert len(codes) == len(lines_of(places))
     assert codes.count(0) > 12

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from tif.entities import label_of
 from tif.errors import InputError
-from tif.sets.overlaps import OverlapsByLabel
+from tif.sets.overlaps import Overlaps, OverlapsByLabel
 from tif.sets.score_types import People, TypeScore, by_type, people
 from tif.spans import UW, AnnotationSet, Example, Span
 
@@ -182,14 +182,15 @@ def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, 
             one = measure(ours.text, own.get(label, ()), other.get(label, ()))
             labels[label] = labels.get(label, Measures()) + one
         at_ours, at_theirs = OverlapsByLabel(marked), OverlapsByLabel(wanted)
+        any_ours, any_theirs = Overlaps(marked), Overlaps(wanted)
         examples.append(
             ExampleScore(
                 theirs.id,
                 measures,
                 tuple(theirs.quote(s) for s in wanted if not at_ours.of(s)),
                 tuple(ours.quote(s) for s in marked if not at_theirs.of(s)),
-                tuple(theirs.quote(s) for s in wanted if at_ours.of(s) and not _covered(theirs.text, s, marked)),
-                tuple(ours.quote(s) for s in marked if at_theirs.of(s) and not _covered(ours.text, s, wanted)),
+                tuple(theirs.quote(s) for s in wanted if at_ours.of(s) and not _covered(theirs.text, s, any_ours)),
+                tuple(ours.quote(s) for s in marked if at_theirs.of(s) and not _covered(ours.text, s, any_theirs)),
                 (ours, theirs),
             )
         )
@@ -204,9 +205,10 @@ def score(predicted: AnnotationSet, gold: AnnotationSet, subjects: Mapping[str, 
     )
 
 
-def _covered(text: str, span: Span, others: Iterable[Span]) -> bool:
+def _covered(text: str, span: Span, others: Overlaps) -> bool:
     """Whether each letter and digit of a span is inside one of the others."""
-    inside = {at for other in others for at in range(max(span.start, other.start), min(span.end, other.end))}
+    here = others.at(span.start, span.end)
+    inside = {at for other in here for at in range(max(span.start, other.start), min(span.end, other.end))}
     return all(at in inside for at in range(span.start, span.end) if text[at].isalnum())
 
 

@@ -297,8 +297,10 @@ def test_reference_and_gradient_attacks_by_command(cli, tiny: Tiny, model_folder
 @pytest.mark.real
 def test_on_the_real_files(tiny: Tiny, shared: Path) -> None:
     found, frames = muse.evaluate(lambda: tiny.model, tiny.tokenizer, shared / "muse_news", limit=2)
-    assert found["verbmem_forget"]["n"] == found["knowmem_forget"]["n"] == 2
-    assert all(0 <= area <= 1 for area in found["attacks"].values())
+    assert found.verbmem_forget["n"] == found.knowmem_forget["n"] == 2
+    areas = [area for area in found.attacks.values() if area is not None]
+    assert areas
+    assert all(0 <= area <= 1 for area in areas)
     assert len(frames["privleak_holdout"]) == 2
 
 
