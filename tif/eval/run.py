@@ -91,14 +91,13 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     splits = dict(asked.splits)
     relearned, splits["forget"] = relearning.divide(splits["forget"], options.relearn_share)
     tokenizer = load_tokenizer(model)
-    digest = model_digest(model)
+    digest, prompting = model_digest(model), prompting_digest(model, tokenizer)
     depth_models = depth.named(options, run, tokenizer, asked.annotations) if options.depth else None
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
-    template = Encoder.of(tokenizer, settings.encoding).template
-    encoder = Encoder(tokenizer, template, settings.encoding)
+    encoder = Encoder.of(tokenizer, settings.encoding)
     log, log_reason = _usable(log, asked.splits["forget"], splits["forget"], settings, encoder, force=options.force)
     attack = Attack.of(options, relearned, splits.get("retain", ()), encoder)
-    cache = _parts_cache(options, out, digest, tokenizer, attack)
+    cache = _parts_cache(options, out, digest, prompting, attack)
     load: Callable[[], PreTrainedModel] = _loader(options, model)
     measured_attack = None
     if attack is not None:
@@ -109,7 +108,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         )
     baselines = leaks.Baselines.read(options.retain_log if log and log.format == "tif" else None, options.base_log)
     evaluation = evaluate_lazily(load, tokenizer, splits, settings=settings, cache=cache)
-    record = describe(evaluation, _with_template(settings, template)).but(
+    record = describe(evaluation, _with_template(settings, encoder.template)).but(
         benchmark=options.benchmark,
         config=options.to_json(),
         attack=options.attack,
@@ -117,7 +116,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         limit=options.limit,
         dtype=options.dtype,
         model=ModelIdentity(model, digest),
-        prompting=prompting_digest(model, tokenizer),
+        prompting=prompting,
         masks=asked.masks,
         run=run,
         robustness=measured_attack,
@@ -131,19 +130,19 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         known = {part: log.leakage.get(part) for part in evaluation.leakage}
         comparable = {part: own for part, own in known.items() if own and evaluation.leakage[part].comparable(own)}
         record = record.but(retain_leakage=comparable)
-    if (holdout := membership.source(options)) is not None:
+    holdout = membership.source(options)
+    asks = holdout is not None or asked.lume is not None
+    inference = _inference(options, tokenizer) if asks else Inference()
+    if holdout is not None:
         inferred = membership.measure(
-            load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache,
-            _inference(options, tokenizer),
-        )  # fmt: skip
+            load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache, inference
+        )
         record = record.but(membership=inferred.beside(baselines.retain.membership if baselines.retain else None))
     examples = dict(evaluation.examples)
     if asked.lume is not None:
         texts = TextModel(load, tokenizer, cache)
         named = LumeFiles(options.data_dir, options.limit)
-        record, scored = lume.add(
-            record, examples, asked.lume, texts, named, _inference(options, tokenizer), baselines.retain
-        )
+        record, scored = lume.add(record, examples, asked.lume, texts, named, inference, baselines.retain)
         examples |= scored
     if depth_models is not None:
         rows = [row.texts()[0] for row in splits["forget"]]
@@ -156,7 +155,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     if options.leak is not None:
         measured = leak.measure(
             load,
-            Encoder.of(tokenizer, settings.encoding),
+            encoder,
             splits["forget"],
             retain=splits.get("retain", ()),
             labels=settings.labels,
@@ -181,10 +180,10 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
         files_of = MuseFiles(options.data_dir, options.limit, options.corpus)
         muse.check_texts(files_of, retain, where=options.retain_log or "", force=options.force)
     tokenizer = load_tokenizer(model)
-    digest = model_digest(model)
+    digest, prompting = model_digest(model), prompting_digest(model, tokenizer)
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     attack = Attack.of(options)
-    load, cache = _loader(options, model), _parts_cache(options, out, digest, tokenizer, attack)
+    load, cache = _loader(options, model), _parts_cache(options, out, digest, prompting, attack)
     load = load if attack is None else robustness.Subject(load, attack)
     inference = _inference(options, tokenizer)
     numbers, examples = muse.evaluate(
@@ -198,7 +197,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
         limit=options.limit,
         dtype=options.dtype,
         model=ModelIdentity(model, digest),
-        prompting=prompting_digest(model, tokenizer),
+        prompting=prompting,
         retain_log=options.retain_log,
         base_model=options.base_model,
         run=_run_of(model),
@@ -413,11 +412,9 @@ def _lm_eval(
     return harness(load, tokenizer, options.lm_eval, cache=cache, folder=options.lm_eval_tasks, limit=options.limit)
 
 
-def _parts_cache(
-    options: EvaluateOptions, out: Path, digest: str, tokenizer: PreTrainedTokenizerBase, attack: Attack | None
-) -> PartsCache:
+def _parts_cache(options: EvaluateOptions, out: Path, digest: str, prompting: str, attack: Attack | None) -> PartsCache:
     # The dtype is part of the key, because bfloat16 gives other scores.
-    key = [digest, prompting_digest(_model_of(options), tokenizer), options.dtype or "stored"]
+    key = [digest, prompting, options.dtype or "stored"]
     parts = PartsCache(out / "parts", json.dumps([*key, attack.key if attack else None], ensure_ascii=False))
     parts.check()
     return parts
