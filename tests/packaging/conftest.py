@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,11 @@ class Built:
     wheel: Path
 
 
+def environment() -> dict[str, str]:
+    """The variables without the tests' cache folder, so that pip has its downloads from its own."""
+    return {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The sdist, and the wheel that was built from it."""
@@ -31,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     source = folder / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NO_SOURCE))
     command = [sys.executable, "-m", "build", "--outdir", str(folder / "dist"), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     (sdist,) = (folder / "dist").glob("*.tar.gz")
     (wheel,) = (folder / "dist").glob("*.whl")

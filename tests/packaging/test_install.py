@@ -9,7 +9,7 @@ import venv
 
 import pytest
 
-from tests.packaging.conftest import ROOT
+from tests.packaging.conftest import ROOT, environment
 
 pytestmark = [pytest.mark.install, pytest.mark.slow]
 
@@ -21,13 +21,13 @@ def run(built, tmp_path_factory):
     """Runs a command of the new venv outside the checkout."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder / "venv", with_pip=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    variables = {name: value for name, value in environment().items() if not name.startswith("PYTHON")}
 
     def call(command, *arguments, timeout=1200):
         return subprocess.run(
             [folder / "venv" / "bin" / command, *arguments],
             cwd=folder,
-            env=environment,
+            env=variables,
             capture_output=True,
             text=True,
             timeout=timeout,
