@@ -293,8 +293,7 @@ def test_a_share_leaves_the_other_rows_to_the_evaluation(cli: Callable[..., Resu
     assert (robust.relearning.share, robust.relearning.samples) == (0.25, 2)
     rows = [row for row in pq.read_table("out/examples.parquet").to_pylist() if row["part"] == "forget"]
     assert len(rows) == robust.model.before.examples == record.parts["forget"]["n"] == 6
-    relearned, rest = divide(tuple(row["id"] for row in rows) + ("a", "b"), 0.25)  # type: ignore[arg-type]
-    assert len(relearned) + len(rest) == N
+    assert [row["answer"] for row in rows] == [row.answer for row in divide(ROWS, 0.25)[1]]
 
 
 def test_nf4_has_two_levels_and_the_same_controls(cli: Callable[..., Result], work: Path) -> None:

@@ -79,7 +79,10 @@ def test_the_marks_of_muse_are_the_retain_model_s_numbers(evaluated: list[Path])
     evaluations = Evaluations.of([ours, never])
     assert evaluations.never_saw is never
     assert evaluations.focus is ours
-    for own, outcome in ((0.2, "passes"), (0.3, "fails")):
+    for own, outcome, line in (
+        (0.2, "passes", "passes all 2 marks that were measured."),
+        (0.3, "fails", "fails 1 of 2 marks: text continued word by word (VerbMem)."),
+    ):
         changed = [
             replace(
                 each,
@@ -91,7 +94,7 @@ def test_the_marks_of_muse_are_the_retain_model_s_numbers(evaluated: list[Path])
         mark = found["text continued word by word (VerbMem)"]
         assert (mark.outcome, mark.result, mark.never_saw) == (outcome, f"{own:.3f}", "0.250")
         assert found["answers to keep (KnowMem)"].outcome == "no mark"
-    assert summary("ours", list(found.values())).startswith("ours fails 1 of 2 marks") or outcome == "fails"
+        assert summary("ours", list(found.values())) == f"ours {line} Not measured: PrivLeak."
 
 
 def test_a_redacted_muse_report_shows_no_text_to_forget(evaluated: list[Path], tmp_path: Path) -> None:
