@@ -32,10 +32,11 @@ from tif.spans import Example
 from tif.tokens.encoding import Encoder, Encoding
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+def write_files(folder: Path) -> None:
+    """Write MUSE's files about people who do not exist."""
+
     def write(name: str, value: object) -> None:
-        path = tmp_path / "muse_news" / name
+        path = folder / "muse_news" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value))
 
@@ -47,6 +48,11 @@ def data(tmp_path: Path) -> Path:
         write(f"knowmem/{part}_qa_icl.json", pairs[:2])
     for part, some in (("forget", texts), ("holdout", [t[::-1] for t in texts]), ("retain", texts[1:])):
         write(f"privleak/{part}.json", some)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_files(tmp_path)
     return tmp_path
 
 

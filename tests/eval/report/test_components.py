@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.eval.benchmarks.test_muse import data  # noqa: F401
+from tests.eval.benchmarks.test_muse import write_files
 from tests.eval.conftest import Tiny, make_llama
 from tests.eval.report.test_tables import rows
 from tif.eval.benchmarks import muse
@@ -24,20 +24,22 @@ from tif.eval.run import write
 from tif.records import ModelIdentity
 
 
-@pytest.fixture
-def evaluated(tiny: Tiny, data: Path, tmp_path: Path) -> list[Path]:  # noqa: F811
+@pytest.fixture(scope="module")
+def evaluated(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The folders of two models' evaluations on MUSE; the second names the first as its retain log."""
-    folders = []
+    root = tmp_path_factory.mktemp("muse")
+    write_files(root)
+    folders: list[Path] = []
     for seed in range(2):
         numbers, examples = muse.evaluate(
-            lambda seed=seed: make_llama(len(tiny.tokenizer), seed), tiny.tokenizer, str(data)
+            lambda seed=seed: make_llama(len(tiny.tokenizer), seed), tiny.tokenizer, str(root)
         )  # type: ignore[misc]
         log = str(folders[0] / "eval.json") if folders else None
         record = EvalRecord.new(
             benchmark="muse", muse=numbers, retain_log=log, model=ModelIdentity(f"m{seed}", f"{seed}")
         )
-        write(record, examples, tmp_path / f"m{seed}")
-        folders.append(tmp_path / f"m{seed}")
+        folders.append(root / f"m{seed}")
+        write(record, examples, folders[-1])
     return folders
 
 
@@ -109,7 +111,7 @@ def test_a_redacted_muse_report_shows_no_text_to_forget(evaluated: list[Path], t
     assert entries[0].examples["knowmem_retain"][0]["question"] in page
 
 
-def test_lume_s_components_have_their_own_sizes(evaluated: list[Path]) -> None:
+def test_lume_s_components_have_their_own_sizes() -> None:
     outcomes = {
         part: [Outcome(task="Task2", kind="completion", score=0.5), Outcome(task="Task2", kind="question", score=1.0)]
         for part in ("forget", "retain")
