@@ -18,47 +18,18 @@ _MASKED: Final = frozenset({"logits", "distributions", "activations"})
 
 
 class Asked(Protocol):
-    """The options that the rules read, of `TrainOptions`."""
+    """The options that the rules read. `TrainOptions` has them, and its module imports this one."""
 
-    @property
-    def objective(self) -> str:
-        """As in `TrainOptions`."""
-
-    @property
-    def retain(self) -> Sized:
-        """As in `TrainOptions`."""
-
-    @property
-    def retain_loss(self) -> RetainLoss | None:
-        """As in `TrainOptions`."""
-
-    @property
-    def reduction(self) -> Reduction:
-        """As in `TrainOptions`."""
-
-    @property
-    def floor(self) -> Floor | None:
-        """As in `TrainOptions`."""
-
-    @property
-    def early_stop(self) -> StopRule | None:
-        """As in `TrainOptions`."""
-
-    @property
-    def settle(self) -> Settle | None:
-        """As in `TrainOptions`."""
-
-    @property
-    def frames(self) -> Sized:
-        """As in `TrainOptions`."""
-
-    @property
-    def alternates(self) -> str | None:
-        """As in `TrainOptions`."""
-
-    @property
-    def lora(self) -> int:
-        """As in `TrainOptions`."""
+    objective: str
+    retain: Sized
+    retain_loss: RetainLoss | None
+    reduction: Reduction
+    floor: Floor | None
+    early_stop: StopRule | None
+    settle: Settle | None
+    frames: Sized
+    alternates: str | None
+    lora: int
 
     def retain_term(self, objective: Objective) -> RetainLoss:
         """As in `TrainOptions`."""
