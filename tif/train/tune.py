@@ -27,6 +27,7 @@ from tif.console import say, warn
 from tif.errors import DivergedError, InputError, TifError, UsageError, first_of
 from tif.readers import read_json
 from tif.sets import store
+from tif.spans import SavedSet
 from tif.tokens.masks import Encoded, Kind
 from tif.tokens.models import load_model, model_digest
 from tif.train.objectives import find
@@ -78,7 +79,7 @@ class TuneRecord:
     """`tune.json`: what was tried, on what, and what was chosen."""
 
     config: Mapping[str, JsonValue]
-    digests: Mapping[str, str | None]
+    digests: Mapping[str, str]
     """Of the annotation set, the starting model, the model that gives the aim, and the retain samples' tokens."""
     aim: float | None = None
     """Mean probability of unwanted tokens under the model that never saw them."""
@@ -125,13 +126,13 @@ def tune(options: TuneOptions) -> TuneRecord:
         TifError: as `train`, and if every candidate diverges. One that diverges does not stop the search.
     """
     folder = Path(options.out)
-    if options.evaluated is not None:
-        _refuse_evaluated(options, options.evaluated)
     prepared = _prepared(options.of_candidate(options.candidates()[0], options.out))
+    if options.evaluated is not None:
+        _refuse_evaluated(options, options.evaluated, prepared.annotations)
     record = _begin(options, folder, prepared)
     before = _scores(options.model, prepared, options, record.digests["model"])
-    aim = _scores(options.aim, prepared, options, record.digests["aim"])
-    record = replace(record, start=_unwanted(before, prepared), aim=_unwanted(aim, prepared))
+    goal = _unwanted(_scores(options.aim, prepared, options, record.digests["aim"]), prepared)
+    record = replace(record, start=_unwanted(before, prepared), aim=goal)
     kept_before = _retained(before, prepared)
     for number, settings in enumerate(options.candidates()):
         tried = {each.number for each in record.candidates} | {each.number for each in record.diverged}
@@ -155,7 +156,7 @@ def tune(options: TuneOptions) -> TuneRecord:
             settings=settings,
             uw_probability=unwanted,
             kept=_retained(after, prepared) / kept_before,
-            reached=unwanted <= (record.aim or 0.0),
+            reached=unwanted <= goal,
             seconds=run.record.cost.seconds if run.record.cost else 0.0,
         )
         record = replace(record, candidates=(*record.candidates, candidate))
@@ -165,7 +166,7 @@ def tune(options: TuneOptions) -> TuneRecord:
         raise TifError(
             "every candidate diverged, so none can be chosen", where=options.out, hint="Try smaller values of lr."
         )
-    chosen = choose(record.candidates, aim=record.aim or 0.0, keep=options.keep)
+    chosen = choose(record.candidates, aim=goal, keep=options.keep)
     if chosen.kept < options.keep:
         warn(f"no candidate keeps {options.keep:g} of the retain samples; the one that keeps most is chosen")
     record = replace(record, chosen=chosen.number)
@@ -190,7 +191,7 @@ def _delete_weights(run: Path) -> None:
 def _begin(options: TuneOptions, folder: Path, prepared: Prepared) -> TuneRecord:
     """The record of this search: a new one, or the one in the folder."""
     digests = {
-        "masks": store.load(options.masks, data_dir=options.data_dir).digest,
+        "masks": prepared.annotations.digest,
         "model": model_digest(options.model),
         "aim": model_digest(options.aim),
         "retain": hashlib.sha256(json.dumps([item.input_ids for item in prepared.retain]).encode()).hexdigest(),
@@ -215,13 +216,12 @@ def _begin(options: TuneOptions, folder: Path, prepared: Prepared) -> TuneRecord
     return known
 
 
-def _refuse_evaluated(options: TuneOptions, evaluated: str) -> None:
+def _refuse_evaluated(options: TuneOptions, evaluated: str, own: SavedSet) -> None:
     """Refuse to tune on what is evaluated: the numbers would flatter the method that is tuned most."""
     theirs = {(e.prompt, e.text) for e in store.load(evaluated, data_dir=options.data_dir).examples}
-    own = store.load(options.masks, data_dir=options.data_dir).examples
-    if both := [example.id for example in own if (example.prompt, example.text) in theirs]:
+    if both := [example.id for example in own.examples if (example.prompt, example.text) in theirs]:
         raise UsageError(
-            f"{len(both)} of {len(own)} samples are to be evaluated: {first_of(both)}",
+            f"{len(both)} of {len(own.examples)} samples are to be evaluated: {first_of(both)}",
             where=options.masks,
             hint="Tune on other samples that the starting model was trained on.",
         )
@@ -243,8 +243,8 @@ def _placed(model: str, options: TuneOptions) -> Any:
     return loaded.to("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
 
 
-def _scores(model: str, prepared: Prepared, options: TuneOptions, digest: str | None) -> list[torch.Tensor]:
-    return score_cached(_placed(model, options), str(digest), _rows(prepared))[0]
+def _scores(model: str, prepared: Prepared, options: TuneOptions, digest: str) -> list[torch.Tensor]:
+    return score_cached(_placed(model, options), digest, _rows(prepared))[0]
 
 
 def _unwanted(scores: Sequence[torch.Tensor], prepared: Prepared) -> float:
