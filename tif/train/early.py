@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from tif.console import say
 from tif.records import Stopped
-from tif.tokens.masks import Encoded, Kind
+from tif.tokens.masks import Encoded
 from tif.train.data import ScoredExample
 from tif.train.reference import score
 from tif.train.stop_rule import StopRule
@@ -47,7 +47,7 @@ def sums(items: Sequence[Encoded], logprobs: Sequence[Tensor], floors: Sequence[
     """[5] float64: sum of p over UW tokens, over GW tokens, UW tokens at their floor, UW tokens, GW tokens."""
     total = torch.zeros(5, dtype=torch.float64)
     for item, logprob, floor in zip(items, logprobs, floors, strict=True):
-        unwanted = torch.tensor([kind == Kind.UW for kind in item.kinds if kind != Kind.PROMPT], dtype=torch.bool)
+        unwanted = torch.tensor(item.pushed("uw"), dtype=torch.bool)
         p, low = logprob.double().exp(), logprob <= floor
         total += torch.stack(
             [p[unwanted].sum(), p[~unwanted].sum(), low[unwanted].sum(), unwanted.sum(), (~unwanted).sum()]

@@ -83,14 +83,11 @@ def back_along_the_line(
     """
     import torch
 
-    from tif.tokens.masks import Kind
-    from tif.train.reference import score
+    from tif.train.reference import score, unwanted_probability
 
     final = {name: weight.detach().clone() for name, weight in model.named_parameters() if name in start}
-    unwanted = [torch.tensor([k == Kind.UW for k in s.item.kinds if k != Kind.PROMPT]) for s in samples]
-    at_floor = (
-        torch.cat([s.floor[mask] for s, mask in zip(samples, unwanted, strict=True)]).double().exp().mean().item()
-    )
+    items = [sample.item for sample in samples]
+    at_floor = unwanted_probability(items, [sample.floor for sample in samples])
 
     def move(fraction: float) -> float:
         with torch.no_grad():
@@ -98,8 +95,7 @@ def back_along_the_line(
                 if name in start:
                     # lerp gives the end points to the bit.
                     weight.copy_(torch.lerp(start[name].to(weight), final[name], fraction))
-        scores = score(model, [s.item for s in samples], title=None)
-        return torch.cat([s[mask, 1] for s, mask in zip(scores, unwanted, strict=True)]).double().exp().mean().item()
+        return unwanted_probability(items, [tokens[:, 1] for tokens in score(model, items, title=None)])
 
     training = model.training
     model.eval()

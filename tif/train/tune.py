@@ -28,12 +28,12 @@ from tif.errors import DivergedError, InputError, TifError, UsageError, first_of
 from tif.readers import read_json
 from tif.sets import store
 from tif.spans import SavedSet
-from tif.tokens.masks import Encoded, Kind
+from tif.tokens.masks import Encoded
 from tif.tokens.models import load_model, model_digest
 from tif.train.objectives import find
 from tif.train.options import TrainOptions
 from tif.train.prepare import Prepared, prepare
-from tif.train.reference import score, score_cached
+from tif.train.reference import score, score_cached, unwanted_probability
 from tif.train.run import train
 from tif.train.tune_options import TuneOptions
 
@@ -249,18 +249,13 @@ def _scores(model: str, prepared: Prepared, options: TuneOptions, digest: str) -
 
 def _unwanted(scores: Sequence[torch.Tensor], prepared: Prepared) -> float:
     """Mean probability of the forget set's unwanted tokens."""
-    pairs = zip(prepared.forget, scores, strict=False)
-    p = [tokens[_mask(item), 1].double().exp() for item, tokens in pairs]
-    return torch.cat(p).mean().item()
+    forget = scores[: len(prepared.forget)]
+    return unwanted_probability(prepared.forget, [tokens[:, 1] for tokens in forget])
 
 
 def _retained(scores: Sequence[torch.Tensor], prepared: Prepared) -> float:
     """Mean probability of the retain samples' tokens."""
     return torch.cat([tokens[:, 1].double().exp() for tokens in scores[len(prepared.forget) :]]).mean().item()
-
-
-def _mask(item: Encoded) -> torch.Tensor:
-    return torch.tensor([kind == Kind.UW for kind in item.kinds if kind != Kind.PROMPT], dtype=torch.bool)
 
 
 def _write(record: TuneRecord, folder: Path) -> None:
