@@ -91,10 +91,7 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
             "validation_gw_probability": measured.gw_probability,
             "validation_at_floor": measured.at_floor,
         }
-        # Logging clears the flag, and the loss of this step would not be logged.
-        due = control.should_log
-        self.trainer.log(dict(numbers))
-        control.should_log = due
+        self.trainer.log_beside(numbers, control)
         if measured.meets(self.rule, self.start):
             if state.is_world_process_zero:
                 say(f"early stop at step {state.global_step}: {self.rule}")

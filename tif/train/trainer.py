@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from tif.errors import DivergedError
 from tif.tokens.forward import Statistics, outputs, statistics, statistics_of
@@ -256,6 +264,13 @@ class Unlearner(Trainer):  # type: ignore[misc]
                     f"the loss is {logs['loss']} at step {self.state.global_step}", hint="Use a smaller --lr."
                 )
         super().log(logs, start_time)
+
+    def log_beside(self, numbers: Mapping[str, float], control: TrainerControl) -> None:
+        """Log numbers in a record of their own. The step's loss is logged after it, if it is due."""
+        # Logging clears the flag.
+        due = control.should_log
+        self.log(dict(numbers))
+        control.should_log = due
 
     def finished(self, last: Path) -> bool:
         """Whether a checkpoint is that of the last step. If so, its weights and its state are loaded."""

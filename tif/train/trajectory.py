@@ -71,10 +71,7 @@ class Trajectory(TrainerCallback):  # type: ignore[misc]
         with _random_states():
             self._write()
             numbers = self.evaluate(self.snapshot, state.global_step)
-        # Logging clears the flag, and the loss of this step would not be logged.
-        due = control.should_log
-        self.trainer.log({f"{EVALUATION}{name}": value for name, value in numbers.items()})
-        control.should_log = due
+        self.trainer.log_beside({f"{EVALUATION}{name}": value for name, value in numbers.items()}, control)
 
     def _write(self) -> None:
         trainer, main = self.trainer, self.trainer.args.should_save
