@@ -47,9 +47,14 @@ def evaluate_step(options: TrainOptions, model: Path, step: int) -> Mapping[str,
     from tif.eval.run import evaluate_model
 
     out = Path(options.out) / TRAJECTORY / f"step-{step}"
-    given = EvaluateOptions(model=str(model), out=str(out), limit=options.evaluate_limit)
-    given = given.but(data_dir=options.data_dir) if options.data_dir is not None else given
-    return main_numbers(evaluate_model(given.but(device="cpu") if options.cpu else given).record)
+    given = EvaluateOptions(
+        model=str(model),
+        out=str(out),
+        limit=options.evaluate_limit,
+        data_dir=options.data_dir,
+        device="cpu" if options.cpu else None,
+    )
+    return main_numbers(evaluate_model(given).record)
 
 
 def main_numbers(record: EvalRecord) -> dict[str, float]:
