@@ -20,6 +20,7 @@ from tif import seal
 from tif.errors import InputError, UsageError
 from tif.options import declared
 from tif.records import Cost, MasksIdentity, ModelIdentity, ReferencePass, RunRecord, Session, Settled, Stopped
+from tif.sources import several
 from tif.train.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -170,9 +171,9 @@ def _comparable(record: RunRecord) -> dict[str, JsonValue]:
     # A record older than an option was made as by its default.
     usual = {each.name: _plain(each.default) for each in declared(TrainOptions) if each.option.outcome}
     config = record.outcome()
-    if "retain" in config and not isinstance(config["retain"], list):
+    if "retain" in config:
         # Before there were mixtures, this was one source or none.
-        config["retain"] = [] if config["retain"] is None else [config["retain"]]
+        config["retain"] = _plain(several(config["retain"]))
     values: dict[str, JsonValue] = {
         **usual,
         **{name: value for name, value in config.items() if name in usual},
