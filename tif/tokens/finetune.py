@@ -141,7 +141,7 @@ def fine_tune_tokens(
         done = _take_up(model, optimizer, checkpoint)
         say(f"{title} goes on after step {done} of {len(batches)}")
     written = time.monotonic()
-    with progress(title, how.epochs * len(items)) as advance, _own_random_states(model):
+    with progress(title, how.epochs * len(items)) as advance, own_random_states(model):
         advance(sum(map(len, batches[:done])))
         if watch is not None:
             watch(done)
@@ -170,7 +170,7 @@ def steps_of(examples: int, how: FineTuning) -> int:
 
 
 @contextmanager
-def _own_random_states(model: PreTrainedModel) -> Iterator[None]:
+def own_random_states(model: PreTrainedModel) -> Iterator[None]:
     """Restore torch's random states of the CPU and of the model's device afterwards."""
     device = model.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -221,4 +221,4 @@ def _take_up(model: PreTrainedModel, optimizer: torch.optim.Optimizer, path: Pat
     return step
 
 
-__all__ = ["FineTuning", "fine_tune", "fine_tune_tokens", "steps_of"]
+__all__ = ["FineTuning", "fine_tune", "fine_tune_tokens", "own_random_states", "steps_of"]

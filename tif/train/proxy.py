@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from tif.tokens.adapters import with_adapters
-from tif.tokens.finetune import FineTuning, fine_tune_tokens
+from tif.tokens.finetune import FineTuning, fine_tune_tokens, own_random_states
 from tif.tokens.masks import NOWHERE, Encoded, Kind
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def proxy(base: PreTrainedModel, retain: Sequence[Encoded], *, steps: int, seed:
     """
     order = _order(len(retain), seed)
     rows = [retain[order[n % len(order)]] for n in range(steps * _HOW.batch_size)]
-    with torch.random.fork_rng(devices=[]):
+    with own_random_states(base):
         torch.manual_seed(seed)
         model = with_adapters(base, rank=RANK, alpha=2 * RANK)
     fine_tune_tokens(model, rows, replace(_HOW, seed=seed), title="training a retain proxy")
