@@ -14,7 +14,7 @@ from tif.options.components import Components, Keywords
 from tif.options.config import merge, read_config
 from tif.options.declare import Declared, Idle, Option, Options, declared, needs, only_with
 from tif.options.older import of_today
-from tif.options.written import Written, shortest
+from tif.options.written import Written, counted, shortest
 
 __all__ = [
     "Components",
@@ -25,6 +25,7 @@ __all__ = [
     "Options",
     "Written",
     "command",
+    "counted",
     "declared",
     "merge",
     "needs",

@@ -55,4 +55,9 @@ def shortest(number: float) -> str:
     return repr(number).removesuffix(".0")
 
 
-__all__ = ["FAULT", "Written", "shortest"]
+def counted(text: str) -> int | None:
+    """Return the whole number above 0 that a text writes in ASCII digits; None for any other text."""
+    return int(text) or None if text.isascii() and text.isdigit() else None
+
+
+__all__ = ["FAULT", "Written", "counted", "shortest"]

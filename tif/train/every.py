@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tif.errors import UsageError
-from tif.options import Written
+from tif.options import Written, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,10 @@ class Every(Written):
         """
         if text == "epoch":
             return cls()
-        if not text.isascii() or not text.isdigit() or int(text) == 0:
+        steps = counted(text)
+        if steps is None:
             raise UsageError(f"{text!r} cannot be read", hint="Use 'epoch', or a number of steps such as 50.")
-        return cls(int(text))
+        return cls(steps)
 
     def __str__(self) -> str:
         return "epoch" if self.steps is None else str(self.steps)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from tif.errors import UsageError
-from tif.options import Written
+from tif.options import Written, counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,9 +36,10 @@ class Settle(Written):
         """
         if text == "line":
             return cls("line")
-        if not text.isascii() or not text.isdigit() or int(text) == 0:
+        steps = counted(text)
+        if steps is None:
             raise UsageError(f"{text!r} is no way to settle", hint="Use 'line', or a number of steps such as 10.")
-        return cls("steps", int(text))
+        return cls("steps", steps)
 
     def __str__(self) -> str:
         return "line" if self.kind == "line" else str(self.steps)
