@@ -8,6 +8,7 @@ import typer
 
 from tif.console import emit, emit_json
 from tif.options import command
+from tif.train.grid import shown
 from tif.train.tune_options import TuneOptions
 
 
@@ -38,8 +39,7 @@ def tune(
         f"aim: unwanted words at {record.aim:.4f}, from {record.start:.4f}; retain samples at {options.keep:g} or more"
     )
     for each in record.candidates:
-        settings = ", ".join(f"{name}={value}" for name, value in each.settings.items())
         mark = "chosen" if each.number == record.chosen else ""
-        emit(f"{settings}: unwanted words {each.uw_probability:.4f}, kept {each.kept:.3f}  {mark}".rstrip())
+        emit(f"{shown(each.settings)}: unwanted words {each.uw_probability:.4f}, kept {each.kept:.3f}  {mark}".rstrip())
     for failed in record.diverged:
-        emit(f"{', '.join(f'{name}={value}' for name, value in failed.settings.items())}: diverged")
+        emit(f"{shown(failed.settings)}: diverged")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tif.errors import UsageError
@@ -48,4 +48,9 @@ def candidates(grids: Sequence[Grid]) -> list[dict[str, str]]:
     return [dict(zip(names, row, strict=True)) for row in itertools.product(*(grid.values for grid in grids))]
 
 
-__all__ = ["RATES", "Grid", "candidates"]
+def shown(settings: Mapping[str, str]) -> str:
+    """A candidate's settings in a line: `lr=1e-5, beta=0.1`."""
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+__all__ = ["RATES", "Grid", "candidates", "shown"]

@@ -26,10 +26,12 @@ from tif import files, seal
 from tif.console import say, warn
 from tif.errors import DivergedError, InputError, TifError, UsageError, first_of
 from tif.readers import read_json
+from tif.records import CHECKPOINTS
 from tif.sets import store
 from tif.spans import SavedSet
 from tif.tokens.masks import Encoded
 from tif.tokens.models import load_model, model_digest
+from tif.train.grid import shown
 from tif.train.objectives import find
 from tif.train.options import TrainOptions
 from tif.train.prepare import Prepared, prepare
@@ -138,7 +140,7 @@ def tune(options: TuneOptions) -> TuneRecord:
         tried = {each.number for each in record.candidates} | {each.number for each in record.diverged}
         if number in tried:
             continue
-        say(f"candidate {number + 1} of {len(options.candidates())}: {_line(settings)}")
+        say(f"candidate {number + 1} of {len(options.candidates())}: {shown(settings)}")
         place = folder / "candidates" / str(number)
         try:
             run = train(options.of_candidate(settings, str(place)))
@@ -184,7 +186,7 @@ def choose(candidates: Sequence[Candidate], *, aim: float, keep: float) -> Candi
 
 
 def _delete_weights(run: Path) -> None:
-    for name in ("model", "adapter", "checkpoints"):
+    for name in ("model", "adapter", CHECKPOINTS):
         shutil.rmtree(run / name, ignore_errors=True)
 
 
@@ -260,10 +262,6 @@ def _retained(scores: Sequence[torch.Tensor], prepared: Prepared) -> float:
 
 def _write(record: TuneRecord, folder: Path) -> None:
     files.write(folder / TUNE_FILE, json.dumps(record.to_json(), indent=2, ensure_ascii=False))
-
-
-def _line(settings: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _toml(chosen: TrainOptions, options: TuneOptions) -> str:
