@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tif.errors import InputError, MissingError
 from tif.packages import install_hint
 from tif.readers import read_json
-from tif.records import RunRecord, run_around
+from tif.records import RUN_FILE, RunRecord, run_around
 from tif.seal import file_digest
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def resolve(spec: str | Path) -> str:
     """
     path = Path(spec).expanduser()
     if path.is_dir():
-        if (path / "run.json").is_file():
+        if (path / RUN_FILE).is_file():
             path = path / "model"
             if not path.is_dir():
                 raise InputError(

@@ -27,7 +27,7 @@ from transformers import TrainerCallback, TrainingArguments, set_seed
 from tif import files
 from tif.console import say
 from tif.errors import UsageError
-from tif.records import ModelIdentity, ReferencePass, RunRecord, Settled
+from tif.records import CHECKPOINTS, ModelIdentity, ReferencePass, RunRecord, Settled
 from tif.tokens.adapters import with_adapters
 from tif.tokens.layers import count_layers, layer_of
 from tif.tokens.memory import fits_in_memory
@@ -104,7 +104,7 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
             known.check_outputs(folder)
             say(f"{folder} is finished already")
             return _result(folder, known, resumed_from=known.steps or 0)
-    arguments = training_arguments(options, folder / "checkpoints")
+    arguments = training_arguments(options, folder / CHECKPOINTS)
     # Rows are packed without padding, so a saved tokenizer and the model's own config stay untouched.
     set_seed(options.seed)
     model = load_model(options.model, dtype=options.dtype, attn_implementation=options.attention)
@@ -285,9 +285,9 @@ def _trainer(
 
 def _last_checkpoint(trainer: Unlearner, folder: Path) -> Path | None:
     """The checkpoint to continue from. One process deletes what was cut short before the others look."""
-    last = checkpoint.latest(folder / "checkpoints") if trainer.args.should_save else None
+    last = checkpoint.latest(folder / CHECKPOINTS) if trainer.args.should_save else None
     trainer.accelerator.wait_for_everyone()
-    last = last or checkpoint.latest(folder / "checkpoints")
+    last = last or checkpoint.latest(folder / CHECKPOINTS)
     if last:
         say(f"continuing from step {last.name.partition('-')[2]}")
     return last

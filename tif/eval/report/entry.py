@@ -18,7 +18,7 @@ from tif.eval.run import describe
 from tif.eval.settings import Form, Scoring
 from tif.eval.verify import verify_evaluation, verify_run
 from tif.readers import Row, read_records
-from tif.records import RunRecord
+from tif.records import RUN_FILE, RunRecord
 from tif.seal import Check
 
 
@@ -114,7 +114,7 @@ class Entry:
         except (pa.ArrowException, OSError, KeyError, TypeError) as error:
             raise InputError("the evaluation cannot be read", where=str(folder), why=str(error)[:160]) from None
         # The record says which run was evaluated; the folder around it may be another model's run.
-        inside = (folder.parent / "run.json").is_file()
+        inside = (folder.parent / RUN_FILE).is_file()
         log = folder.parent / "log.jsonl"
         history = [_numbers(row) for _, row in read_records(log)] if record.run and log.is_file() else []
         # `RUN/eval` is called RUN, and `RUN/eval-nf4` RUN-nf4.
