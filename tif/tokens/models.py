@@ -6,27 +6,25 @@ import hashlib
 import json
 import logging
 import re
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tif.errors import InputError, MissingError
 from tif.packages import install_hint
 from tif.readers import read_json
 from tif.records import RUN_FILE, RunRecord, run_around
 from tif.seal import file_digest
+from tif.tokens.size import check_size
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 _ADAPTER: Final = "adapter_config.json"
+_ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
 _STATES: Final = re.compile(r"optimizer\.|random-\d+\.")
 """Files of a checkpoint that are no weights."""
-
-_COUNT: Final = re.compile(r"(?:^|_)(?:layers?|experts|blocks)$")
-"""Names of fields such as `num_hidden_layers`, `n_layer`, `num_local_experts`."""
-_LEAST: Final = {"num_hidden_layers": 1, "num_layers": 1, "n_layers": 1, "n_layer": 1}
-_MOST: Final = 10_000
 
 
 def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
@@ -40,9 +38,9 @@ def load_tokenizer(spec: str | Path) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    where = _reachable(_with_tokenizer(resolve(spec)))
+    where, _ = _reachable(_with_tokenizer(resolve(spec)))
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where)
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except Exception as error:  # a damaged file makes transformers and tokenizers raise nearly anything
         raise _unusable(where, "tokenizer", error) from None
     # Mistral's own backend, for tekken.json, has no such attribute at all.
@@ -87,28 +85,20 @@ def load_model(
     """
     from transformers import AutoModelForCausalLM
 
-    where = _reachable(spec)
+    where, folder = _reachable(spec)
     if _is_adapter(where):
         return _merged(where, dtype, attn_implementation)
-    _check_size(where)
-    try:
-        model, loaded = AutoModelForCausalLM.from_pretrained(
-            where,
-            dtype="auto" if dtype is None else dtype,
-            use_safetensors=True,
-            attn_implementation=attn_implementation,
-            output_loading_info=True,
-        )
-    except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
-        raise _unusable(where, "model", error) from None
-    if missing := sorted(loaded.get("missing_keys") or ()):
-        raise InputError(
-            "no usable model in this folder",
-            where=where,
-            why=f"the weights lack {len(missing)} tensors that config.json asks for, first {missing[0]}",
-            hint="Restore config.json and the safetensors files from a copy.",
-        )
-    return model.eval()
+    return _loaded(
+        AutoModelForCausalLM,
+        where,
+        folder,
+        "model",
+        fault="no usable model in this folder",
+        lacks="tensors that config.json asks for",
+        hint="Restore config.json and the safetensors files from a copy.",
+        dtype="auto" if dtype is None else dtype,
+        attn_implementation=attn_implementation,
+    )
 
 
 def load_classifier(spec: str | Path) -> PreTrainedModel:
@@ -120,28 +110,19 @@ def load_classifier(spec: str | Path) -> PreTrainedModel:
     """
     from transformers import AutoModelForSequenceClassification
 
-    where = _reachable(spec)
-    try:
-        model, loaded = AutoModelForSequenceClassification.from_pretrained(
-            where, use_safetensors=True, output_loading_info=True
-        )
-    except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
-        raise _unusable(where, "classifier", error) from None
-    if missing := sorted(loaded.get("missing_keys") or ()):
-        # transformers would draw them at random, and each evaluation would get another fluency.
-        raise InputError(
-            "is not a trained text classifier",
-            where=where,
-            why=f"the weights lack {len(missing)} of its tensors, first {missing[0]}",
-            hint="Give a model that was fine-tuned for text classification.",
-        )
-    return model.eval()
+    return _loaded(
+        AutoModelForSequenceClassification,
+        *_reachable(spec),
+        "classifier",
+        # transformers would draw missing tensors at random, and each evaluation would get another fluency.
+        fault="is not a trained text classifier",
+        lacks="of its tensors",
+        hint="Give a model that was fine-tuned for text classification.",
+    )
 
 
 def load_token_classifier(spec: str | Path) -> PreTrainedModel:
     """The token classifier of a model folder or a hub id, in float32 and evaluation mode.
-
-    Weights are read from safetensors only, and a model's own Python code is never run.
 
     Raises:
         MissingError: when there is no such folder and the hub cannot give it.
@@ -149,22 +130,43 @@ def load_token_classifier(spec: str | Path) -> PreTrainedModel:
     """
     from transformers import AutoModelForTokenClassification
 
-    where = _reachable(spec)
-    _check_size(where)
+    return _loaded(
+        AutoModelForTokenClassification,
+        *_reachable(spec),
+        "token classifier",
+        fault="is not a token-classification model",
+        lacks="of its tensors",
+        hint="Give a model that was trained to tag tokens.",
+        dtype="float32",
+    )
+
+
+def _loaded(
+    auto: Any, where: str, folder: Path, what: str, *, fault: str, lacks: str, hint: str, **how: Any
+) -> PreTrainedModel:
+    """A model in evaluation mode. Weights are read from safetensors only, and its own Python code is never run.
+
+    Args:
+        auto: the class of transformers that loads it.
+        where: folder or hub id.
+        folder: where its files are.
+        what: the model, for a message about files that cannot be used.
+        fault: the message about weights without some of the tensors that the model has.
+        lacks: these tensors, in that message.
+        hint: what to do then.
+        how: more arguments of `from_pretrained`.
+    """
+    check_size(folder)
     try:
-        model, loaded = AutoModelForTokenClassification.from_pretrained(
-            where, dtype="float32", use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        model, loaded = auto.from_pretrained(
+            where, use_safetensors=True, trust_remote_code=False, output_loading_info=True, **how
         )
-    except Exception as error:  # as in `load_model`
-        raise _unusable(where, "token classifier", error) from None
+    except Exception as error:  # config checks, safetensors, torch: transformers raises nearly anything
+        raise _unusable(where, what, error) from None
     if missing := sorted(loaded.get("missing_keys") or ()):
-        raise InputError(
-            "is not a token-classification model",
-            where=where,
-            why=f"the weights lack {len(missing)} of its tensors, first {missing[0]}",
-            hint="Give a model that was trained to tag tokens.",
-        )
-    return model.eval()
+        why = f"the weights lack {len(missing)} {lacks}, first {missing[0]}"
+        raise InputError(fault, where=where, why=why, hint=hint)
+    return cast("PreTrainedModel", model.eval())
 
 
 def resolve(spec: str | Path) -> str:
@@ -208,7 +210,7 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     if not isinstance(model, (str, Path)):
         return _digest_in_memory(model)
     where = resolve(model)
-    folder = Path(where) if Path(where).is_dir() else _snapshot(where)
+    folder = _folder(where)
     states = run_around(folder) is not None
     weights = [path for path in sorted(folder.glob("*.safetensors")) if not (states and _STATES.match(path.name))]
     if not weights:
@@ -231,7 +233,9 @@ def load_config(model: str | Path) -> PretrainedConfig:
     from transformers import AutoConfig
 
     where = resolve(model)
-    return AutoConfig.from_pretrained(resolve(_beneath(where)) if _is_adapter(where) else where)
+    return AutoConfig.from_pretrained(
+        resolve(_beneath(where)) if _is_adapter(where) else where, trust_remote_code=False
+    )
 
 
 def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -245,8 +249,7 @@ def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> s
     where = resolve(model)
     if _is_adapter(where):
         return prompting_digest(_beneath(where), tokenizer)
-    folder = Path(where) if Path(where).is_dir() else _snapshot(where)
-    generation = folder / "generation_config.json"
+    generation = _folder(where) / "generation_config.json"
     parts = [
         tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items()),
         tokenizer.chat_template,
@@ -254,28 +257,6 @@ def prompting_digest(model: str | Path, tokenizer: PreTrainedTokenizerBase) -> s
         generation.read_text(errors="replace") if generation.is_file() else None,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _check_size(where: str) -> None:
-    """Refuse a config with more layers or experts than any model has: building them would take hours. Or without any.
-
-    Raises:
-        InputError: naming the field.
-    """
-    folder = Path(where) if Path(where).is_dir() else _snapshot(where)
-    content = read_json(folder / "config.json", constants=True)
-    parts = [("", content)]
-    while parts:
-        path, part = parts.pop()
-        for name, value in part.items() if isinstance(part, dict) else ():
-            parts.append((f"{path}{name}.", value))
-            if _COUNT.search(name) and isinstance(value, int) and not _LEAST.get(name, 0) <= value <= _MOST:
-                raise InputError(
-                    f"asks for {value:.3g} layers or experts",
-                    where=(str(folder / "config.json"), f"{path}{name}"),
-                    why=f"a model has {_LEAST.get(name, 0)} to {_MOST:,}",
-                    hint="Restore config.json from a copy.",
-                )
 
 
 def _is_adapter(folder: str | Path) -> bool:
@@ -321,6 +302,13 @@ def _merged(where: str, dtype: torch.dtype | str | None, attn_implementation: st
         from peft import PeftModel
     except ModuleNotFoundError:
         raise MissingError("an adapter needs peft", where=where, hint=install_hint("lora")) from None
+    if not (Path(where) / _ADAPTER_WEIGHTS).is_file():
+        raise InputError(
+            "no safetensors in this adapter's folder",
+            where=where,
+            why=f"weights are read from {_ADAPTER_WEIGHTS} only: other files can run code when they are read",
+            hint="Save the adapter as safetensors.",
+        )
     beneath, run = _beneath(where), RunRecord.of_model(where)
     if run is not None and run.model.digest not in (None, model_digest(beneath)):
         raise InputError(
@@ -331,7 +319,12 @@ def _merged(where: str, dtype: torch.dtype | str | None, attn_implementation: st
     # Adapters are trained in float32 beside weights of any type. Merging into fewer bits would lose some of them.
     model = load_model(beneath, dtype="float32" if dtype is None else dtype, attn_implementation=attn_implementation)
     try:
-        return PeftModel.from_pretrained(model, where).merge_and_unload().eval()
+        with warnings.catch_warnings():
+            # peft only warns of missing weights, and takes new ones.
+            warnings.filterwarnings("error", message=".*missing adapter keys")
+            adapted = PeftModel.from_pretrained(model, where)
+        # peft freezes the model beneath.
+        return adapted.merge_and_unload().requires_grad_(True).eval()
     except Exception as error:  # as in `load_model`
         raise _unusable(where, "adapter", error) from None
 
@@ -346,27 +339,27 @@ def _digest_in_memory(model: PreTrainedModel) -> str:
     return digest.hexdigest()
 
 
-def _reachable(spec: str | Path) -> str:
-    """`resolve`, and for a hub id one small request, so that an unknown name fails early and only once."""
+def _reachable(spec: str | Path) -> tuple[str, Path]:
+    """`resolve`, and the model's folder. An unknown hub id fails here, early and only once."""
     import transformers.utils
 
     # Loading bars and retries in the log are for developers of these libraries. `_unusable` reports failures.
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     where = resolve(spec)
-    if not Path(where).is_dir():
-        _snapshot(where)
-    return where
+    return where, _folder(where)
 
 
-def _snapshot(hub_id: str) -> Path:
-    """The folder in the hub's cache that holds a model."""
+def _folder(where: str) -> Path:
+    """The folder of a model's files: for a hub id that in the hub's cache, which takes one small request."""
     from transformers.utils import cached_file
 
+    if Path(where).is_dir():
+        return Path(where)
     try:
-        config = cached_file(hub_id, "config.json")
+        config = cached_file(where, "config.json")
     except OSError as error:
-        raise _unusable(hub_id, "model", error) from None
+        raise _unusable(where, "model", error) from None
     return Path(str(config)).parent
 
 
