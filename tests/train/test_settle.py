@@ -80,6 +80,28 @@ def test_a_run_killed_before_it_settled_ends_at_the_same_point(workshop, monkeyp
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_last_evaluation_during_training_is_of_the_settled_weights(workshop, killed):
+    seen = []
+
+    def evaluate(folder, step):
+        seen.append((step, load_file(folder / "model.safetensors")))
+        if killed and len(seen) == 3:
+            raise KeyboardInterrupt
+        return {"steps": step}
+
+    changes = {"floor": "0.5", "max_steps": 4, "batch_size": 6, "lr": 1e-2, "settle": "line", "evaluate_every": "2"}
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            train(workshop.config("run", **changes), evaluate=evaluate)
+    result = train(workshop.config("run", **changes), evaluate=evaluate)
+    assert [step for step, _ in seen] == [0, 2, 4, *([4] if killed else [])]
+    assert [row["step"] for row in result.history if "evaluation_steps" in row] == [0, 2, 4]
+    assert result.record.settled.fraction < 1
+    saved = load_file(result.model / "model.safetensors")
+    assert all(torch.equal(saved[key], seen[-1][1][key]) for key in saved)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -36,7 +36,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, path: Path, doing: str = "unlearning") -> None:
         self.path, self.doing = path, doing
-        self._advance: Advance
+        self._advance: Advance | None = None
+        """None without a bar: before the first step and after the last one."""
         self._shown = contextlib.ExitStack()
 
     def on_train_begin(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
@@ -45,9 +46,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             files.write(self.path, "".join(json.dumps(record) + "\n" for record in state.log_history))
             self._advance = self._shown.enter_context(progress(self.doing, state.max_steps, done=state.global_step))
 
-    def on_step_end(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
+    def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Advance the progress bar."""
-        if state.is_world_process_zero:
+        if self._advance is not None:
             self._advance(1)
 
     def on_log(self, _args: Any, state: TrainerState, _control: Any, **_: Any) -> None:
@@ -57,9 +58,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             with files.writing(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             shown = ("loss", "lpl", "pl", "forget", "retain", "uw_probability", "gw_probability")
-            self._advance(
-                0, note="  ".join(f"{k.removesuffix('robability')} {record[k]:.3g}" for k in shown if k in record)
-            )
+            note = "  ".join(f"{k.removesuffix('robability')} {record[k]:.3g}" for k in shown if k in record)
+            if self._advance is not None:
+                self._advance(0, note=note)
 
     def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Remove the progress bar."""
@@ -68,6 +69,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def close(self) -> None:
         """Release the terminal, also after a failure. May be called twice."""
         self._shown.close()
+        self._advance = None
 
 
 def reporters(names: Iterable[str], folder: Path) -> list[TrainerCallback]:

@@ -91,7 +91,7 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
             "validation_gw_probability": measured.gw_probability,
             "validation_at_floor": measured.at_floor,
         }
-        self.trainer.log_beside(numbers, control)
+        self.trainer.log_beside(numbers)
         if measured.meets(self.rule, self.start):
             if state.is_world_process_zero:
                 say(f"early stop at step {state.global_step}: {self.rule}")

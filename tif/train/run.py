@@ -136,9 +136,11 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
     if options.early_stop is not None:
         early = EarlyStop(trainer, options.early_stop, scores.validation, every)
         trainer.add_callback(early)
+    trajectory = None
     if options.evaluate_every is not None and evaluate is not None:
         epoch, _ = _schedule(options, len(scores.training), arguments.world_size)
-        trainer.add_callback(Trajectory(trainer, evaluate, options.evaluate_every.steps or epoch, folder))
+        trajectory = Trajectory(trainer, evaluate, options.evaluate_every.steps or epoch, folder)
+        trainer.add_callback(trajectory)
     starting = _starting_weights(trainer, options)
     last = _last_checkpoint(trainer, folder)
     start = int(last.name.partition("-")[2]) if last else 0
@@ -151,6 +153,8 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
         watch.close()
     trainer.check_finite()
     settled = _settle(trainer, starting, scores)
+    if trajectory is not None:
+        trajectory.finish()
     if arguments.should_save:
         _save_model(trainer, prepared, folder, lora=bool(options.lora))
         stopped = early.stopped if early else None

@@ -15,15 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Sampler
-from transformers import (
-    PreTrainedModel,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from tif.errors import DivergedError
 from tif.tokens.forward import Statistics, outputs, statistics, statistics_of
@@ -265,12 +257,12 @@ class Unlearner(Trainer):  # type: ignore[misc]
                 )
         super().log(logs, start_time)
 
-    def log_beside(self, numbers: Mapping[str, float], control: TrainerControl) -> None:
+    def log_beside(self, numbers: Mapping[str, float]) -> None:
         """Log numbers in a record of their own. The step's loss is logged after it, if it is due."""
         # Logging clears the flag.
-        due = control.should_log
+        due = self.control.should_log
         self.log(dict(numbers))
-        control.should_log = due
+        self.control.should_log = due
 
     def finished(self, last: Path) -> bool:
         """Whether a checkpoint is that of the last step. If so, its weights and its state are loaded."""

@@ -1,6 +1,6 @@
 """Evaluations during training. They only watch: nothing is chosen, stopped or changed by their numbers.
 
-Before the first step, every so many steps and after the last one, the weights are written to
+Before the first step, every so many steps and at the end, after settling, the weights are written to
 `RUN/checkpoints/evaluated` and given to a function of the caller. Its numbers go to `log.jsonl`. Random states are
 restored afterwards, so the run has the same weights with and without evaluations.
 """
@@ -44,34 +44,30 @@ class Trajectory(TrainerCallback):  # type: ignore[misc]
     def __init__(self, trainer: Unlearner, evaluate: Evaluate, every: int, folder: Path) -> None:
         self.trainer, self.evaluate, self.every = trainer, evaluate, every
         self.snapshot = folder / CHECKPOINTS / SNAPSHOT
-        self._last: int | None = None
-        """The step of the last evaluation."""
 
-    def on_train_begin(self, _args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, _args: Any, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         """Evaluate the starting model, unless the run continues from a checkpoint."""
         if state.global_step == 0:
-            self._run(state, control)
+            self._evaluate(0)
 
     def on_step_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Evaluate every N steps."""
-        if state.global_step % self.every == 0:
-            self._run(state, control)
+        """Evaluate every N steps. The last step has its evaluation in `finish`."""
+        last = control.should_training_stop or state.global_step >= state.max_steps
+        if state.global_step % self.every == 0 and not last:
+            self._evaluate(state.global_step)
 
-    def on_train_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Evaluate after the last step, and delete the weights."""
-        self._run(state, control)
+    def finish(self) -> None:
+        """Evaluate the weights as they are saved, and delete the copy. All processes call it, after settling."""
+        self._evaluate(self.trainer.state.global_step)
         self.trainer.accelerator.wait_for_everyone()
         if self.trainer.args.should_save:
             shutil.rmtree(self.snapshot, ignore_errors=True)
 
-    def _run(self, state: TrainerState, control: TrainerControl) -> None:
-        if self._last == state.global_step:
-            return
-        self._last = state.global_step
+    def _evaluate(self, step: int) -> None:
         with _random_states():
             self._write()
-            numbers = self.evaluate(self.snapshot, state.global_step)
-        self.trainer.log_beside({f"{EVALUATION}{name}": value for name, value in numbers.items()}, control)
+            numbers = self.evaluate(self.snapshot, step)
+        self.trainer.log_beside({f"{EVALUATION}{name}": value for name, value in numbers.items()})
 
     def _write(self) -> None:
         trainer, main = self.trainer, self.trainer.args.should_save
