@@ -101,6 +101,21 @@ def test_a_run_of_an_older_tif_with_one_source_is_known(workshop):
     assert train(workshop.config("run", max_steps=2)).resumed_from == 2
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"settle": "2"}, {"objective": "npo", "floor": "proxy", "base_model": "same"}, {"objective": "graddiff"}],
+)
+def test_a_run_that_would_keep_nothing_is_refused(workshop, changes):
+    question = "What grows there, and there, " * 20
+    rows = [{"question": f"{question}{i}?", "answer": f"Beans {i}."} for i in range(3)]
+    (workshop.root / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    changes = {name: str(workshop.model) if value == "same" else value for name, value in changes.items()}
+    config = workshop.config("run", retain=str(workshop.root / "long.jsonl"), max_length=60, beta=None, **changes)
+    with pytest.raises(UsageError, match=r"--retain: no sample to keep is left \(all lose .* to --max-length\)"):
+        train(config)
+    assert not (workshop.root / "run").exists()
+
+
 def test_a_killed_run_draws_on(workshop, monkeypatch):
     def config(out):
         mixture = (Keep(str(workshop.retain)), Keep(str(second(workshop)), 3.0))

@@ -82,8 +82,8 @@ def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()
     Raises:
         MaskError: for a span that did not become tokens, and for examples without an unwanted word when the scope is
             `uw` and `unmarked` is `refuse`.
-        UsageError: when nothing is left to train on, a retain sample is to be forgotten too, an answer is to be
-            preferred for a text without a prompt, an alternate is missing, or the validation set marks nothing or is
+        UsageError: when nothing is left to train on or to keep, a retain sample is to be forgotten too, an answer is to
+            be preferred for a text without a prompt, an alternate is missing, or the validation set marks nothing or is
             trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
@@ -178,7 +178,11 @@ def _validation(encoder: Encoder, options: TrainOptions) -> ValidationSet | None
 def _retain(
     forget: Sequence[Example], encoder: Encoder, options: TrainOptions, counts: dict[str, int]
 ) -> tuple[tuple[Encoded, ...], tuple[Part, ...]]:
-    """The samples to keep of all sources, and how many each gave, with its weight."""
+    """The samples to keep of all sources, and how many each gave, with its weight.
+
+    Raises:
+        UsageError: if there are sources, but no sample is left.
+    """
     rows: list[Encoded] = []
     parts: list[Part] = []
     for keep in options.retain:
@@ -190,6 +194,13 @@ def _retain(
         counts["retain"] = counts.get("retain", 0) + len(items)
         if len(options.retain) > 1:
             counts[f"retain {keep.source}"] = len(items)
+    if options.retain and not rows:
+        raise UsageError(
+            "no sample to keep is left",
+            where="--retain",
+            why="all lose their complete answer to --max-length",
+            hint="Give more --max-length, or samples with shorter prompts.",
+        )
     return tuple(rows), tuple(parts)
 
 
