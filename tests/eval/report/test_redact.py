@@ -6,7 +6,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_leaks import OURS
 from tests.eval.report.test_seeds import a_run
+from tests.sets.test_growth import grows
 from tif.errors import UsageError
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import evaluate
@@ -207,6 +208,22 @@ def test_short_words_are_hidden_in_samples_and_stay_in_names() -> None:
     assert redactor.words("run 17 Brumaire 1893") == f"run {BLOCK}"
     assert redactor.sample("nothing here") == "nothing here"
     assert Redactor.of_quotes([]).sample("all stays") == "all stays"
+
+
+def test_phrases_without_spaces_are_hidden_where_they_overlap_and_in_either_case() -> None:
+    redactor = Redactor.of_quotes(["東京", "京都市X", "都市"])
+    assert redactor.sample("東京都市xから東京") == f"{BLOCK}から{BLOCK}"
+    assert redactor.sample("南京と京都") == "南京と京都"
+
+
+@pytest.mark.parametrize("quote", ["Kaldr {} of Oddmere", "町名{}"])
+def test_time_grows_with_the_phrases_and_with_the_texts(quote: str) -> None:
+    def prepared(size: int) -> Callable[[], object]:
+        quotes = [quote.format(f"{'abcde'[i % 5]}{i:05}") for i in range(size)]
+        redactor = Redactor.of_quotes(quotes)
+        return lambda: [redactor.sample(f"Met {each}.") for each in quotes[::6]]
+
+    assert not grows(prepared)
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=4), st.text(max_size=20), st.data())

@@ -15,7 +15,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Final, TypeVar
+from functools import lru_cache
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
@@ -42,22 +43,46 @@ _NAMES: Final = ("str", "str | None")
 
 Range = tuple[int, int]
 T = TypeVar("T")
+S = TypeVar("S", str, tuple[str, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class _Index(Generic[S]):
+    """Strings, or tuples of words, by their first item. A look-up takes the same time however many there are."""
+
+    members: frozenset[S]
+    lengths: Mapping[str, Sequence[int]]
+    """Lengths of the members that begin with an item, longest first."""
+
+    @classmethod
+    def of(cls, members: Iterable[S]) -> _Index[S]:
+        """Return the index of these members without the empty ones."""
+        members = frozenset(member for member in members if member)
+        lengths: dict[str, set[int]] = {}
+        for member in members:
+            lengths.setdefault(member[0], set()).add(len(member))
+        return cls(members, {first: sorted(each, reverse=True) for first, each in lengths.items()})
+
+    def longest(self, items: S, at: int) -> int:
+        """Return the length of the longest member that begins at `at`; 0 if none does."""
+        fitting = (n for n in self.lengths.get(items[at], ()) if n <= len(items) - at)
+        return next((n for n in fitting if items[at : at + n] in self.members), 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redactor:
     """The unwanted words of a report."""
 
-    phrases: tuple[tuple[str, ...], ...]
-    """Normalised phrases as words, without those of one word."""
+    phrases: _Index[tuple[str, ...]] = field(repr=False)
+    """Normalised phrases as words."""
     single: frozenset[str]
     """Normalised content words of all phrases."""
-    literal: tuple[str, ...] = ()
-    """Phrases of scripts that put no spaces between words."""
+    long: _Index[str] = field(repr=False)
+    """Those that also hide the longer words that contain them."""
+    literal: _Index[str] = field(repr=False)
+    """Phrases of scripts that put no spaces between words, in lower case."""
     marked: bool = True
     """Whether the forget set has marked words. If not, all its texts are unwanted."""
-    _inside: re.Pattern[str] | None = field(default=None, repr=False)
-    """Finds a long word inside a longer one."""
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Redactor:
@@ -76,13 +101,12 @@ class Redactor:
         single = content_words(normalise(quote) for quote in quotes) if quotes else frozenset()
         # Words of a script without spaces are found by `literal`: each is too short to mean anything alone.
         single = frozenset(word for word in single if marked and not _spaceless(word))
-        long = sorted((word for word in single if len(word) >= _LONG), key=len, reverse=True)
         return cls(
-            phrases=tuple(sorted(phrase for phrase in words if phrase)),
+            phrases=_Index.of(words),
             single=single,
-            literal=tuple(sorted({q.strip() for q in quotes if _spaceless(q)}, key=len, reverse=True)),
+            long=_Index.of(word for word in single if len(word) >= _LONG),
+            literal=_Index.of(_lower(quote.strip()) for quote in quotes if _spaceless(quote)),
             marked=marked,
-            _inside=re.compile("|".join(map(re.escape, long))) if long else None,
         )
 
     def sample(self, text: str) -> str:
@@ -97,15 +121,16 @@ class Redactor:
 
     def ranges(self, text: str, *, short: bool = True) -> list[Range]:
         """Return where the unwanted words stand, in order, without overlaps."""
-        spans = [match.span() for quote in self.literal for match in re.finditer(re.escape(quote), text, re.IGNORECASE)]
+        lower = _lower(text)
+        spans = [(at, at + size) for at in range(len(lower)) if (size := self.literal.longest(lower, at))]
         places = list(characters.words(text))
-        normal = [_normal(text[a:b]) for a, b in places]
+        normal = tuple(_normal(text[a:b]) for a, b in places)
         for at, (word, place) in enumerate(zip(normal, places, strict=True)):
             if self._hidden(word, short=short):
                 spans.append(place)
-            for phrase in self._at(word):
-                if tuple(normal[at : at + len(phrase)]) == phrase and (short or len("".join(phrase)) > _SHORT):
-                    spans.append((place[0], places[at + len(phrase) - 1][1]))
+            size = self.phrases.longest(normal, at)
+            if size and (short or len("".join(normal[at : at + size])) > _SHORT):
+                spans.append((place[0], places[at + size - 1][1]))
         return _joined(text, spans)
 
     def entry(self, entry: Entry) -> Entry:
@@ -126,13 +151,10 @@ class Redactor:
             checks=tuple(map(self._names, entry.checks)),
         )  # fmt: skip
 
-    def _at(self, word: str) -> Iterator[tuple[str, ...]]:
-        return (phrase for phrase in self.phrases if phrase[0] == word)
-
     def _hidden(self, word: str, *, short: bool) -> bool:
         if word in self.single:
             return short or len(word) > _SHORT
-        return self._inside is not None and self._inside.search(word) is not None
+        return any(self.long.longest(word, at) for at in range(len(word)))
 
     def _answer(self, answer: str, scored: Scored) -> tuple[str, Scored]:
         """Return a scored answer. The tokens of a hidden phrase share its block, so they are shown as one."""
@@ -244,8 +266,14 @@ def _clean(text: str) -> str:
     return unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
 
 
+@lru_cache(maxsize=1 << 16)
 def _normal(word: str) -> str:
     return normalise(word).replace(" ", "")
+
+
+def _lower(text: str) -> str:
+    """Return a text in lower case, character by character, so that offsets stay."""
+    return "".join(lower if len(lower := character.casefold()) == 1 else character for character in text)
 
 
 def _spaceless(text: str) -> bool:
