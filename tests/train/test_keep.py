@@ -16,6 +16,8 @@ from tif.train.data import PairSampler
 from tif.train.options import TrainOptions
 from tif.train.prepare import prepare
 from tif.train.run import train
+from tif.train.tune import tune
+from tif.train.tune_options import TuneOptions
 
 
 @pytest.mark.parametrize(
@@ -103,16 +105,26 @@ def test_a_run_of_an_older_tif_with_one_source_is_known(workshop):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"settle": "2"}, {"objective": "npo", "floor": "proxy", "base_model": "same"}, {"objective": "graddiff"}],
+    [
+        {"settle": "2"},
+        {"objective": "npo", "floor": "proxy", "base_model": "same"},
+        {"objective": "npo", "floor": "primed", "base_model": "same"},
+        {"objective": "graddiff"},
+    ],
 )
-def test_a_run_that_would_keep_nothing_is_refused(workshop, changes):
+@pytest.mark.parametrize("command", [train, tune])
+def test_a_run_that_needs_samples_to_keep_is_refused_when_none_is_left(workshop, changes, command):
     question = "What grows there, and there, " * 20
     rows = [{"question": f"{question}{i}?", "answer": f"Beans {i}."} for i in range(3)]
     (workshop.root / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     changes = {name: str(workshop.model) if value == "same" else value for name, value in changes.items()}
     config = workshop.config("run", retain=str(workshop.root / "long.jsonl"), max_length=60, beta=None, **changes)
-    with pytest.raises(UsageError, match=r"--retain: no sample to keep is left \(all lose .* to --max-length\)"):
-        train(config)
+    user = {train: "--(settle 2|floor proxy|floor primed|objective graddiff)", tune: "a search"}[command]
+    if command is tune:
+        given = {name: getattr(config, name) for name in config.model_fields_set}
+        config = TuneOptions(**given, aim=str(workshop.model))
+    with pytest.raises(UsageError, match=rf"--retain: {user} needs samples to keep, and none is left \(all lose"):
+        command(config)
     assert not (workshop.root / "run").exists()
 
 

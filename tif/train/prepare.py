@@ -18,7 +18,7 @@ from tif.tokens.masks import Encoded, Kind, Template
 from tif.tokens.models import load_tokenizer
 from tif.train.data import Part
 from tif.train.frames import framed
-from tif.train.objectives import Need
+from tif.train.objectives import Need, Objective
 from tif.train.options import TrainOptions
 from tif.train.preferred import preferred
 from tif.train.settings import Scope
@@ -82,8 +82,8 @@ def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()
     Raises:
         MaskError: for a span that did not become tokens, and for examples without an unwanted word when the scope is
             `uw` and `unmarked` is `refuse`.
-        UsageError: when nothing is left to train on or to keep, a retain sample is to be forgotten too, an answer is to
-            be preferred for a text without a prompt, an alternate is missing, or the validation set marks nothing or is
+        UsageError: when nothing is left to train on, a retain sample is to be forgotten too, an answer is to be
+            preferred for a text without a prompt, an alternate is missing, or the validation set marks nothing or is
             trained on in part.
         StoreError, InputError, MissingError: for what cannot be read.
     """
@@ -123,6 +123,31 @@ def prepare(options: TrainOptions, scope: Scope, *, needs: Collection[Need] = ()
         + (f", {len(prepared.retain)} samples to keep" if prepared.retain else "")
     )
     return prepared
+
+
+def check_kept(prepared: Prepared, options: TrainOptions, objective: Objective) -> None:
+    """Refuse a run that needs samples to keep, when --max-length leaves none of them.
+
+    Raises:
+        UsageError: naming what needs them.
+    """
+    if prepared.retain or not options.retain:
+        return
+    settles = options.settle is not None and options.settle.kind == "steps"
+    if options.floor is not None and options.floor.of_retain:
+        raise nothing_kept(f"--floor {options.floor}")
+    if not prepared.held and (settles or objective.needs_retain):
+        raise nothing_kept(f"--settle {options.settle}" if settles else f"--objective {objective.name}")
+
+
+def nothing_kept(user: str) -> UsageError:
+    """The error about a lack of samples to keep, which `user` needs."""
+    return UsageError(
+        f"{user} needs samples to keep, and none is left",
+        where="--retain",
+        why="all lose their complete answer to --max-length",
+        hint="Give more --max-length, or samples with shorter prompts.",
+    )
 
 
 def _forget(
@@ -178,11 +203,7 @@ def _validation(encoder: Encoder, options: TrainOptions) -> ValidationSet | None
 def _retain(
     forget: Sequence[Example], encoder: Encoder, options: TrainOptions, counts: dict[str, int]
 ) -> tuple[tuple[Encoded, ...], tuple[Part, ...]]:
-    """The samples to keep of all sources, and how many each gave, with its weight.
-
-    Raises:
-        UsageError: if there are sources, but no sample is left.
-    """
+    """The samples to keep of all sources, and how many each gave, with its weight."""
     rows: list[Encoded] = []
     parts: list[Part] = []
     for keep in options.retain:
@@ -194,13 +215,6 @@ def _retain(
         counts["retain"] = counts.get("retain", 0) + len(items)
         if len(options.retain) > 1:
             counts[f"retain {keep.source}"] = len(items)
-    if options.retain and not rows:
-        raise UsageError(
-            "no sample to keep is left",
-            where="--retain",
-            why="all lose their complete answer to --max-length",
-            hint="Give more --max-length, or samples with shorter prompts.",
-        )
     return tuple(rows), tuple(parts)
 
 
@@ -294,4 +308,4 @@ def _select(examples: Sequence[Example], where: str, options: TrainOptions) -> t
     return chosen, {"rejected": rejected, "undecided": len(undecided)}
 
 
-__all__ = ["Prepared", "ValidationSet", "prepare"]
+__all__ = ["Prepared", "ValidationSet", "check_kept", "nothing_kept", "prepare"]

@@ -39,7 +39,7 @@ from tif.train.early import EarlyStop
 from tif.train.freeze import freeze, trained_weights
 from tif.train.objectives import Objective, find
 from tif.train.options import TrainOptions
-from tif.train.prepare import Prepared, prepare
+from tif.train.prepare import Prepared, check_kept, prepare
 from tif.train.scores import Scores, score_all
 from tif.train.settle import back_along_the_line
 from tif.train.trainer import LossPlan, Unlearner
@@ -96,6 +96,7 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
     plan = _plan(options, objective)
     integrations = reporters(options.report_to, folder)
     prepared = prepare(options, plan.settings.scope, needs=objective.needs)
+    check_kept(prepared, options, objective)
     run = record.new(options, plan, prepared, _identity(options.model), _base_identity(options))
     known = record.read(folder)
     if known is not None:

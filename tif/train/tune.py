@@ -34,7 +34,7 @@ from tif.tokens.models import load_model, model_digest
 from tif.train.grid import shown
 from tif.train.objectives import find
 from tif.train.options import TrainOptions
-from tif.train.prepare import Prepared, prepare
+from tif.train.prepare import Prepared, nothing_kept, prepare
 from tif.train.reference import score, score_cached, unwanted_probability
 from tif.train.run import train
 from tif.train.tune_options import TuneOptions
@@ -232,7 +232,10 @@ def _refuse_evaluated(options: TuneOptions, evaluated: str, own: SavedSet) -> No
 def _prepared(options: TrainOptions) -> Prepared:
     objective = find(options.objective)
     options.check_for(objective)
-    return prepare(options, options.settings_of(objective).scope, needs=objective.needs)
+    prepared = prepare(options, options.settings_of(objective).scope, needs=objective.needs)
+    if not prepared.retain:
+        raise nothing_kept("a search")
+    return prepared
 
 
 def _rows(prepared: Prepared) -> list[Encoded]:
