@@ -22,7 +22,7 @@ from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.facts import facts
 from tif.eval.report.marks import Mark, marks, quality_note, summary
-from tif.eval.report.write import write_report
+from tif.eval.report.write import write_json, write_report
 from tif.eval.settings import Scoring
 from tif.records import ModelIdentity
 
@@ -142,6 +142,37 @@ def test_relearning_is_judged_beside_the_retain_model_after_the_same_attack(entr
         mark = by_name(Evaluations.of([measured, before, ours, never], "before"))[name]
         assert mark.outcome == outcome
         assert f"difference +0.200 ({low:+.3f} to +0.400)" in mark.rule
+
+
+def test_each_evaluation_after_the_same_attack_has_its_own_mark(entries: list[Entry]) -> None:
+    """Two evaluations of one model after the same attack, on other numbers of samples: neither hides the other."""
+    evaluations = report(entries, ours=counts(0), never=counts(0))
+    before, ours, never = evaluations.entries
+    few, many = (
+        replace(ours, label=label, record=ours.record.but(attack="relearn", leakage={"forget": leakage}))
+        for label, leakage in (("few", counts(2, phrases=4)), ("many", counts(6)))
+    )
+    controls = [
+        replace(never, label=f"never {i}", record=never.record.but(attack="relearn", leakage={"forget": leakage}))
+        for i, leakage in enumerate((counts(7), counts(1, phrases=4)))
+    ]
+    both = Evaluations.of([before, ours, few, many, never, *controls], "before")
+    found = by_name(both)
+    for label, result, control, outcome in (
+        ("few", "2 of 4", "1 of 4", "fails"),
+        ("many", "6 of 10", "7 of 10", "passes"),
+    ):
+        mark = found[f"unwanted phrases after relearning, evaluation {label}"]
+        assert (mark.result, mark.never_saw, mark.outcome) == (result, control, outcome)
+    assert "unwanted phrases after relearning" not in found
+    lines = [line for line in both.verdict().sentences() if line.startswith("After")]
+    assert lines == [
+        "After relearning, evaluation few, it writes 2 of 4; a model that never saw them, after the same attack: 1.",
+        "After relearning, evaluation many, it writes 6 of 10; a model that never saw them, after the same attack: 7.",
+    ]
+    [model] = [each for each in write_json(None, both.entries, before="before")["verdict"]["models"]
+               if each["label"] == "ours"]  # fmt: skip
+    assert [each["label"] for each in model["attacked"]] == ["few", "many"]
 
 
 def test_a_p_value_has_a_direction_and_a_mark(entries: list[Entry]) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.errors import InputError, UsageError
-from tif.eval.measure.leakage import Leakage
 from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.entry import Entry
 from tif.eval.report.redact import Redactor
-from tif.eval.report.verdict import ATTACKS, Likelihoods, Model, Role, Verdict
+from tif.eval.report.verdict import ATTACKS, Attacked, Likelihoods, Model, Role, Verdict
 
 _MUSE: Final = "MUSE has complete texts, and marks no phrases"
 _OLDER: Final = "this evaluation is older than the count; run `tif eval` again, which keeps the finished parts"
@@ -160,22 +159,18 @@ def _retain_model(entries: Sequence[Entry], before: Entry | None) -> Entry | Non
     return None
 
 
-def _attacked(entry: Entry, entries: Sequence[Entry]) -> dict[str, Leakage]:
-    """The counts of the same model's evaluations after attacks, by the attack in words."""
-    return {
-        attack: other.record.leakage["forget"]
-        for attack, other in attacks(entry, entries).items()
-        if "forget" in other.record.leakage
-    }
-
-
-def attacks(entry: Entry, entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Return the evaluations of the same model after attacks, by the attack in words."""
+def _attacked(entry: Entry, entries: Sequence[Entry]) -> tuple[Attacked, ...]:
+    """What the same model writes after attacks, one for each evaluation that counted it."""
     own = entry.record.model
     if own is None or own.digest is None or entry.record.attack:
-        return {}
+        return ()
     after = [each for each in entries if each.record.attack and each.record.model]
-    return {_attack(each): each for each in after if each.record.model and each.record.model.digest == own.digest}
+    same = [each for each in after if each.record.model and each.record.model.digest == own.digest]
+    return tuple(
+        Attacked(attack=_attack(each), label=each.label, counts=each.record.leakage["forget"])
+        for each in same
+        if "forget" in each.record.leakage
+    )
 
 
 def _attack(entry: Entry) -> str:
@@ -203,4 +198,4 @@ def _model(entry: Entry, role: Role) -> Model:
     )
 
 
-__all__ = ["Evaluations", "attacks"]
+__all__ = ["Evaluations"]

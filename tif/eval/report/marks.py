@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
-from tif.eval.report.evaluations import Evaluations, attacks
+from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome
 from tif.eval.report.muse_marks import muse_marks
 from tif.eval.report.verdict import ATTACKS, Model, Verdict
@@ -109,15 +109,15 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
 
 
 def _attacked(models: _Models, evaluations: Evaluations) -> Iterator[Mark]:
-    attacked = models.focus.attacked
-    if not any(attack.startswith(ATTACKS["relearn"]) for attack in attacked):
+    attacked = models.focus.after()
+    if not any(attack.startswith(ATTACKS["relearn"]) for attack, _ in attacked):
         rule = "to measure it, run `tif eval RUN --attack relearn` and report its folder too"
         yield Mark(name="unwanted phrases after relearning", outcome="not measured", rule=rule)
-    entries = attacks(evaluations.focus, evaluations.entries)
-    for attack, counts in attacked.items():
-        name = f"unwanted phrases after {attack}"
-        control = models.never_saw.attacked.get(attack) if models.never_saw else None
-        robustness = entries[attack].record.robustness
+    records = {entry.label: entry.record for entry in evaluations.entries}
+    for attack, each in attacked:
+        name, counts = f"unwanted phrases after {attack}", each.counts
+        beside = models.never_saw.control(each) if models.never_saw else None
+        control, robustness = beside.counts if beside else None, records[each.label].robustness
         if control is not None and control.phrases == counts.phrases:
             yield Mark(
                 name=name,

@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from tif.eval.measure.leak_at_k import Interval
-from tif.eval.measure.recovery import AttackedModel, Levels, Measure, RelearningUsed, Robustness
+from tif.eval.measure.recovery import AttackedModel, Levels, Measure, Robustness
 from tif.eval.report import figures
 from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.evaluations import Evaluations
@@ -79,17 +79,17 @@ def _cell(value: Interval | None, *, percent: bool = False) -> str:
 
 
 def _curves(attacked: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:
-    """One figure for each relearning: models that relearned in the same way share it."""
+    """One figure for each relearning: models that relearned in the same way, on as many samples, share it."""
     groups: dict[str, list[tuple[str, Robustness]]] = {}
     for label, each in attacked:
         if each.relearning is not None:
-            groups.setdefault(_same(each.relearning, each.measure), []).append((label, each))
+            groups.setdefault(_same(each), []).append((label, each))
     drawn = "".join(_figure(members, order) for members in groups.values())
     return f'<div class="figures">{drawn}</div>' if drawn else ""
 
 
-def _same(used: RelearningUsed, measure: Measure) -> str:
-    return repr((used, measure))
+def _same(each: Robustness) -> str:
+    return repr((each.relearning, each.measure, each.model.before.examples))
 
 
 def _figure(members: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ The counts are of `tif.eval.measure.leakage`. Probabilities stand in for a model
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from tif.eval.measure.leak_at_k import FormLeaks
@@ -49,6 +49,17 @@ class Likelihoods:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attacked:
+    """What a model writes about the people to forget after an attack."""
+
+    attack: str
+    """In words."""
+    label: str
+    """The evaluation's."""
+    counts: Leakage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """What one model writes when asked."""
 
@@ -63,8 +74,21 @@ class Model:
     likelihoods: Likelihoods = Likelihoods()
     reason: str | None = None
     """Why `forget` is None."""
-    attacked: Mapping[str, Leakage] = field(default_factory=dict)
-    """About the people to forget, by the attack in words after which the model was asked again."""
+    attacked: tuple[Attacked, ...] = ()
+    """Its evaluations after attacks. One attack can occur several times, such as with other limits."""
+
+    def after(self) -> list[tuple[str, Attacked]]:
+        """Return each evaluation after an attack, with the attack in words, and its label if that attack recurs."""
+        words = [each.attack for each in self.attacked]
+        return [
+            (f"{each.attack}, evaluation {each.label}" if words.count(each.attack) > 1 else each.attack, each)
+            for each in self.attacked
+        ]
+
+    def control(self, attacked: Attacked) -> Attacked | None:
+        """Return this model's evaluation after the same attack, of as many phrases if there is one; else None."""
+        same = [each for each in self.attacked if each.attack == attacked.attack]
+        return next((each for each in same if each.counts.phrases == attacked.counts.phrases), (same or [None])[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +208,11 @@ class Verdict:
         """What the focus writes after each attack, beside the retain model after the same attack."""
         never_saw = next((model for model in self.models if model.role == "never saw"), None)
         lines = []
-        for attack, counts in self.focus.attacked.items():
+        for attack, attacked in self.focus.after():
+            counts = attacked.counts
             line = f"After {attack}, it writes {Count(counts.written, counts.phrases)}"
-            control = never_saw.attacked.get(attack) if never_saw else None
-            if control is not None:
+            if never_saw is not None and (beside := never_saw.control(attacked)) is not None:
+                control = beside.counts
                 count = (
                     control.written if control.phrases == counts.phrases else Count(control.written, control.phrases)
                 )
@@ -284,4 +309,15 @@ def _plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-__all__ = ["ATTACKS", "HEADS", "PLAIN_HEADS", "Count", "Likelihoods", "Model", "Role", "Verdict", "VerdictRow"]
+__all__ = [
+    "ATTACKS",
+    "HEADS",
+    "PLAIN_HEADS",
+    "Attacked",
+    "Count",
+    "Likelihoods",
+    "Model",
+    "Role",
+    "Verdict",
+    "VerdictRow",
+]
