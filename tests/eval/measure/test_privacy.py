@@ -104,3 +104,39 @@ def test_privleak() -> None:
     assert privacy.privleak(0.5) == 0
     assert privacy.privleak(1.0) == -100
     assert privacy.privleak(0.2, 0.6) == pytest.approx(100 * (0.8 - 0.4) / 0.4)
+
+
+@given(st.integers(0, 40), st.integers(2, 60), st.integers(2, 60))
+def test_the_interval_of_an_auc_ends_where_hanley_and_mcneil_have_1_96_standard_errors(
+    step: int, members: int, others: int
+) -> None:
+    area = step / 40
+    low, high = privacy.auc_interval(area, members, others)
+    assert 0 <= low <= area <= high <= 1
+    assert low < high, "an AUC of few texts is never certain, not even at 0 and 1"
+    more = (members + others) / 2 - 1
+    for end in (low, high):
+        if end in (0.0, 1.0):
+            assert end == area
+            continue
+        q1, q2 = end / (2 - end), 2 * end**2 / (1 + end)
+        variance = (end * (1 - end) + more * (q1 - end**2) + more * (q2 - end**2)) / (members * others)
+        assert abs(area - end) == pytest.approx(1.96 * math.sqrt(variance), rel=1e-6, abs=1e-9)
+    mirrored = privacy.auc_interval(1 - area, others, members)
+    assert mirrored == pytest.approx((1 - high, 1 - low))
+
+
+def test_the_interval_of_an_auc_covers_it() -> None:
+    """Normal scores one standard deviation apart: the true AUC is in about 95 of 100 intervals."""
+    rng, true, covered = np.random.default_rng(0), 0.5 * (1 + math.erf(0.5)), 0
+    for _ in range(400):
+        area = privacy.auc(rng.normal(0, 1, 30), rng.normal(1, 1, 30))
+        assert area is not None
+        low, high = privacy.auc_interval(area, 30, 30)
+        covered += low <= true <= high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_the_interval_of_an_auc_needs_texts() -> None:
+    with pytest.raises(ValueError, match="needs texts on both sides"):
+        privacy.auc_interval(0.5, 0, 3)

@@ -25,6 +25,7 @@ from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure.composites import Composites
 from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.leakage import normalise
+from tif.eval.measure.membership import AttackArea, Membership
 from tif.eval.measure.recovery import AttackedModel, CurvePoint, Levels, RelearningUsed, Robustness
 from tif.eval.record import MasksUsed
 from tif.eval.report import heatmap
@@ -55,6 +56,10 @@ ATTACKED = Robustness(
     starting_model=ModelIdentity("/models/cartographer", "ef"), starting_reason="/models/Łuków-on-Sea does not exist",
 )  # fmt: skip
 COMPOSITES = Composites(fluency=0.5, reasons={"utility": "no log /logs/Brumaire"})
+MEMBERSHIP = Membership(
+    holdout="/data/17-brumaire.json", forget_questions=10, holdout_questions=10, texts_sha256="ab",
+    attacks={"loss": AttackArea(auc=0.7)},
+)  # fmt: skip
 SECRET = ("zoltan", "quirrell", "brumaire", "1893", "łukow", "fjord", "cartographer", "東京湾")
 """What a reader must not find, normalised."""
 
@@ -128,7 +133,8 @@ def entries(tiny: Tiny) -> list[Entry]:
             masks=MasksUsed(ref="fjord.parquet@1", version=1, digest="ab", author="Z. O'Quirrell",
                             message="checked 17 Brumaire 1893", method="ner"),
             reasons={"model_utility": "no file /data/brumaire.json"}, retain_log="/logs/東京湾/eval.json",
-            attack="relearn", robustness=ATTACKED, composites=COMPOSITES, starting_log="/logs/brumaire/eval.json",
+            attack="relearn", robustness=ATTACKED, composites=COMPOSITES, membership=MEMBERSHIP,
+            starting_log="/logs/brumaire/eval.json",
             base_log="/logs/fjord/eval.json",
         )  # fmt: skip
         made.append(replace(entry, record=record, checks=(CHECK,)))

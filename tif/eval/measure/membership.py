@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tif.eval.measure.composites import MIA, auc_gap, closeness
+from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.measures import harmonic_mean
+from tif.eval.measure.privacy import auc_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,11 @@ class Membership:
     attacks: Mapping[str, AttackArea]
     score: float | None = None
     """MIA: harmonic mean of s_x over the four attacks."""
+
+    def interval(self, attack: str) -> Interval:
+        """Return an attack's AUC with its 95% interval over questions."""
+        area = self.attacks[attack].auc
+        return Interval(area, *auc_interval(area, self.forget_questions, self.holdout_questions))
 
     def beside(self, retain: Membership | None) -> Membership:
         """Return the same beside the retain model's, if that is of the same texts."""

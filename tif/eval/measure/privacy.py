@@ -9,7 +9,7 @@ Sources: loss, Yeom et al. (arXiv 1709.01604); zlib and reference, Carlini et al
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +32,10 @@ MUSE's `constants.py` has 0.4772 and 0.5393. Its AUC is the other way round: 0 c
 
 FRACTION: Final = 0.4
 """Share of tokens, the least likely first, that min-k averages over."""
+
+
+_Z: Final = 1.96
+"""Standard errors on both sides of a 95% interval."""
 
 
 def loss(scored: Scored, *, end_token: bool = False) -> float:
@@ -115,6 +119,40 @@ def auc(forget: ArrayLike, holdout: ArrayLike) -> float | None:
     return float(roc_auc_score(labels, np.r_[low, high]))
 
 
+def auc_interval(area: float, members: int, others: int) -> tuple[float, float]:
+    """Return the 95% interval of an AUC, from its value and the numbers of texts alone.
+
+    Method 5 of Newcombe (Statistics in Medicine 25, 2006, 559-573): those areas A of which `area` is at most 1.96
+    standard errors away, with the variance of Hanley and McNeil (1982) at A. Unlike a bootstrap, it has a width at 0
+    and 1.
+
+    Args:
+        area: AUC, 0..1.
+        members: number of texts of one side.
+        others: number of texts of the other side.
+
+    Raises:
+        ValueError: without texts.
+    """
+    if min(members, others) < 1:
+        raise ValueError("an interval needs texts on both sides")
+    more = (members + others) / 2 - 1
+
+    def inside(a: float) -> bool:
+        spread = a * (1 - a) * (1 + more * ((1 - a) / (2 - a) + a / (1 + a))) / (members * others)
+        return (area - a) ** 2 <= _Z**2 * spread
+
+    return _edge(area, 0.0, inside), _edge(area, 1.0, inside)
+
+
+def _edge(start: float, end: float, inside: Callable[[float], bool]) -> float:
+    """Return the last value between `start` and `end` that is inside, by bisection."""
+    for _ in range(50):
+        middle = (start + end) / 2
+        start, end = (middle, end) if inside(middle) else (start, middle)
+    return start
+
+
 def privleak(area: float, retain_area: float = 0.5) -> float:
     """Return 100 x ((1 - auc) - (1 - auc_retain)) / (1 - auc_retain).
 
@@ -153,6 +191,7 @@ __all__ = [
     "RetainArea",
     "attacks",
     "auc",
+    "auc_interval",
     "gradnorm",
     "loss",
     "min_k",

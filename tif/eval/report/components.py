@@ -13,7 +13,7 @@ from typing import Final
 from tif.eval.measure.leak_at_k import Interval
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import Line, decimals, grid
+from tif.eval.report.tables import Line, cell, grid
 
 BENCHMARKS: Final = ("muse", "lume")
 """Fields of the record."""
@@ -68,7 +68,7 @@ def section(evaluations: Evaluations) -> str:
         lines.append(
             Line(
                 name.replace("_", " "),
-                [_cell(one) for one in each],
+                [cell(one.value if one else None) for one in each],
                 sizes=[one.size if one else None for one in each],
                 title=_NOTES.get(name, ""),
                 group=group.replace("_", " "),
@@ -102,15 +102,6 @@ def _with_interval(entry: Entry, component: Component) -> Component:
     if mean is None or abs(mean[0] - float(component.value)) > 1e-6:  # type: ignore[arg-type]
         return component
     return Component(group=component.group, name=component.name, value=Interval(*mean), size=component.size)
-
-
-def _cell(component: Component | None) -> str:
-    if component is None:
-        return '<span class="soft">–</span>'
-    value = component.value
-    if isinstance(value, Interval):
-        return f"{decimals(value.mean)}<small>{decimals(value.low)} – {decimals(value.high)}</small>"
-    return decimals(value)
 
 
 __all__ = ["BENCHMARKS", "GLOSS", "HEADING", "Component", "components", "section"]

@@ -10,6 +10,7 @@ from typing import Final
 
 from tif.eval.measure.leak_at_k import FormLeaks, Interval
 from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.tables import DASH
 from tif.eval.settings import FORMS, Form
 
 GLOSS: Final = (
@@ -141,7 +142,7 @@ def _table(stub: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[
 
 def _cell(share: Interval | None, *, sign: bool = False) -> str:
     if share is None:
-        return '<span class="soft">–</span>'
+        return DASH
     plus = "+" if sign else ""
     return f"{share.mean:{plus}.0%}<small>{share.low:{plus}.0%} – {share.high:{plus}.0%}</small>"
 

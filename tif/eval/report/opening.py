@@ -13,6 +13,7 @@ from typing import Final
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.facts import facts
 from tif.eval.report.marks import Mark, Outcome, marks, summary
+from tif.eval.report.tables import DASH
 from tif.eval.report.verdict import Likelihoods, Verdict
 
 CSS: Final = """
@@ -31,7 +32,6 @@ CSS: Final = """
 """
 """Needs the custom properties --soft, --good and --bad."""
 _SIGNS: Final[dict[Outcome, str]] = {"passes": "✓", "fails": "✗", "no mark": "–", "not measured": "–"}
-_DASH: Final = '<span class="soft">–</span>'
 _SHORT: Final = 40
 """Characters of a model's name above a column."""
 _COUNTED: Final = (
@@ -76,7 +76,7 @@ def _marks(verdict: Verdict, found: Sequence[Mark]) -> str:
         for name, cell, column in zip(heads[1:4], cells[1:], shown[1:], strict=True):
             if column:
                 empty = "" if cell else ' class="empty"'
-                body += f'<td data-head="{escape(name)}"{empty}>{_unbroken(escape(cell)) or _DASH}</td>'
+                body += f'<td data-head="{escape(name)}"{empty}>{_unbroken(escape(cell)) or DASH}</td>'
         style = mark.outcome if mark.outcome in ("passes", "fails") else "open"
         body += f'<td class="rule">{_code(_unbroken(escape(mark.rule)))}</td>'
         body += f'<td class="out {style}">{_SIGNS[mark.outcome]} {mark.outcome}</td></tr>'

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from tif.eval.report import answers, components, heatmap, leaks, opening, robustness
+from tif.eval.report import answers, components, composites, heatmap, leaks, membership, opening, robustness
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
 from tif.eval.report.plots import plots
 from tif.eval.report.seeds import SeedGroup, Spread
-from tif.eval.report.tables import Line, decimals, grid
+from tif.eval.report.tables import DASH, Line, decimals, grid
 
 CSS: Final = """
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
@@ -81,8 +81,10 @@ def page(
         ),
         Section("Asked again, and asked differently", leaks.section(evaluations), gloss),
         Section(robustness.HEADING, robustness.section(evaluations), robustness.GLOSS),
+        Section(membership.HEADING, membership.section(evaluations), membership.GLOSS),
         Section(components.HEADING, components.section(evaluations), components.GLOSS),
         Section("Metrics for researchers", _headline(headline)),
+        Section(composites.HEADING, composites.section(evaluations), composites.GLOSS),
         Section(
             "Over training seeds",
             _seeds(seeds),
@@ -166,7 +168,7 @@ def _table(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence
 def _cell(cell: Cell | Spread) -> str:
     match cell:
         case None:
-            return '<span class="soft">–</span>'
+            return DASH
         case Spread(mean=mean, sd=sd):
             return f"{mean:.3g}<small>± {sd:.2g}</small>"
         case Interval(mean=mean, low=low, high=high):

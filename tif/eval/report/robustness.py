@@ -11,6 +11,7 @@ from tif.eval.measure.recovery import AttackedModel, Levels, Measure, Robustness
 from tif.eval.report import figures
 from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.tables import DASH
 
 HEADING: Final = "Does it come back?"
 GLOSS: Final = (
@@ -73,7 +74,7 @@ def _right(index: int) -> str:
 
 def _cell(value: Interval | None, *, percent: bool = False) -> str:
     if value is None:
-        return '<span class="soft">–</span>'
+        return DASH
     form = ".0%" if percent else ".3f"
     return f"{value.mean:{form}}<small>{value.low:{form}} – {value.high:{form}}</small>"
 

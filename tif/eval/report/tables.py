@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Final
+
+from tif.eval.measure.leak_at_k import Interval
+
+DASH: Final = '<span class="soft">–</span>'
+"""The cell of a number that a model does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +57,15 @@ def decimals(value: float) -> str:
     return f"{digits}e{int(power)}"
 
 
-__all__ = ["Line", "decimals", "grid"]
+def cell(value: Interval | float | None) -> str:
+    """Return a number as trusted HTML, an interval as small print under its mean."""
+    match value:
+        case None:
+            return DASH
+        case Interval(mean=mean, low=low, high=high):
+            return f"{decimals(mean)}<small>{decimals(low)} – {decimals(high)}</small>"
+        case _:
+            return decimals(value)
+
+
+__all__ = ["DASH", "Line", "cell", "decimals", "grid"]

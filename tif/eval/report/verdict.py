@@ -88,7 +88,7 @@ class Model:
     def control(self, attacked: Attacked) -> Attacked | None:
         """Return this model's evaluation after the same attack, of as many phrases if there is one; else None."""
         same = [each for each in self.attacked if each.attack == attacked.attack]
-        return next((each for each in same if each.counts.phrases == attacked.counts.phrases), (same or [None])[0])
+        return next((each for each in same if each.counts.phrases == attacked.counts.phrases), next(iter(same), None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
