@@ -14,6 +14,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tif", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tif")
 
+# huggingface_hub reads it once, at its import, and asks the network again and again without it.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 KEPT = {"TIF_SHARED", "TIF_SMOLLM2", "TIF_SMOLLM2_GGUF", "TIF_LLAMA_PYTHON"}
 """Where the tests on real input find it."""
 
@@ -55,7 +58,6 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OPENAI_", "TIF_")) and name not in KEPT:
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")
 
 
