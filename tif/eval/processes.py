@@ -30,32 +30,27 @@ def main() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def named(device: str) -> str:
-    """Return the device name after checking it.
+def device(given: str | None = None) -> str:
+    """Return the given device, else this process's own: with several processes its accelerator, else the best there is.
 
     Raises:
-        UsageError: if torch cannot use this device.
+        UsageError: if torch cannot use the given device.
     """
     import torch
 
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        why = str(error).split("\n")[0][:120]
-        raise UsageError(
-            f"--device: torch cannot use {device!r}", why=why, hint="Omit --device to use the best available device."
-        ) from None
-    return device
-
-
-def device() -> str:
-    """Return this process's device: its own accelerator with several processes, else the best available device."""
+    if given is not None:
+        try:
+            torch.empty(0, device=given)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            why = str(error).split("\n")[0][:120]
+            raise UsageError(
+                f"--device: torch cannot use {given!r}", why=why, hint="Omit --device to use the best available device."
+            ) from None
+        return given
     if count() > 1:
         from accelerate import PartialState
 
         return str(PartialState().device)
-    import torch
-
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -73,7 +73,7 @@ def evaluate_model(options: EvaluateOptions) -> Evaluated:
             questions, unless `options.force` is set.
     """
     if options.device is not None:
-        processes.named(options.device)  # refuse a wrong name before reading anything
+        processes.device(options.device)  # refuse a wrong name before reading anything
     options = data.resolve(options)
     return _evaluate_muse(options) if options.benchmark == "muse" else _evaluate_questions(options)
 
@@ -395,7 +395,7 @@ def _loader(options: EvaluateOptions, spec: str) -> Callable[[], PreTrainedModel
 
     @cache
     def load() -> PreTrainedModel:
-        device = processes.device() if options.device is None else processes.named(options.device)
+        device = processes.device(options.device)
         return load_model(spec, dtype=options.dtype).to(device)
 
     return load

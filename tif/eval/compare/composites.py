@@ -36,7 +36,7 @@ def answers_fluency(options: EvaluateOptions, rows: Sequence[ExampleRow], cache:
         return [None] * len(rows)
 
     def work(share: Sequence[str]) -> list[float]:
-        device = processes.device() if options.device is None else processes.named(options.device)
+        device = processes.device(options.device)
         classifier, tokenizer = load_classifier(spec).to(device), load_tokenizer(spec)
         with processes.shown("fluency of forget", len(share)) as advance:
             return fluency(classifier, tokenizer, share, advance=advance)

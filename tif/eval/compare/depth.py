@@ -53,7 +53,7 @@ class DepthModels:
 
     def load(self, model: ModelIdentity) -> PreTrainedModel:
         """Load one of the models."""
-        device = processes.device() if self.device is None else processes.named(self.device)
+        device = processes.device(self.device)
         return load_model(str(model.path), dtype=self.dtype or "float32").to(device)
 
 

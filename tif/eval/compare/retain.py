@@ -101,7 +101,7 @@ def make(options: EvaluateOptions) -> Evaluated:
     if not record.is_file() or read_json(record).get("key") != key:
         say(f"fine-tuning {base} on {len(samples)} questions of {source}: {how.epochs} epochs")
         checkpoint = folder / f"checkpoint-{key[:16]}.safetensors"
-        model = load_model(base).to(options.device or processes.device())
+        model = load_model(base).to(processes.device(options.device))
         fine_tune(model, encoder, examples, how, title="fine-tuning", checkpoint=checkpoint)
         trained = RetainRecord(key=key, base=base, retain=source, questions=len(samples), fine_tuning=how)
         _save(model, tokenizer, folder, trained)

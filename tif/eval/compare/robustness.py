@@ -140,7 +140,7 @@ def measure(
         if control.model is None:
             return None
         path, digest = str(control.model.path), control.model.digest
-        device = processes.device() if options.device is None else processes.named(options.device)
+        device = processes.device(options.device)
         shared = [digest, options.dtype or "stored", name, key]
         return _points(
             shared_cache("robustness").values(
