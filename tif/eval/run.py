@@ -96,7 +96,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     encoder = Encoder.of(tokenizer, settings.encoding)
     log, log_reason = _usable(log, asked.splits["forget"], splits["forget"], settings, encoder, force=options.force)
-    attack = Attack.of(options, relearned, splits.get("retain", ()), encoder)
+    attack = Attack.of(options, lambda: relearning.Relearning.of(options, relearned, splits.get("retain", ()), encoder))
     cache = _parts_cache(options, out, digest, prompting, attack)
     load: Callable[[], PreTrainedModel] = _loader(options, model)
     measured_attack = None

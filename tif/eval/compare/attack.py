@@ -62,34 +62,25 @@ class Attack:
     """None for nf4."""
 
     @classmethod
-    def of(
-        cls,
-        options: EvaluateOptions,
-        forget: Sequence[Row] = (),
-        retain: Sequence[Row] = (),
-        encoder: Encoder | None = None,
-    ) -> Attack | None:
+    def of(cls, options: EvaluateOptions, relearning: Callable[[], Relearning] | None = None) -> Attack | None:
         """Return the attack of the options; None if they have none.
 
         Args:
             options: the options of the evaluation.
-            forget: the forget rows to relearn on.
-            retain: the retain samples to relearn on.
-            encoder: encodes both. Not needed for nf4.
+            relearning: returns what to relearn. MUSE has no questions to relearn.
 
         Raises:
-            UsageError: as `Relearning.of`.
+            ValueError: if the options ask for relearning, and there is none.
         """
-        if options.attack is None:
-            return None
-        if options.attack == "nf4" or encoder is None:
-            return cls()
-        return cls(relearning=Relearning.of(options, forget, retain, encoder))
-
-    @property
-    def points(self) -> tuple[int, ...]:
-        """The steps at which `apply` measures. nf4 is one step."""
-        return self.relearning.points if self.relearning else (0, 1)
+        match options.attack:
+            case None:
+                return None
+            case "nf4":
+                return cls()
+            case "relearn":
+                if relearning is None:
+                    raise ValueError("nothing to relearn")
+                return cls(relearning=relearning())
 
     @property
     def key(self) -> Mapping[str, object]:
@@ -106,7 +97,7 @@ class Attack:
 
         Args:
             model: changed in place.
-            measure: called with the step at each of `points`.
+            measure: called with the step at each point of the curve: for nf4, 0 before and 1 after it.
             whose: "the retain model", for messages about another model than the evaluated one.
         """
         if self.relearning is not None:
