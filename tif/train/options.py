@@ -357,13 +357,10 @@ class TrainOptions(Encoding, DataOptions):
 
     def settings_of(self, objective: Objective) -> ObjectiveSettings:
         """The numbers of the formula, with the objective's own where these options have none."""
-        given = {"beta": self.beta, "beta2": self.beta2, "gamma": self.gamma, "alpha": self.alpha}
-        given |= {"skip_tokens": self.skip_tokens}
+        given = {name: getattr(self, name) for name in ("beta", "beta2", "gamma", "alpha", "skip_tokens")}
         numbers = {**objective.defaults, **{name: value for name, value in given.items() if value is not None}}
-        skip_tokens = int(numbers.pop("skip_tokens", 0))
         return ObjectiveSettings(
             **numbers,
-            skip_tokens=skip_tokens,
             scope=self.scope or objective.scope,
             reduction=self.reduction,
             space=self.space,
