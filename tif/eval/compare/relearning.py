@@ -147,7 +147,6 @@ class Relearning:
                 measure(step)
 
         fine_tune_tokens(model, self.items, self.how, title=title, watch=watch)
-        model.eval()
 
 
 def fine_tuning(*, epochs: int, lr: float, batch_size: int = 32, schedule: Schedule = "constant") -> FineTuning:
