@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tif.annotate.request import annotate
     from tif.annotate.rules.options import LearnedOptions, NerOptions
     from tif.eval.evaluate import evaluate
-    from tif.eval.options import EvaluateOptions, ReportOptions
+    from tif.eval.options import EvaluateOptions
+    from tif.eval.report.options import ReportOptions
     from tif.eval.report.write import report
     from tif.sets.store import load as load_set
     from tif.sets.store import save as save_set
@@ -52,7 +53,7 @@ _WHERE: Final = {
     "TrainOptions": "tif.train.options:TrainOptions",
     "TuneOptions": "tif.train.tune_options:TuneOptions",
     "EvaluateOptions": "tif.eval.options:EvaluateOptions",
-    "ReportOptions": "tif.eval.options:ReportOptions",
+    "ReportOptions": "tif.eval.report.options:ReportOptions",
     "AnnotationSet": "tif.spans:AnnotationSet",
     "Example": "tif.spans:Example",
     "Span": "tif.spans:Span",

@@ -8,7 +8,8 @@ import typer
 
 from tif.console import emit, emit_json, emit_text, say
 from tif.errors import UsageError
-from tif.eval.options import EvaluateOptions, ReportOptions
+from tif.eval.options import EvaluateOptions
+from tif.eval.report.options import ReportOptions
 from tif.options import command
 
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]

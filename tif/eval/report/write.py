@@ -19,11 +19,11 @@ from pydantic import JsonValue
 from tif import files
 from tif.errors import UsageError
 from tif.escape import markdown_row, markdown_text
-from tif.eval.options import ReportOptions
 from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import HeadlineRow, shown, summarise
+from tif.eval.report.options import ReportOptions
 from tif.eval.report.page import page
 from tif.eval.report.redact import NOTE, Redactor
 from tif.eval.report.seeds import over_seeds
