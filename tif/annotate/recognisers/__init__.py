@@ -1,0 +1,1 @@
+"""Annotators that ask another project's recogniser of personal data."""
