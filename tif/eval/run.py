@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from tif import files, seal
 from tif.console import warn
-from tif.errors import InputError, UsageError
+from tif.errors import InputError
 from tif.eval import data, processes
 from tif.eval.benchmarks import leak, lume, membership
 from tif.eval.benchmarks.lume_files import LumeFiles
@@ -31,10 +31,11 @@ from tif.eval.compare import composites, depth, gaps, leaks, logs, relearning, r
 from tif.eval.compare.attack import Attack, name_of
 from tif.eval.measure.composites import Memorization
 from tif.eval.options import EvaluateOptions
+from tif.eval.origin import default_out, model_of, run_of
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, columns
 from tif.eval.settings import MAX_NEW_TOKENS, Scoring
-from tif.records import COMPLETE, RUN_FILE, ModelIdentity, RunRecord, run_around
+from tif.records import ModelIdentity, RunRecord
 from tif.tokens.encoding import Encoder
 from tif.tokens.generate import prompt_text
 from tif.tokens.memory import fits_in_memory
@@ -79,11 +80,11 @@ def evaluate_model(options: EvaluateOptions) -> Evaluated:
 
 
 def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
-    model = _model_of(options)
+    model = model_of(options)
     membership.check(options)
     log = logs.read(options.retain_log) if options.retain_log else None
     starting = composites.starting_record(options.starting_log)
-    run = _run_of(model)
+    run = run_of(model)
     settings = scoring(options, run)
     asked = data.load(options, run, settings.labels)
     if asked.lume is not None and asked.masks is None:
@@ -174,7 +175,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     from tif.eval.benchmarks import muse
     from tif.eval.benchmarks.muse_files import MuseFiles
 
-    model = _model_of(options)
+    model = model_of(options)
     retain = logs.retain_area(options.retain_log) if options.retain_log else None
     if retain is not None:
         files_of = MuseFiles(options.data_dir, options.limit, options.corpus)
@@ -200,7 +201,7 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
         prompting=prompting,
         retain_log=options.retain_log,
         base_model=options.base_model,
-        run=_run_of(model),
+        run=run_of(model),
         muse=numbers,
         lm_eval=_lm_eval(options, load, tokenizer, cache),
     )
@@ -351,45 +352,6 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
     return record
 
 
-def default_out(model: str, digest: str, attacked: str | None = None) -> Path:
-    """Return `RUN/eval` for a run folder, else `runs/eval/NAME-DIGEST`, to keep other model folders unchanged.
-
-    A checkpoint of a run has `RUN/eval-checkpoint-N`. The evaluation after an attack has its own folder, so that a
-    report can show both.
-    """
-    suffix = f"-{attacked}" if attacked else ""
-    if (Path(model) / RUN_FILE).is_file():
-        return Path(model) / f"eval{suffix}"
-    if (run := run_around(model)) is not None:
-        return run / f"eval-{Path(model).name}{suffix}"
-    return Path("runs", "eval", f"{Path(model).name}-{digest[:8]}{suffix}")
-
-
-def _run_of(model: str) -> RunRecord | None:
-    """Return the record of the run that made the model.
-
-    Raises:
-        InputError: for a run or a checkpoint whose files have changed, or a checkpoint that is not complete.
-    """
-    run = RunRecord.of_model(model)
-    if run is None:
-        return None
-    if run_around(model) is None:
-        run.check_outputs(Path(model))
-    elif (damaged := seal.damage(Path(model), COMPLETE)) is not None:
-        raise InputError(
-            "is not as the run wrote it", where=damaged, why="the checkpoint is damaged or not complete",
-            hint="Evaluate another checkpoint, or the run itself.",
-        )  # fmt: skip
-    return run
-
-
-def _model_of(options: EvaluateOptions) -> str:
-    if options.model is None:
-        raise UsageError("no model given", hint="Use tif eval RUN_OR_MODEL.")
-    return options.model
-
-
 def _loader(options: EvaluateOptions, spec: str) -> Callable[[], PreTrainedModel]:
     """Return a function that loads the model at its first call."""
 
@@ -422,7 +384,6 @@ def _parts_cache(options: EvaluateOptions, out: Path, digest: str, prompting: st
 
 __all__ = [
     "Evaluated",
-    "default_out",
     "describe",
     "evaluate_model",
     "scoring",
