@@ -13,8 +13,26 @@ at its first use, so that `import tif` takes no time.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+import os
+import sys
+
+
+def _is_command() -> bool:
+    """Whether this process is the `tif` command itself, and no program that imports tif."""
+    program = str((getattr(sys, "argv", None) or [""])[0])
+    if program == "-m":  # `python -m` is looking for the module
+        return "tif" in sys.orig_argv
+    return os.path.basename(program).partition(".")[0] == "tif"  # noqa: PTH119
+
+
+if _is_command():
+    # It takes a moment to import the rest.
+    from tif import interrupt
+
+    interrupt.begin()
+
+from importlib import import_module  # noqa: E402
+from typing import TYPE_CHECKING, Any, Final  # noqa: E402
 
 if TYPE_CHECKING:
     from tif.annotate.judge.options import JudgeOptions

@@ -1,7 +1,8 @@
-"""Ctrl-C: every command ends with exit code 130, without a traceback, whatever it is doing at that moment.
+"""Ctrl-C and SIGTERM: every command ends with exit code 130, without a traceback, whatever it is doing at that moment.
 
 A command is interrupted by `KeyboardInterrupt`, so that files are closed and locks are freed. Before and after it,
-while Python only imports or cleans up, the process ends at once. This module imports nothing that takes time.
+while Python only imports or cleans up, the process ends at once. This module takes the signals over before anything
+else is imported, so it imports only what Python itself has loaded by then.
 """
 
 from __future__ import annotations
@@ -10,50 +11,59 @@ import atexit
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
-from types import FrameType
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Final
 
 EXIT_CODE: Final = 130
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _REPEAT_SECONDS: Final = 0.02
 
+_begun = False
 _seen = False
+_process = os.getpid()
 
 
-@cache
 def begin() -> None:
-    """Take Ctrl-C over, at the start of the process."""
-    end_at_once()
-    atexit.register(_last)
+    """Take the signals over, at the start of the process."""
+    global _begun
+    if not _begun:
+        _begun = True
+        end_at_once()
+        atexit.register(_last)
 
 
 def end_at_once() -> None:
-    """From now on, Ctrl-C ends the process at once."""
+    """From now on, a signal ends the process at once."""
     _handle(_end)
 
 
 def raise_in_command() -> None:
-    """From now on, Ctrl-C raises `KeyboardInterrupt` in the main thread."""
-    global _seen
-    _seen = False
+    """From now on, a signal raises `KeyboardInterrupt` in the main thread."""
+    global _seen, _process
+    _seen, _process = False, os.getpid()
     sys.unraisablehook = _repeat(sys.unraisablehook)
     _handle(_raise)
 
 
 def seen() -> bool:
-    """Whether Ctrl-C came since `raise_in_command`, also if a library caught its exception."""
+    """Whether a signal came since `raise_in_command`, also if a library caught its exception."""
     return _seen
 
 
 def _handle(handler: object) -> None:
-    # A process in the background has Ctrl-C switched off, and keeps it so.
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+    for number in _SIGNALS:
+        # A process in the background has Ctrl-C switched off, and keeps it so.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            try:
+                signal.signal(number, handler)  # type: ignore[arg-type]
+            except ValueError:  # only the main thread may
+                return
 
 
 def _last() -> None:
@@ -67,21 +77,28 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     os._exit(EXIT_CODE)
 
 
-def _raise(_number: int, _frame: FrameType | None) -> None:
+def _raise(number: int, _frame: FrameType | None) -> None:
     global _seen
+    if number == signal.SIGTERM and os.getpid() != _process:  # a library ends a process that it forked
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return
     _seen = True
     raise KeyboardInterrupt
 
 
 def _repeat(hook: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
     """Return a hook that repeats a `KeyboardInterrupt` that came in a callback of Python, where it would be lost."""
+    import threading
 
     def handle(unraisable: sys.UnraisableHookArgs) -> None:
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             hook(unraisable)
             return
-        with suppress(RuntimeError):  # Python is ending
+        try:
             threading.Thread(target=_again, daemon=True).start()
+        except RuntimeError:  # Python is ending
+            return
 
     return handle
 

@@ -13,14 +13,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Annotated
 
-from tif import __version__, interrupt
-
-if os.path.basename(sys.argv[0] if sys.argv else "").partition(".")[0] == "tif":  # noqa: PTH119
-    # This is the command itself, which takes a moment to import, and no program that imports this module.
-    interrupt.begin()
-
 import typer
 
+from tif import __version__, interrupt
 from tif.console import complain, emit, flush
 from tif.errors import ReaderGoneError, TifError
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Final
 
 from tif.demo import data, models
@@ -88,9 +89,19 @@ class Work:
         evaluate_model(options)
 
 
-def processes() -> ProcessPoolExecutor:
-    """Two processes with one thread each. They stay for all stages, so that each imports torch once."""
-    return ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"), initializer=_quiet)
+@contextmanager
+def processes() -> Iterator[Executor]:
+    """Two processes with one thread each. They stay for all stages, so that each imports torch once.
+
+    An interrupt ends them: a signal that only this process got would otherwise wait for their jobs.
+    """
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"), initializer=_quiet) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def finish(pool: Executor, *jobs: Callable[[], None]) -> None:
