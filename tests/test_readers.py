@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tif.errors import InputError, UsageError
-from tif.readers import check_encoding, read_records
+from tif.readers import check_encoding, read_records, read_text
 
 ROWS = [{"text": "Mara\u2028Ilves"}, {"text": "\ufeffIlo\r\nworks"}]
 
@@ -66,6 +69,49 @@ def test_gzip_is_unpacked(tmp_path, name):
     (tmp_path / name).write_bytes(gzip.compress(text.encode())[:-9])
     with pytest.raises(InputError, match="is a damaged gzip file"):
         list(read_records(tmp_path / name))
+
+
+def test_a_gzip_file_of_several_parts_is_read_to_its_end(tmp_path):
+    """As `cat a.gz b.gz` makes it, with the zeros of a tape at its end."""
+    parts = [f"{number:05}" * 9999 for number in range(9)]
+    path = tmp_path / "x.txt.gz"
+    path.write_bytes(b"\0\0".join(gzip.compress(part.encode()) for part in parts) + b"\0" * 99999)
+    assert read_text(path) == "".join(parts)
+    path.write_bytes(path.read_bytes() + b"no")
+    with pytest.raises(InputError, match="is a damaged gzip file"):
+        read_text(path)
+
+
+@pytest.mark.parametrize("most", [5, 2**20])
+def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch, most):
+    monkeypatch.setattr("tif.readers.compressed.MOST_BYTES", most)
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress(b" " * most))
+    assert read_text(path) == " " * most
+    path.write_bytes(gzip.compress(b" " * (most - 1)) + gzip.compress(b"  "))
+    with pytest.raises(InputError, match="MiB after decompression"):
+        read_text(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux shows the most memory of a process there")
+def test_a_small_file_that_unpacks_to_more_than_the_memory_is_one_line(tmp_path):
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress(bytes(2**24)) * 256)
+    assert path.stat().st_size < 5 * 2**20
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom tif.cli import main\n"
+        "code = main(['annotate', '--method', 'manual', '--dataset', sys.argv[1], '--out', sys.argv[1] + '.parquet'])\n"
+        "lines = Path('/proc/self/status').read_text().splitlines()\n"
+        "print(next(line.split()[1] for line in lines if 'VmHWM' in line))\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {path}: is larger than 512 MiB after decompression. Unpack it yourself if it is as large as it should "
+        "be.\n"
+    )
+    assert int(done.stdout) < 900 * 2**10
 
 
 @pytest.mark.parametrize(

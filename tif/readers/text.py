@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import zlib
 from pathlib import Path
 from typing import Final
 
 from tif.console import warn
 from tif.errors import InputError, UsageError
+from tif.readers.compressed import is_gzip, unpack
 
-_GZIP: Final = b"\x1f\x8b"
 _WINDOWS: Final = "Windows-1252"
 _MARKS: Final = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
 
@@ -42,12 +41,13 @@ def read_text(path: Path, encoding: str | None = None) -> str:
         encoding: its encoding, if it has another one. A file that is also valid UTF-8 is read with a warning.
 
     Raises:
-        InputError: for a missing file, a folder, a damaged gzip file, or another encoding, naming line and encoding.
+        InputError: for a missing file, a folder, a gzip file that is damaged or unpacks to more than the limit, or
+            another encoding, naming line and encoding.
     """
     try:
         data = path.read_bytes()
-        if data.startswith(_GZIP):
-            data = gzip.decompress(data)
+        if is_gzip(data):
+            data = unpack(data, path)
         if encoding is not None:
             return _decoded(path, data, encoding)
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -71,7 +71,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
             why=error.reason,
             hint=f"Save it as UTF-8; Excel calls this 'CSV UTF-8'.{named}",
         ) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         raise InputError("is a damaged gzip file", where=str(path), why=str(error)[:160]) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None

@@ -240,6 +240,21 @@ def test_spacy_takes_what_we_write_and_we_take_what_it_writes(tmp_path):
         assert [(s.start, s.end, s.label) for s in record.spans] == [(0, 10, "UW")]
 
 
+def test_a_doc_bin_that_unpacks_to_more_than_the_limit_is_refused(tmp_path, monkeypatch):
+    spacy = pytest.importorskip("spacy")
+    from spacy.tokens import DocBin
+
+    path = tmp_path / "x.spacy"
+    DocBin(docs=[spacy.blank("en")("Mara Ilves is a florist.")]).to_disk(path)
+    monkeypatch.setattr("tif.readers.compressed.MOST_BYTES", 20)
+    with pytest.raises(InputError, match="MiB after decompression"):
+        list(formats.read(path, "spacy"))
+    path.write_bytes(path.read_bytes()[:-9])
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="cannot be read as a DocBin"):
+        list(formats.read(path, "spacy"))
+
+
 def test_inline_is_what_a_person_would_write():
     example = Example("people/7", "What did\nhe do?", "Her father was a florist. [[x", (Span(17, 24),))
     body = "\n".join(formats.write(AnnotationSet((example,)), "inline"))

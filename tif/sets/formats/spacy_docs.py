@@ -17,6 +17,7 @@ from typing import Final
 from tif.errors import InputError, MissingError
 from tif.packages import install_hint
 from tif.readers import Place, Row, read_text
+from tif.readers.compressed import check_size
 from tif.readers.json import json_values
 from tif.sets.formats.offsets import Offsets, OffsetUnit
 from tif.sets.formats.recognise import is_compressed
@@ -110,7 +111,9 @@ def _doc_bin(path: Path) -> Iterator[tuple[Place, object]]:
     except ImportError:
         raise MissingError("reading .spacy needs spaCy", hint=install_hint("ner")) from None
     try:
-        docs = list(DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab))
+        data = path.read_bytes()
+        check_size(data, path)
+        docs = list(DocBin().from_bytes(data).get_docs(spacy.blank("xx").vocab))
     except (OSError, ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
         raise InputError("cannot be read as a DocBin", where=str(path), why=str(error)[:160]) from None
     for number, doc in enumerate(docs, start=1):
