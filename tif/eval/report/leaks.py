@@ -10,7 +10,7 @@ from typing import Final
 
 from tif.eval.measure.leak_at_k import FormLeaks, Interval
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import DASH
+from tif.eval.report.tables import cell
 from tif.eval.settings import FORMS, Form
 
 GLOSS: Final = (
@@ -79,8 +79,14 @@ def _by_form(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
             if (numbers := leaks.get(form)) is not None:
                 cells = [_share(numbers, k, core) for _, k, (_, core, _) in names]
                 gap = numbers.minus_retain[-1].leak_any if numbers.minus_retain else None
-                rows.append([ASKED[form], label, f"{numbers.prompts:,}", *map(_cell, cells), _cell(gap, sign=True)])
+                rows.append(
+                    [ASKED[form], label, f"{numbers.prompts:,}", *map(_share_cell, cells), cell(gap, "{:+.0%}".format)]
+                )
     return _table("asked, model", [("n", "prompts with a phrase that they do not give"), *heads], rows)
+
+
+def _share_cell(share: Interval | None) -> str:
+    return cell(share, "{:.0%}".format)
 
 
 def _share(numbers: FormLeaks, k: int, core: str) -> Interval | None:
@@ -96,7 +102,7 @@ def _by_type(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
         for of_type in leaks[form].by_type if form in leaks else ():
             k, share = of_type.sampled[-1] if of_type.sampled else (k, None)
             rows.append(
-                [of_type.label, label, f"{of_type.phrases:,}", _cell(of_type.greedy), _cell(share)],
+                [of_type.label, label, f"{of_type.phrases:,}", _share_cell(of_type.greedy), _share_cell(share)],
             )
     if not rows:
         return ""
@@ -138,13 +144,6 @@ def _table(stub: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[
             cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
             body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _cell(share: Interval | None, *, sign: bool = False) -> str:
-    if share is None:
-        return DASH
-    plus = "+" if sign else ""
-    return f"{share.mean:{plus}.0%}<small>{share.low:{plus}.0%} – {share.high:{plus}.0%}</small>"
 
 
 __all__ = ["ASKED", "GLOSS", "PLAIN_GLOSS", "section"]

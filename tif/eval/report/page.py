@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from tif.eval.report import answers, components, composites, heatmap, leaks, membership, opening, robustness
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.headline import Cell, HeadlineRow, Interval, definition
+from tif.eval.report.headline import Cell, HeadlineRow, definition
 from tif.eval.report.plots import plots
 from tif.eval.report.seeds import SeedGroup, Spread
-from tif.eval.report.tables import DASH, Line, decimals, grid
+from tif.eval.report.tables import Line, cell, grid
 
 CSS: Final = """
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
@@ -157,7 +157,7 @@ def _table(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence
     head = "".join(f'<th class="n" scope="col" title="{escape(definition(n))}">{escape(n)}</th>' for n in names)
     body = ""
     for label, cells in rows:
-        numbers = "".join(f'<td class="n">{_cell(cell)}</td>' for cell in cells)
+        numbers = "".join(f'<td class="n">{_cell(number)}</td>' for number in cells)
         body += f'<tr><th scope="row">{escape(label)}</th>{numbers}</tr>'
     return (
         f'<div class="scroll"><table><thead><tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>'
@@ -165,16 +165,14 @@ def _table(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence
     )
 
 
-def _cell(cell: Cell | Spread) -> str:
-    match cell:
-        case None:
-            return DASH
+def _cell(number: Cell | Spread) -> str:
+    match number:
         case Spread(mean=mean, sd=sd):
             return f"{mean:.3g}<small>± {sd:.2g}</small>"
-        case Interval(mean=mean, low=low, high=high):
-            return f"{decimals(mean)}<small>{decimals(low)} – {decimals(high)}</small>"
+        case float() | int():
+            return f"{number:.3g}"
         case _:
-            return f"{cell:.3g}"
+            return cell(number)
 
 
 __all__ = ["CSS", "Section", "page"]

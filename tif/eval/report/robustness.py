@@ -11,7 +11,7 @@ from tif.eval.measure.recovery import AttackedModel, Levels, Measure, Robustness
 from tif.eval.report import figures
 from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import DASH
+from tif.eval.report.tables import cell
 
 HEADING: Final = "Does it come back?"
 GLOSS: Final = (
@@ -42,9 +42,9 @@ def _table(attacked: Sequence[tuple[str, Robustness]]) -> str:
     for label, each in attacked:
         models = (each.model, each.retain)
         cells = [f"{each.model.before.examples:,}"]
-        cells += [_cell(level) for model in models for level in _ends(model, each.measure)]
-        cells.append(_cell(each.recovered, percent=True))
-        numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+        cells += [cell(level, "{:.3f}".format) for model in models for level in _ends(model, each.measure)]
+        cells.append(cell(each.recovered, "{:.0%}".format))
+        numbers = "".join(f'<td class="n">{number}</td>' for number in cells)
         about = f"{attack_in_words(each)}; {_NAMES[each.measure]}"
         body += f'<tr><th scope="row">{escape(label)}<br><small class="soft">{escape(about)}</small></th>{numbers}</tr>'
         notes += [f"{label}: {reason}." for reason in (each.retain_reason, _no_share(each)) if reason]
@@ -70,13 +70,6 @@ def _level(levels: Levels, measure: Measure) -> Interval | None:
 
 def _right(index: int) -> str:
     return ' class="n"' if index else ""
-
-
-def _cell(value: Interval | None, *, percent: bool = False) -> str:
-    if value is None:
-        return DASH
-    form = ".0%" if percent else ".3f"
-    return f"{value.mean:{form}}<small>{value.low:{form}} – {value.high:{form}}</small>"
 
 
 def _curves(attacked: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -57,15 +57,15 @@ def decimals(value: float) -> str:
     return f"{digits}e{int(power)}"
 
 
-def cell(value: Interval | float | None) -> str:
-    """Return a number as trusted HTML, an interval as small print under its mean."""
+def cell(value: Interval | float | None, show: Callable[[float], str] = decimals) -> str:
+    """Return a number as trusted HTML, an interval as small print under its mean. `show` returns a number as text."""
     match value:
         case None:
             return DASH
         case Interval(mean=mean, low=low, high=high):
-            return f"{decimals(mean)}<small>{decimals(low)} – {decimals(high)}</small>"
+            return f"{show(mean)}<small>{show(low)} – {show(high)}</small>"
         case _:
-            return decimals(value)
+            return show(value)
 
 
 __all__ = ["DASH", "Line", "cell", "decimals", "grid"]
