@@ -115,6 +115,59 @@ def test_ends_that_are_inclusive_are_a_sign(tmp_path, capsys):
     assert "2 of 2 spans cut words, first 'Pelle Stran'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("unit", "why"),
+    [
+        ("utf8", "is outside the text's"),
+        ("codepoint", r"16 spans cut words, and 2 do if offsets are in codepoint\)"),
+        ("grapheme", r"\d+ spans cut words, and 2 do if offsets are in grapheme\)"),
+    ],
+)
+def test_a_few_spans_that_cut_words_in_every_unit_do_not_hide_the_right_one(tmp_path, unit, why):
+    file, text = tmp_path / "in.jsonl", f"{FAMILY} {TEXTS['accents']}"
+    rows = [{"text": text, "label": label(text, unit)} for _ in range(8)]
+    for row in rows[:2]:  # whoever marked it left out the last letter
+        row["label"][0][1] -= 1
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match=rf"line 1[,:] .*{why}.*--offset-unit {unit}\."):
+        formats.read(file, "doccano")
+    assert len(formats.read(file, "doccano", offset_unit=unit)) == 8
+
+
+def test_a_file_of_stray_letters_is_not_taken_for_one_in_another_unit(tmp_path):
+    file, text = tmp_path / "in.jsonl", TEXTS["accents"]
+    rows = [{"text": text, "label": label(text, "utf16")} for _ in range(8)]
+    for row in rows[:3]:
+        row["label"][0][1] -= 1
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert len(formats.read(file, "doccano")) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "start", "unit", "other"),
+    [
+        ("é é A B C", "A", 4, "utf8", "B"),
+        ("🙂佐藤は東京に住む。", "佐藤", 1, "utf16", "藤は"),
+        ("\r\n\r\nA B C D", "C", 8, "grapheme", "B"),
+    ],
+)
+def test_spans_that_are_words_in_two_units_are_shown_in_both(tmp_path, capsys, text, words, start, unit, other):
+    file = tmp_path / "in.jsonl"
+    assert text[start : start + len(words)] == words
+    offsets = [counted(text, point, unit) for point in (start, start + len(words))]
+    file.write_text(json.dumps({"text": text, "entities": [[*offsets, "UW"]]}))
+    (record,) = formats.read(file, "spacy")
+    assert [text[s.start : s.end] for s in record.spans] == [other]
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"line 1: the offsets select {other!r}, but {words!r} if they are in {unit}," in told
+    assert "--offset-unit" in told
+    for named, expected in ((unit, words), ("codepoint", other)):
+        (record,) = formats.read(file, "spacy", offset_unit=named)
+        assert [text[s.start : s.end] for s in record.spans] == [expected]
+    assert capsys.readouterr().err == ""
+
+
 @given(texts)
 def test_each_unit_goes_there_and_back(text):
     for unit in UNITS:

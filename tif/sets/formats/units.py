@@ -1,8 +1,12 @@
-"""Tell whether a file counts its offsets in another unit than its format does: spans that cut words are the sign."""
+"""Tell whether a file counts its offsets in another unit than its format does.
+
+Spans that cut words are the sign. A few of them are also in sound files, so the units are compared.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from tif.console import warn
@@ -19,59 +23,89 @@ Read = TypeVar("Read", bound=Rows)
 def read_in_its_unit(read: Callable[[OffsetUnit | None], Read]) -> Read:
     """Read a file in the unit of its format, unless another unit fits better: then the user has to name it.
 
+    A warning shows both readings if every span is complete words in another unit too.
+
     Args:
         read: reads the file with its offsets in a unit; None is the unit of the format.
 
     A text in ASCII without CRLF has the same offsets in every unit, so that it says nothing.
 
     Raises:
-        InputError: as `read`; or if spans cut words that they do not cut in another unit.
+        InputError: as `read`; or if spans cut words, and far fewer do in another unit.
     """
     try:
         rows = read(None)
     except InputError as error:
-        fitting = list(_fitting(read)) if error.hint is None else []
-        if not fitting:
+        fitting = [unit for unit, other in _others(read) if 4 * len(_cut(other)) <= len(_telling(other))]
+        if error.hint is not None or not fitting:
             raise
         raise InputError(error.what, where=error.where, why=error.why, hint=_hint(fitting)) from None
-    cut = _cut(rows)
-    if cut:
-        record, span = cut[0]
-        if fitting := list(_fitting(read)):
-            raise InputError(
-                f"the span {record.text[span.start : span.end]!r} cuts a word",
-                where=record.where,
-                why=f"{len(cut)} spans cut words, and none does if offsets are in {' or '.join(fitting)}",
-                hint=_hint(fitting),
-            )
+    if cut := _cut(rows):
+        _check(cut, {unit: len(_cut(other)) for unit, other in _others(read)})
+    elif _telling(rows):
+        _warn_of_another_reading(rows, read)
     _warn_of_cuts(rows)
     return rows
+
+
+def _check(cut: Sequence[tuple[Record, Span]], counts: Mapping[OffsetUnit, int]) -> None:
+    """Refuse a file whose spans cut words, if at most a quarter as many do in another unit.
+
+    Args:
+        cut: the spans that cut words.
+        counts: how many do so in each unit.
+
+    Raises:
+        InputError: that names the unit.
+    """
+    fewest = min(counts.values(), default=len(cut))
+    if 4 * fewest > len(cut):
+        return
+    record, span = cut[0]
+    fitting = [unit for unit, count in counts.items() if count == fewest]
+    verb = "does" if fewest < 2 else "do"
+    raise InputError(
+        f"the span {record.text[span.start : span.end]!r} cuts a word",
+        where=record.where,
+        why=f"{len(cut)} spans cut words, and {fewest or 'none'} {verb} if offsets are in {' or '.join(fitting)}",
+        hint=_hint(fitting),
+    )
+
+
+def _warn_of_another_reading(rows: Rows, read: Callable[[OffsetUnit | None], Rows]) -> None:
+    """Warn if the spans are other complete words in another unit: then the file does not tell which unit is right."""
+    for unit, other in _others(read):
+        if len(other) != len(rows) or _cut(other):
+            continue
+        for (record, span), (_, another) in zip(_telling(rows), _telling(other), strict=False):
+            words, others = (record.text[one.start : one.end] for one in (span, another))
+            if words != others:
+                warn(
+                    f"{record.where}: the offsets select {words!r}, but {others!r} if they are in {unit}, and no span "
+                    "tells which is right: name the unit by --offset-unit"
+                )
+                return
 
 
 def _hint(fitting: Sequence[OffsetUnit]) -> str:
     return f"If the offsets are in another unit, name it: --offset-unit {' or '.join(fitting)}."
 
 
-def _fitting(read: Callable[[OffsetUnit | None], Rows]) -> Iterator[OffsetUnit]:
-    """Yield the units in which the file can be read and no span cuts a word."""
+def _others(read: Callable[[OffsetUnit | None], Rows]) -> Iterator[tuple[OffsetUnit, Rows]]:
+    """Yield the units in which the file can be read, and its records."""
     for unit in UNITS:
-        try:
-            rows = read(unit)
-        except InputError:
-            continue
-        if not _cut(rows):
-            yield unit
+        with suppress(InputError):
+            yield unit, read(unit)
+
+
+def _telling(rows: Rows) -> list[tuple[Record, Span]]:
+    """Return the spans whose offsets may differ between units, in records whose unit is open."""
+    return [(row, span) for row in _open(rows) if not _same_in_all_units(row.text) for span in row.spans]
 
 
 def _cut(rows: Rows) -> list[tuple[Record, Span]]:
     """Return the spans that begin or end inside a word, in records whose unit is open."""
-    return [
-        (row, span)
-        for row in _open(rows)
-        if not _same_in_all_units(row.text)
-        for span in row.spans
-        if _cuts(row.text, span)
-    ]
+    return [(row, span) for row, span in _telling(rows) if _cuts(row.text, span)]
 
 
 def _open(rows: Rows) -> Iterator[Record]:
