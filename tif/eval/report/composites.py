@@ -65,7 +65,7 @@ def _memorization(name: str, column: str) -> Callable[[Entry], Interval | float 
         if own is None:
             return None
         term: float = getattr(own, name)
-        values = [row[column] for row in entry.examples.get("forget", ()) if row.get(column) is not None]
+        values = entry.values("forget", column)
         if column == "truth_ratio":
             values = [1 / (1 + ratio) for ratio in values]
         if not values or abs(sum(values) / len(values) - (1 - term)) > 1e-6:
@@ -155,7 +155,7 @@ _NUMBERS: Final = (
 def _size(entry: Entry, column: str) -> int | None:
     if not column:
         return None
-    return sum(row.get(column) is not None for row in entry.examples.get("forget", ())) or None
+    return len(entry.values("forget", column)) or None
 
 
 def _missing(entries: Sequence[Entry]) -> list[str]:

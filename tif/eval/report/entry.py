@@ -125,9 +125,13 @@ class Entry:
             checks=tuple(checks),
         )  # fmt: skip
 
+    def values(self, part: str, column: str) -> list[float]:
+        """A number of each example of a part, without the examples that do not have it."""
+        return [row[column] for row in self.examples.get(part, ()) if row.get(column) is not None]
+
     def mean(self, part: str, column: str) -> tuple[float, float, float] | None:
         """Mean of a per-example number and its 95% bootstrap interval; None if no example has it."""
-        values = [row[column] for row in self.examples.get(part, ()) if row.get(column) is not None]
+        values = self.values(part, column)
         if not values:
             return None
         low, high = measures.bootstrap(values)

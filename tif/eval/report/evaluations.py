@@ -76,6 +76,15 @@ class Evaluations:
         intact = [entry for entry in unlearned if not entry.record.attack]
         return (intact or unlearned or [*self.entries])[0]
 
+    def logged(self, key: str) -> dict[str, tuple[list[float], list[float]]]:
+        """Return steps and values of a number in the runs' logs, by label, for the runs that logged it at two steps."""
+        lines = {}
+        for entry in self.entries:
+            points = [(row["step"], row[key]) for row in entry.history if key in row and "step" in row]
+            if len(points) > 1:
+                lines[entry.label] = ([step for step, _ in points], [value for _, value in points])
+        return lines
+
     def verdict(self) -> Verdict:
         """What the models write about the people to forget: the starting model first, the retain model last."""
         first = [self.before] if self.before else []
@@ -153,8 +162,7 @@ def _retain_model(entries: Sequence[Entry], before: Entry | None) -> Entry | Non
         if entry.folder is not None and entry.folder.resolve() in named:
             return entry
     for entry in others:
-        ratios = [row["truth_ratio"] for row in entry.examples.get("forget", ())]
-        if tuple(ratio for ratio in ratios if ratio is not None) in logs:
+        if tuple(entry.values("forget", "truth_ratio")) in logs:
             return entry
     return None
 

@@ -114,12 +114,9 @@ def shown(cell: Cell) -> str:
 
 def _sizes(evaluations: Evaluations, entry: Entry) -> dict[str, int]:
     """How many examples each number is a mean over."""
-    sizes = {
-        name: sum(row.get(column) is not None for row in entry.examples.get(part, ()))
-        for name, part, column in (*COLUMNS, *DEPTH_COLUMNS)
-    }
+    sizes = {name: len(entry.values(part, column)) for name, part, column in (*COLUMNS, *DEPTH_COLUMNS)}
     if entry.record.forget_quality is not None:
-        sizes["forget quality"] = sum(r.get("truth_ratio") is not None for r in entry.examples.get("forget", ()))
+        sizes["forget quality"] = len(entry.values("forget", "truth_ratio"))
     never_saw = evaluations.never_saw
     for name, column in GAP_COLUMNS if never_saw else ():
         pair = paired([each for each in (entry, never_saw) if each], column)

@@ -229,7 +229,7 @@ def quality_note(evaluations: Evaluations, label: str) -> str:
     record = entry.record
     if record.forget_quality is None:
         return ""
-    ratios = [row["truth_ratio"] for row in entry.examples.get("forget", ()) if row["truth_ratio"] is not None]
+    ratios = entry.values("forget", "truth_ratio")
     parts = [f"no difference found at {SIGNIFICANT}"]
     if record.forget_quality <= SIGNIFICANT:
         parts = [f"differs at {SIGNIFICANT}"]

@@ -106,11 +106,9 @@ def _drops(evaluations: Evaluations) -> tuple[str, str]:
 
 
 def _truth(evaluations: Evaluations) -> tuple[str, str]:
-    samples: dict[str, list[float]] = {}
-    for entry in evaluations.entries:
-        ratios = [r["truth_ratio"] for r in entry.examples.get("forget", ()) if r["truth_ratio"] is not None]
-        if ratios:
-            samples[entry.label] = ratios
+    samples = {
+        entry.label: ratios for entry in evaluations.entries if (ratios := entry.values("forget", "truth_ratio"))
+    }
     if evaluations.never_saw is None:
         log = next((e.record.retain_truth_ratio for e in evaluations.entries if e.record.retain_truth_ratio), ())
         if log:
@@ -127,12 +125,7 @@ def _truth(evaluations: Evaluations) -> tuple[str, str]:
 def _history(evaluations: Evaluations) -> list[tuple[str, str]]:
     drawn = []
     for key, name, caption in _LOGGED:
-        lines = {}
-        for entry in evaluations.entries:
-            known = [(row["step"], row[key]) for row in entry.history if key in row and "step" in row]
-            if len(known) > 1:
-                lines[entry.label] = ([x for x, _ in known], [y for _, y in known])
-        if lines:
+        if lines := evaluations.logged(key):
             drawn.append((figures.curves(lines, "step", name, order=evaluations.labels), caption))
     return drawn
 

@@ -20,12 +20,7 @@ def trajectory_plots(evaluations: Evaluations) -> list[tuple[str, str]]:
     """Return one figure for each number that a run was evaluated by during training, each with its caption."""
     drawn = []
     for name, ylabel, caption in _DRAWN:
-        lines, key = {}, f"{EVALUATION}{name}"
-        for entry in evaluations.entries:
-            points = [(row["step"], row[key]) for row in entry.history if key in row and "step" in row]
-            if len(points) > 1:
-                lines[entry.label] = ([x for x, _ in points], [y for _, y in points])
-        if lines:
+        if lines := evaluations.logged(f"{EVALUATION}{name}"):
             svg = figures.curves(lines, "step", ylabel, order=evaluations.labels)
             drawn.append((svg, f"{caption}, {_WATCHED}"))
     return drawn
