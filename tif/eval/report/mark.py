@@ -31,4 +31,20 @@ class Mark:
     """What passes, or why there is no mark, or how to measure it."""
 
 
-__all__ = ["AS_NEVER", "KEEP", "SIGNIFICANT", "Mark", "Outcome"]
+def kept(own: float | None, start: float | None) -> Outcome:
+    """Return whether a model keeps enough of a number of the starting model."""
+    if own is None:
+        return "not measured"
+    if start is None:
+        return "no mark"
+    return "passes" if own >= KEEP * start else "fails"
+
+
+def keep_rule(least: str | None) -> str:
+    """Return the rule of such a mark in words. `least` is what passes; None without a starting model."""
+    if least is None:
+        return "no mark: the starting model is not in this report"
+    return f"at least {least}: {KEEP:.0%} of the number before unlearning"
+
+
+__all__ = ["AS_NEVER", "KEEP", "SIGNIFICANT", "Mark", "Outcome", "keep_rule", "kept"]

@@ -17,7 +17,7 @@ from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome
+from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome, keep_rule, kept
 from tif.eval.report.muse_marks import muse_marks
 from tif.eval.report.verdict import ATTACKS, Model, Verdict
 
@@ -173,20 +173,16 @@ def _keep(models: _Models, verdict: Verdict) -> Mark:
         if own is None:
             continue
         start, never = _kept(before, kind), _kept(models.never_saw, kind)
-        least = KEEP * start if start is not None else None
         shown = [_kept_words(each, kind) for each in (focus, before, models.never_saw)]
         if never is None:
             shown[2] = ""
-        if least is None or start is None:
-            rule = "no mark: the starting model is not in this report"
-            return Mark(name=name, outcome="no mark", result=shown[0], never_saw=shown[2], rule=rule)
         return Mark(
             name=name,
-            outcome="passes" if own >= least else "fails",
+            outcome=kept(own, start),
             result=shown[0],
             before=shown[1],
             never_saw=shown[2],
-            rule=f"at least {_kept_level(before, kind, least)}: {KEEP:.0%} of the number before unlearning",
+            rule=keep_rule(None if start is None else _kept_level(before, kind, KEEP * start)),
         )
     rule = "to measure it, run `tif eval RUN --retain DATASET`"
     return Mark(name=name, outcome="not measured", rule=rule)
@@ -206,12 +202,10 @@ def _tests(evaluations: Evaluations) -> Iterator[Mark]:
     if record.model_utility is not None:
         yield Mark(
             name="model utility",
-            outcome="no mark" if start is None else "passes" if record.model_utility >= KEEP * start else "fails",
+            outcome=kept(record.model_utility, start),
             result=f"{record.model_utility:.3f}",
             before="" if start is None else f"{start:.3f}",
-            rule="no mark: the starting model is not in this report"
-            if start is None
-            else f"at least {KEEP * start:.3f}: {KEEP:.0%} of the number before unlearning",
+            rule=keep_rule(None if start is None else f"{KEEP * start:.3f}"),
         )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from tif.eval.record import EvalRecord, Means
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.mark import AS_NEVER, KEEP, Mark
+from tif.eval.report.mark import AS_NEVER, KEEP, Mark, keep_rule, kept
 
 _METRIC: Final = "rougeL_f1"
 
@@ -36,19 +36,11 @@ def muse_marks(evaluations: Evaluations) -> Iterator[Mark]:
     own, start, other = (_level(record, "knowmem_retain") for record in records)
     yield Mark(
         name="answers to keep (KnowMem)",
-        outcome="not measured"
-        if own is None
-        else "no mark"
-        if start is None
-        else "passes"
-        if own >= KEEP * start
-        else "fails",
+        outcome=kept(own, start),
         result=_shown(own),
         before=_shown(start),
         never_saw=_shown(other),
-        rule="no mark: the starting model is not in this report"
-        if start is None
-        else f"ROUGE-L at least {KEEP * start:.3f}: {KEEP:.0%} of the number before unlearning",
+        rule=keep_rule(None) if start is None else f"ROUGE-L {keep_rule(f'{KEEP * start:.3f}')}",
     )
     privleak = focus.record.muse.privleak if focus.record.muse else None
     if privleak is None:
