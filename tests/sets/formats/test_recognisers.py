@@ -163,7 +163,7 @@ def test_tab_takes_the_checked_annotator_and_leaves_no_mask_out(tmp_path):
     }
     row = {"doc_id": "d1", "text": TWO, "quality_checked": ["annotator2"], "annotations": annotations}
     (record,) = formats.read(write(tmp_path, [row]))
-    assert [(TWO[s.start : s.end], s.label) for s in record.spans] == [("555-0199", "CODE")]
+    assert [(TWO[s.start : s.end], s.label) for s in record.spans] == [("555-0199", "RECORD_ID")]
     assert (record.id, record.maker) == ("d1", "person")
 
 
@@ -174,7 +174,29 @@ def test_overlaps_of_one_type_are_united(tmp_path):
         {"entity_type": "NRP", "start": 2, "end": 7, "score": 0.1},
     ]
     (record,) = formats.read(write(tmp_path, [{"text": ONE, "entities": found}]), "presidio")
-    assert [(s.start, s.end, s.label, s.score) for s in record.spans] == [(2, 7, "NRP", 0.1), (2, 12, "PERSON", 0.85)]
+    assert [(s.start, s.end, s.label, s.score) for s in record.spans] == [
+        (2, 7, "DEMOGRAPHIC", 0.1), (2, 12, "PERSON", 0.85),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "label"),
+    [
+        ("presidio", [{"entity_type": "US_SSN", "start": 5, "end": 13, "score": 0.5}], "GOV_ID"),
+        ("hf", [{"entity_group": "PER", "start": 5, "end": 13, "score": 0.5}], "PERSON"),
+        (
+            "gliner",
+            [{"label": "social security number", "start": 5, "end": 13, "score": 0.5, "text": "555-0199"}],
+            "GOV_ID",
+        ),
+        ("comprehend", {"Entities": [{"Type": "CREDIT_DEBIT_NUMBER", "BeginOffset": 5, "EndOffset": 13}]}, "ACCOUNT"),
+        ("azure", {"entities": [{"category": "IPAddress", "offset": 5, "length": 8, "text": "555-0199"}]}, "NETWORK"),
+        ("presidio", [{"entity_type": "CHESS_OPENING", "start": 5, "end": 13, "score": 0.5}], "CHESS_OPENING"),
+    ],
+)
+def test_labels_become_canonical_types_as_an_annotator_writes_them(tmp_path, name, row, label):
+    (record,) = formats.read(write(tmp_path, [row]), name, samples=AnnotationSet((Example("a/1", "", TWO),)))
+    assert [(TWO[s.start : s.end], s.label) for s in record.spans] == [("555-0199", label)]
 
 
 @pytest.mark.parametrize(

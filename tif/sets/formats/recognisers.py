@@ -10,6 +10,7 @@
     dlp                Google: `{findings: [{infoType: {name}, location: {codepointRange}}]}`; code points as strings
     hf                 lists of `{entity_group, score, start, end}` of a transformers pipeline; code points
 
+Labels become canonical types (`tif.entities`); a type that the crosswalk does not know keeps its name.
 Several of them give no text. Their records belong to the samples of a set: by id, else by order. Overlapping spans of
 one type are united. These formats are only read.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tif.console import warn
+from tif.entities import Scheme, label_of
 from tif.errors import InputError
 from tif.readers import Row, parse_json, read_text
 from tif.readers.json import json_values
@@ -50,6 +52,8 @@ class Profile:
     score: str | None = None
     quote: str | None = None
     """The words that the span marks, to check the offsets."""
+    scheme: Scheme | None = None
+    """Whose names the labels are."""
     texts: tuple[str, ...] = ("text",)
     maker: Maker = "machine"
     units: tuple[OffsetUnit, ...] = ("codepoint",)
@@ -59,8 +63,11 @@ class Profile:
 _LISTS: Final = ("entities", "results", "spans", "predictions")
 
 PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
-    "presidio": Profile(lists=_LISTS, start="start", end="end", labels=("entity_type",), score="score"),
+    "presidio": Profile(
+        lists=_LISTS, start="start", end="end", labels=("entity_type",), score="score", scheme="presidio"
+    ),
     "presidio-research": Profile(
+        scheme="presidio",
         lists=("spans",),
         start="start_position",
         end="end_position",
@@ -68,7 +75,9 @@ PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
         quote="entity_value",
         texts=("full_text",),
     ),
-    "gliner": Profile(lists=_LISTS, start="start", end="end", labels=("label",), score="score", quote="text"),
+    "gliner": Profile(
+        lists=_LISTS, start="start", end="end", labels=("label",), score="score", quote="text", scheme="gliner"
+    ),
     "langextract": Profile(
         lists=("extractions",),
         start="char_interval.start_pos",
@@ -76,6 +85,7 @@ PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
         labels=("extraction_class",),
     ),
     "tab": Profile(
+        scheme="tab",
         lists=("entity_mentions",),
         start="start_offset",
         end="end_offset",
@@ -84,6 +94,7 @@ PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
         maker="person",
     ),
     "comprehend": Profile(
+        scheme="comprehend",
         lists=("Entities",),
         start="BeginOffset",
         end="EndOffset",
@@ -92,6 +103,7 @@ PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
         texts=("Text", "text"),
     ),
     "azure": Profile(
+        scheme="azure",
         lists=("entities",),
         start="offset",
         end="length",
@@ -101,13 +113,14 @@ PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
         units=("codepoint", "utf16", "grapheme"),
     ),
     "dlp": Profile(
+        scheme="dlp",
         lists=("findings",),
         start="location.codepointRange.start",
         end="location.codepointRange.end",
         labels=("infoType.name",),
         quote="quote",
     ),
-    "hf": Profile(lists=_LISTS, start="start", end="end", labels=("entity_group",), score="score"),
+    "hf": Profile(lists=_LISTS, start="start", end="end", labels=("entity_group",), score="score", scheme="hf"),
 }
 
 _IDS: Final = ("id", "record_id", "document_id", "doc_id")
@@ -282,6 +295,7 @@ def _span(value: Row, text: str, offsets: Offsets, name: RecogniserFormat) -> Sp
     label = next((found for path in profile.labels if (found := _at(value, path)) is not None), None)
     if not isinstance(label, str):
         raise InputError("has no label", where=profile.labels[0])
+    label = label_of(label, profile.scheme)
     score = _at(value, profile.score) if profile.score else None
     begin, stop = offsets.to_point(start, profile.start), offsets.to_point(end, profile.end)
     quote = _at(value, profile.quote) if profile.quote else None
