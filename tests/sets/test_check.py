@@ -1,7 +1,10 @@
+import json
+from dataclasses import replace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tif.sets import rows, store
+from tif.sets import exchange, formats, rows, store
 from tif.sets.check import check
 from tif.spans import AnnotationSet, Example, Span
 
@@ -76,3 +79,29 @@ def test_every_error_is_listed_not_the_first_only(tmp_path):
         "record 'a', spans[2]",
     ]
     assert [f.where for f in found if f.kind == "id-twice"] == ["record 'a'"]
+
+
+def test_records_that_were_accepted_without_a_person_are_named_until_somebody_decides(tmp_path):
+    """As older versions of tif saved the output of a recogniser."""
+    path, file = tmp_path / "a.parquet", tmp_path / "a.jsonl"
+    machine = Span(27, 31, source="ner", score=0.5)
+    examples = (
+        Example("one", "", TEXT, (machine,), "accepted"),
+        Example("two", "", TEXT, (replace(machine, source="ana", score=None),), "accepted"),
+        Example("three", "", TEXT, (machine, Span(32, 37, source="ana")), "accepted"),
+        Example("four", "", TEXT, (replace(machine, score=None, source="vote:2/3"),), "accepted"),
+        Example("five", "", TEXT, (machine,)),
+        Example("six", "", TEXT, (machine,), "accepted"),
+        Example("seven", "", TEXT, (), "accepted"),
+    )
+    saved = store.save(AnnotationSet(examples), path)
+    store.save(saved.replaced([replace(examples[4], status="accepted"), replace(examples[5], status="rejected")]), path)
+    (finding,) = [each for each in check(path) if each.kind == "accepted-unseen"]
+    assert finding.where == "2 records ('one', 'four')"
+    assert "only ner, vote:2/3 marked them" in finding.what
+    # What the warning says to do.
+    lines = [json.loads(line) for line in formats.write(store.load(path))]
+    file.write_text("".join(json.dumps({**line, "status": "auto"}) + "\n" for line in lines if line["id"] != "two"))
+    exchange.bring_in(file, path)
+    assert "accepted-unseen" not in [each.kind for each in check(path)]
+    assert {each.id: each.status for each in store.load(path)}["one"] == "auto"

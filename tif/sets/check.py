@@ -11,6 +11,7 @@ from typing import Literal
 
 from tif.errors import InputError, StoreError, TifError
 from tif.sets import companions, metadata, store
+from tif.sets.makers import is_by_program
 from tif.sets.overlaps import OverlapsByLabel
 from tif.sets.untrained import SpanCounts, span_counts, untrained
 from tif.sets.verify import verify_set
@@ -88,6 +89,7 @@ def check(
         errors.append(Finding("error", "unreadable", ", ".join(error.where), _shown(error)))
     if not errors and version is None:
         errors += _damaged(ref, data_dir)
+        warnings += _accepted_by_nobody(path, data_dir)
     if stale and not companions.is_stale(path):
         renewed = "did not match the set, as after a failed save, and was written again"
         warnings.append(Finding("warning", "stale-sidecar", str(metadata.sidecar(path)), renewed))
@@ -99,6 +101,33 @@ def _damaged(ref: str | Path, data_dir: str | Path | None) -> Iterator[Finding]:
     for check in verify_set(ref, data_dir=data_dir):
         if check.state in ("differs", "missing"):
             yield Finding("error", "damaged", check.name, check.detail)
+
+
+def _accepted_by_nobody(path: Path, data_dir: str | Path | None) -> Iterator[Finding]:
+    """Yield one finding for the records that the first version has as accepted, with nothing but a program's spans.
+
+    A record that a person accepted in tif is not accepted in the first version, unless that came from another set.
+    """
+    try:
+        head, first = (store.load(f"{path}{version}", data_dir=data_dir).by_id() for version in ("", "@1"))
+    except TifError:  # an older version that is missing or damaged is a finding of its own
+        return
+    records = [
+        example
+        for id_, example in first.items()
+        if example.status == "accepted" and example.spans and all(map(is_by_program, example.spans))
+        if id_ in head and (head[id_].status, head[id_].keys) == ("accepted", example.keys)
+    ]
+    if records:
+        sources = ", ".join(sorted({span.source for example in records for span in example.spans}))
+        ids = ", ".join(repr(example.id) for example in records[:3]) + (", ..." if len(records) > 3 else "")
+        yield Finding(
+            "warning",
+            "accepted-unseen",
+            f"{len(records)} records ({ids})",
+            f"were accepted when the set was made, and only {sources} marked them. If nobody looked at them, export "
+            'the set, change their status to "auto", and import the file',
+        )
 
 
 def _left_out(counts: SpanCounts, labels: Collection[str] | None) -> Iterator[Finding]:

@@ -34,11 +34,13 @@ def changed_by_machine(base: Example, one: Example) -> bool:
     A source alone is no sign in a saved set: people's edits have their names, also before they accept a record.
     """
     new = [span for span in one.spans if span.key not in base.keys]
-    return one.status not in DECIDED and any(span.score is not None or _is_program(span.source) for span in new)
+    return one.status not in DECIDED and any(map(is_by_program, new))
 
 
-def _is_program(source: str) -> bool:
-    return ":" in source or source.lower() in PROGRAMS
+def is_by_program(span: Span) -> bool:
+    """Return whether a span has a score, or the source of a program: people give neither."""
+    source = span.source
+    return span.score is not None or ":" in source or source.lower() in PROGRAMS
 
 
-__all__ = ["changed_by_machine", "signed_by_machine"]
+__all__ = ["changed_by_machine", "is_by_program", "signed_by_machine"]
