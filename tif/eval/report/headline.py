@@ -99,7 +99,7 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
                 **{name: harness[entry.label].get(name) for name in tasks},
             },
             sizes=_sizes(evaluations, entry),
-            notes={"forget quality": note} if (note := quality_note(evaluations, entry.label)) else {},
+            notes={"forget quality": note} if (note := quality_note(entry)) else {},
         )
         for entry in evaluations.entries
     ]

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
+from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome, keep_rule, kept
 from tif.eval.report.muse_marks import muse_marks
-from tif.eval.report.verdict import ATTACKS, Model, Verdict
+from tif.eval.report.verdict import Model, Verdict
 
 
 def marks(evaluations: Evaluations) -> list[Mark]:
@@ -110,10 +111,10 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
 
 def _attacked(models: _Models, evaluations: Evaluations) -> Iterator[Mark]:
     attacked = models.focus.after()
-    if not any(attack.startswith(ATTACKS["relearn"]) for attack, _ in attacked):
+    records = {entry.label: entry.record for entry in evaluations.entries}
+    if not any(records[each.label].attack == "relearn" for _, each in attacked):
         rule = "to measure it, run `tif eval RUN --attack relearn` and report its folder too"
         yield Mark(name="unwanted phrases after relearning", outcome="not measured", rule=rule)
-    records = {entry.label: entry.record for entry in evaluations.entries}
     for attack, each in attacked:
         name, counts = f"unwanted phrases after {attack}", each.counts
         beside = models.never_saw.control(each) if models.never_saw else None
@@ -210,16 +211,15 @@ def _tests(evaluations: Evaluations) -> Iterator[Mark]:
 
 
 def _direction(evaluations: Evaluations) -> str:
-    note = quality_note(evaluations, evaluations.focus.label)
+    note = quality_note(evaluations.focus)
     return f" ({note})" if note else ""
 
 
-def quality_note(evaluations: Evaluations, label: str) -> str:
+def quality_note(entry: Entry) -> str:
     """Return what a model's forget quality says: whether the test finds a difference, in which direction, how large.
 
     Empty for a model without forget quality.
     """
-    entry = next(entry for entry in evaluations.entries if entry.label == label)
     record = entry.record
     if record.forget_quality is None:
         return ""
