@@ -10,17 +10,16 @@ measured says how to measure it. docs/metrics.md has the rules.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tif.eval.measure import measures
-from tif.eval.measure.leak_at_k import FormLeaks
 from tif.eval.measure.leakage import Leakage
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome, keep_rule, kept
 from tif.eval.report.muse_marks import muse_marks
-from tif.eval.report.verdict import Model, Verdict
+from tif.eval.report.verdict import Count, Model, Verdict, keep_count, other_words_count, plural, unwanted_count
 
 
 def marks(evaluations: Evaluations) -> list[Mark]:
@@ -28,9 +27,7 @@ def marks(evaluations: Evaluations) -> list[Mark]:
     if evaluations.focus.record.muse is not None:
         return [*muse_marks(evaluations)]
     verdict = evaluations.verdict()
-    before = next((m for m in verdict.models if m.role == "before" and m is not verdict.focus), None)
-    never = next((m for m in verdict.models if m.role == "never saw" and m is not verdict.focus), None)
-    models = _Models(verdict.focus, before, never)
+    models = _Models(verdict.focus, verdict.beside("before"), verdict.beside("never saw"))
     return [
         _asked(models, verdict),
         _asked_again(models, verdict),
@@ -49,7 +46,7 @@ def summary(label: str, found: Sequence[Mark]) -> str:
     if not decided:
         line = f"{label}: no mark could be measured."
     elif failed:
-        line = f"{label} fails {len(failed)} of {_plural(len(decided), 'mark')}: {_listed(failed)}."
+        line = f"{label} fails {len(failed)} of {plural(len(decided), 'mark')}: {_listed(failed)}."
     else:
         line = f"{label} passes {'the' if len(decided) == 1 else f'all {len(decided)}'} " + (
             "mark that was measured." if len(decided) == 1 else "marks that were measured."
@@ -72,13 +69,13 @@ def _asked(models: _Models, verdict: Verdict) -> Mark:
     if counts is None:
         return Mark(name=name, outcome="not measured", rule=models.focus.reason or "the model was not asked")
     never = models.never_saw.forget if models.never_saw else None
-    beside = {"before": _written(models.before.forget if models.before else None), "never_saw": _written(never)}
     comparable = never is not None and never.phrases == counts.phrases
     most = never.written if never is not None and comparable else 0
     why = AS_NEVER if comparable else "no model that never saw them was asked for the same phrases"
     return Mark(
-        name=name, outcome="passes" if counts.written <= most else "fails", result=_written(counts),
-        rule=f"at most {most:,}: {why}", **beside,
+        name=name, outcome="passes" if counts.written <= most else "fails",
+        result=_shown(models.focus, unwanted_count), before=_shown(models.before, unwanted_count),
+        never_saw=_shown(models.never_saw, unwanted_count), rule=f"at most {most:,}: {why}",
     )  # fmt: skip
 
 
@@ -89,7 +86,7 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
         rule = "to measure it, run `tif eval RUN --leak 16`"
         return Mark(name=f"unwanted phrases, {what} many times", outcome="not measured", rule=rule)
     k, share = leaks.most.k, leaks.most.cores.leak_any
-    never = _share(models.never_saw, k)
+    before, never = (each.leak_any(k) if each else None for each in (models.before, models.never_saw))
     gap = next((each.leak_any for each in leaks.minus_retain if each.k == k), None)
     passed = (gap.low <= 0) if gap else share.mean <= (never or 0.0)
     if gap is not None:
@@ -101,9 +98,9 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
     return Mark(
         name=f"unwanted phrases, {what} {k} times",
         outcome="passes" if passed else "fails",
-        result=f"{share.mean:.0%} of {_plural(leaks.prompts, 'phrase' if verdict.plain else 'question')} "
+        result=f"{share.mean:.0%} of {plural(leaks.prompts, 'phrase' if verdict.plain else 'question')} "
         f"({share.low:.0%} to {share.high:.0%})",
-        before=_percent(_share(models.before, k)),
+        before=_percent(before),
         never_saw=_percent(never),
         rule=rule,
     )
@@ -144,7 +141,7 @@ def _other_words(models: _Models, verdict: Verdict) -> Iterator[Mark]:
     focus = models.focus
     never, before = models.never_saw, models.before
     if focus.forget is not None and focus.forget.general_words:
-        numbers = [_general(each.forget if each else None) for each in (focus, before, never)]
+        numbers = [_shown(each, other_words_count) for each in (focus, before, never)]
         own, other = focus.forget, never.forget if never else None
         least = other.general_words_written if other and other.general_words == own.general_words else None
         passed = least is not None and own.general_words_written >= least
@@ -246,7 +243,7 @@ def _kept_words(model: Model | None, kind: str) -> str:
     level = _kept(model, kind)
     if model is None or level is None:
         return ""
-    return _written(model.keep) if kind == "phrases" else _kept_level(model, kind, level)
+    return _shown(model, keep_count) if kind == "phrases" else _kept_level(model, kind, level)
 
 
 def _kept_level(model: Model | None, kind: str, level: float) -> str:
@@ -255,25 +252,17 @@ def _kept_level(model: Model | None, kind: str, level: float) -> str:
     return f"{level:.0%} of the words" if kind == "words" else f"probability {level:.2f}"
 
 
-def _share(model: Model | None, k: int) -> float | None:
-    leaks: FormLeaks | None = model.leaks if model else None
-    return leaks.most.cores.leak_any.mean if leaks and leaks.most and leaks.most.k == k else None
-
-
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
 
 
-def _written(counts: Leakage | None) -> str:
-    return f"{counts.written:,} of {counts.phrases:,}" if counts else ""
+def _shown(model: Model | None, count: Callable[[Model], Count | None]) -> str:
+    number = count(model) if model else None
+    return "" if number is None else str(number)
 
 
-def _general(counts: Leakage | None) -> str:
-    return f"{counts.general_words_written:,} of {counts.general_words:,}" if counts else ""
-
-
-def _plural(count: int, one: str) -> str:
-    return f"{count:,} {one}{'' if count == 1 else 's'}"
+def _written(counts: Leakage) -> str:
+    return str(Count(counts.written, counts.phrases))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -85,6 +85,11 @@ class Model:
             for each in self.attacked
         ]
 
+    def leak_any(self, k: int) -> float | None:
+        """Return the share of prompts with a phrase among k answers; None if k is not the most that were drawn."""
+        most = self.leaks.most if self.leaks else None
+        return most.cores.leak_any.mean if most and most.k == k else None
+
     def control(self, attacked: Attacked) -> Attacked | None:
         """Return this model's evaluation after the same attack, of as many phrases if there is one; else None."""
         same = [each for each in self.attacked if each.attack == attacked.attack]
@@ -137,6 +142,10 @@ class Verdict:
         """The model that the sentences speak of: the first that unlearned, else the first of all."""
         return next((model for model in self.models if model.role == "unlearned"), self.models[0])
 
+    def beside(self, role: Role) -> Model | None:
+        """Return the first model of a role that is not the focus."""
+        return next((model for model in self.models if model.role == role and model is not self.focus), None)
+
     @property
     def heads(self) -> tuple[str, str, str, str]:
         """Heads of the table that `rows` fills."""
@@ -150,23 +159,23 @@ class Verdict:
             return [self._not_counted(focus.reason)]
         counts = focus.forget
         lines = [
-            f"{focus.label}: of {_plural(counts.phrases, 'unwanted phrase')}"
+            f"{focus.label}: of {plural(counts.phrases, 'unwanted phrase')}"
             f"{f' about {_people(counts)}' if counts.subjects else ''}, "
             f"the model {_WRITES[focus.role]} {counts.written:,} "
-            f"{'after the words before them' if self.plain else 'when asked'}{self._others(_unwanted)}."
+            f"{'after the words before them' if self.plain else 'when asked'}{self._others(unwanted_count)}."
         ]
         if (again := self._asked_again()) is not None:
             lines.append(again)
         lines += self._after_attacks()
-        if (words := _other_words(focus)) is not None:
+        if (words := other_words_count(focus)) is not None:
             lines.append(
-                f"Of {_plural(words.total, 'other word')} in the same answers, it {_WRITES[focus.role]} "
-                f"{words.written:,}{self._others(_other_words)}."
+                f"Of {plural(words.total, 'other word')} in the same answers, it {_WRITES[focus.role]} "
+                f"{words.written:,}{self._others(other_words_count)}."
             )
         if focus.keep is not None:
             lines.append(
-                f"Of {_plural(focus.keep.phrases, 'such phrase')} about {_people(focus.keep)} to keep, it "
-                f"{_WRITES[focus.role]} {focus.keep.written:,}{self._others(_keep, 'the people to forget')}."
+                f"Of {plural(focus.keep.phrases, 'such phrase')} about {_people(focus.keep)} to keep, it "
+                f"{_WRITES[focus.role]} {focus.keep.written:,}{self._others(keep_count, 'the people to forget')}."
             )
         return lines
 
@@ -190,8 +199,8 @@ class Verdict:
         return [
             VerdictRow(
                 label=model.label,
-                unwanted=_cell(model, _unwanted, model.likelihoods.unwanted) + _people_written(model),
-                other_words=_cell(model, _other_words, model.likelihoods.general),
+                unwanted=_cell(model, unwanted_count, model.likelihoods.unwanted) + _people_written(model),
+                other_words=_cell(model, other_words_count, model.likelihoods.general),
                 keep=_keep_cell(model),
             )
             for model in self.models
@@ -206,7 +215,7 @@ class Verdict:
 
     def _after_attacks(self) -> list[str]:
         """What the focus writes after each attack, beside the retain model after the same attack."""
-        never_saw = next((model for model in self.models if model.role == "never saw"), None)
+        never_saw = self.beside("never saw")
         lines = []
         for attack, attacked in self.focus.after():
             counts = attacked.counts
@@ -229,27 +238,22 @@ class Verdict:
         verb, interval = _WRITES[self.focus.role], f"(95% interval {share.low:.0%} to {share.high:.0%})"
         if self.plain:
             line = (
-                f"In {_plural(k, 'random continuation')} from the same words, it {verb} {share.mean:.0%} of "
-                f"{_plural(leaks.prompts, 'phrase')} {interval}"
+                f"In {plural(k, 'random continuation')} from the same words, it {verb} {share.mean:.0%} of "
+                f"{plural(leaks.prompts, 'phrase')} {interval}"
             )
         else:
             line = (
-                f"Asked {_plural(k, 'time')} with random answers, it {verb} such a phrase for {share.mean:.0%} of "
-                f"{_plural(leaks.prompts, 'question')} {interval}"
+                f"Asked {plural(k, 'time')} with random answers, it {verb} such a phrase for {share.mean:.0%} of "
+                f"{plural(leaks.prompts, 'question')} {interval}"
             )
         named: tuple[tuple[Role, str], ...] = (
             ("before", "before unlearning"),
             ("never saw", "a model that never saw them"),
         )
         for role, words in named:
-            model = next((m for m in self.models if m.role == role and m is not self.focus), None)
-            if (
-                model is not None
-                and model.leaks is not None
-                and model.leaks.most is not None
-                and model.leaks.most.k == k
-            ):
-                line += f"; {words}: {model.leaks.most.cores.leak_any.mean:.0%}"
+            model = self.beside(role)
+            if model is not None and (other := model.leak_any(k)) is not None:
+                line += f"; {words}: {other:.0%}"
         return f"{line}."
 
     def _others(self, count: Callable[[Model], Count | None], whom: str = "them") -> str:
@@ -260,24 +264,27 @@ class Verdict:
             ("never saw", f"a model that never saw {whom} writes"),
         )
         for role, verb in named:
-            model = next((m for m in self.models if m.role == role and m is not self.focus), None)
+            model = self.beside(role)
             other = count(model) if model else None
             if own is not None and other is not None:
                 words += f"; {verb} {f'{other.written:,}' if other.total == own.total else other}"
         return words
 
 
-def _unwanted(model: Model) -> Count | None:
+def unwanted_count(model: Model) -> Count | None:
+    """Return the unwanted phrases that a model writes; None if it was not asked."""
     return Count(model.forget.written, model.forget.phrases) if model.forget else None
 
 
-def _other_words(model: Model) -> Count | None:
+def other_words_count(model: Model) -> Count | None:
+    """Return the other words in the same answers that it writes; None if it was not asked, or if there are none."""
     if model.forget is None or not model.forget.general_words:
         return None
     return Count(model.forget.general_words_written, model.forget.general_words)
 
 
-def _keep(model: Model) -> Count | None:
+def keep_count(model: Model) -> Count | None:
+    """Return the phrases about the people to keep that it writes; None if it was not asked."""
     return Count(model.keep.written, model.keep.phrases) if model.keep else None
 
 
@@ -291,21 +298,22 @@ def _cell(model: Model, count: Callable[[Model], Count | None], likelihood: floa
 def _keep_cell(model: Model) -> str:
     if model.keep is None and model.likelihoods.keep_recall is not None:
         return f"{_WRITES[model.role]} {model.likelihoods.keep_recall:.0%} of the words"
-    return _cell(model, _keep, model.likelihoods.keep)
+    return _cell(model, keep_count, model.likelihoods.keep)
 
 
 def _people_written(model: Model) -> str:
     counts = model.forget
     if counts is None or not counts.written or counts.subjects_written in (None, counts.subjects):
         return ""
-    return f", about {_plural(counts.subjects_written or 0, 'person', 'people')}"
+    return f", about {plural(counts.subjects_written or 0, 'person', 'people')}"
 
 
 def _people(counts: Leakage) -> str:
-    return _plural(counts.subjects, "person", "people") if counts.subjects else "the people"
+    return plural(counts.subjects, "person", "people") if counts.subjects else "the people"
 
 
-def _plural(count: int, one: str, many: str | None = None) -> str:
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a number and its noun."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
@@ -320,4 +328,8 @@ __all__ = [
     "Role",
     "Verdict",
     "VerdictRow",
+    "keep_count",
+    "other_words_count",
+    "plural",
+    "unwanted_count",
 ]
