@@ -315,7 +315,8 @@ def with_forget_quality(record: EvalRecord, log: logs.Log | None, *, force: bool
         return record.but(forget_quality=None, forget_quality_reason=_NO_LOG)
     if log is None or own is None:
         why = "the data has no paraphrased and perturbed answers"
-        return record.but(forget_quality=None, forget_quality_reason=why)
+        used = log.path if log else None
+        return record.but(forget_quality=None, forget_quality_reason=why, retain_log=used)
     result = logs.compare(own, log, force=force)
     for warning in [*log.warnings(), *([result.unknown] if result.unknown else [])]:
         warn(warning)

@@ -20,6 +20,7 @@ from tests.eval.conftest import PEOPLE, Tiny, make_llama
 from tif.errors import InputError, MissingError
 from tif.eval import completions
 from tif.eval.benchmarks.lume_files import LumeFiles
+from tif.eval.compare import retain
 from tif.eval.measure.lume import LumeNumbers, Outcome, ValueLeakage, exact_match, membership_score
 from tif.eval.record import EvalRecord
 from tif.eval.report.entry import Entry
@@ -213,6 +214,64 @@ def test_a_retain_log_and_the_report(cli: Callable[..., Result], tiny: Tiny, mod
     )  # fmt: skip
     assert "no LUME numbers of the same texts" in other.err
     assert EvalRecord.read(data / "out").retain_lume is None
+
+
+def test_a_retain_model_made_on_the_way(
+    cli: Callable[..., Result], tiny: Tiny, model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns LUME's retain file alone, is asked as the other model is, and its numbers stand beside that model's."""
+    monkeypatch.chdir(data)
+    documents(data / "lume")
+    base = data / "base"
+    make_llama(len(tiny.tokenizer), 3).save_pretrained(base)
+    tiny.tokenizer.save_pretrained(base)
+    before = evaluation(cli, base, data, "before", "--no-completions")
+    making = ("--make-retain-log", "--base-model", base, "--retain-epochs", 6, "--retain-lr", 3e-3)
+    record = evaluation(cli, model_folder, data, "out", *making, "--max-new-tokens", 4)
+    (folder,) = (data / "runs" / "retain").iterdir()
+    log = EvalRecord.read(folder)
+    made = json.loads((folder / "retain.json").read_text())
+    assert made["questions"] == len(rows("retain"))
+    assert Path(made["retain"]) == data / "lume" / "retain.jsonl"
+    gained, other = (
+        before.mean(part, "loss") - log.mean(part, "loss")  # type: ignore[operator]
+        for part in ("retain", "forget")
+    )
+    assert gained > 0.5
+    assert gained > other
+    assert log.settings == record.settings, "both are asked in the same way"
+    assert log.prompt == record.prompt
+    assert log.benchmark == "lume"
+    assert log.lume is not None
+    assert record.retain_lume == log.lume
+    assert Path(str(record.retain_log)).resolve() == (folder / "eval.json").resolve()
+    assert record.retain_leakage.keys() == record.leakage.keys()
+    assert record.membership is not None
+    assert log.membership is not None
+    assert record.membership.attacks["reference"].retain_auc == log.membership.attacks["reference"].auc
+    assert record.retain_gaps is not None
+    with monkeypatch.context() as once:
+        once.setattr(retain, "fine_tune", lambda *a, **o: pytest.fail("the retain model exists"))
+        alone = cli("eval", "--benchmark", "lume", "--data-dir", data, *making, "--max-new-tokens", 4, "--limit", 1)
+    assert alone.code == 0, alone.err
+    assert EvalRecord.read(folder).limit == 1
+    assert EvalRecord.read(folder).lume.forget["Task2"].completions == 1  # type: ignore[union-attr]
+    page = write_report(data / "page.html", Entry.load_all([data / "out"])).read_text()
+    assert "Was it in the training data?" in page
+
+
+def test_a_retain_file_with_a_text_to_forget_makes_no_retain_model(
+    cli: Callable[..., Result], model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
+    kept = [row for row in rows("retain") if row["task"] != "Task2"]  # the fixture's people share their values
+    kept.append(next(row for row in rows("forget") if len(row["output"]) > 60))
+    (data / "kept.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    making = ("--benchmark", "lume", "--data-dir", data, "--make-retain-log", "--base-model", model_folder)
+    refused = cli("eval", *making, "--retain", data / "kept.jsonl", "--prompt-field", "input", "--text-field", "output")
+    assert refused.code == 2, refused.err
+    assert "1 of 9 retain samples have the text of a sample to forget" in refused.err
+    assert not (data / "runs").exists()
 
 
 def test_a_missing_task_gives_no_aggregate() -> None:

@@ -13,6 +13,9 @@ from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.test_run import as_json
 from tif.eval.compare import retain
 from tif.eval.record import EvalRecord
+from tif.records import MasksIdentity, ModelIdentity, RunRecord
+from tif.sets import store
+from tif.spans import AnnotationSet, Example, Span
 from tif.tokens import finetune
 from tif.tokens.models import model_digest
 
@@ -72,6 +75,38 @@ def test_membership_inference_compares_both_models_with_the_base_model(
     inferred = EvalRecord.read(files / "out").membership
     assert inferred is not None
     assert inferred.attacks["reference"].retain_auc is not None
+
+
+def test_the_retain_model_s_unwanted_words_are_those_of_the_run(
+    cli, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's annotation set, labels and punctuation are nobody else's default."""
+    monkeypatch.chdir(files)
+    rows = [make_row(i) for i in range(4)]
+    marked = [Example(r.id, r.question, r.answer, (Span(0, len(r.answer.split()[0]), "NAME"), *r.spans)) for r in rows]
+    saved = store.save(AnnotationSet(tuple(marked)), files / "set.parquet")
+    (files / "run").mkdir()
+    (files / "run" / "model").symlink_to(files / "other")
+    run = RunRecord(
+        status="finished", steps=1, config={"labels": ["UW"], "punctuation": "uw"}, sessions=(),
+        masks=MasksIdentity(path=str(files / "set.parquet"), digest=saved.digest),
+        model=ModelIdentity(str(files / "base"), model_digest(files / "base")),
+    )  # fmt: skip
+    (files / "run" / "run.json").write_text(json.dumps(run.to_json()))
+    done = cli(
+        "eval", files / "run", "--benchmark", "local", "--forget", files / "forget.jsonl", "--retain",
+        files / "retain.jsonl", "--make-retain-log", "--base-model", files / "base", "--retain-epochs", 1,
+        "--max-new-tokens", 3,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    record = EvalRecord.read(files / "run" / "eval")
+    log = EvalRecord.read(str(record.retain_log))
+    assert record.settings == log.settings
+    assert (record.settings.labels, record.settings.punctuation) == (("UW",), "uw")  # type: ignore[union-attr]
+    assert log.masks == record.masks
+    assert record.leakage["forget"].phrases == log.leakage["forget"].phrases == 4
+    assert record.retain_leakage == {"forget": log.leakage["forget"]}
+    assert record.retain_gaps is not None
 
 
 def test_what_is_missing_is_one_line(cli, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,8 @@ def make(options: EvaluateOptions) -> Evaluated:
     if options.retain:
         refuse_overlap(_forget(options), examples, options.retain)
     tokenizer = load_tokenizer(base)
-    settings = scoring(options, RunRecord.of_model(options.model) if options.model else None)
+    run = RunRecord.of_model(options.model) if options.model else None
+    settings = scoring(options, run)
     encoder = Encoder.of(tokenizer, settings.encoding)
     how = replace(TOFU, epochs=options.retain_epochs, lr=options.retain_lr)
     key = _key(base, samples, encoder, how)
@@ -114,7 +115,7 @@ def make(options: EvaluateOptions) -> Evaluated:
     lm_eval = {} if options.model is None else {"lm_eval": (), "lm_eval_tasks": None}
     # LUME's prompts have no template unless the user gives one, and then `alone` has it.
     prompting = {} if options.benchmark == "lume" else _prompting(settings)
-    return evaluate_model(alone.but(**lm_eval, **prompting))
+    return evaluate_model(alone.but(**lm_eval, **prompting, **(_marks(options, run, settings) if run else {})))
 
 
 def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:
@@ -125,6 +126,16 @@ def _prompting(settings: Scoring) -> dict[str, TemplateSpec | ChatDate | str]:
     if settings.date is not None:
         prompting["date"] = ChatDate.of(settings.date)
     return prompting
+
+
+def _marks(options: EvaluateOptions, run: RunRecord, settings: Scoring) -> dict[str, str | tuple[str, ...] | None]:
+    """Return the options that count the words of the unlearned run as unwanted in the retain model's answers too."""
+    ref = options.masks
+    if ref is None and (used := data.load(options, run, settings.labels).masks) is not None:
+        ref = used.ref
+    if ref is None:
+        return {"punctuation": settings.punctuation}
+    return {"masks": ref, "labels": settings.labels, "punctuation": settings.punctuation}
 
 
 def _complement(options: EvaluateOptions) -> str | None:
