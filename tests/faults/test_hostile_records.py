@@ -42,6 +42,7 @@ def changed(document, dice):
     return json.dumps(new)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("block", range(2))
 def test_odd_values_in_a_log_are_told_or_left_out(cli, tmp_path, block, monkeypatch):
     monkeypatch.setenv("TIF_DEBUG", "")
@@ -60,6 +61,25 @@ def test_odd_values_in_a_log_are_told_or_left_out(cli, tmp_path, block, monkeypa
                 assert not re.search(r"(?i)[ :]-?(?:nan|inf|infinity)\b,?$", line), line
             if "--json" in given and done.code == 0:
                 json.loads(done.out, parse_constant=lambda name: pytest.fail(name))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("column", "empty", "part"),
+    [
+        ("rougeL_recall", [], "real_authors_rougeL_recall"),
+        ("average_perturb_loss", [[], []], "real_authors_probability"),
+        ("average_perturb_loss", [[], []], "real_authors_truth_ratio"),
+    ],
+)
+def test_a_column_without_values_gives_no_number_and_no_warning(cli, tmp_path, column, empty, part):
+    content = json.loads(json.dumps(LOG))
+    content["eval_real_author_wo_options.json"][column] = empty
+    (tmp_path / "log.json").write_text(json.dumps(content))
+    done = cli("eval", "--import-log", tmp_path / "log.json")
+    assert done.code == 0
+    assert re.search(rf"model_utility +- +\(.*{part}.* is NaN", done.out)
+    assert not re.search(rf"^ +{part} ", done.out, re.M)
 
 
 def test_truth_ratios_that_are_null_are_counted(cli, tmp_path):

@@ -65,6 +65,18 @@ def test_model_utility_is_a_harmonic_mean() -> None:
     assert measures.model_utility([*parts[:8], 0.0]) == 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_mean_of_nothing_is_nan_and_no_warning() -> None:
+    assert math.isnan(measures.mean([]))
+    assert measures.mean([[1.0, 2.0], [3.0, 5.0]]).tolist() == [1.5, 4.0]
+    for ratio in (
+        *measures.truth_ratio([1.0, 2.0], [[], []]),
+        *measures.truth_ratio([1.0], [[]], average="probability"),
+    ):
+        assert math.isnan(ratio)
+    assert np.isnan(measures.normalised_probability([1.0, 2.0], [[], []])).all(), "no wrong answers, no choice"
+
+
 def test_bootstrap_covers_the_mean_and_narrows() -> None:
     rng = np.random.default_rng(3)
     few, many = rng.normal(5, 1, 20), rng.normal(5, 1, 2000)

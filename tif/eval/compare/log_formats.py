@@ -150,12 +150,12 @@ def _official_part(task: Mapping[str, Any], part: str) -> dict[str, float]:
     numbers: dict[str, float] = {}
     wrong = _listed(task["average_perturb_loss"]) if "average_perturb_loss" in task else None
     if "avg_gt_loss" in task and part == "retain":
-        numbers["probability"] = float(measures.probability(_listed(task["avg_gt_loss"])).mean())
+        numbers["probability"] = float(measures.mean(measures.probability(_listed(task["avg_gt_loss"]).ravel())))
     elif "avg_gt_loss" in task and wrong is not None:
         chosen = measures.normalised_probability(_listed(task["avg_gt_loss"]), wrong)
-        numbers["probability"] = float(chosen.mean())
+        numbers["probability"] = float(measures.mean(chosen.ravel()))
     if "rougeL_recall" in task:
-        numbers["rougeL_recall"] = float(_listed(task["rougeL_recall"]).mean())
+        numbers["rougeL_recall"] = float(measures.mean(_listed(task["rougeL_recall"]).ravel()))
     ratios = _official_ratios(task)
     if len(ratios):
         numbers["truth_ratio"] = measures.truth_ratio_utility(ratios)

@@ -32,6 +32,13 @@ Direction = Literal["too little", "too much"]
 """Whether a model forgets less or more than one that never saw the forget set."""
 
 
+def mean(values: ArrayLike) -> Floats:
+    """Return the mean over the last axis; NaN, without numpy's warning, for the mean of nothing."""
+    array = np.asarray(values, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(array.sum(axis=-1) / np.float64(array.shape[-1]), dtype=np.float64)
+
+
 def probability(loss: ArrayLike) -> Floats:
     """Return p(answer | question) ^ (1 / tokens) = exp(-loss), for losses of any shape."""
     return np.exp(-np.asarray(loss, dtype=np.float64))
@@ -42,9 +49,11 @@ def normalised_probability(loss: ArrayLike, wrong: ArrayLike) -> Floats:
 
     Args:
         loss: `[n]`, loss of the right answer.
-        wrong: `[n, k]`, losses of the wrong answers.
+        wrong: `[n, k]`, losses of the wrong answers. NaN without any.
     """
     gap = np.asarray(loss, dtype=np.float64)[..., None] - np.asarray(wrong, dtype=np.float64)
+    if not gap.shape[-1]:
+        return np.full(gap.shape[:-1], np.nan)
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(gap).sum(axis=-1)), dtype=np.float64)
 
@@ -54,14 +63,14 @@ def truth_ratio(correct: ArrayLike, wrong: ArrayLike, *, average: Averaging = "l
 
     Args:
         correct: `[n]`, loss of the paraphrased (right) answer.
-        wrong: `[n, k]`, losses of the perturbed (wrong) answers.
+        wrong: `[n, k]`, losses of the perturbed (wrong) answers. NaN without any.
         average: see `Averaging`.
     """
     gap = np.asarray(correct, dtype=np.float64)[..., None] - np.asarray(wrong, dtype=np.float64)
     # A collapsed model's ratios overflow a float, and JSON has no infinity. e^700 is still larger than any other ratio.
     if average == "loss":
-        return np.asarray(np.exp(np.clip(gap.mean(axis=-1), -_LARGEST_EXPONENT, _LARGEST_EXPONENT)), dtype=np.float64)
-    return np.asarray(np.exp(np.clip(gap, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)).mean(axis=-1), dtype=np.float64)
+        return np.asarray(np.exp(np.clip(mean(gap), -_LARGEST_EXPONENT, _LARGEST_EXPONENT)), dtype=np.float64)
+    return mean(np.exp(np.clip(gap, -_LARGEST_EXPONENT, _LARGEST_EXPONENT)))
 
 
 def truth_ratio_forget(ratios: ArrayLike) -> float:
@@ -222,6 +231,7 @@ __all__ = [
     "harmonic_mean",
     "kolmogorov_smirnov",
     "ks_distance",
+    "mean",
     "model_utility",
     "normalised_probability",
     "over_forgetting",
