@@ -273,6 +273,71 @@ def test_help_says_which_component_reads_an_option_how(app):
     assert "--set" in shown
 
 
+class Broken(Options):
+    """Of a package whose options clash: `flame` has another type, `dish` has the flag of a common option."""
+
+    flame: Annotated[str, Option("In words.")] = "low"
+    dish: Annotated[str, Option("Which.", names=("--plate",))] = "deep"
+    salt: Annotated[bool, Option("Salted.")] = False
+
+
+@pytest.fixture
+def run_with_plugins():
+    """As `run`, with three packages' components installed, of which one cannot be imported."""
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        if name == "gone":
+            raise RuntimeError("no such oven")
+        return {"ice": Frozen, "odd": Broken}[name]
+
+    app = typer.Typer()
+    names = lambda: ["hot", "cold", "gone", "ice", "odd"]  # noqa: E731
+
+    @command(app, "serve", parts=Components(by="method", builtin=MEALS.builtin, plugin=load, names=names))
+    def serve(options: Serving, method: Options) -> None:
+        """Serve it."""
+        print(json.dumps([options.plate, method.to_json()]))
+
+    def run(*arguments):
+        loaded.clear()
+        done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "TERM": "dumb"})
+        if isinstance(done.exception, UsageError):
+            raise done.exception
+        return done
+
+    run.loaded = loaded
+    return run
+
+
+def test_the_options_of_a_plugin_are_given_and_shown_as_those_of_any_other_component(run_with_plugins):
+    run = run_with_plugins
+    done = run("--method", "ice", "--scoops", "3", "--flavours", "nut,plum", "--in", "sugar", "--plate", "blue")
+    assert json.loads(done.stdout) == ["blue", {"scoops": 3, "flavours": ["nut", "plum"], "cone": "sugar"}]
+    assert run("--method=ice", "--scoops=3").stdout == run("--method", "ice", "--set", "scoops=3").stdout
+    assert set(run.loaded) == {"ice"}
+    with pytest.raises(UsageError, match="--scoops: 0 is below 1"):
+        run("--method", "ice", "--scoops", "0")
+    assert "No such option: --scoops" in run("--method", "hot", "--scoops", "3").output
+    assert run.loaded == []
+
+    shown = run("--help")
+    assert shown.exit_code == 0
+    for name in ("ice", "odd"):
+        assert f"Options of --method {name}" in shown.output
+    assert "How many." in shown.output
+    assert "the options of --method gone are not shown: no such oven" in shown.output
+
+
+def test_an_option_of_a_plugin_that_clashes_with_another_one_is_given_by_set(run_with_plugins):
+    shown = run_with_plugins("--help").output
+    assert "In words." not in shown
+    assert shown.count("--plate") == 1
+    done = run_with_plugins("--method", "odd", "--salt", "--set", "flame=high", "--set", "dish=flat")
+    assert json.loads(done.stdout) == ["white", {"flame": "high", "dish": "flat", "salt": True}]
+
+
 def test_components_that_take_one_option_for_two_types_are_a_mistake_of_the_classes():
     class Warm(Options):
         flame: Annotated[str, Option("How warm.")] = "low"

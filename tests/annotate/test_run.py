@@ -310,6 +310,13 @@ def test_an_installed_plugin_with_an_options_class_has_its_options_checked(datas
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["method"] == {"name": "cut", "version": 1, "words": 2, "side": "right"}
     assert [e.quote(e.spans[0]) for e in store.load(out)] == [f"number {i}." for i in range(10)]
+    assert (
+        tif("--words", "2", "--side", "right", "--json").stdout
+        == tif("--set", "words=2", "--set", "side=right", "--json").stdout
+    )
+    shown = tif("--help").stdout
+    assert "Options of --method cut" in shown
+    assert "Words to mark." in shown
     config = tmp_path / "cut.toml"
     config.write_text("[annotate]\nwords = 3\n")
     assert tif("--config", str(config)).returncode == 0

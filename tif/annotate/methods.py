@@ -102,6 +102,7 @@ METHODS: Final = Components(
     by="method",
     builtin={name: builtin.options for name, builtin in ANNOTATORS.items()},
     plugin=_options_of_plugin,
+    names=names,
 )
 """The choices of `--method`."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from types import NoneType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import typer
+from typer.core import TyperCommand
 
+from tif.console import warn
 from tif.options.components import Components
 from tif.options.config import merge, naming, read_config, without_defaults
 from tif.options.declare import Declared, Options, declared, members
@@ -33,43 +36,99 @@ def command(app: typer.Typer, name: str, *, parts: Components | None = None) -> 
     """
 
     def register(function: F) -> F:
-        hints = get_type_hints(function, include_extras=True)
-        parameters = list(inspect.signature(function).parameters.values())
-        common: type[Options] = hints[parameters[0].name]
-        own = parameters[2 if parts else 1 :]
-        offered = [*declared(common), *(parts.merged() if parts else ())]
+        if parts is None or parts.plugin is None:
+            app.command(name)(_callback(function, name, parts, parts.merged() if parts else ()))
+            return function
+        components = parts
+        common: type[Options] = next(iter(get_type_hints(function).values()))
 
-        def called(ctx: typer.Context, **values: Any) -> None:
-            config = values["config"]
-            given = {
-                each.name: _from_command_line(each, values[each.name]) for each in offered if _was_given(ctx, each.name)
-            }
-            rest = {parameter.name: values[parameter.name] for parameter in own}
-            if parts is None:
-                function(merge(common, given, config, name), **rest)
-            else:
-                function(*_both(common, parts, given, values.get("set_") or [], config, name), **rest)
+        class Command(TyperCommand):
+            """The command with the options of the plugins that its arguments are about."""
 
-        where = inspect.Parameter.KEYWORD_ONLY
-        shown = [inspect.Parameter("ctx", where, annotation=typer.Context)]
-        shown += [inspect.Parameter(each.name, where, default=None, annotation=_typer(each)) for each in offered]
-        shown += [
-            inspect.Parameter(key, where, default=None, annotation=annotation)
-            for key, annotation in _added(parts).items()
-        ]
-        shown += [
-            parameter.replace(kind=where, annotation=hints.get(parameter.name, parameter.annotation))
-            for parameter in own
-        ]
-        called.__doc__ = function.__doc__
-        called.__name__ = function.__name__
-        called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-        called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-        called.options = (common, parts)  # type: ignore[attr-defined]  # for the reference page
-        app.command(name)(called)
+            def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+                if plugins := _plugins(common, components, args, shown=bool({*ctx.help_option_names} & {*args})):
+                    alone = typer.Typer()
+                    alone.command()(_callback(function, name, parts, components.merged(plugins)))
+                    # The same command once more, with more options.
+                    grown = typer.main.get_command(alone)
+                    self.params, self.callback = grown.params, grown.callback
+                return super().parse_args(ctx, args)
+
+        app.command(name, cls=Command)(_callback(function, name, parts, parts.merged()))
         return function
 
     return register
+
+
+def _callback(
+    function: Callable[..., None], name: str, parts: Components | None, special: Iterable[Declared]
+) -> Callable[..., None]:
+    """Return the function that Typer calls: its parameters are the options.
+
+    Args:
+        function: as in `command`.
+        name: the command's name.
+        parts: as in `command`.
+        special: the options of the components.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    parameters = list(inspect.signature(function).parameters.values())
+    common: type[Options] = hints[parameters[0].name]
+    own = parameters[2 if parts else 1 :]
+    flags = {each.flag for each in declared(common)}
+    offered = [*declared(common), *(each for each in special if each.flag not in flags)]
+
+    def called(ctx: typer.Context, **values: Any) -> None:
+        config = values["config"]
+        given = {
+            each.name: _from_command_line(each, values[each.name]) for each in offered if _was_given(ctx, each.name)
+        }
+        rest = {parameter.name: values[parameter.name] for parameter in own}
+        if parts is None:
+            function(merge(common, given, config, name), **rest)
+        else:
+            function(*_both(common, parts, given, values.get("set_") or [], config, name), **rest)
+
+    where = inspect.Parameter.KEYWORD_ONLY
+    shown = [inspect.Parameter("ctx", where, annotation=typer.Context)]
+    shown += [inspect.Parameter(each.name, where, default=None, annotation=_typer(each)) for each in offered]
+    shown += [
+        inspect.Parameter(key, where, default=None, annotation=annotation) for key, annotation in _added(parts).items()
+    ]
+    shown += [
+        parameter.replace(kind=where, annotation=hints.get(parameter.name, parameter.annotation)) for parameter in own
+    ]
+    called.__doc__ = function.__doc__
+    called.__name__ = function.__name__
+    called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    called.options = (common, parts)  # type: ignore[attr-defined]  # for the reference page
+    return called
+
+
+def _plugins(
+    common: type[Options], parts: Components, words: Sequence[str], *, shown: bool
+) -> dict[str, type[Options]]:
+    """Return the options of the plugins that the command line is about: the chosen one, or all for the help.
+
+    Args:
+        common: the options that every component has.
+        parts: the components.
+        words: the arguments of the command.
+        shown: whether they ask for the help.
+    """
+    names = next(each.option.names or (each.flag,) for each in declared(common) if each.name == parts.by)
+    chosen = {after for word, after in pairwise(words) if word in names}
+    chosen |= {word.partition("=")[2] for word in words if word.partition("=")[0] in names}
+    if not shown:
+        return {name: parts.options(name) for name in parts.plugins if name in chosen}
+    plugins = {}
+    for name in parts.plugins:
+        try:
+            plugins[name] = parts.options(name)
+        except Exception as error:  # another package's code may raise anything; the help of the others is shown
+            warn(f"the options of {parts.flag} {name} are not shown: {error}")
+    return plugins
 
 
 def _both(

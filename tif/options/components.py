@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any
@@ -35,6 +35,13 @@ class Components:
     """The options class of each component of tif itself."""
     plugin: Callable[[str], type[Options]] | None = None
     """Returns the options class of another package's component. Raises a `UsageError` for an unknown name."""
+    names: Callable[[], Collection[str]] | None = None
+    """Returns the names of all components, also of those of other packages."""
+
+    @property
+    def plugins(self) -> list[str]:
+        """The names of the components of other packages. None of them is imported."""
+        return [name for name in self.names() if name not in self.builtin] if self.names is not None else []
 
     @property
     def flag(self) -> str:
@@ -82,12 +89,23 @@ class Components:
             {name: value for name, value in given.items() if name not in shared},
         )
 
-    def merged(self) -> Iterable[Declared]:
-        """Return the options of all built-in components, each name once. The help gives its meaning by component."""
+    def merged(self, plugins: Mapping[str, type[Options]] | None = None) -> list[Declared]:
+        """Return the options of all built-in components, each name once. The help gives its meaning by component.
+
+        Args:
+            plugins: the options of other packages' components, by name. One that has the name or the flag of another
+                option, but not its type, is left out: `--set` gives it.
+        """
         owners: dict[str, dict[str, Declared]] = {}
         for key, cls in self.builtin.items():
             for each in declared(cls):
                 owners.setdefault(each.name, {})[key] = each
+        for key, cls in (plugins or {}).items():
+            for each in declared(cls):
+                having = owners.get(each.name, {})
+                taken = [other for name, others in owners.items() if name != each.name for other in others.values()]
+                if all(_same(each, other) for other in having.values()) and each.flag not in {o.flag for o in taken}:
+                    owners.setdefault(each.name, {})[key] = each
         return [self._merged(having) for having in owners.values()]
 
     def settings(self, pairs: Iterable[str], common: type[Options], chosen: str) -> dict[str, object]:
@@ -115,7 +133,7 @@ class Components:
     def _merged(self, having: Mapping[str, Declared]) -> Declared:
         """Return one declaration for the same option of several components."""
         first = next(iter(having.values()))
-        if any((each.flag, _bare(each)) != (first.flag, _bare(first)) for each in having.values()):
+        if not all(_same(each, first) for each in having.values()):
             raise TypeError(f"option {first.name!r} has another type or flag in one of: {', '.join(having)}")
         panel = first.option.panel
         if panel is None or any(each.option.panel != panel for each in having.values()):
@@ -133,6 +151,11 @@ class Components:
         otherwise = first.shown_default if len(shown) == 1 else None
         option = replace(first.option, help=text, panel=panel, otherwise=otherwise)
         return replace(first, default=None, required=False, option=option)
+
+
+def _same(one: Declared, other: Declared) -> bool:
+    """Whether one option of the command line can stand for both."""
+    return one.flag == other.flag and _bare(one) == _bare(other)
 
 
 def _bare(each: Declared) -> set[Any]:
