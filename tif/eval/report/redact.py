@@ -47,7 +47,7 @@ S = TypeVar("S", str, tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True)
-class _Index(Generic[S]):
+class Index(Generic[S]):
     """Strings, or tuples of words, by their first item. A look-up takes the same time however many there are."""
 
     members: frozenset[S]
@@ -55,7 +55,7 @@ class _Index(Generic[S]):
     """Lengths of the members that begin with an item, longest first."""
 
     @classmethod
-    def of(cls, members: Iterable[S]) -> _Index[S]:
+    def of(cls, members: Iterable[S]) -> Index[S]:
         """Return the index of these members without the empty ones."""
         members = frozenset(member for member in members if member)
         lengths: dict[str, set[int]] = {}
@@ -73,13 +73,13 @@ class _Index(Generic[S]):
 class Redactor:
     """The unwanted words of a report."""
 
-    phrases: _Index[tuple[str, ...]] = field(repr=False)
+    phrases: Index[tuple[str, ...]] = field(repr=False)
     """Normalised phrases as words."""
     single: frozenset[str]
     """Normalised content words of all phrases."""
-    long: _Index[str] = field(repr=False)
+    long: Index[str] = field(repr=False)
     """Those that also hide the longer words that contain them."""
-    literal: _Index[str] = field(repr=False)
+    literal: Index[str] = field(repr=False)
     """Phrases of scripts that put no spaces between words, in lower case."""
     marked: bool = True
     """Whether the forget set has marked words. If not, all its texts are unwanted."""
@@ -102,10 +102,10 @@ class Redactor:
         # Words of a script without spaces are found by `literal`: each is too short to mean anything alone.
         single = frozenset(word for word in single if marked and not _spaceless(word))
         return cls(
-            phrases=_Index.of(words),
+            phrases=Index.of(words),
             single=single,
-            long=_Index.of(word for word in single if len(word) >= _LONG),
-            literal=_Index.of(_lower(quote.strip()) for quote in quotes if _spaceless(quote)),
+            long=Index.of(word for word in single if len(word) >= _LONG),
+            literal=Index.of(_lower(quote.strip()) for quote in quotes if _spaceless(quote)),
             marked=marked,
         )
 
@@ -281,4 +281,4 @@ def _spaceless(text: str) -> bool:
     return any(unicodedata.category(character) == "Lo" for character in text)
 
 
-__all__ = ["BLOCK", "NOTE", "Redactor"]
+__all__ = ["BLOCK", "NOTE", "Index", "Redactor"]
