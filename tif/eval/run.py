@@ -93,7 +93,8 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     relearned, splits["forget"] = relearning.divide(splits["forget"], options.relearn_share)
     tokenizer = load_tokenizer(model)
     digest, prompting = model_digest(model), prompting_digest(model, tokenizer)
-    depth_models = depth.named(options, run, tokenizer, asked.annotations) if options.depth else None
+    marked = asked.annotations is not None or asked.lume is not None
+    depth_models = depth.named(options, run, tokenizer, marked=marked) if options.depth else None
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     encoder = Encoder.of(tokenizer, settings.encoding)
     log, log_reason = _usable(log, asked.splits["forget"], splits["forget"], settings, encoder, force=options.force)

@@ -260,6 +260,22 @@ def test_a_retain_model_made_on_the_way(
     assert "Was it in the training data?" in page
 
 
+def test_depth_of_lume_s_own_marks(
+    cli: Callable[..., Result], tiny: Tiny, model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an annotation set, the unwanted words are the values and answers that LUME itself gives."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(data / "cache"))
+    retained = data / "retained"
+    make_llama(len(tiny.tokenizer), 3).save_pretrained(retained)
+    tiny.tokenizer.save_pretrained(retained)
+    beside = ("--starting-model", model_folder, "--retain-model", retained, "--depth", "--no-completions")
+    for model, score in ((model_folder, 0), (retained, 1)):
+        record = evaluation(cli, model, data, f"depth{score}", *beside, "--limit", 1)
+        assert record.depth is not None
+        assert record.depth.examples == 8, "seven answers and one continuation with values"
+        assert record.depth.patching.score == pytest.approx(score, abs=1e-6)
+
+
 def test_a_retain_file_with_a_text_to_forget_makes_no_retain_model(
     cli: Callable[..., Result], model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ class ExampleDepth:
 
 
 def named(
-    options: EvaluateOptions, run: RunRecord | None, tokenizer: PreTrainedTokenizerBase, annotations: object | None
+    options: EvaluateOptions, run: RunRecord | None, tokenizer: PreTrainedTokenizerBase, *, marked: bool
 ) -> DepthModels:
     """Return the starting model and the retain model that the options, the run and the retain log name.
 
@@ -74,15 +74,15 @@ def named(
         options: the options of the evaluation.
         run: the training run of the evaluated model, if it is a run folder.
         tokenizer: of the evaluated model.
-        annotations: the annotation set in use; None if there is none.
+        marked: whether the rows have unwanted words, of an annotation set or of the benchmark.
 
     Raises:
-        UsageError: if one of them is not named, or there is no annotation set.
+        UsageError: if one of them is not named, or no words are marked.
         InputError: if one has another tokenizer or other layers than the evaluated model, or if the starting model is
             not the run's.
         MissingError: if one does not exist.
     """
-    if annotations is None:
+    if not marked:
         raise UsageError(_UNMARKED, hint=_MARK)
     started = run.model if run else ModelIdentity()
     start = options.starting_model or started.path
