@@ -25,6 +25,7 @@ from tif.eval.benchmarks.tofu import ExampleRow
 from tif.eval.measure.leakage import content_words, normalise
 from tif.eval.measure.score import Scored
 from tif.eval.report.entry import Entry
+from tif.text import Range
 from tif.tokens.masks import Kind
 
 BLOCK: Final = "█████"
@@ -41,7 +42,6 @@ _SHORT: Final = 2
 _NAMES: Final = ("str", "str | None")
 """Types of fields that hold free text. Closed sets of words have other types."""
 
-Range = tuple[int, int]
 T = TypeVar("T")
 S = TypeVar("S", str, tuple[str, ...])
 
@@ -158,9 +158,7 @@ class Redactor:
 
     def _answer(self, answer: str, scored: Scored) -> tuple[str, Scored]:
         """Return a scored answer. The tokens of a hidden phrase share its block, so they are shown as one."""
-        unwanted = scored.of(Kind.UW)
-        spans = [(int(a), int(b)) for a, b in zip(unwanted.start, unwanted.end, strict=True) if a >= 0]
-        hidden = _joined(answer, [*_whole_words(answer, spans), *self.ranges(answer)])
+        hidden = _joined(answer, [*_unwanted(answer, scored), *self.ranges(answer)])
         places, shift = [], 0
         for start, end in hidden:
             places.append((start + shift, start + shift + len(BLOCK)))
@@ -207,10 +205,7 @@ def _quotes(entry: Entry) -> Iterator[str]:
     """The unwanted phrases of an evaluation: runs of unwanted tokens, as complete words."""
     for row in entry.examples.get("forget", ()):
         if (scored := entry.scores.get(row["id"])) is not None:
-            unwanted = scored.of(Kind.UW)
-            spans = [(int(a), int(b)) for a, b in zip(unwanted.start, unwanted.end, strict=True) if a >= 0]
-            for start, end in _whole_words(row["answer"], spans):
-                yield row["answer"][start:end]
+            yield from (row["answer"][start:end] for start, end in _unwanted(row["answer"], scored))
         for continued in row.get("continuations") or ():
             yield continued["phrase"]
 
@@ -227,20 +222,19 @@ def _texts(entry: Entry) -> Iterator[str]:
             yield from (row["answer"] for row in rows if isinstance(row.get("answer"), str))
 
 
-def _whole_words(text: str, spans: Sequence[Range]) -> list[Range]:
-    """Ranges of tokens, made longer to complete words and joined."""
+def _unwanted(text: str, scored: Scored) -> list[Range]:
+    """The unwanted tokens of a scored text, made longer to complete words and joined."""
+    tokens = scored.of(Kind.UW)
     words = list(characters.words(text))
-    whole = []
-    for start, end in spans:
-        touched = [(a, b) for a, b in words if a < end and b > start]
-        whole.append((min([start, *(a for a, _ in touched)]), max([end, *(b for _, b in touched)])))
-    trimmed = []
-    for start, end in whole:
-        piece = text[start:end]
-        left, right = len(piece) - len(piece.lstrip()), len(piece.rstrip())
-        if right > left:
-            trimmed.append((start + left, start + right))
-    return _joined(text, trimmed)
+    ranges = []
+    for start, end in zip(tokens.start.tolist(), tokens.end.tolist(), strict=True):
+        if start < 0:
+            continue
+        touched = [(start, end), *((a, b) for a, b in words if a < end and b > start)]
+        whole = characters.trimmed(text, min(a for a, _ in touched), max(b for _, b in touched))
+        if whole[0] < whole[1]:
+            ranges.append(whole)
+    return _joined(text, ranges)
 
 
 def _joined(text: str, spans: Iterable[Range]) -> list[Range]:
