@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from tif.eval.measure.leak_at_k import Interval
-from tif.eval.measure.recovery import AttackedModel, Levels, Measure, Robustness
+from tif.eval.measure.recovery import AttackedModel, Levels, Measure, RelearningUsed, Robustness
 from tif.eval.report import figures
 from tif.eval.report.attacks import attack_in_words
 from tif.eval.report.evaluations import Evaluations
@@ -74,30 +74,24 @@ def _right(index: int) -> str:
 
 def _curves(attacked: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:
     """One figure for each relearning: models that relearned in the same way, on as many samples, share it."""
-    groups: dict[str, list[tuple[str, Robustness]]] = {}
+    groups: dict[tuple[RelearningUsed, Measure, int], list[tuple[str, Robustness]]] = {}
     for label, each in attacked:
         if each.relearning is not None:
-            groups.setdefault(_same(each), []).append((label, each))
-    drawn = "".join(_figure(members, order) for members in groups.values())
+            groups.setdefault((each.relearning, each.measure, each.model.before.examples), []).append((label, each))
+    drawn = "".join(_figure(members, used.epochs, order) for (used, _, _), members in groups.items())
     return f'<div class="figures">{drawn}</div>' if drawn else ""
 
 
-def _same(each: Robustness) -> str:
-    return repr((each.relearning, each.measure, each.model.before.examples))
-
-
-def _figure(members: Sequence[tuple[str, Robustness]], order: Sequence[str]) -> str:
+def _figure(members: Sequence[tuple[str, Robustness]], epochs: int, order: Sequence[str]) -> str:
     lines: dict[str, tuple[list[float], list[float]]] = {}
     last = members[0][1]
     for label, each in members:
         lines[label] = _line(each.model, each.measure)
-    controls = {each.retain.model.digest: each for _, each in members if each.retain}
-    for each in controls.values():
-        assert each.retain is not None
-        lines[_WITH if len(controls) == 1 else f"{_WITH} ({each.retain.model.path})"] = _line(each.retain, each.measure)
-    epochs = [0.0, float(last.relearning.epochs if last.relearning else 1)]
+    controls = {retain.model.digest: retain for _, each in members if (retain := each.retain)}
+    for retain in controls.values():
+        lines[_WITH if len(controls) == 1 else f"{_WITH} ({retain.model.path})"] = _line(retain, last.measure)
     if last.starting is not None and (level := _level(last.starting, last.measure)) is not None:
-        lines["starting model"] = (epochs, [level.mean, level.mean])
+        lines["starting model"] = ([0.0, float(epochs)], [level.mean, level.mean])
     # The models beside it are no evaluations of the report: they have places of their own behind the report's.
     places = [*order, *(name for name in lines if name not in order)]
     svg = figures.curves(lines, "epochs of relearning", _AXES[last.measure], order=places)
