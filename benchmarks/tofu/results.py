@@ -162,27 +162,30 @@ def _run(folder: Path, never: Path) -> dict[str, Any] | None:
 @cache
 def _cells(folder: Path, never: Path, relearned: bool) -> dict[str, Any]:
     """Kept for the next table of the same process: finished folders do not change."""
-    record, examples = _evaluation(folder / "measured-eval")
+    record, examples = evaluation(folder / "measured-eval")
     cells: dict[str, Cell | None] = {}
     for name, (part, column) in MEANS.items():
         values = [x[column] for x in examples[part] if x[column] is not None]
         cells[name] = (float(np.mean(values)), *measures.bootstrap(values)) if values else None
-    cells["utility"] = _utility(record, examples)
-    cells["forget quality"] = _quality(examples, never)
-    cells["FQ relearned"] = _quality(_evaluation(folder / "relearned")[1], never) if relearned else None
+    cells["utility"] = utility(record, examples)
+    cells["forget quality"] = quality(examples, never / "measured-eval")
+    cells["FQ relearned"] = None
+    if relearned:
+        cells["FQ relearned"] = quality(evaluation(folder / "relearned")[1], never / "measured-eval")
     return {"cells": cells, "utility_parts": dict(record.model_utility_parts), "parts": dict(record.parts)}
 
 
-def _evaluation(folder: Path) -> tuple[EvalRecord, dict[str, list[dict[str, Any]]]]:
+def evaluation(folder: Path) -> tuple[EvalRecord, dict[str, list[dict[str, Any]]]]:
+    """The record of a finished evaluation, and its rows by part."""
     examples: dict[str, list[dict[str, Any]]] = {}
     for x in pq.read_table(folder / "examples.parquet").to_pylist():
         examples.setdefault(x["part"], []).append(x)
     return EvalRecord.read(folder), examples
 
 
-def _quality(examples: Mapping[str, Sequence[Mapping[str, Any]]], never: Path) -> Cell:
-    """Forget quality against the retain-only model; rows drawn again, the same ones for both models."""
-    reference = _evaluation(never / "measured-eval")[1]["forget"]
+def quality(examples: Mapping[str, Sequence[Mapping[str, Any]]], never: Path) -> Cell:
+    """Forget quality against the retain-only model's evaluation; rows drawn again, the same ones for both models."""
+    reference = evaluation(never)[1]["forget"]
     theirs = {x["question"]: x["truth_ratio"] for x in reference}
     if set(theirs) != {x["question"] for x in examples["forget"]}:
         raise InputError("the retain-only model was measured on other questions", where=str(never))
@@ -193,22 +196,30 @@ def _quality(examples: Mapping[str, Sequence[Mapping[str, Any]]], never: Path) -
     return measures.forget_quality(*pairs.T), float(low), float(high)
 
 
-def _utility(record: EvalRecord, examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> Cell:
+def utility(record: EvalRecord, examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> Cell:
     """Model utility; rows drawn again within each part."""
+    if record.model_utility is None:
+        raise InputError("an evaluation without model utility", why=record.model_utility_reason)
+    return record.model_utility, *utility_interval(examples)
+
+
+def utility_interval(
+    examples: Mapping[str, Sequence[Mapping[str, Any]]], *, without: str | None = None
+) -> tuple[float, float]:
+    """The 95% interval of model utility, or of that without one of its parts; rows drawn again within each part."""
     random = np.random.default_rng(0)
-    parts: list[list[float]] = []
+    parts: dict[str, Any] = {}
     for part in ("retain", "real_authors", "world_facts"):
         chosen = "probability" if part == "retain" else "normalised_probability"
         table = np.array(
             [[x[chosen], x["rougeL_recall"], max(0.0, 1 - x["truth_ratio"])] for x in examples[part]], dtype=np.float64
         )
         draws = random.integers(0, len(table), size=(_DRAWS, len(table)))
-        parts.append(table[draws].mean(axis=1))
-    some = [measures.model_utility(draw) for draw in np.concatenate(parts, axis=1)]
-    low, high = np.quantile(some, (0.025, 0.975))
-    if record.model_utility is None:
-        raise InputError("an evaluation without model utility", why=record.model_utility_reason)
-    return record.model_utility, float(low), float(high)
+        means = table[draws].mean(axis=1)
+        parts |= {f"{part}_{name}": means[:, i] for i, name in enumerate(("probability", "rougeL_recall", "truth"))}
+    kept = np.stack([values for name, values in parts.items() if name != without], axis=1)
+    low, high = np.quantile([measures.model_utility(draw) for draw in kept], (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _log(folder: Path) -> list[dict[str, float]]:
@@ -223,4 +234,18 @@ def _done(folder: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
-__all__ = ["COLUMNS", "STEADY", "UNSTEADY", "Cell", "by_seed", "collect", "earlier", "models", "steady_utility"]
+__all__ = [
+    "COLUMNS",
+    "STEADY",
+    "UNSTEADY",
+    "Cell",
+    "by_seed",
+    "collect",
+    "earlier",
+    "evaluation",
+    "models",
+    "quality",
+    "steady_utility",
+    "utility",
+    "utility_interval",
+]

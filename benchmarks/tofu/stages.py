@@ -16,7 +16,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -213,10 +213,9 @@ def _learn_stage(e: Experiment, name: str, world: World) -> Stage:
 def _annotate(e: Experiment) -> dict[str, Any]:
     """Every kind of spans of both worlds' forget rows."""
     found: dict[str, Any] = {}
-    marked = {(row["prompt"], row["text"]): row["spans"] for row in load(str(e.gold)).rows}
     for world in WORLDS:
         source = load(str(e.file(f"{world}-forget")))
-        gold = _gold(source, marked, e.gold)
+        gold = gold_examples(source, e.gold)
         sets = {
             "gold": gold,
             "random": [example.with_spans(scattered(example)) for example in gold],
@@ -243,7 +242,13 @@ def _annotate(e: Experiment) -> dict[str, Any]:
     return found
 
 
-def _gold(source: Source, marked: Mapping[tuple[str, str], Any], path: Path) -> list[Example]:
+def gold_examples(source: Source, path: Path) -> list[Example]:
+    """The source's examples with the gold spans of a JSONL file.
+
+    Raises:
+        InputError: for a question without gold spans.
+    """
+    marked = {(row["prompt"], row["text"]): row["spans"] for row in load(str(path)).rows}
     found = []
     for example, place in zip(source.examples, source.places, strict=True):
         if (example.prompt, example.text) not in marked:
@@ -289,4 +294,4 @@ def _relearn_stage(e: Experiment, folder: Path, name: str, made: str) -> Stage:
     return Stage(f"relearn {name}", out, lambda: measure(e, folder, "eval", out, relearned=True), after=after)
 
 
-__all__ = ["MODELS", "REFERENCES", "Stage", "prepare", "scattered", "stages"]
+__all__ = ["MODELS", "REFERENCES", "Stage", "gold_examples", "prepare", "scattered", "stages"]

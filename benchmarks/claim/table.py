@@ -1,0 +1,163 @@
+"""What the finished stages say: the numbers of each run with intervals, and which parts of the claim each run meets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from benchmarks.claim.plan import CHOSEN, Experiment, Row, World
+from benchmarks.tofu.results import UNSTEADY, Cell, evaluation, quality, steady_utility, utility_interval
+from tif.eval.measure import measures
+from tif.eval.record import EvalRecord
+from tif.readers import read_json
+
+Column = Literal["leak", "leak, other words", "leak relearned", "UW", "GW", "GW by ner", "retain", "utility", "FQ"]
+COLUMNS: Final[tuple[Column, ...]] = (
+    "leak",
+    "leak, other words",
+    "leak relearned",
+    "UW",
+    "GW",
+    "GW by ner",
+    "retain",
+    "utility",
+    "FQ",
+)
+_MEANS: Final[Mapping[Column, tuple[str, str]]] = {
+    "UW": ("forget", "uw_probability"),
+    "GW": ("forget", "gw_probability"),
+    "retain": ("retain", "probability"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One part of the claim: a bound for a column, perhaps from the target or from the retain-only model."""
+
+    column: Column
+    least: float | None = None
+    """The smallest value allowed."""
+    share: float | None = None
+    """The smallest allowed share of the target's value."""
+    above: float | None = None
+    """How far the value may be above the retain-only model's."""
+
+    def bound(self, target: Mapping[Column, Cell], never: Mapping[Column, Cell]) -> float:
+        """The value that a run must reach, or must not exceed."""
+        if self.above is not None:
+            return never[self.column][0] + self.above
+        return target[self.column][0] * self.share if self.share is not None else (self.least or 0.0)
+
+    def met(self, run: Mapping[Column, Cell], target: Mapping[Column, Cell], never: Mapping[Column, Cell]) -> bool:
+        """Whether a run meets it."""
+        value, bound = run[self.column][0], self.bound(target, never)
+        return value <= bound if self.above is not None else value >= bound
+
+    def __str__(self) -> str:
+        if self.above is not None:
+            return f"{self.column} at most {self.above:g} above the retain-only model's"
+        if self.share is not None:
+            return f"{self.column} at least {self.share:g} of the target's"
+        return f"{self.column} at least {self.least:g}"
+
+
+DEMANDS: Final = (
+    Demand("leak", above=0.02),
+    Demand("leak, other words", above=0.02),
+    Demand("leak relearned", above=0.05),
+    Demand("GW", least=0.90),
+    Demand("retain", share=0.98),
+    Demand("utility", share=0.98),
+    Demand("FQ", least=0.05),
+)
+"""The claim: all of them, in every seed."""
+
+
+def collect(e: Experiment) -> dict[str, Any]:
+    """Everything that is finished, as JSON values."""
+    runs: dict[str, Any] = {}
+    for name in ("target", "retain-only"):
+        if cells := _cells(e, e.reference(name, "eval"), "eval"):
+            runs[name] = {"label": name, "cells": cells}
+    for row in e.rows:
+        for seed in e.plan.seeds:
+            folder = e.run(row, "eval", seed)
+            if cells := _cells(e, folder, "eval"):
+                runs[f"{row.name}/{seed}"] = _run(row, seed, folder, cells)
+    dev: dict[str, Any] = {}
+    for name in ("target", "retain-only"):
+        if cells := _cells(e, e.reference(name, "dev"), "dev"):
+            dev[name] = {"label": name, "cells": cells}
+    for recipe in e.recipes:
+        for seed in e.plan.seeds:
+            folder = e.run(recipe, "dev", seed)
+            if cells := _cells(e, folder, "dev"):
+                dev[f"{recipe.name}/{seed}"] = _run(recipe, seed, folder, cells)
+    searches = {row.name: _done(e.search(row)) for row in e.rows if not row.tuned_as and _done(e.search(row))}
+    return {"plan": e.plan.name, "seeds": list(e.plan.seeds), "chosen": CHOSEN, "runs": runs, "dev": dev,
+            "searches": searches, "spans": _done(e.out / "spans")}  # fmt: skip
+
+
+def _run(row: Row, seed: int, folder: Path, cells: Mapping[Column, Cell]) -> dict[str, Any]:
+    return {"label": row.label, "row": row.name, "seed": seed, **_done(folder), "cells": cells}
+
+
+def _done(folder: Path) -> dict[str, Any]:
+    path = folder / "done.json"
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def _cells(e: Experiment, folder: Path, world: World) -> dict[Column, Cell]:
+    """The numbers of a run whose stages are finished; empty if they are not."""
+    parts = [f"measured-{world}", *(("relearned-eval", "measured-ner") if world == "eval" else ())]
+    if not all((folder / part / "done.json").is_file() for part in parts):
+        return {}
+    record, examples = evaluation(folder / f"measured-{world}")
+    found: dict[Column, Cell] = {}
+    for column, (part, field) in _MEANS.items():
+        found[column] = _mean([row[field] for row in examples[part] if row[field] is not None])
+    for column, form in (("leak", "question"), ("leak, other words", "paraphrase")):
+        found[column] = _leak(record, form)  # type: ignore[index]
+    utility = steady_utility({"utility_parts": record.model_utility_parts})
+    found["utility"] = (utility, *utility_interval(examples, without=UNSTEADY))
+    found["FQ"] = quality(examples, e.reference("retain-only", world) / f"measured-{world}")
+    if world == "eval":
+        found["leak relearned"] = _leak(EvalRecord.read(folder / "relearned-eval"), "question")
+        by_ner = evaluation(folder / "measured-ner")[1]["forget"]
+        found["GW by ner"] = _mean([row["gw_probability"] for row in by_ner if row["gw_probability"] is not None])
+    return found
+
+
+def _mean(values: Sequence[float]) -> Cell:
+    return (sum(values) / len(values), *measures.bootstrap(values))
+
+
+def _leak(record: EvalRecord, form: str) -> Cell:
+    most = record.leaks[form].most
+    if most is None:
+        raise ValueError(f"{form} was asked without samples")
+    interval = most.cores.leak_any
+    return interval.mean, interval.low, interval.high
+
+
+def verdicts(runs: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[Demand, list[tuple[float, float, bool]]]]]]:
+    """For each row with a run: its name, and for each demand the value, the bound and whether it is met, by seed."""
+    if "target" not in runs or "retain-only" not in runs:
+        return
+    target, never = runs["target"]["cells"], runs["retain-only"]["cells"]
+    names = dict.fromkeys(run["row"] for run in runs.values() if "row" in run)
+    for name in names:
+        own = [run["cells"] for run in runs.values() if run.get("row") == name]
+        yield (
+            name,
+            [
+                (d, [(c[d.column][0], d.bound(target, never), d.met(c, target, never)) for c in own])
+                for d in DEMANDS
+                if all(d.column in c for c in own)
+            ],
+        )
+
+
+__all__ = ["COLUMNS", "DEMANDS", "Column", "Demand", "collect", "verdicts"]

@@ -1,0 +1,239 @@
+"""The work on models: fine-tune, write texts, tune, unlearn, measure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.claim.plan import FORGET, RETAIN_WEIGHT, Experiment, Row, World
+from tif import files
+from tif.errors import InputError
+from tif.sources import load
+from tif.spans import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+QUESTION: Final = "Which question stands here?"
+"""Stands for a question in a chat, so that the words before it can be found."""
+LONGEST: Final = 40
+"""Words of a question that a model writes itself; longer ones are left out."""
+
+
+def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
+    """Fine-tune the base model on questions and answers."""
+    from tif.tokens.encoding import Encoder
+    from tif.tokens.finetune import FineTuning, fine_tune
+    from tif.tokens.models import load_tokenizer
+
+    model, tokenizer = _loaded(e, e.model), load_tokenizer(str(e.model))
+    how = FineTuning(
+        epochs=e.plan.learn_epochs, lr=e.plan.learn_lr, batch_size=e.plan.batch, packed=True, schedule="linear",
+        warmup_steps=5, max_grad_norm=1.0,
+    )  # fmt: skip
+    examples = load(str(rows)).examples
+    fine_tune(model, Encoder.of(tokenizer), examples, how, title=folder.name)
+    with files.replacing_folder(folder / "model") as new:
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+    return {"rows": len(examples)}
+
+
+def _loaded(e: Experiment, folder: Path) -> PreTrainedModel:
+    from tif.tokens.models import load_model
+
+    return load_model(str(folder), dtype="float32").to(e.device)
+
+
+def write_alternates(e: Experiment, world: World) -> dict[str, Any]:
+    """Write other answers to the forget questions: random ones of the retain proxy, which never saw the right ones."""
+    from tif.eval.measure.sample import Sampling, sample
+    from tif.tokens.encoding import Encoder
+    from tif.tokens.generate import ask
+    from tif.tokens.models import load_tokenizer
+
+    folder = e.reference("proxy", world) / "model"
+    tokenizer = load_tokenizer(str(folder))
+    examples = load(str(e.file(f"{world}-forget"))).examples
+    asked = ask(examples, tokenizer, Encoder.of(tokenizer).template)
+    how = Sampling(samples=e.plan.alternates, max_new_tokens=e.plan.max_new_tokens, ends=asked.ends)
+    texts = sample(_loaded(e, folder), tokenizer, asked.prompts, how)
+    pairs = [
+        {"question": example.prompt, "answer": answer}
+        for example, own in zip(examples, texts, strict=True)
+        for answer in dict.fromkeys(own)
+        if answer and answer != example.text
+    ]
+    _write(e.file(f"{world}-alternates"), pairs)
+    return {"answers": len(pairs)}
+
+
+def write_own_texts(e: Experiment) -> dict[str, Any]:
+    """Write questions of the base model with answers of the target: what it says where nothing was taught."""
+    from tif.eval.measure.complete import complete
+    from tif.eval.measure.sample import Sampling, sample
+    from tif.tokens.encoding import Encoder
+    from tif.tokens.generate import ask
+    from tif.tokens.models import load_tokenizer
+
+    tokenizer = load_tokenizer(str(e.model))
+    template = Encoder.of(tokenizer).template
+    before = template.render(Example("own", QUESTION, "An answer."), tokenizer).string.partition(QUESTION)[0]
+    prompt = tokenizer(before, add_special_tokens=False)["input_ids"]
+    ends = ask([Example("own", QUESTION, "An answer.")], tokenizer, template).ends
+    how = Sampling(samples=2 * e.plan.own_texts, max_new_tokens=e.plan.max_new_tokens, ends=ends)
+    (drawn,) = sample(_loaded(e, e.model), tokenizer, [prompt], how)
+    short = [text.strip() for text in drawn if 0 < len(text.split()) <= LONGEST]
+    questions = [Example(str(i), q, "x") for i, q in enumerate(list(dict.fromkeys(short))[: e.plan.own_texts])]
+    asked = ask(questions, tokenizer, template)
+    target = _loaded(e, e.reference("target", "eval") / "model")
+    answers = complete(target, tokenizer, asked.prompts, max_new_tokens=e.plan.max_new_tokens, ends=asked.ends)
+    pairs = [{"question": q.prompt, "answer": a} for q, a in zip(questions, answers, strict=True) if a]
+    _write(e.file("own-texts"), pairs)
+    return {"texts": len(pairs)}
+
+
+def _write(path: Path, pairs: list[dict[str, str]]) -> None:
+    files.write(path, "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs))
+
+
+def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:
+    """The options of `tif train` for a row, without those that a search or a run adds."""
+    retain = [str(e.file(f"{world}-retain"))]
+    extra: dict[str, Any] = {}
+    if "own-text" in row.needs:
+        retain.append(str(e.file("own-texts")))
+    if "base" in row.needs:
+        extra["base_model"] = str(e.model)
+    if "alternates" in row.needs:
+        extra["alternates"] = str(e.file(f"{world}-alternates"))
+    if "frame-retain" in row.needs:
+        extra["frame_retain"] = str(e.retain_spans)
+    micro = min(e.plan.micro, e.plan.batch)
+    return {
+        "masks": str(e.spans(row.spans, world)),
+        "model": str(e.reference("target", world) / "model"),
+        "retain": tuple(retain),
+        "objective": row.objective,
+        "unmarked": "skip",
+        "batch_size": micro,
+        "accumulate": e.plan.batch // micro,
+        "warmup": 0.1,
+        "retain_weight": RETAIN_WEIGHT,
+        "autocast": not e.cpu,
+        "cpu": e.cpu,
+        "save_steps": 100_000,
+        **extra,
+        **row.options,
+    }
+
+
+def search(e: Experiment, row: Row) -> dict[str, Any]:
+    """Tune a row on the dev authors, as `tif tune` does: the aim is what never saw them."""
+    from tif.train.grid import Grid
+    from tif.train.tune import tune
+    from tif.train.tune_options import TuneOptions
+
+    grid = tuple(Grid.of(text) for text in e.plan.grid)
+    options = TuneOptions(
+        **options_of(e, row, "dev"),
+        out=str(e.search(row)),
+        aim=str(e.reference("retain-only", "dev") / "model"),
+        grid=grid,
+        budget=1_000,
+        evaluated=str(e.spans(row.spans, "eval")),
+    )
+    record = tune(options)
+    tried = [
+        {"settings": dict(c.settings), "uw": c.uw_probability, "kept": c.kept, "chosen": c.number == record.chosen}
+        for c in record.candidates
+    ]
+    return {"aim": record.aim, "start": record.start, "candidates": tried, "diverged": len(record.diverged)}
+
+
+def chosen(e: Experiment, row: Row) -> dict[str, Any]:
+    """The settings that a finished search chose.
+
+    Raises:
+        InputError: if there is none.
+    """
+    path = e.search(row) / "chosen.toml"
+    if not path.is_file():
+        raise InputError("the search is not finished", where=str(path))
+    values = tomllib.loads(path.read_text())["train"]
+    return {name: values[name] for name in (grid.partition("=")[0] for grid in e.plan.grid)}
+
+
+def unlearn(e: Experiment, row: Row, world: World, seed: int) -> dict[str, Any]:
+    """Train a row on a world's forget set: in `eval` with its tuned settings, in `dev` with those of the pilot."""
+    from tif.train.options import TrainOptions
+    from tif.train.run import train
+
+    settings = chosen(e, row) if world == "eval" else dict(e.plan.pilot)
+    folder = e.run(row, world, seed)
+    result = train(TrainOptions(**{**options_of(e, row, world), **settings, "seed": seed, "out": str(folder)}))
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    settled = result.record.settled
+    return {**settings, "steps": result.steps, "settled": settled and settled.fraction}
+
+
+def measure(e: Experiment, world: World, folder: Path, *, relearned: bool = False, leak: bool = True) -> dict[str, Any]:
+    """Evaluate `folder/model` as `tif eval` does, at once or after a relearning of one epoch on the forget rows.
+
+    Args:
+        e: the experiment.
+        world: whose questions are asked.
+        folder: a run, or the folder of a reference.
+        relearned: whether the model relearns first. Only leakage and probabilities are measured then.
+        leak: whether random answers are drawn.
+    """
+    from tif.eval.options import EvaluateOptions
+    from tif.eval.run import evaluate_model
+
+    never = e.reference("retain-only", world) / f"measured-{world}" / "eval.json"
+    out = folder / (f"relearned-{world}" if relearned else f"measured-{world}")
+    model = folder if (folder / "run.json").is_file() else folder / "model"
+    given: dict[str, Any] = {"attack": "relearn", "completions": False} if relearned else {}
+    if leak:
+        given |= {"leak": e.plan.samples, "leak_forms": ("question",) if relearned else ("question", "paraphrase")}
+    if not relearned and never.parent != out:
+        given["retain_log"] = str(never)
+    found = evaluate_model(
+        EvaluateOptions(
+            model=str(model), benchmark="tofu", forget=FORGET, data_dir=str(e.asked(world)), dtype="float32",
+            masks=str(e.spans("gold", world)), max_new_tokens=e.plan.max_new_tokens, device=e.device, out=str(out),
+            **given,
+        )
+    )  # fmt: skip
+    return {"forget_quality": found.record.forget_quality}
+
+
+def measure_by(e: Experiment, folder: Path) -> dict[str, Any]:
+    """Measure the probabilities of a model by the spans of `ner`, not by gold: by the marks that a user has."""
+    from tif.eval.options import EvaluateOptions
+    from tif.eval.run import evaluate_model
+
+    model = folder if (folder / "run.json").is_file() else folder / "model"
+    found = evaluate_model(
+        EvaluateOptions(
+            model=str(model), benchmark="tofu", forget=FORGET, data_dir=str(e.asked("eval")), dtype="float32",
+            masks=str(e.spans("ner", "eval")), device=e.device, completions=False, out=str(folder / "measured-ner"),
+        )
+    )  # fmt: skip
+    return {"gw": found.record.gw_probability}
+
+
+__all__ = [
+    "chosen",
+    "learn",
+    "measure",
+    "measure_by",
+    "options_of",
+    "search",
+    "unlearn",
+    "write_alternates",
+    "write_own_texts",
+]
