@@ -10,7 +10,7 @@ SHARED ?= ../shared/data
 TOFU_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-faults test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu clean
+.PHONY: demo test test-faults test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu claim clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
@@ -69,6 +69,11 @@ bench: .venv/.ready
 tofu: smollm2
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.tofu --model $(SMOLLM2) --data $(SHARED) \
 		--gold $(SHARED)/gold/tofu_forget05_gold.jsonl $(TOFU_ARGS)
+
+# The same, for the claim of docs/method.md: CLAIM_ARGS='--device cuda' for a GPU.
+claim: smollm2
+	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.claim --model $(SMOLLM2) --data $(SHARED) \
+		--gold $(SHARED)/gold/tofu_forget05_gold.jsonl $(CLAIM_ARGS)
 
 smollm2: .venv/.real
 	$(BIN)/python benchmarks/smollm2.py $(SMOLLM2)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.claim`: run the missing stages of the experiment.
+"""`python -m benchmarks.claim`: run the missing stages of the experiment, then write the results.
 
 After a kill, the same command continues. Several processes may share the work in one folder.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from benchmarks.claim.page import write
 from benchmarks.claim.plan import Experiment, Plan
 from benchmarks.claim.stages import pilots, shared, table
 from benchmarks.tofu.stages import Stage
@@ -36,12 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with TOFU's files")
     parser.add_argument("--gold", type=Path, required=True, help="JSONL of forget05's gold spans")
     parser.add_argument("--out", type=Path, default=Path("runs/claim"))
+    parser.add_argument("--docs", type=Path, default=Path("docs/claim"), help="folder for the results")
+    parser.add_argument("--results-only", action="store_true", help="write the results and run no stage")
     parser.add_argument("--parts", default="shared,table", help="of shared, pilots and table, separated by commas")
     parser.add_argument("--only", default="", help="run only stages whose name begins so; several separated by commas")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     given = parser.parse_args(arguments)
     e = Experiment(plan=Plan(), model=given.model, data=given.data, gold=given.gold, out=given.out, device=given.device)
-    return run(e, given.parts.split(","), only=tuple(given.only.split(",")))
+    asked = [a for a in (sys.argv[1:] if arguments is None else arguments) if a != "--results-only"]
+    code = 0 if given.results_only else run(e, given.parts.split(","), only=tuple(given.only.split(",")))
+    if code == 0:
+        write(e, given.docs, shlex.join(["python", "-m", "benchmarks.claim", *asked]))
+    return code
 
 
 def run(e: Experiment, parts: list[str], only: tuple[str, ...] = ("",)) -> int:

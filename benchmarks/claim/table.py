@@ -44,16 +44,22 @@ class Demand:
     above: float | None = None
     """How far the value may be above the retain-only model's."""
 
-    def bound(self, target: Mapping[Column, Cell], never: Mapping[Column, Cell]) -> float:
-        """The value that a run must reach, or must not exceed."""
+    def bound(self, target: Mapping[Column, Cell], never: Mapping[Column, Cell]) -> float | None:
+        """The value that a run must reach, or must not exceed; None while the other model is not measured."""
         if self.above is not None:
-            return never[self.column][0] + self.above
-        return target[self.column][0] * self.share if self.share is not None else (self.least or 0.0)
+            return never[self.column][0] + self.above if self.column in never else None
+        if self.share is not None:
+            return target[self.column][0] * self.share if self.column in target else None
+        return self.least
 
-    def met(self, run: Mapping[Column, Cell], target: Mapping[Column, Cell], never: Mapping[Column, Cell]) -> bool:
-        """Whether a run meets it."""
-        value, bound = run[self.column][0], self.bound(target, never)
-        return value <= bound if self.above is not None else value >= bound
+    def met(
+        self, run: Mapping[Column, Cell], target: Mapping[Column, Cell], never: Mapping[Column, Cell]
+    ) -> bool | None:
+        """Whether a run meets it; None while that is not measured."""
+        bound = self.bound(target, never)
+        if bound is None or self.column not in run:
+            return None
+        return run[self.column][0] <= bound if self.above is not None else run[self.column][0] >= bound
 
     def __str__(self) -> str:
         if self.above is not None:
@@ -110,21 +116,19 @@ def _done(folder: Path) -> dict[str, Any]:
 
 
 def _cells(e: Experiment, folder: Path, world: World) -> dict[Column, Cell]:
-    """The numbers of a run whose stages are finished; empty if they are not."""
-    parts = [f"measured-{world}", *(("relearned-eval", "measured-ner") if world == "eval" else ())]
-    if not all((folder / part / "done.json").is_file() for part in parts):
-        return {}
-    record, examples = evaluation(folder / f"measured-{world}")
+    """The numbers of a run, of those of its stages that are finished."""
     found: dict[Column, Cell] = {}
-    for column, (part, field) in _MEANS.items():
-        found[column] = _mean([row[field] for row in examples[part] if row[field] is not None])
-    for column, form in (("leak", "question"), ("leak, other words", "paraphrase")):
-        found[column] = _leak(record, form)  # type: ignore[index]
-    utility = steady_utility({"utility_parts": record.model_utility_parts})
-    found["utility"] = (utility, *utility_interval(examples, without=UNSTEADY))
-    found["FQ"] = quality(examples, e.reference("retain-only", world) / f"measured-{world}")
-    if world == "eval":
+    if _done(folder / f"measured-{world}"):
+        record, examples = evaluation(folder / f"measured-{world}")
+        for column, (part, field) in _MEANS.items():
+            found[column] = _mean([row[field] for row in examples[part] if row[field] is not None])
+        found["leak"], found["leak, other words"] = _leak(record, "question"), _leak(record, "paraphrase")
+        steady = steady_utility({"utility_parts": record.model_utility_parts})
+        found["utility"] = (steady, *utility_interval(examples, without=UNSTEADY))
+        found["FQ"] = quality(examples, e.reference("retain-only", world) / f"measured-{world}")
+    if _done(folder / "relearned-eval"):
         found["leak relearned"] = _leak(EvalRecord.read(folder / "relearned-eval"), "question")
+    if _done(folder / "measured-ner"):
         by_ner = evaluation(folder / "measured-ner")[1]["forget"]
         found["GW by ner"] = _mean([row["gw_probability"] for row in by_ner if row["gw_probability"] is not None])
     return found
@@ -142,22 +146,14 @@ def _leak(record: EvalRecord, form: str) -> Cell:
     return interval.mean, interval.low, interval.high
 
 
-def verdicts(runs: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[Demand, list[tuple[float, float, bool]]]]]]:
-    """For each row with a run: its name, and for each demand the value, the bound and whether it is met, by seed."""
-    if "target" not in runs or "retain-only" not in runs:
-        return
-    target, never = runs["target"]["cells"], runs["retain-only"]["cells"]
-    names = dict.fromkeys(run["row"] for run in runs.values() if "row" in run)
-    for name in names:
-        own = [run["cells"] for run in runs.values() if run.get("row") == name]
-        yield (
-            name,
-            [
-                (d, [(c[d.column][0], d.bound(target, never), d.met(c, target, never)) for c in own])
-                for d in DEMANDS
-                if all(d.column in c for c in own)
-            ],
-        )
+def verdicts(runs: Mapping[str, Any]) -> Iterator[tuple[str, list[bool | None]]]:
+    """For each row with a run: its label, and for each demand whether every seed meets it; None if one is missing."""
+    target, never = (runs.get(name, {}).get("cells", {}) for name in ("target", "retain-only"))
+    rows = dict.fromkeys(run["row"] for run in runs.values() if "row" in run)
+    for row in rows:
+        own = [run for run in runs.values() if run.get("row") == row]
+        by_demand = [[d.met(run["cells"], target, never) for run in own] for d in DEMANDS]
+        yield own[0]["label"], [False if False in met else None if None in met else True for met in by_demand]
 
 
 __all__ = ["COLUMNS", "DEMANDS", "Column", "Demand", "collect", "verdicts"]

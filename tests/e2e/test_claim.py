@@ -1,12 +1,14 @@
-"""The experiment of the claim as a whole on a tiny model and invented people: every recipe, row and control."""
+"""The experiment of the claim as a whole on a tiny model and invented people: recipes, rows and controls."""
 
 import json
 
 import pytest
 
 from benchmarks.claim.__main__ import run
+from benchmarks.claim.page import write
 from benchmarks.claim.plan import FORGET, RECIPES, ROWS, Experiment, Plan
 from benchmarks.claim.stages import pilots, shared, table
+from benchmarks.claim.table import DEMANDS, Demand, collect, verdicts
 from tests.e2e.test_tofu import person
 from tests.tokens import tiny
 from tif.eval.record import EvalRecord
@@ -18,6 +20,7 @@ PLAN = Plan(
     learn_lr=1e-2, batch=2, micro=1, samples=2, max_new_tokens=6, alternates=2, own_texts=4,
     grid=("lr=3e-3,1e-2", "epochs=2"), pilot={"lr": 3e-3, "epochs": 2.0},
 )  # fmt: skip
+TRIED = ("own-alone-line", "own-frozen", "own-coin", "plain-line")
 
 
 def experiment(root):
@@ -37,7 +40,8 @@ def experiment(root):
         (root / f"{part}_perturbed.json").write_text("".join(json.dumps(row) + "\n" for row in records))
     (root / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
     tiny.save(root / "base", tiny.llama(400), tiny.chatty())
-    return Experiment(plan=PLAN, model=root / "base", data=root, gold=root / "gold.jsonl", out=root / "out")
+    return Experiment(plan=PLAN, model=root / "base", data=root, gold=root / "gold.jsonl", out=root / "out",
+                      recipes=tuple(r for r in RECIPES if r.name in TRIED))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +57,11 @@ def test_every_stage_is_finished(finished):
 
 
 def test_every_row_has_its_own_options_in_its_record(finished):
-    for row in (*ROWS, *RECIPES):
+    for row in (*ROWS, *finished.recipes):
         folder = finished.run(row, "eval" if row in ROWS else "dev", 0)
         record = RunRecord.read(folder / "run.json")
         assert record.config["objective"] == row.objective
-        assert ("alternates" in record.config) == ("alternates" in row.needs)
+        assert (record.config["alternates"] is not None) == ("alternates" in row.needs)
 
 
 def test_leakage_is_measured_before_and_after_relearning(finished):
@@ -69,3 +73,43 @@ def test_leakage_is_measured_before_and_after_relearning(finished):
         assert set(after.leaks) == {"question"}
         assert after.attack == "relearn"
         assert before.forget_quality is not None
+
+
+def test_the_page_has_every_row_and_every_demand(finished, tmp_path):
+    write(finished, tmp_path, "python -m benchmarks.claim")
+    page = (tmp_path / "results.md").read_text()
+    stages = len([*shared(finished), *table(finished)])
+    assert f"{stages} of {stages} stages are finished" in page
+    met = dict(verdicts(collect(finished)["runs"]))
+    assert list(met) == [row.label for row in ROWS]
+    for label, row in met.items():
+        assert len(row) == len(DEMANDS)
+        assert None not in row
+        assert f"| {label} | 1 |" in page
+
+
+def test_a_control_has_no_search_of_its_own(finished):
+    assert set(collect(finished)["searches"]) == {row.name for row in ROWS if not row.tuned_as}
+
+
+def cells(value):
+    return {"leak": (value, 0.0, 1.0), "retain": (value, 0.0, 1.0), "GW": (value, 0.0, 1.0)}
+
+
+def test_a_bound_is_part_of_what_is_allowed():
+    assert Demand("leak", above=0.25).met(cells(0.5), {}, cells(0.25))
+    assert Demand("leak", above=0.25).met(cells(0.75), {}, cells(0.25)) is False
+    assert Demand("retain", share=0.5).met(cells(0.25), cells(0.5), {})
+    assert Demand("retain", share=0.5).met(cells(0.125), cells(0.5), {}) is False
+    assert Demand("GW", least=0.9).met(cells(0.9), {}, {})
+
+
+def test_a_demand_is_open_while_a_model_is_not_measured():
+    assert Demand("leak", above=0.25).met(cells(0.5), {}, {}) is None
+    assert Demand("utility", share=0.98).met(cells(0.5), {}, {}) is None
+
+
+def test_a_row_fails_with_one_seed_that_fails():
+    seeds = [{"row": "x", "label": "x", "cells": cells(value)} for value in (0.95, 0.1)]
+    ((_, met),) = verdicts({"retain-only": {"cells": cells(0.5)}, **{str(i): run for i, run in enumerate(seeds)}})
+    assert met[[d.column for d in DEMANDS].index("GW")] is False
