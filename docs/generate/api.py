@@ -78,7 +78,8 @@ def front() -> str:
 
 def exports() -> dict[str, tuple[str, str]]:
     """The names of `import tif`, each with the module that defines it and its name there."""
-    types = next(node for node in ast.parse(inspect.getsource(tif)).body if isinstance(node, ast.If))
+    branches = (node for node in ast.parse(inspect.getsource(tif)).body if isinstance(node, ast.If))
+    types = next(node for node in branches if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
     return {
         alias.asname or alias.name: (node.module or "", alias.name)
         for node in types.body
