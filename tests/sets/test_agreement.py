@@ -174,6 +174,12 @@ def test_queue_of_one_set_compares_the_sources_of_its_spans():
     assert [q.example.id for q in queue([one])] == ["apart", "same"]
 
 
+@pytest.mark.parametrize("sources", [("presidio:A", "presidio:B"), ("vote:1/2 of a", "vote:1/2 of a, b")])
+def test_queue_takes_the_parts_of_one_annotator_as_one(sources):
+    spans = tuple(Span(*place, "UW", source) for place, source in zip([(0, 2), (3, 7)], sources, strict=True))
+    assert [q.disagreement for q in queue([AnnotationSet((Example("a", "", "to Oslo", spans),))])] == [0.0]
+
+
 def test_queue_puts_what_a_note_speaks_of_before_what_is_merely_unsure():
     noted = Example("noted", "", "Oslo", error="'Bergen' is not in the text")
     unsure = Example("unsure", "", "Rome", (Span(0, 4, score=0.1),))

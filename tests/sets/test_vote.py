@@ -33,7 +33,29 @@ def test_vote_counts_characters(need, kept):
 
 def test_score_is_the_share_of_sets():
     (voted,) = vote([one(NAME, JOB), one(SURNAME, JOB), one(SURNAME, TOWN)], 2)
-    assert [(s.source, s.score) for s in voted.spans] == [("vote:2/3", 1.0), ("vote:2/3", pytest.approx(2 / 3))]
+    assert [(s.source, s.score) for s in voted.spans] == [
+        ("vote:2/3 of x", 1.0),
+        ("vote:2/3 of x", pytest.approx(2 / 3)),
+    ]
+
+
+def test_a_voted_span_names_its_sources_and_can_keep_the_highest_score():
+    def scored(source, *spans):
+        return AnnotationSet((Example("a/1", "Who?", TEXT, tuple(Span(*p, "PERSON", source, s) for p, s in spans)),))
+
+    sets = [
+        scored("ner:en", (NAME, None)),
+        scored("presidio:A", (SURNAME, 0.4), (JOB, 0.3)),
+        scored("hf:m", (NAME, 0.9)),
+    ]
+    (voted,) = vote(sets, 1, "confidence")
+    assert [(voted.quote(s), s.source, s.score) for s in voted.spans] == [
+        ("Mara Ilves", "vote:1/3 of hf:m, ner:en, presidio:A", 0.9),
+        ("florist", "vote:1/3 of presidio:A", 0.3),
+    ]
+    (unscored,) = vote([scored("ner:en", (TOWN, None)), one(TOWN)], 2, "confidence")
+    assert [(s.source, s.score) for s in unscored.spans] == [("vote:2/2 of ner:en, x", None)]
+    assert [s.score for s in vote(sets, 2)[0].spans] == [pytest.approx(1 / 3 * 2.5)]
 
 
 def labelled(*spans):
@@ -111,7 +133,12 @@ def test_union_and_intersection_by_command(tmp_path, cli, how, kept):
     paths = [tmp_path / f"{name}.parquet" for name in ("a", "b", "c")]
     for path, annotations in zip(paths, [one(NAME, JOB), one(SURNAME, JOB), one(SURNAME, TOWN)], strict=True):
         store.save(annotations, path)
-    assert cli("spans", "merge", *paths, how, "--into", tmp_path / "merged.parquet").code == 0
+    scored = ["--score", "confidence"]
+    assert cli("spans", "merge", *paths, how, *scored, "--into", tmp_path / "merged.parquet").code == 0
+    assert {s.score for e in store.load(tmp_path / "merged.parquet") for s in e.spans} == {None}
+    edits = cli("spans", "merge", paths[0], *scored, "--from-version", f"{paths[0]}@1", "--into", paths[1])
+    assert edits.code == 2
+    assert "--score: is for a vote" in edits.err
     (merged,) = store.load(tmp_path / "merged.parquet")
     assert [merged.quote(s) for s in merged.spans] == kept
 

@@ -26,6 +26,7 @@ from tif.errors import UsageError
 from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker
+from tif.sets.vote_options import VoteScore
 from tif.spans import Status
 
 if TYPE_CHECKING:
@@ -332,6 +333,12 @@ def merge(
     vote: Annotated[int | None, typer.Option(help="Keep characters that at least this many sets mark.")] = None,
     union: Annotated[bool, typer.Option("--union", help="The same as --vote 1.")] = False,
     intersect: Annotated[bool, typer.Option("--intersect", help="Keep characters that all sets mark.")] = False,
+    score: Annotated[
+        VoteScore | None,
+        typer.Option(
+            help="Vote: a span's score is its share of votes, or the highest confidence of a set. Default: votes."
+        ),
+    ] = None,
     ours: Ours = False,
     theirs: Theirs = False,
     data_dir: DataDir = None,
@@ -345,7 +352,7 @@ def merge(
     Example: tif spans merge colleague.parquet --into tofu10.parquet --from-version tofu10.parquet@1
     """
     from tif.sets import compare, exchange
-    from tif.sets.vote import votes_needed
+    from tif.sets.vote_options import votes_needed
 
     prefer = compare.side(ours=ours, theirs=theirs)
     merged = exchange.merge(
@@ -353,6 +360,7 @@ def merge(
         into,
         from_version=from_version,
         need=votes_needed(len(sets), vote=vote, union=union, intersect=intersect),
+        score=score,
         prefer=prefer,
         message=message,
         author=author,

@@ -15,6 +15,7 @@ from tif.sets.formats import FormatName, OffsetUnit, ReadFormat, UnwantedIn
 from tif.sets.formats.records import Maker, Record
 from tif.sets.formats.tpo import write_folder
 from tif.sets.redact import redacted_lines
+from tif.sets.vote_options import VoteScore
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tidy
 
 
@@ -279,6 +280,7 @@ def merge(
     *,
     from_version: str | None = None,
     need: int | None = None,
+    score: VoteScore | None = None,
     prefer: Side | None = None,
     message: str = "",
     author: str = "",
@@ -291,6 +293,7 @@ def merge(
         into: the set that gets a new version.
         from_version: for a three-way merge: `SET@N` that both sides started from.
         need: for a vote: number of sets that must mark a character.
+        score: for a vote: the meaning of a span's score; by default `votes`.
         prefer: in a three-way merge, the side whose spans win where both changed the same words.
         message: reason for the change, for the log.
         author: name of the person, for the log.
@@ -305,11 +308,15 @@ def merge(
         if prefer is not None:
             hint = "Use them with --from-version."
             raise UsageError("--ours and --theirs do not work with a vote", hint=hint)
-        saved = vote.merge_votes(others, need, into, message=message, author=author, data_dir=data_dir)
+        saved = vote.merge_votes(
+            others, need, into, score=score or "votes", message=message, author=author, data_dir=data_dir
+        )
         return Merged(saved=saved, changed=())
     if from_version is None or need is not None:
         hint = "Give one of --vote N, --union, --intersect, or --from-version SET@N for two people's edits."
         raise UsageError("a merge needs exactly one method", hint=hint)
+    if score is not None:
+        raise UsageError("is for a vote", where="--score", hint="Leave it out.")
     if len(others) != 1:
         raise UsageError(
             f"--from-version merges one set, not {len(others)}", hint="Merge the sets one after the other."

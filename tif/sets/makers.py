@@ -43,4 +43,13 @@ def is_by_program(span: Span) -> bool:
     return span.score is not None or ":" in source or source.lower() in PROGRAMS
 
 
-__all__ = ["changed_by_machine", "is_by_program", "signed_by_machine"]
+def annotator_of(source: str) -> str:
+    """Return the annotator of a source, without the part of it that marked the span.
+
+    `presidio:EmailRecognizer` is of the annotator `presidio`, and `vote:1/2 of hf:a, ner:b` of the vote.
+    """
+    name, _, _ = source.partition(":")
+    return name if name == "presidio" else source.partition(" of ")[0] if name == "vote" else source
+
+
+__all__ = ["annotator_of", "changed_by_machine", "is_by_program", "signed_by_machine"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from tif.sets.makers import annotator_of
 from tif.sets.score import measure, paired
 from tif.spans import REVIEWED, AnnotationSet, Example, Span
 
@@ -45,8 +46,10 @@ def queue(sets: Sequence[AnnotationSet]) -> list[Queued]:
         if others:
             votes = [example.spans, *(other[example.id].spans for other in others if example.id in other)]
         else:
-            sources = sorted({span.source for span in example.spans})
-            votes = [tuple(s for s in example.spans if s.source == source) for source in sources]
+            by_source: dict[str, list[Span]] = {}
+            for span in example.spans:
+                by_source.setdefault(annotator_of(span.source), []).append(span)
+            votes = [tuple(by_source[source]) for source in sorted(by_source)]
         scores = [span.score for span in example.spans if span.score is not None]
         waiting.append(Queued(example, _disagreement(example.text, votes), min(scores, default=None)))
     return sorted(

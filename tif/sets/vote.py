@@ -12,21 +12,24 @@ from tif.entities import label_of
 from tif.errors import UsageError
 from tif.sets import store
 from tif.sets.conflict import Other, note, others
+from tif.sets.vote_options import VoteScore
 from tif.spans import DECIDED, UW, AnnotationSet, Example, Key, Provenance, SavedSet, Span, tidy
 
 
-def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
+def vote(sets: Sequence[AnnotationSet], need: int, score: VoteScore = "votes") -> tuple[Example, ...]:
     """Keep each character that at least `need` of the sets mark, whatever the label.
 
     Neighbouring characters form a span. Its label is the type with most votes for its characters, compared by the
-    canonical type. `UW` says nothing about the type, so it wins only alone. A span's score is the mean share of sets
-    that mark its characters; its source is `vote:NEED/SETS`. A person's decision wins without a vote; two people who
-    disagree give `status="conflict"`. A set in which an example failed has no vote on it. An example with fewer than
-    `need` voting sets fails.
+    canonical type. `UW` says nothing about the type, so it wins only alone. A span's source is
+    `vote:NEED/SETS of SOURCES`, with the sources of the spans that it is made of. A person's decision wins without a
+    vote; two people who disagree give `status="conflict"`. A set in which an example failed has no vote on it. An
+    example with fewer than `need` voting sets fails.
 
     Args:
         sets: at least two annotations of the same samples.
         need: number of votes that a character needs, 1 (union) to `len(sets)` (intersection).
+        score: `votes`: the mean share of sets that mark its characters; `confidence`: the highest score that a set
+            gives to one of its characters, None if no set gives a score.
 
     Raises:
         UsageError: if the sets' samples differ, or `need` is out of range.
@@ -44,10 +47,10 @@ def vote(sets: Sequence[AnnotationSet], need: int) -> tuple[Example, ...]:
                 why = f"record {id_!r} is missing in one of them, or has another text"
                 raise UsageError(f"sets 1 and {number} annotate different samples", why=why)
     by_id = [one.by_id() for one in sets]
-    return tuple(_voted([one[example.id] for one in by_id], need) for example in sets[0])
+    return tuple(_voted([one[example.id] for one in by_id], need, score) for example in sets[0])
 
 
-def _voted(versions: list[Example], need: int) -> Example:
+def _voted(versions: list[Example], need: int, score: VoteScore) -> Example:
     decided = [e for e in versions if e.status in DECIDED]
     if decided:
         first = decided[0]
@@ -67,19 +70,24 @@ def _voted(versions: list[Example], need: int) -> Example:
         why = f"{len(voters)} of {len(versions)} sets have an annotation, {need} votes are needed"
         return versions[0].with_spans((), status="failed", error=why)
     text = versions[0].text
-    source = f"vote:{need}/{len(versions)}"
     spans: list[Span] = []
     marks = Counter(at for e in voters for at in {at for s in e.spans for at in range(s.start, s.end)})
-    labels: dict[int, list[str]] = {}
+    marking: dict[int, list[Span]] = {}
     for span in (span for e in voters for span in e.spans):
         for at in range(span.start, span.end):
-            labels.setdefault(at, []).append(span.label)
+            marking.setdefault(at, []).append(span)
     kept = sorted(at for at, votes in marks.items() if votes >= need)
     for _, run in groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0]):
         offsets = [at for _, at in run]
-        share = sum(marks[at] for at in offsets) / (len(offsets) * len(versions))
-        label = _elected(label for at in offsets for label in labels[at])
-        spans.append(Span(offsets[0], offsets[-1] + 1, label, source, share))
+        members = [span for at in offsets for span in marking[at]]
+        sources = ", ".join(sorted({span.source for span in members if span.source}))
+        source = f"vote:{need}/{len(versions)}" + (f" of {sources}" if sources else "")
+        if score == "votes":
+            value: float | None = sum(marks[at] for at in offsets) / (len(offsets) * len(versions))
+        else:
+            value = max((span.score for span in members if span.score is not None), default=None)
+        label = _elected(span.label for span in members)
+        spans.append(Span(offsets[0], offsets[-1] + 1, label, source, value))
     return Example(versions[0].id, versions[0].prompt, text, tidy(text, spans))
 
 
@@ -100,18 +108,12 @@ def _judged(example: Example) -> tuple[frozenset[Key], bool]:
     return example.keys, example.status == "rejected"
 
 
-def votes_needed(sets: int, *, vote: int | None, union: bool, intersect: bool) -> int | None:
-    """Return how many sets must mark a character; None if none of the three options is given."""
-    if vote is not None:
-        return vote
-    return 1 if union else sets if intersect else None
-
-
 def merge_votes(
     sets: Sequence[str],
     need: int,
     out: Path,
     *,
+    score: VoteScore = "votes",
     message: str = "",
     author: str = "",
     data_dir: str | Path | None = None,
@@ -124,7 +126,7 @@ def merge_votes(
     """
     head = store.load(out) if store.editable_head(out) else None
     loaded = [store.load(ref, data_dir=data_dir) for ref in sets]
-    examples = vote(loaded, need)
+    examples = vote(loaded, need, score)
     result = {e.id: e for e in examples}
     if head is not None and any(e.status in DECIDED and result.get(e.id) != e for e in head):
         raise UsageError(
@@ -134,10 +136,10 @@ def merge_votes(
         {"set": ref, "digest": one.version.digest, "method": dict(one.provenance.method)}
         for ref, one in zip(sets, loaded, strict=True)
     ]
-    method = {"name": "vote", "version": 1, "need": need, "of": members}
+    method = {"name": "vote", "version": 2, "need": need, "score": score, "of": members}
     provenance = Provenance(loaded[0].provenance.dataset, method)
     voted = AnnotationSet(examples, provenance, head.version if head else None)
     return store.save(voted, out, message=message or f"vote {need} of {len(sets)}", author=author)
 
 
-__all__ = ["merge_votes", "vote", "votes_needed"]
+__all__ = ["merge_votes", "vote"]
