@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -92,9 +92,10 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     splits = dict(asked.splits)
     relearned, splits["forget"] = relearning.divide(splits["forget"], options.relearn_share)
     tokenizer = load_tokenizer(model)
-    digest, prompting = model_digest(model), prompting_digest(model, tokenizer)
+    digest_of = once(model_digest)  # an attack and the depth compare with the same models
+    digest, prompting = digest_of(model), prompting_digest(model, tokenizer)
     marked = asked.annotations is not None or asked.lume is not None
-    depth_models = depth.named(options, run, tokenizer, marked=marked) if options.depth else None
+    depth_models = depth.named(options, run, tokenizer, digest_of, marked=marked) if options.depth else None
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     encoder = Encoder.of(tokenizer, settings.encoding)
     log, log_reason = _usable(log, asked.splits["forget"], splits["forget"], settings, encoder, force=options.force)
@@ -104,7 +105,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     measured_attack = None
     if attack is not None:
         load = subject = robustness.Subject(load, attack)
-        controls = robustness.named(options, run, tokenizer)
+        controls = robustness.named(options, run, tokenizer, digest_of)
         measured_attack = robustness.measure(
             subject, ModelIdentity(model, digest), splits["forget"], encoder, attack, controls, options, cache
         )
@@ -357,7 +358,7 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
 def _loader(options: EvaluateOptions, spec: str) -> Callable[[], PreTrainedModel]:
     """Return a function that loads the model at its first call."""
 
-    @cache
+    @once
     def load() -> PreTrainedModel:
         device = processes.device(options.device)
         return load_model(spec, dtype=options.dtype).to(device)

@@ -140,6 +140,23 @@ def test_finished_readings_are_used_again(
     assert patched[1:] == ["the retain model's states", "the model's states"]
 
 
+def test_an_attack_and_the_depth_read_each_model_once(
+    cli: Cli, models: dict[str, str], command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def counted(path: str) -> str:
+        read.append(path)
+        return model_digest(path)
+
+    monkeypatch.setattr("tif.eval.run.model_digest", counted)
+    named = [*command, "--attack", "nf4", "--starting-model", models["start"], "--retain-model", models["retain"]]
+    record = measured(cli, models["between"], tmp_path / "eval", *named)
+    assert record.depth is not None
+    assert record.robustness is not None
+    assert read == [models["between"], models["start"], models["retain"]]
+
+
 def test_a_cache_folder_that_cannot_be_written_only_keeps_nothing(
     cli: Cli, models: dict[str, str], command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

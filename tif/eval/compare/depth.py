@@ -66,7 +66,12 @@ class ExampleDepth:
 
 
 def named(
-    options: EvaluateOptions, run: RunRecord | None, tokenizer: PreTrainedTokenizerBase, *, marked: bool
+    options: EvaluateOptions,
+    run: RunRecord | None,
+    tokenizer: PreTrainedTokenizerBase,
+    digest_of: Callable[[str], str] = model_digest,
+    *,
+    marked: bool,
 ) -> DepthModels:
     """Return the starting model and the retain model that the options, the run and the retain log name.
 
@@ -74,6 +79,7 @@ def named(
         options: the options of the evaluation.
         run: the training run of the evaluated model, if it is a run folder.
         tokenizer: of the evaluated model.
+        digest_of: returns a model's digest. One that remembers saves reading a model again.
         marked: whether the rows have unwanted words, of an annotation set or of the benchmark.
 
     Raises:
@@ -95,8 +101,8 @@ def named(
             "--depth needs a retain model", hint="Give it as --retain-model, or give a --retain-log of `tif eval`."
         )
     models = DepthModels(
-        starting=ModelIdentity(start, model_digest(start)),
-        retain=ModelIdentity(retain, model_digest(retain)),
+        starting=ModelIdentity(start, digest_of(start)),
+        retain=ModelIdentity(retain, digest_of(retain)),
         dtype=options.dtype,
         device=options.device,
     )

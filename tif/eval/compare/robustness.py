@@ -82,7 +82,12 @@ class Subject:
         return columns
 
 
-def named(options: EvaluateOptions, run: RunRecord | None, tokenizer: PreTrainedTokenizerBase) -> Controls:
+def named(
+    options: EvaluateOptions,
+    run: RunRecord | None,
+    tokenizer: PreTrainedTokenizerBase,
+    digest_of: Callable[[str], str] = model_digest,
+) -> Controls:
     """Return the retain model and the starting model.
 
     An option names the model; without it, the retain log and the run do. A model that only they name may be missing.
@@ -91,6 +96,7 @@ def named(options: EvaluateOptions, run: RunRecord | None, tokenizer: PreTrained
         options: the options of the evaluation.
         run: the training run of the evaluated model, if it is a run folder.
         tokenizer: of the evaluated model.
+        digest_of: returns a model's digest. One that remembers saves reading a model again.
 
     Raises:
         InputError: if a model of the options has another tokenizer.
@@ -99,8 +105,8 @@ def named(options: EvaluateOptions, run: RunRecord | None, tokenizer: PreTrained
     from_log = evaluated_model(options.retain_log) if options.retain_log else None
     started = run.model if run else ModelIdentity()
     return Controls(
-        retain=_control("retain", options.retain_model, from_log or ModelIdentity(), tokenizer),
-        starting=_control("starting", options.starting_model, started, tokenizer),
+        retain=_control("retain", options.retain_model, from_log or ModelIdentity(), tokenizer, digest_of),
+        starting=_control("starting", options.starting_model, started, tokenizer, digest_of),
     )
 
 
@@ -203,13 +209,19 @@ def _attacked(model: ModelIdentity, points: _Points, attack: Attack) -> Attacked
     return AttackedModel(model=model, before=levels[0], after=levels[max(levels)], curve=tuple(curve))
 
 
-def _control(role: str, given: str | None, implied: ModelIdentity, tokenizer: PreTrainedTokenizerBase) -> Control:
+def _control(
+    role: str,
+    given: str | None,
+    implied: ModelIdentity,
+    tokenizer: PreTrainedTokenizerBase,
+    digest_of: Callable[[str], str],
+) -> Control:
     path = given or implied.path
     hint = f"--{role}-model" + (", or a --retain-log of `tif eval`" if role == "retain" else "")
     if path is None:
         return Control(reason=f"no {role} model was given ({hint})")
     try:
-        digest = model_digest(path)
+        digest = digest_of(path)
         if load_tokenizer(path).get_vocab() != tokenizer.get_vocab():
             raise InputError(
                 "has another tokenizer than the evaluated model",
