@@ -22,6 +22,7 @@ from tif.errors import StoreError, UsageError, WriteError
 from tif.seal import sealed_line
 from tif.sets import store
 from tif.sets.exchange import bring_in
+from tif.sets.restore import restore
 from tif.spans import AnnotationSet, Example, Span
 
 TEXTS = (
@@ -370,7 +371,7 @@ def test_edits_of_records_that_the_head_no_longer_holds_are_kept_aside(path, cap
     assert aside is not None
     assert aside.name in told.replace("\n", "")
     assert len(aside.read_text().splitlines()) == 1
-    store.restore(f"{path}@1")
+    restore(f"{path}@1")
     bring_in(aside, path, "tif", author="mara")
     assert quotes(store.load(path).by_id()["e/0"]) == ["bees"]
     with open_desk(path, "mara") as desk:
@@ -530,7 +531,7 @@ class Correcting(RuleBasedStateMachine):
         assert conflicts == ()
         number = data.draw(st.sampled_from([version.number for version in store.versions(self.path)]))
         old = store.load(f"{self.path}@{number}")
-        assert store.restore(f"{self.path}@{number}", author="ivo").examples == old.examples
+        assert restore(f"{self.path}@{number}", author="ivo").examples == old.examples
         saved, conflicts = self.desk.finish()
         assert conflicts == ()
         assert saved.examples == old.examples

@@ -7,6 +7,7 @@ import pytest
 
 from tif.sets import compare, store
 from tif.sets.exchange import bring_in, merge
+from tif.sets.restore import restore
 from tif.sets.vote import vote
 from tif.spans import AnnotationSet, Example, Span
 
@@ -65,7 +66,7 @@ def test_who_made_the_spans_can_be_named(tmp_path, path, cli):
     assert told(path)[0] == ("corrected", ["Mellby"])
     plain = {"start": 28, "end": 34}
     file = write(tmp_path, [row(first, [plain]), row(second, [plain])])
-    store.restore(f"{path}@1")
+    restore(f"{path}@1")
     assert cli("spans", "import", file, "--into", path, "--made-by", "machine").code == 0
     assert told(path) == [("auto", ["Mellby"]), ("corrected", ["bakery"])]
 

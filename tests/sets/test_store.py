@@ -19,6 +19,7 @@ from tif import files
 from tif.errors import StaleHeadError, StoreError, UsageError, WriteError
 from tif.sets import metadata, store
 from tif.sets import rows as rows_
+from tif.sets.restore import restore
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, Span
 
 
@@ -82,7 +83,7 @@ def test_restore_makes_a_new_version_of_old_content(tmp_path):
     path = tmp_path / "a.parquet"
     one = store.save(people(), path)
     store.save(edit(one, "accepted"), path)
-    back = store.restore(f"{path}@1")
+    back = restore(f"{path}@1")
     assert back.version.number == 3
     assert store.load(path).examples == one.examples
     assert [v.number for v in store.versions(path)] == [1, 2, 3]
@@ -167,7 +168,7 @@ def test_edits_by_another_tool_are_noticed_and_never_buried(tmp_path):
         store.load(path)
     with pytest.raises(StoreError, match="does not match its digest"):
         store.save(edit(saved, "accepted"), path)
-    store.restore(f"{path}@1")
+    restore(f"{path}@1")
     assert store.load(path).examples == saved.examples
     assert list(tmp_path.glob("a.damaged-*"))
 
@@ -354,7 +355,7 @@ def test_heads_put_aside_in_one_second_are_all_kept(tmp_path):
     store.save(people(), path)
     for content in (b"one", b"two", b"three"):
         path.write_bytes(content)
-        store.restore(f"{path}@1")
+        restore(f"{path}@1")
     assert {aside.read_bytes() for aside in tmp_path.glob("a.damaged-*.parquet")} == {b"one", b"two", b"three"}
 
 

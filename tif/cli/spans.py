@@ -163,9 +163,10 @@ def restore(ref: SetArg, message: Message = "", author: Author = "") -> None:
 
     Example: tif spans restore annotations/tofu10.parquet@1
     """
+    from tif.sets import restore as back
     from tif.sets import store
 
-    _saved(str(store.resolve(ref)[0]), store.restore(ref, message=message, author=author))
+    _saved(str(store.resolve(ref)[0]), back.restore(ref, message=message, author=author))
 
 
 @spans.command()

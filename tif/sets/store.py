@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Final
 
 from tif import files
-from tif.console import warn
 from tif.errors import StaleHeadError, StoreError, UsageError, WriteError
 from tif.sets import companions, layout, metadata, parquet
 from tif.sets.history import History
@@ -153,7 +152,7 @@ def editable_head(path: str | Path) -> Version | None:
     Raises:
         StoreError: if the file lacks its texts, or is not an annotation set.
     """
-    _refuse_without_texts(Path(path))
+    refuse_without_texts(Path(path))
     return head_version(path)
 
 
@@ -231,37 +230,15 @@ def save(
     return saved
 
 
-def restore(ref: str, *, message: str = "", author: str = "") -> SavedSet:
-    """Make an old version the newest one again, as a new version.
-
-    Raises:
-        UsageError: if `ref` does not name a version.
-    """
-    path, version = resolve(ref)
-    if version is None:
-        raise UsageError(
-            f"{ref} does not name a version", hint=f"Add one, e.g. {path}@1. `tif spans log {path}` lists them."
-        )
-    _refuse_without_texts(path)
-    old = load(ref)
-    message = message or f"restore version {old.version.number}"
-    head: Version | None = None
-    if path.exists():
-        try:
-            head = load(path).version
-        except StoreError as error:
-            aside = files.aside(path)
-            with files.writing(path):
-                path.replace(aside)
-            warn(f"{error.what}: the damaged head is kept as {aside}; `tif spans import` can read its edits")
-    return save(old, path, message=message, author=author, base=head.digest if head else None)
-
-
 # --- helpers -----------------------------------------------------------------------------------------------------
 
 
-def _refuse_without_texts(path: Path) -> None:
-    """Refuse a file without texts: a version with texts must not replace it."""
+def refuse_without_texts(path: Path) -> None:
+    """Refuse a file without texts: a version with texts must not replace it.
+
+    Raises:
+        StoreError: if the file lacks its texts.
+    """
     if parquet.lacks_texts(path):
         raise StoreError(
             "contains spans without their texts, and cannot be changed",
@@ -411,8 +388,8 @@ __all__ = [
     "history",
     "load",
     "read_rows",
+    "refuse_without_texts",
     "resolve",
-    "restore",
     "save",
     "version_files",
     "version_name",

@@ -6,6 +6,7 @@ import pytest
 
 from tif.errors import InputError
 from tif.sets import formats, store
+from tif.sets.restore import restore
 from tif.spans import AnnotationSet, Example, Span
 
 KOLO = "Kolo Brandt repairs violins in Tarvik."
@@ -192,7 +193,7 @@ def test_a_file_that_would_empty_every_record_needs_consent(tmp_path, cli):
     assert json.loads(done.out)["emptied"] == ["k", "m"]
     kept = {"text": MIRA, "label": [[0, 4, "UW"]]}
     file.write_text(json.dumps({"text": KOLO, "label": []}) + "\n" + json.dumps(kept))
-    store.restore(f"{path}@1")
+    restore(f"{path}@1")
     one = cli("spans", "import", file, "--into", path)
     assert one.code == 0
     assert "1 records lost all their spans, first 'k'" in one.err
