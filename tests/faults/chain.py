@@ -9,8 +9,10 @@ from pathlib import Path
 
 from tests.eval.conftest import make_llama, make_row, make_tokenizer
 from tif.annotate.journal import AnnotationJournal
+from tif.annotate.judge.cache import JudgeCache
 from tif.edit.desk import open_desk
 from tif.edit.edits import Op
+from tif.eval.sample_journal import SampleJournal
 from tif.sets import store
 from tif.spans import AnnotationSet
 
@@ -19,6 +21,7 @@ CHAT = (
 )
 ROWS = [make_row(index, plain=True) for index in range(4)]
 METHOD = {"name": "invented"}
+PROMPTS = [row.question for row in ROWS]
 
 
 def build(root: Path) -> None:
@@ -46,9 +49,18 @@ def build(root: Path) -> None:
         for number, example in enumerate(examples):
             desk.do(example.id, 0, Op("toggle", number, number))
             desk.do(example.id, 1, Op("accept"))
+    Path("samples").mkdir()
+    samples = SampleJournal(Path("samples"), "leak", PROMPTS)
+    for number, row in enumerate(ROWS):
+        samples.add(number, [row.answer, row.answer.upper()])
+    cache = JudgeCache(Path("judge.sqlite"), "run")
+    for row in ROWS:
+        cache.put(row.question, row.answer, "stop")
+    cache.flush()
+    del cache  # closes the file
     lines = [json.dumps({"question": row.question, "answer": row.answer}) for row in ROWS]
     Path("forget.jsonl").write_text("\n".join(lines))
     evaluate(EvaluateOptions(model="run", benchmark="local", forget="forget.jsonl", max_new_tokens=4))
 
 
-__all__ = ["METHOD", "ROWS", "build"]
+__all__ = ["METHOD", "PROMPTS", "ROWS", "build"]

@@ -25,13 +25,15 @@ from typing import Final, Literal
 
 import pyarrow.parquet as pq
 
-from tests.faults.chain import METHOD, ROWS, build
+from tests.faults.chain import METHOD, PROMPTS, ROWS, build
 from tif.annotate.journal import AnnotationJournal
+from tif.annotate.judge.cache import JudgeCache
 from tif.edit.journal import Journal
 from tif.edit.session import Session
 from tif.errors import TifError
 from tif.eval import parts
 from tif.eval.record import EVAL_FILE, EvalRecord
+from tif.eval.sample_journal import SampleJournal
 from tif.eval.verify import verify_evaluation, verify_run
 from tif.records import COMPLETE, RUN_FILE, RunRecord
 from tif.seal import Check, compare, damage
@@ -70,6 +72,8 @@ def targets() -> list[Target]:
                lambda: verify_evaluation(EVALUATION)),
         Target("annotation journal", next(Path("journals").glob("*.jsonl")), _annotated),
         Target("edit journal", store.folder(HEAD) / "edit.jsonl", _edited),
+        Target("samples", next(Path("samples").glob("*.jsonl")), _sampled),
+        Target("judge's replies", Path("judge.sqlite"), _replied),
     ]  # fmt: skip
     for number, file in enumerate(store.version_files(HEAD), start=1):
         listed.append(Target("version", file, lambda n=number: _set(f"{HEAD}@{n}"), lambda: verify_set(HEAD)))
@@ -119,6 +123,21 @@ def _edited() -> object:
     session = Session(store.load(HEAD), recorded.header.flagged)
     count = journal.replay(recorded, session)
     return recorded.header, count, session.result().examples
+
+
+def _sampled() -> object:
+    samples = SampleJournal(Path("samples"), "leak", PROMPTS).samples
+    if not all(samples):
+        raise TifError("is sampled again")
+    return samples
+
+
+def _replied() -> object:
+    cache = JudgeCache(Path("judge.sqlite"), "run")
+    replies = [cache.get(row.question) for row in ROWS]
+    if not all(replies):
+        raise TifError("is requested again")
+    return replies
 
 
 def _part(path: Path, key: str) -> object:

@@ -1,7 +1,7 @@
 """Finished samples on disk, prompt by prompt: a killed evaluation continues with the next prompt.
 
-One JSON line has the samples of one prompt, from the first that was missing. An incomplete last line is skipped.
-Several processes write files of their own.
+One JSON line has the samples of one prompt, from the first that was missing, and a seal. A line that is incomplete or
+damaged is skipped, and its prompt sampled again. Several processes write files of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tif import files
+from tif.errors import InputError
 from tif.eval import processes
+from tif.seal import sealed, unsealed_line
 
 
 class SampleJournal:
@@ -40,7 +42,7 @@ class SampleJournal:
         path = self._folder / f"{self._name}.{os.environ.get('RANK', '0')}.jsonl"
         with files.writing(path), path.open("ab") as lines:
             # A line that a kill left incomplete must not swallow this one.
-            lines.write(b"\n" + json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+            lines.write(b"\n" + json.dumps(sealed(line)).encode() + b"\n")
 
     def _read(self) -> dict[str, list[str]]:
         samples: dict[str, list[str]] = {key: [] for key in self._keys}
@@ -49,10 +51,10 @@ class SampleJournal:
         for path in sorted(self._folder.glob(f"{self._name}.*.jsonl")):
             for line in path.read_bytes().split(b"\n"):
                 try:
-                    row = json.loads(line.decode("utf-8", "surrogatepass"))
+                    row = unsealed_line(line)
                     own, first, texts = samples[row["key"]], row["first"], row["texts"]
-                except (ValueError, KeyError, TypeError):
-                    continue  # incomplete, or of other prompts
+                except (InputError, KeyError, TypeError):
+                    continue  # incomplete, damaged, or of other prompts
                 # A prompt that two evaluations sampled at the same time has the same samples twice.
                 if first <= len(own):
                     own += texts[len(own) - first :]

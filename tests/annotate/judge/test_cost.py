@@ -75,6 +75,32 @@ def test_the_wording_and_its_version_change_together(tmp_path: Path) -> None:
     assert (described["prompt_version"], described["prompt_sha256"]) == (VERSION, JudgePrompt().sha256)
 
 
+@pytest.mark.parametrize("damage", ["replace(content, 'bees', 'bows')", "CAST(x'ff2e' AS TEXT)", "x'00'", "7"])
+def test_a_damaged_reply_is_requested_again(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "judge.sqlite"
+    with Server(lambda request: quotes("bees")) as server:
+        (before,) = judge(server, cache=file).annotate([example(0, BAD)])
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.execute(f"UPDATE replies SET content = {damage}")
+        for _ in range(2):
+            (after,) = judge(server, cache=file).annotate([example(0, BAD)])
+            assert after == before
+        assert len(server.requests) == 2
+
+
+def test_a_reply_of_an_older_tif_has_no_seal_and_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "judge.sqlite"
+    with Server(lambda request: quotes("bees")) as server:
+        (before,) = judge(server, cache=file).annotate([example(0, BAD)])
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.execute("ALTER TABLE replies DROP COLUMN seal")
+        (after,) = judge(server, cache=file).annotate([example(0, BAD)])
+        assert after == before
+        assert len(server.requests) == 1
+    with closing(sqlite3.connect(file)) as reader:
+        assert reader.execute("SELECT count(*), count(seal) FROM replies").fetchone() == (1, 1), "now it has one"
+
+
 def test_the_keys_of_replies_and_of_usage_stay_what_they_are() -> None:
     """Paid replies are looked up by these keys. A change of what a key holds needs another VERSION."""
     url = "http://localhost:1/v1"

@@ -2,6 +2,8 @@
 
 Write-ahead logging lets several runs share the file. It contains no API key and no header.
 
+Each reply has a seal. A reply that does not match its seal is requested again.
+
 Replies stay in memory until `flush`. So the thread of the requests does not wait for the disk, and replies that arrive
 together share a transaction.
 """
@@ -21,12 +23,16 @@ from tif.annotate.judge.prompt import Message
 from tif.errors import StoreError
 
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, content TEXT NOT NULL, finish TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY, content TEXT NOT NULL, finish TEXT NOT NULL, seal TEXT
+);
 CREATE TABLE IF NOT EXISTS spent (
     run TEXT PRIMARY KEY, requests INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL, cached_replies INTEGER NOT NULL
 );
 """
+_UNREADABLE: Final = "\ufffd"
+"""What stands for a byte that is not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +112,10 @@ class JudgeCache:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            self._add_seals()
             # One thread at a time can use a connection. With a single one, reads would wait for writes.
             self._reading = self._db if path is None else self._connect()
+            self._reading.text_factory = _decoded
             if fresh:
                 self._db.execute("DELETE FROM spent WHERE run = ?", (run,))
                 (self._old_rows,) = self._db.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()
@@ -117,15 +125,22 @@ class JudgeCache:
             raise self._failed(error) from None
 
     def get(self, key: str) -> tuple[str, str] | None:
-        """Return a reply's text and finish reason, or None for an unknown key."""
+        """Return a reply's text and finish reason, or None for an unknown key or a damaged reply."""
         if (fresh := self._replies.get(key)) is not None:
             return fresh
-        query = "SELECT content, finish FROM replies WHERE key = ? AND rowid > ?"
+        query = "SELECT content, finish, seal FROM replies WHERE key = ? AND rowid > ?"
         try:
             row = self._reading.execute(query, (key, self._old_rows)).fetchone()
         except sqlite3.Error as error:
             raise self._failed(error) from None
-        return (str(row[0]), str(row[1])) if row else None
+        if row is None:
+            return None
+        content, finish, seal = row
+        if not (isinstance(content, str) and isinstance(finish, str)):
+            return None
+        if seal is None:  # of an older tif
+            return None if _UNREADABLE in content else (content, finish)
+        return (content, finish) if seal == digest([key, content, finish]) else None
 
     def put(self, key: str, content: str, finish: str) -> None:
         """Keep a reply."""
@@ -156,8 +171,8 @@ class JudgeCache:
         try:
             with self._db:  # commits, or rolls back
                 self._db.execute("BEGIN IMMEDIATE")
-                rows = [(key, *reply) for key, reply in replies.items()]
-                self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", rows)
+                rows = [(key, *reply, digest([key, *reply])) for key, reply in replies.items()]
+                self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", rows)
                 (total,) = self._db.execute(
                     f"INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET {changes} "
                     f"RETURNING {', '.join(_COUNTS)}",
@@ -171,6 +186,15 @@ class JudgeCache:
         for key in replies:  # only after the commit: `get` must find each reply at any moment
             del self._replies[key]
 
+    def _add_seals(self) -> None:
+        """Make room for the seals of new replies in a file of an older tif, whose own replies have none."""
+        if "seal" not in {column[1] for column in self._db.execute("PRAGMA table_info(replies)")}:
+            try:
+                self._db.execute("ALTER TABLE replies ADD COLUMN seal TEXT")
+            except sqlite3.OperationalError as error:
+                if "duplicate column" not in str(error):  # another process was faster
+                    raise
+
     def _connect(self) -> sqlite3.Connection:
         # The judge runs in a thread of its own, and the caller's thread reads the usage.
         return sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -182,6 +206,11 @@ class JudgeCache:
             why=str(error),
             hint="Delete this file, or choose another with --cache.",
         )
+
+
+def _decoded(data: bytes) -> str:
+    """Return text of the file. Damaged text matches no seal, and must not fail the run."""
+    return data.decode(errors="replace")
 
 
 def digest(value: object) -> str:
