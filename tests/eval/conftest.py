@@ -104,6 +104,18 @@ class Tiny:
     tokenizer: PreTrainedTokenizerFast
 
 
+@torch.no_grad()
+def greedy(tiny: Tiny, prompt: str, tokens: int) -> str:
+    """What the model writes after a prompt, token by token without a cache."""
+    ids = tiny.tokenizer(prompt)["input_ids"]
+    n = len(ids)
+    for _ in range(tokens):
+        ids.append(int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax()))
+        if ids[-1] == tiny.tokenizer.eos_token_id:
+            break
+    return tiny.tokenizer.decode(ids[n:], skip_special_tokens=True)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Tiny:
     tokenizer = make_tokenizer()

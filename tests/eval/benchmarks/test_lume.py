@@ -16,7 +16,7 @@ from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
 from tests.conftest import Result
-from tests.eval.conftest import PEOPLE, Tiny, make_llama
+from tests.eval.conftest import PEOPLE, Tiny, greedy, make_llama
 from tif.errors import InputError, MissingError
 from tif.eval import completions
 from tif.eval.benchmarks.lume_files import LumeFiles
@@ -79,17 +79,6 @@ def evaluation(cli: Callable[..., Result], model: str | Path, data: Path, out: s
     result = cli("eval", model, "--benchmark", "lume", "--data-dir", data, "--out", data / out, *more)
     assert result.code == 0, result.err
     return EvalRecord.read(data / out)
-
-
-@torch.no_grad()
-def greedy(tiny: Tiny, prompt: str, tokens: int) -> str:
-    ids = tiny.tokenizer(prompt)["input_ids"]
-    n = len(ids)
-    for _ in range(tokens):
-        ids.append(int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax()))
-        if ids[-1] == tiny.tokenizer.eos_token_id:
-            break
-    return tiny.tokenizer.decode(ids[n:], skip_special_tokens=True)
 
 
 def test_numbers_are_the_definitions(cli: Callable[..., Result], tiny: Tiny, model_folder: str, data: Path) -> None:

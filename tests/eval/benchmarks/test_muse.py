@@ -16,7 +16,7 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 from tokenizers import processors
 
-from tests.eval.conftest import PEOPLE, Tiny, make_llama, make_tokenizer
+from tests.eval.conftest import PEOPLE, Tiny, greedy, make_llama, make_tokenizer
 from tests.tokens.architectures import build
 from tif.errors import InputError, MissingError
 from tif.eval import run as eval_run
@@ -54,17 +54,6 @@ def write_files(folder: Path) -> None:
 def data(tmp_path: Path) -> Path:
     write_files(tmp_path)
     return tmp_path
-
-
-@torch.no_grad()
-def greedy(tiny: Tiny, prompt: str, tokens: int) -> str:
-    ids = tiny.tokenizer(prompt)["input_ids"]
-    n = len(ids)
-    for _ in range(tokens):
-        ids.append(int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax()))
-        if ids[-1] == tiny.tokenizer.eos_token_id:
-            break
-    return tiny.tokenizer.decode(ids[n:], skip_special_tokens=True)
 
 
 def test_numbers_are_the_definitions(tiny: Tiny, data: Path) -> None:
