@@ -46,9 +46,15 @@ def split_labels(values: list[str] | None) -> tuple[str, ...] | None:
     return None if values is None else split_values(values, "--labels")
 
 
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Encoding of text files, such as cp1252 for Windows. Default: UTF-8."),
+]
+
 __all__ = [
     "Author",
     "DataDir",
+    "Encoding",
     "Json",
     "Labels",
     "Message",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tif.cli.arguments import DataDir, Json, Labels, SetOrFile, split_labels
+from tif.cli.arguments import DataDir, Encoding, Json, Labels, SetOrFile, split_labels
 from tif.console import emit, emit_json, say, warn
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def score(
         str | None,
         typer.Option(metavar="FIELD", help="Field of the gold file with the person. Default: subject, else documents."),
     ] = None,
+    encoding: Encoding = None,
     report: Annotated[
         Path | None, typer.Option(help="Also write the tables and the worst examples to this .html or .md file.")
     ] = None,
@@ -49,8 +50,10 @@ def score(
 
     if report is not None:
         check_suffix(report)
-    persons = subjects(gold, subject)
-    ours, theirs = exchange.load_all([predicted, gold], labels=split_labels(labels), data_dir=data_dir)
+    ours, theirs = exchange.load_all(
+        [predicted, gold], labels=split_labels(labels), data_dir=data_dir, encoding=encoding
+    )
+    persons = subjects(gold, subject, encoding=encoding)
     result = measure(ours, theirs, persons)
     if report is not None:
         write_page(result, f"Spans of {Path(predicted).name} against {Path(gold).name}", report, worst)

@@ -11,6 +11,7 @@ import typer
 from tif.cli.arguments import (
     Author,
     DataDir,
+    Encoding,
     Json,
     Labels,
     Message,
@@ -257,6 +258,7 @@ def import_(
         OffsetUnit | None,
         typer.Option(help="Unit of FILE's offsets. Default: the one that FILE names, else its format's."),
     ] = None,
+    encoding: Encoding = None,
     made_by: Annotated[
         Maker | None, typer.Option(help="Who made FILE's spans. A machine's become `auto`. Default: what FILE shows.")
     ] = None,
@@ -284,6 +286,7 @@ def import_(
         prefer=prefer,
         uw=uw,
         offset_unit=offset_unit,
+        encoding=encoding,
         made_by=made_by,
         allow_empty=allow_empty,
         message=message,

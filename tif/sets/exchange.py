@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tif import files
 from tif.errors import InputError, PartialError, StoreError, UsageError
-from tif.readers import is_parquet
+from tif.readers import check_encoding, is_parquet
 from tif.sets import compare, decisions, formats, overwrite, spans_only, store, vote
 from tif.sets.compare import Side
 from tif.sets.formats import FormatName, OffsetUnit, ReadFormat, UnwantedIn
@@ -19,32 +19,45 @@ from tif.sets.vote_options import VoteScore
 from tif.spans import AnnotationSet, Dataset, Example, Provenance, SavedSet, tidy
 
 
-def load(ref: str | Path, *, data_dir: str | Path | None = None) -> AnnotationSet:
-    """Load a saved set, with or without its texts, or a file in one of the formats.
+def load(ref: str | Path, *, data_dir: str | Path | None = None, encoding: str | None = None) -> AnnotationSet:
+    """Load a saved set, with or without its texts, or a file in one of the formats, perhaps in an encoding of its own.
 
     In a file, overlapping spans of one label are united.
 
     Raises:
         StoreError, InputError, MissingError: as `store.load` and `formats.read` do.
     """
-    path, version = store.resolve(ref)
-    if version is not None or is_parquet(path) or path.suffix == ".parquet" or not path.exists():
+    path = store.resolve(ref)[0]
+    if is_saved(ref):
         return store.load(ref, data_dir=data_dir)
     # A character in two overlapping spans is unwanted either way, so uniting them loses nothing.
-    records = [replace(record, spans=tidy(record.text, record.spans)) for record in formats.read(path)]
+    records = formats.read(path, encoding=encoding)
+    records = [replace(record, spans=tidy(record.text, record.spans)) for record in records]
     return AnnotationSet(tuple(formats.resolve(records, name=path.stem)))
 
 
+def is_saved(ref: str | Path) -> bool:
+    """Return whether `ref` names a saved set, or nothing that exists, and not a file in one of the formats."""
+    path, version = store.resolve(ref)
+    return version is not None or is_parquet(path) or path.suffix == ".parquet" or not path.exists()
+
+
 def load_all(
-    refs: Sequence[str], *, labels: Collection[str] | None = None, data_dir: str | Path | None = None
+    refs: Sequence[str],
+    *,
+    labels: Collection[str] | None = None,
+    data_dir: str | Path | None = None,
+    encoding: str | None = None,
 ) -> list[AnnotationSet]:
     """Load several sets or files to compare, with the spans of these labels, or of all.
 
     Raises:
-        UsageError: for a label that no span of any set has.
+        UsageError: for a label that no span of any set has, or an encoding without a text file.
         StoreError, InputError, MissingError: as `load`.
     """
-    sets = [load(ref, data_dir=data_dir) for ref in refs]
+    if encoding is not None and all(map(is_saved, refs)):
+        raise UsageError("is for text files", where="--encoding", why="these are saved sets", hint="Leave it out.")
+    sets = [load(ref, data_dir=data_dir, encoding=encoding) for ref in refs]
     known = sorted({label for one in sets for label in one.labels})
     for label in labels or ():
         if label not in known:
@@ -207,6 +220,7 @@ def bring_in(
     prefer: Side | None = None,
     uw: UnwantedIn | None = None,
     offset_unit: OffsetUnit | None = None,
+    encoding: str | None = None,
     made_by: Maker | None = None,
     allow_empty: bool = False,
     message: str = "",
@@ -226,6 +240,7 @@ def bring_in(
         prefer: the side whose spans win where both changed the same words.
         uw: for the tpo format: which of its columns are the unwanted words.
         offset_unit: unit of the file's offsets; by default the one that the file names, else its format's.
+        encoding: of a text file that is neither UTF-8 nor UTF-16 with a byte-order mark.
         made_by: who made the file's spans; by default what the file shows.
         allow_empty: accept a file without a single span for records that have spans.
         message: reason for the change, for the log.
@@ -236,9 +251,11 @@ def bring_in(
         StoreError: if the version is missing, or the set lacks its texts.
     """
     head = store.editable_head(into)
-    format_ = format_ or formats.recognise(file)
+    if encoding is not None:
+        check_encoding(encoding)
+    format_ = format_ or formats.recognise(file, encoding)
     samples = store.load(f"{into}@{from_version}" if from_version else into) if head is not None else None
-    records = formats.read(file, format_, samples=samples, uw=uw, offset_unit=offset_unit)
+    records = formats.read(file, format_, samples=samples, uw=uw, offset_unit=offset_unit, encoding=encoding)
     message = message or f"import {file.name}"
     if head is None:
         if from_version is not None:

@@ -26,6 +26,7 @@ from typing import Final
 
 from tif.console import warn
 from tif.errors import InputError, UsageError
+from tif.readers import check_encoding, is_parquet
 from tif.sets.formats import recognisers
 from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn, recognise
@@ -61,6 +62,7 @@ def read(
     format_: ReadFormat | None = None,
     *,
     samples: AnnotationSet | None = None,
+    encoding: str | None = None,
     **options: str | None,
 ) -> list[Record]:
     """Read every record of a file and check each alone; `resolve` turns them into examples.
@@ -71,6 +73,7 @@ def read(
         path: the file, or for `tpo` a folder.
         format_: its format; None recognises it.
         samples: the samples that records without a text belong to, for recognisers that give only offsets.
+        encoding: of a text file that is neither UTF-8 nor UTF-16 with a byte-order mark.
         options: options of the format's own `read`, e.g. `uw="complement"` for tpo; None counts as not given.
 
     Raises:
@@ -78,12 +81,15 @@ def read(
         InputError: naming file, line and field; or if no record carries an annotation.
     """
     path = Path(path)
-    chosen = format_ or recognise(path)
+    if encoding is not None:
+        _check_encoding(path, encoding)
+    chosen = format_ or recognise(path, encoding)
     module: ModuleType = recognisers if chosen in recognisers.PROFILES else _module(chosen)
     given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in module.OPTIONS:
             raise UsageError(f"the {chosen} format has no option {name!r}", where=f"--{name.replace('_', '-')}")
+    given["encoding"] = encoding
     if module is recognisers:
         given |= {"name": chosen, "samples": samples}
     try:
@@ -92,7 +98,7 @@ def read(
         else:
             rows = read_in_its_unit(lambda unit: list(module.read(path, **given, offset_unit=unit)))
     except InputError as error:
-        other = _other_format(path, chosen) if error.hint is None else None
+        other = _other_format(path, chosen, encoding) if error.hint is None else None
         hint = f"By its fields the file is {other}: --format {other}." if other else error.hint
         raise type(error)(error.what, where=error.where, why=error.why, hint=hint) from None
     records = [row for row in rows if isinstance(row, Record)]
@@ -109,10 +115,17 @@ def read(
     return records
 
 
-def _other_format(path: Path, chosen: ReadFormat) -> ReadFormat | None:
+def _check_encoding(path: Path, encoding: str) -> None:
+    """Refuse an encoding that Python does not know, and one for a file that is no text."""
+    check_encoding(encoding)
+    if path.is_dir() or is_parquet(path):
+        raise UsageError("is for text files", where="--encoding", why=f"{path} is none", hint="Leave it out.")
+
+
+def _other_format(path: Path, chosen: ReadFormat, encoding: str | None) -> ReadFormat | None:
     """Return the format that a file has by its fields, if that is another one."""
     try:
-        other = recognise(path)
+        other = recognise(path, encoding)
     except InputError:
         return None
     return None if other == chosen else other

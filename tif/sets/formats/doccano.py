@@ -57,14 +57,15 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
         yield json.dumps(row, ensure_ascii=False)
 
 
-def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None = None) -> Iterator[Record]:
     """Yield records of documents with `label`, `labels`, `entities` or `annotations`.
 
     Args:
         path: the file.
         offset_unit: the unit of the offsets; None takes the record's `tif_offset_unit`, else UTF-16.
+        encoding: the file's encoding, if it is not UTF-8.
     """
-    for where, row in read_records(path):
+    for where, row in read_records(path, encoding=encoding):
         try:
             record = _record(where, row, offset_unit)
         except InputError as error:

@@ -84,13 +84,13 @@ def _inside(words: str) -> str:
     return "\n".join("\\" + line if line.startswith((_HEAD, _PROMPT)) else line for line in lines)
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield the records of a marked file."""
+def read(path: Path, encoding: str | None = None) -> Iterator[Record]:
+    """Yield the records of a marked file. `encoding` is its encoding, if it is not UTF-8."""
     base: str | None = None
     head: _Head | None = None
     prompt: list[str] = []
     body: list[str] = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, encoding).split("\n"), start=1):
         if line.startswith(_HEAD):
             if head is not None:
                 yield _record(path, head, prompt, body[:-1], base)

@@ -90,7 +90,7 @@ def _task(number: int, example: Example, base: str | None) -> dict[str, object]:
     }
 
 
-def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record | Skipped]:
+def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None = None) -> Iterator[Record | Skipped]:
     """Yield records of tasks from `Export > JSON` or `JSON-MIN`. A task that nobody annotated is skipped.
 
     The annotation used is the ground truth, else the last one that was not cancelled, else the last prediction.
@@ -98,8 +98,9 @@ def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record |
     Args:
         path: the file.
         offset_unit: the unit of the offsets; None for UTF-16, or code points where only these agree with `value.text`.
+        encoding: the file's encoding, if it is not UTF-8.
     """
-    for where, row in read_records(path):
+    for where, row in read_records(path, encoding=encoding):
         try:
             record = _record(where, row, offset_unit) if "data" in row else _minimal(where, row, offset_unit)
         except InputError as error:

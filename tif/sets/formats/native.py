@@ -36,14 +36,15 @@ def write(annotations: AnnotationSet) -> Iterator[str]:
         yield json.dumps({**row_of(example), "offset_unit": "codepoint", "base": base}, ensure_ascii=False)
 
 
-def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None = None) -> Iterator[Record]:
     """Yield the records of JSONL; only `text` and `spans` are required.
 
     Args:
         path: the file.
         offset_unit: the unit of the offsets; None takes the record's `offset_unit`, else code points.
+        encoding: the file's encoding, if it is not UTF-8.
     """
-    for where, row in read_records(path):
+    for where, row in read_records(path, encoding=encoding):
         try:
             record = _record(where, row, offset_unit)
         except InputError as error:

@@ -83,14 +83,15 @@ def _task(example: Example, base: str | None) -> dict[str, object]:
     }
 
 
-def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record | Skipped]:
+def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None = None) -> Iterator[Record | Skipped]:
     """Yield records of answered and unanswered tasks. An unanswered task is not a person's decision.
 
     Args:
         path: the file.
         offset_unit: the unit of the offsets; None for code points.
+        encoding: the file's encoding, if it is not UTF-8.
     """
-    for where, row in read_records(path):
+    for where, row in read_records(path, encoding=encoding):
         try:
             record = _record(where, row, offset_unit)
         except InputError as error:

@@ -30,7 +30,7 @@ _LABEL_STUDIO: Final = {"annotations", "completions", "predictions", "drafts"}
 """Fields of a task beside its data."""
 
 
-def recognise(path: Path) -> ReadFormat:
+def recognise(path: Path, encoding: str | None = None) -> ReadFormat:
     """Return the format of a file, or of a folder that `save_to_disk` made.
 
     Raises:
@@ -47,7 +47,7 @@ def recognise(path: Path) -> ReadFormat:
     if is_parquet(path):
         values = parquet_records(path)
     else:
-        text = read_text(path)
+        text = read_text(path, encoding)
         if text.lstrip().startswith(("% tif inline", "=== ")):
             return "inline"
         values = _one_object(path, text) or json_values(path, text)

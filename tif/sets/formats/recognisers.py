@@ -128,7 +128,11 @@ _CONTAINERS: Final = ("results.documents", "documents", "result")
 
 
 def read(
-    path: Path, name: RecogniserFormat, samples: AnnotationSet | None = None, offset_unit: OffsetUnit | None = None
+    path: Path,
+    name: RecogniserFormat,
+    samples: AnnotationSet | None = None,
+    offset_unit: OffsetUnit | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Record]:
     """Yield the records of a file.
 
@@ -137,11 +141,12 @@ def read(
         name: the recogniser.
         samples: the samples that records without a text belong to.
         offset_unit: the unit of the offsets; None for the recogniser's own.
+        encoding: the file's encoding, if it is not UTF-8.
 
     Raises:
         InputError: naming record and field; or for records without text that fit no sample.
     """
-    rows = [(where, row) for where, value in _values(path, name) for row in _rows(value, name, where)]
+    rows = [(where, row) for where, value in _values(path, name, encoding) for row in _rows(value, name, where)]
     texts = _Texts(rows, PROFILES[name], samples)
     left_out: list[str] = []
     for number, (where, row) in enumerate(rows):
@@ -161,8 +166,8 @@ def read(
         warn(f"{path}: {len(left_out)} spans without exact offsets are left out, first {left_out[0]}")
 
 
-def _values(path: Path, name: RecogniserFormat) -> Iterator[tuple[str, object]]:
-    text = read_text(path)
+def _values(path: Path, name: RecogniserFormat, encoding: str | None) -> Iterator[tuple[str, object]]:
+    text = read_text(path, encoding)
     if text.lstrip().startswith("{"):
         try:
             yield f"{path}, record 1", parse_json(text)

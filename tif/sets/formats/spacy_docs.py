@@ -88,14 +88,15 @@ def _tokens(example: Example) -> Iterator[tuple[int, int]]:
         yield gap, len(text)
 
 
-def read(path: Path, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None = None) -> Iterator[Record]:
     """Yield records of JSONL, a JSON array, or a `DocBin`.
 
     Args:
         path: the file.
         offset_unit: the unit of the offsets; None for code points.
+        encoding: the file's encoding, if it is not UTF-8.
     """
-    rows = _doc_bin(path) if is_compressed(path) else json_values(path, read_text(path))
+    rows = _doc_bin(path) if is_compressed(path) else json_values(path, read_text(path, encoding))
     for where, row in rows:
         try:
             record = _pair(where, row, offset_unit) if isinstance(row, list) else _from_json(where, row, offset_unit)

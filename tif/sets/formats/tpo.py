@@ -101,18 +101,21 @@ def _word(text: str, start: int, end: int) -> dict[str, object]:
     return {"word": text[start:end], "start": start, "end": end}
 
 
-def read(path: Path, uw: UnwantedIn | None = None, offset_unit: OffsetUnit | None = None) -> Iterator[Record]:
+def read(
+    path: Path, uw: UnwantedIn | None = None, offset_unit: OffsetUnit | None = None, encoding: str | None = None
+) -> Iterator[Record]:
     """Yield records of a `save_to_disk` folder, of a file with the same columns, or of a word file beside its texts.
 
     Args:
         path: the folder or file.
         uw: `targets` or `complement`; None takes the targets if the data has them.
         offset_unit: the unit of the offsets; None for code points.
+        encoding: the file's encoding, if it is not UTF-8.
 
     Raises:
         UsageError: for another `uw`, or for `targets` if there are none.
     """
-    rows = list(read_records(path))
+    rows = list(read_records(path, encoding=encoding))
     words = Words([row for _, row in rows], str(path), uw, offset_unit)
     for where, row in rows:
         try:
