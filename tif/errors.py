@@ -114,6 +114,12 @@ def first_of(ids: Sequence[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
+def short(value: object) -> str:
+    """Return a value as an error line quotes it: its `repr`, cut to 60 characters."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
 __all__ = [
     "DivergedError",
     "InputError",
@@ -128,4 +134,5 @@ __all__ = [
     "UsageError",
     "WriteError",
     "first_of",
+    "short",
 ]

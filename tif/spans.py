@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeGuard, get_args
 
-from tif.errors import InputError
+from tif.errors import InputError, short
 from tif.text import trimmed
 
 UW: Final = "UW"
@@ -70,7 +70,7 @@ class Span:
         for name in ("start", "end"):
             value = getattr(self, name)
             if type(value) is not int:
-                raise InputError(f"{name} is {_short(value)}, not a whole number", where=name)
+                raise InputError(f"{name} is {short(value)}, not a whole number", where=name)
         if not 0 <= self.start < self.end:
             raise InputError(
                 f"start {self.start} and end {self.end} contain no text",
@@ -80,17 +80,17 @@ class Span:
         for name in ("label", "source"):
             value = getattr(self, name)
             if not isinstance(value, str):
-                raise InputError(f"{name} is {_short(value)}, not text", where=name)
+                raise InputError(f"{name} is {short(value)}, not text", where=name)
             _encodable(value, name)
         if not self.label or self.label != self.label.strip():
             raise InputError(
-                f"{_short(self.label)} is not a valid label",
+                f"{short(self.label)} is not a valid label",
                 why="it is empty or padded with white space",
                 where="label",
             )
         if self.score is not None:
             if type(self.score) not in (int, float) or not 0.0 <= self.score <= 1.0:
-                raise InputError(f"score {_short(self.score)} is not between 0 and 1", where="score")
+                raise InputError(f"score {short(self.score)} is not between 0 and 1", where="score")
             object.__setattr__(self, "score", float(self.score) + 0.0)
 
     @property
@@ -131,20 +131,20 @@ class Example:
         for name in ("id", "prompt", "text"):
             value = getattr(self, name)
             if not isinstance(value, str):
-                raise InputError(f"{name} is {_short(value)}, not text", where=name)
+                raise InputError(f"{name} is {short(value)}, not text", where=name)
             _encodable(value, name)
         here = f"record {self.id!r}"
         if not self.id or self.id != self.id.strip() or "\n" in self.id:
             raise InputError(
-                f"{_short(self.id)} is not a valid id", why="it is empty, padded or contains a line break", where="id"
+                f"{short(self.id)} is not a valid id", why="it is empty, padded or contains a line break", where="id"
             )
         if not is_status(self.status):
             raise InputError(
-                f"unknown status {_short(self.status)}", where=(here, "status"), hint=f"Known: {', '.join(STATUSES)}."
+                f"unknown status {short(self.status)}", where=(here, "status"), hint=f"Known: {', '.join(STATUSES)}."
             )
         if self.error is not None:
             if not isinstance(self.error, str):
-                raise InputError(f"error is {_short(self.error)}, not text", where=(here, "error"))
+                raise InputError(f"error is {short(self.error)}, not text", where=(here, "error"))
             _encodable(self.error, "error")
         object.__setattr__(self, "spans", tuple(self.spans))
         last: dict[str, Span] = {}
@@ -153,13 +153,13 @@ class Example:
             if span.end > len(self.text):
                 raise InputError(f"end {span.end} is beyond the text's {len(self.text)} characters", where=where)
             if self.text[span.start].isspace() or self.text[span.end - 1].isspace():
-                raise InputError(f"{_short(self.quote(span))} begins or ends with white space", where=where)
+                raise InputError(f"{short(self.quote(span))} begins or ends with white space", where=where)
             if index and span.key < self.spans[index - 1].key:
                 raise InputError("spans are not sorted by start", where=where)
             before = last.get(span.label)
             if before is not None and before.overlaps(span):
                 raise InputError(
-                    f"{_short(self.quote(span))} overlaps {_short(self.quote(before))}",
+                    f"{short(self.quote(span))} overlaps {short(self.quote(before))}",
                     where=where,
                     why=f"both are {span.label}",
                 )
@@ -403,11 +403,6 @@ def _encodable(value: str, name: str) -> None:
         raise InputError(
             f"{name} contains a lone surrogate at {error.start}", where=name, why="not valid Unicode"
         ) from None
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 __all__ = [

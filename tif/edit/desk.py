@@ -17,8 +17,9 @@ from tif.edit.looks import Looks
 from tif.edit.session import Card, Event, Session
 from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.sets import compare, formats, store
+from tif.sets.conflict import decision
 from tif.sets.queue import queue
-from tif.spans import STATUSES, AnnotationSet, Example, Key, SavedSet, Status, Version, tidy
+from tif.spans import STATUSES, AnnotationSet, Example, SavedSet, Version, tidy
 
 QUEUES = ("todo", "all", *STATUSES, "flagged", "skipped")
 CHOICES = ("mine", "theirs", "merge")
@@ -74,7 +75,7 @@ class Desk:
             stack = card.past if op.kind == "undo" else card.future
             return self._record(Event(id_, op.kind)) if stack else card
         seen, mine = self._wanted(card, rev, op)
-        if mine == seen or _judgement(mine) == _judgement(card.example):
+        if mine == seen or decision(mine) == decision(card.example):
             return card
         if rev != card.rev:
             raise StaleRevError(card, mine)
@@ -185,10 +186,6 @@ class Desk:
         event = replace(event, by=self.author, at=datetime.now(UTC).isoformat(timespec="seconds"))
         self._journal.add(event)
         return self._session.apply(event)
-
-
-def _judgement(example: Example) -> tuple[frozenset[Key], Status]:
-    return example.keys, example.status
 
 
 def merged(base: Example, ours: Example, theirs: Example) -> Example:

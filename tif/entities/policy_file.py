@@ -12,7 +12,7 @@ from typing import Final
 
 from tif.entities import CROSSWALK, ENTITY_TYPES, entity_type
 from tif.entities.policy import ACTIONS, Action, EntitiesPolicy, Rule
-from tif.errors import InputError
+from tif.errors import InputError, short
 from tif.spans import UW
 
 _RULE: Final = ("action", "threshold", "allow", "allow_patterns", "deny", "deny_patterns")
@@ -131,11 +131,11 @@ def _patterns(rule: Mapping[str, object], name: str, key: str) -> tuple[re.Patte
             pattern = re.compile(text)
         except (re.error, OverflowError, RecursionError) as error:
             raise InputError(
-                f"{_short(text)} is not a regular expression", where=where, why=str(error), hint="Correct the pattern."
+                f"{short(text)} is not a regular expression", where=where, why=str(error), hint="Correct the pattern."
             ) from None
         if pattern.fullmatch(""):
             why = "it matches the empty text"
-            raise InputError(f"{_short(text)} marks nothing", where=where, why=why, hint="Use + instead of *.")
+            raise InputError(f"{short(text)} marks nothing", where=where, why=why, hint="Use + instead of *.")
         patterns.append(pattern)
     return tuple(patterns)
 
@@ -150,7 +150,7 @@ def _texts(rule: Mapping[str, object], name: str, key: str) -> list[str]:
             raise _wrong(text, f"{where}[{number}]", "a text", 'Put it between quotation marks: "...".')
         if not text.strip() or text != text.strip():
             why = "it is empty, or begins or ends with white space"
-            raise InputError(f"{_short(text)} matches no span", where=f"{where}[{number}]", why=why, hint="Trim it.")
+            raise InputError(f"{short(text)} matches no span", where=f"{where}[{number}]", why=why, hint="Trim it.")
     return value
 
 
@@ -169,12 +169,7 @@ def _refuse_unknown(table: Mapping[str, object], known: Iterable[str], where: tu
 
 
 def _wrong(value: object, key: str, wanted: str, hint: str) -> InputError:
-    return InputError(f"{_short(value)} is not {wanted}", where=key, hint=hint)
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    return InputError(f"{short(value)} is not {wanted}", where=key, hint=hint)
 
 
 __all__ = ["read_policy"]

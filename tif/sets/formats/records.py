@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
 
-from tif.errors import InputError
+from tif.errors import InputError, short
 from tif.readers import Row
 from tif.sets.compare import first_difference
 from tif.sets.formats.offsets import UNITS, Offsets, OffsetUnit
@@ -289,7 +289,7 @@ def checked(span: Span, text: str, *, quote: str | None = None) -> Span:
     words = text[span.start : span.end]
     if quote is not None and quote != words:
         raise InputError(
-            f"the offsets select {_short(words)}, but the text is {_short(quote)}",
+            f"the offsets select {short(words)}, but the text is {short(quote)}",
             where="text",
             why="offsets count Unicode code points from 0, end exclusive",
         )
@@ -307,11 +307,6 @@ def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
 def base_of(annotations: AnnotationSet) -> str | None:
     """Return the short digest that a file carries of the exported version."""
     return annotations.base.digest[:BASE_LENGTH] if annotations.base else None
-
-
-def _short(value: str) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 __all__ = [
