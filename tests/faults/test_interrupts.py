@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM at any call of a command: exit code 130, one line, and no half file."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from types import FrameType
 
@@ -20,10 +22,19 @@ from tif.spans import AnnotationSet, Example
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LINE = "interrupted: finished work is saved; run the same command again to continue\n"
 OLD = "<p>an older report</p>"
+TIMEOUT = 300
+"""Seconds, so that a command that hangs is found and ended."""
+
+
+PRELOADED = ["tests.faults.test_interrupts", "tif.eval.run", "tif.eval.report.write", "tif.cli.commands"]
+"""What each command imports, and takes long."""
 
 
 def run(argv: list[str], folder: Path, *, at: int = -1, number: int = signal.SIGINT, until: str = "") -> inject.Done:
     """Run a command as the shell does, and send it a signal at one of its Python calls.
+
+    The command is forked from a process of its own, which has no other threads. CPython 3.11 can hang in the first call
+    that it profiles if it was forked from a process with threads, such as a worker of pytest.
 
     Args:
         argv: its arguments.
@@ -32,32 +43,52 @@ def run(argv: list[str], folder: Path, *, at: int = -1, number: int = signal.SIG
         number: the signal.
         until: count the calls before the first one of this function.
     """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=command, args=(argv, folder, at, int(number), until))
+    process.start()
+    process.join(TIMEOUT)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f"{argv} still ran after {TIMEOUT} s")
+    return inject.Done(process.exitcode, (folder / "output.txt").read_text(errors="replace"))
 
-    def work() -> int:
-        for each in SIGNALS:  # tests in the background have Ctrl-C switched off
-            signal.signal(each, signal.default_int_handler)
-        count, stopped = 0, False
 
-        def profile(frame: FrameType, event: str, _: object) -> None:
-            nonlocal count, stopped
-            if event == "call" and not stopped:
-                stopped = frame.f_code.co_name == until
-                if stopped and at < 0:
-                    raise SystemExit(0)
-                if count == at:
-                    os.kill(os.getpid(), number)
-                count += 1
+def command(argv: list[str], folder: Path, at: int, number: int, until: str) -> None:
+    """Be the command: the child of `run`."""
+    sink = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    sys.stdout, sys.stderr = (os.fdopen(n, "w", closefd=False) for n in (1, 2))
+    for each in SIGNALS:  # tests in the background have Ctrl-C switched off
+        signal.signal(each, signal.default_int_handler)
+    count, stopped = 0, False
 
-        sys.argv = ["tif", *argv]
-        try:
-            sys.setprofile(profile)
-            script()
-        finally:
-            sys.setprofile(None)
-            (folder / "count").write_text(str(count))
-        raise AssertionError("script ends with SystemExit")
+    def profile(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count, stopped
+        if event == "call" and not stopped:
+            stopped = frame.f_code.co_name == until
+            if stopped and at < 0:
+                raise SystemExit(0)
+            if count == at:
+                os.kill(os.getpid(), number)
+            count += 1
 
-    return inject.run(work, folder)
+    sys.argv = ["tif", *argv]
+    code = 70
+    try:
+        sys.setprofile(profile)
+        script()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 71
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.setprofile(None)
+        (folder / "count").write_text(str(count))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def points(argv: list[str], folder: Path, *, times: int, until: str = "") -> list[int]:
