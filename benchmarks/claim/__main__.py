@@ -15,12 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
 from benchmarks.claim.page import write
 from benchmarks.claim.plan import Experiment, Plan
 from benchmarks.claim.stages import pilots, shared, table
-from benchmarks.tofu.stages import Stage
+from benchmarks.stages import Stage, run_ready
 from tif import files
 from tif.console import emit, say
 from tif.errors import TifError, UsageError
@@ -87,18 +85,8 @@ def finish_one(e: Experiment, stages: list[Stage], only: tuple[str, ...]) -> boo
     Returns:
         Whether nothing is left to do.
     """
-    done = {stage.name for stage in stages if stage.done}
-    left = [stage for stage in stages if stage.name not in done and stage.name.startswith(only)]
-    for stage in left:
-        if not done.issuperset(stage.after):
-            continue
-        # The process holds the lock, so a kill frees it.
-        lock = FileLock(e.out / "locks" / f"{stage.name.replace('/', '-')}.lock", timeout=0)
-        try:
-            with lock:
-                stage.run()
-        except Timeout:
-            continue
+    left = [stage for stage in stages if not stage.done and stage.name.startswith(only)]
+    if run_ready(stages, left, e.out / "locks") is not None:
         return False
     if left:
         time.sleep(PAUSE)

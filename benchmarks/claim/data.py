@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from benchmarks.claim.plan import FORGET, WORLDS, Experiment
-from benchmarks.tofu.stages import gold_examples, scattered
-from tif import files
+from benchmarks.claim.plan import FORGET, KINDS, WORLDS, Experiment
+from benchmarks.stages import write_rows
+from benchmarks.tofu.stages import annotate_kinds
 from tif.annotate.methods import find as find_annotator
 from tif.annotate.run import run as annotate
 from tif.errors import InputError
 from tif.sets import store
 from tif.sources import load
-from tif.spans import AnnotationSet, Provenance, Span, tidy
 
 
 def cut(e: Experiment) -> dict[str, Any]:
@@ -42,17 +40,13 @@ def cut(e: Experiment) -> dict[str, Any]:
     learned |= {"eval-retain": forget["dev"] + kept, "dev-retain": kept, "retain": kept}
     learned |= {"eval-forget": forget["eval"], "dev-forget": forget["dev"]}
     for name, rows in learned.items():
-        _write(e.file(name), rows)
+        write_rows(e.file(name), rows)
     utility = {part: read(part)[: plan.utility_rows] for part in ("real_authors", "world_facts")}
     for world in WORLDS:
         parts = {FORGET: forget[world], "retain": measured[world], **utility}
         for part, rows in parts.items():
-            _write(e.asked(world) / f"{part}_perturbed.json", rows)
+            write_rows(e.asked(world) / f"{part}_perturbed.json", rows)
     return {name: len(rows) for name, rows in learned.items()}
-
-
-def _write(path: Any, rows: list[dict[str, Any]]) -> None:
-    files.write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def annotate_all(e: Experiment) -> dict[str, Any]:
@@ -60,21 +54,10 @@ def annotate_all(e: Experiment) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for world in WORLDS:
         source = load(str(e.file(f"{world}-forget")))
-        gold = gold_examples(source, e.gold)
-        kinds = {
-            "gold": gold,
-            "random": [example.with_spans(scattered(example)) for example in gold],
-            "all": [x.with_spans(tidy(x.text, [Span(0, len(x.text), source="all")])) for x in gold],
-        }
-        for kind, examples in kinds.items():
-            if not e.spans(kind, world).exists():  # type: ignore[arg-type]
-                store.save(
-                    AnnotationSet(tuple(examples), Provenance(source.dataset, {"name": kind})),
-                    e.spans(kind, world),  # type: ignore[arg-type]
-                )
-        annotate(source, find_annotator("ner")(), e.spans("ner", world)).check()
-        for kind in ("ner", *kinds):
-            examples = list(store.load(e.spans(kind, world)))  # type: ignore[arg-type]
+        places = {kind: e.spans(kind, world) for kind in KINDS}
+        annotate_kinds(source, e.gold, places)
+        for kind, place in places.items():
+            examples = list(store.load(place))
             found[f"{world}-{kind}"] = {
                 "spans": sum(len(x.spans) for x in examples),
                 "characters": sum(s.end - s.start for x in examples for s in x.spans),

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.claim import data, work
 from benchmarks.claim.plan import WORLDS, Experiment, Row, World
-from benchmarks.tofu.stages import Stage
+from benchmarks.stages import Stage
 
 
 def shared(e: Experiment) -> Iterator[Stage]:

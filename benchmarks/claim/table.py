@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from benchmarks.claim.plan import CHOSEN, Experiment, Row, World
+from benchmarks.stages import result
 from benchmarks.tofu.results import UNSTEADY, Cell, evaluation, quality, steady_utility, utility_interval
 from tif.eval.measure import measures
 from tif.eval.record import EvalRecord
-from tif.readers import read_json
 
 Column = Literal["leak", "leak, other words", "leak relearned", "UW", "GW", "GW by ner", "retain", "utility", "FQ"]
 COLUMNS: Final[tuple[Column, ...]] = (
@@ -83,42 +83,37 @@ DEMANDS: Final = (
 
 def collect(e: Experiment) -> dict[str, Any]:
     """Everything that is finished, as JSON values."""
+    searched = {row.name: result(e.search(row)) for row in e.rows if not row.tuned_as}
+    return {
+        "plan": e.plan.name,
+        "seeds": list(e.plan.seeds),
+        "chosen": CHOSEN,
+        "runs": _runs(e, e.rows, "eval"),
+        "dev": _runs(e, e.recipes, "dev"),
+        "searches": {name: found for name, found in searched.items() if found},
+        "spans": result(e.out / "spans"),
+    }
+
+
+def _runs(e: Experiment, rows: Sequence[Row], world: World) -> dict[str, Any]:
+    """The references and the runs of a world, those that are measured."""
     runs: dict[str, Any] = {}
     for name in ("target", "retain-only"):
-        if cells := _cells(e, e.reference(name, "eval"), "eval"):
+        if cells := _cells(e, e.reference(name, world), world):
             runs[name] = {"label": name, "cells": cells}
-    for row in e.rows:
+    for row in rows:
         for seed in e.plan.seeds:
-            folder = e.run(row, "eval", seed)
-            if cells := _cells(e, folder, "eval"):
-                runs[f"{row.name}/{seed}"] = _run(row, seed, folder, cells)
-    dev: dict[str, Any] = {}
-    for name in ("target", "retain-only"):
-        if cells := _cells(e, e.reference(name, "dev"), "dev"):
-            dev[name] = {"label": name, "cells": cells}
-    for recipe in e.recipes:
-        for seed in e.plan.seeds:
-            folder = e.run(recipe, "dev", seed)
-            if cells := _cells(e, folder, "dev"):
-                dev[f"{recipe.name}/{seed}"] = _run(recipe, seed, folder, cells)
-    searches = {row.name: _done(e.search(row)) for row in e.rows if not row.tuned_as and _done(e.search(row))}
-    return {"plan": e.plan.name, "seeds": list(e.plan.seeds), "chosen": CHOSEN, "runs": runs, "dev": dev,
-            "searches": searches, "spans": _done(e.out / "spans")}  # fmt: skip
-
-
-def _run(row: Row, seed: int, folder: Path, cells: Mapping[Column, Cell]) -> dict[str, Any]:
-    return {"label": row.label, "row": row.name, "seed": seed, **_done(folder), "cells": cells}
-
-
-def _done(folder: Path) -> dict[str, Any]:
-    path = folder / "done.json"
-    return dict(read_json(path)) if path.is_file() else {}
+            folder = e.run(row, world, seed)
+            if cells := _cells(e, folder, world):
+                own = {"label": row.label, "row": row.name, "seed": seed, **result(folder), "cells": cells}
+                runs[f"{row.name}/{seed}"] = own
+    return runs
 
 
 def _cells(e: Experiment, folder: Path, world: World) -> dict[Column, Cell]:
     """The numbers of a run, of those of its stages that are finished."""
     found: dict[Column, Cell] = {}
-    if _done(folder / f"measured-{world}"):
+    if result(folder / f"measured-{world}"):
         record, examples = evaluation(folder / f"measured-{world}")
         for column, (part, field) in _MEANS.items():
             found[column] = _mean([row[field] for row in examples[part] if row[field] is not None])
@@ -126,9 +121,9 @@ def _cells(e: Experiment, folder: Path, world: World) -> dict[Column, Cell]:
         steady = steady_utility({"utility_parts": record.model_utility_parts})
         found["utility"] = (steady, *utility_interval(examples, without=UNSTEADY))
         found["FQ"] = quality(examples, e.reference("retain-only", world) / f"measured-{world}")
-    if _done(folder / "relearned-eval"):
+    if result(folder / "relearned-eval"):
         found["leak relearned"] = _leak(EvalRecord.read(folder / "relearned-eval"), "question")
-    if _done(folder / "measured-ner"):
+    if result(folder / "measured-ner"):
         by_ner = evaluation(folder / "measured-ner")[1]["forget"]
         found["GW by ner"] = _mean([row["gw_probability"] for row in by_ner if row["gw_probability"] is not None])
     return found

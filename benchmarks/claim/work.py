@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.claim.plan import FORGET, RETAIN_WEIGHT, Experiment, Row, World
+from benchmarks.stages import write_rows
 from tif import files
 from tif.errors import InputError
 from tif.sources import load
@@ -67,7 +67,7 @@ def write_alternates(e: Experiment, world: World) -> dict[str, Any]:
         for answer in dict.fromkeys(own)
         if answer and answer != example.text
     ]
-    _write(e.file(f"{world}-alternates"), pairs)
+    write_rows(e.file(f"{world}-alternates"), pairs)
     return {"answers": len(pairs)}
 
 
@@ -92,12 +92,8 @@ def write_own_texts(e: Experiment) -> dict[str, Any]:
     target = _loaded(e, e.reference("target", "eval") / "model")
     answers = complete(target, tokenizer, asked.prompts, max_new_tokens=e.plan.max_new_tokens, ends=asked.ends)
     pairs = [{"question": q.prompt, "answer": a} for q, a in zip(questions, answers, strict=True) if a]
-    _write(e.file("own-texts"), pairs)
+    write_rows(e.file("own-texts"), pairs)
     return {"texts": len(pairs)}
-
-
-def _write(path: Path, pairs: list[dict[str, str]]) -> None:
-    files.write(path, "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs))
 
 
 def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:

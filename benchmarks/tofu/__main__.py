@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
+from benchmarks.stages import run_ready
 from benchmarks.tofu.plan import PLANS, ROWS, Experiment
 from benchmarks.tofu.stages import prepare, stages
 from tif.console import emit, say
@@ -90,18 +89,9 @@ def finish_one(experiment: Experiment, rows: list[str], docs: Path, command: str
     from benchmarks.tofu.page import write
 
     every = list(stages(experiment))
-    done = {stage.name for stage in every if stage.done}
-    left = [stage for stage in every if stage.name not in done and wanted(experiment, stage.folder, rows)]
-    for stage in left:
-        if not done.issuperset(stage.after):
-            continue
-        # The process holds the lock, so a kill frees it. It is outside the stage's folder, which some stages empty.
-        lock = FileLock(experiment.out / "locks" / f"{stage.name.replace('/', '-')}.lock", timeout=0)
-        try:
-            with lock:
-                stage.run()
-        except Timeout:
-            continue
+    left = [stage for stage in every if not stage.done and wanted(experiment, stage.folder, rows)]
+    stage = run_ready(every, left, experiment.out / "locks")
+    if stage is not None:
         if stage.name.startswith("relearn") or stage.name == "measure target":
             write(experiment, docs, command)
         return False

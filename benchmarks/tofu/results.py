@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.stages import Stage, result
 from benchmarks.tofu.models import chosen_rate, trial_score
 from benchmarks.tofu.plan import WORLDS, Experiment, Row, decisive
-from benchmarks.tofu.stages import Stage, stages
+from benchmarks.tofu.stages import stages
 from tif.errors import InputError
 from tif.eval.measure import measures
 from tif.eval.record import EvalRecord
@@ -74,7 +75,7 @@ def collect(e: Experiment) -> dict[str, Any]:
         # That of the machine where they were begun: on another nothing is done again unless it comes out the same.
         "environment": e.earlier.get("environment") or _environment(e),
         "models": {**e.earlier.get("models", {}), **models(e)},
-        "spans": _done(e.out / "spans") or e.earlier.get("spans", {}),
+        "spans": result(e.out / "spans") or e.earlier.get("spans", {}),
         "choices": {row.name: _choice(e, row) for row in e.rows if e.tried(row)},
         "runs": runs,
         "absent": absent,
@@ -98,7 +99,7 @@ def _environment(e: Experiment) -> dict[str, Any]:
 
 
 def _recipe(row: Row, folder: Path) -> dict[str, Any]:
-    done = _done(folder)
+    done = result(folder)
     return {
         "objective": row.objective, "spans": row.spans, "retain_term": row.retain, "floor": row.floor,
         "options": dict(row.options), "lr": done["lr"], "steps": done["steps"], "seconds": done["seconds"],
@@ -227,11 +228,6 @@ def _log(folder: Path) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     kept = ("step", "uw_probability", "gw_probability")
     return [{k: line[k] for k in kept if k in line} for line in lines if "uw_probability" in line]
-
-
-def _done(folder: Path) -> dict[str, Any]:
-    path = folder / "done.json"
-    return read_json(path) if path.is_file() else {}
 
 
 __all__ = [

@@ -16,18 +16,18 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.stages import Stage, write_rows
 from benchmarks.tofu.models import learn, measure, unlearn
 from benchmarks.tofu.plan import SPANS, WORLDS, Experiment, Row, World, decisive
 from tif import files
 from tif.annotate.methods import find as find_annotator
 from tif.annotate.models.options import SurprisalOptions
 from tif.annotate.run import run as annotate
-from tif.console import say
 from tif.errors import InputError, UsageError
 from tif.readers import read_json
 from tif.sets import store
@@ -39,35 +39,6 @@ REFERENCES: Final = ("retain-only", "target")
 MODELS: Final[tuple[tuple[str, World], ...]] = (("target", "eval"), ("retain-only", "eval"), ("retain-only", "dev"))
 """What is fine-tuned from the base model."""
 _WORD: Final = re.compile(r"\S+")
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One piece of work."""
-
-    name: str
-    folder: Path
-    work: Callable[[], dict[str, Any]]
-    """What it returns is kept in `done.json`."""
-    after: tuple[str, ...] = ()
-    """Names of the stages that it builds on."""
-    elsewhere: bool = False
-    """Whether it was finished elsewhere, on the same models, and its results are known."""
-
-    @property
-    def done(self) -> bool:
-        """Whether it was finished."""
-        return self.elsewhere or (self.folder / "done.json").is_file()
-
-    def run(self) -> None:
-        """Do it, unless it is done."""
-        if self.done:
-            return
-        say(f"== {self.name}")
-        began = time.monotonic()
-        found = self.work()
-        found |= {"seconds": round(time.monotonic() - began, 1)}
-        files.write(self.folder / "done.json", json.dumps(found, indent=1, allow_nan=False))
 
 
 def stages(e: Experiment) -> Iterator[Stage]:
@@ -194,8 +165,7 @@ def _data(e: Experiment) -> dict[str, Any]:
         "world_facts": read("world_facts", plan.utility_rows),
     }
     for name, rows in splits.items():
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        files.write(e.file(name), lines)
+        write_rows(e.file(name), rows)
     return {name: len(rows) for name, rows in splits.items()}
 
 
@@ -215,19 +185,8 @@ def _annotate(e: Experiment) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for world in WORLDS:
         source = load(str(e.file(f"{world}-forget")))
-        gold = gold_examples(source, e.gold)
-        sets = {
-            "gold": gold,
-            "random": [example.with_spans(scattered(example)) for example in gold],
-            "all": [
-                example.with_spans(tidy(example.text, [Span(0, len(example.text), source="all")])) for example in gold
-            ],
-        }
-        for kind, examples in sets.items():
-            if not e.spans(kind, world).exists():
-                provenance = Provenance(source.dataset, {"name": kind})
-                store.save(AnnotationSet(tuple(examples), provenance), e.spans(kind, world))
-        annotate(source, find_annotator("ner")(), e.spans("ner", world)).check()
+        kinds = ("gold", "random", "all", "ner")
+        annotate_kinds(source, e.gold, {kind: e.spans(kind, world) for kind in kinds})
         surprisal = find_annotator("surprisal")
         model = str(e.reference("target", world) / "model")
         options = SurprisalOptions(model=model, base_model=str(e.model))
@@ -240,6 +199,20 @@ def _annotate(e: Experiment) -> dict[str, Any]:
                 "words": sum(len(_WORD.findall(x.quote(s))) for x, s in spans),
             }
     return found
+
+
+def annotate_kinds(source: Source, gold: Path, places: Mapping[str, Path]) -> None:
+    """Write the annotation sets `gold`, `random`, `all` and `ner` of a source, those that are not there yet."""
+    examples = gold_examples(source, gold)
+    sets = {
+        "gold": examples,
+        "random": [example.with_spans(scattered(example)) for example in examples],
+        "all": [x.with_spans(tidy(x.text, [Span(0, len(x.text), source="all")])) for x in examples],
+    }
+    for kind, marked in sets.items():
+        if not places[kind].exists():
+            store.save(AnnotationSet(tuple(marked), Provenance(source.dataset, {"name": kind})), places[kind])
+    annotate(source, find_annotator("ner")(), places["ner"]).check()
 
 
 def gold_examples(source: Source, path: Path) -> list[Example]:
@@ -294,4 +267,4 @@ def _relearn_stage(e: Experiment, folder: Path, name: str, made: str) -> Stage:
     return Stage(f"relearn {name}", out, lambda: measure(e, folder, "eval", out, relearned=True), after=after)
 
 
-__all__ = ["MODELS", "REFERENCES", "Stage", "gold_examples", "prepare", "scattered", "stages"]
+__all__ = ["MODELS", "REFERENCES", "annotate_kinds", "gold_examples", "prepare", "scattered", "stages"]
