@@ -105,15 +105,20 @@ class Stopped:
     validation_at_floor: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """Where a run stands on the line from its starting to its final weights, by its own forget set."""
 
     fraction: float
     """0 for the starting weights, 1 for those after the last step."""
     uw_probability: float
-    """Mean probability of the forget set's unwanted words there."""
+    """Mean probability of the forget set's unwanted tokens there."""
     floor_probability: float
+    """The same at their floor."""
+    phrase_probability: float | None = None
+    """Mean probability of the forget set's unwanted phrases there. This decides; None for an older run, where the mean
+    over tokens decided."""
+    phrase_floor: float | None = None
     """The same at their floor."""
 
 

@@ -144,10 +144,11 @@ def search(e: Experiment, row: Row) -> dict[str, Any]:
     )
     record = tune(options)
     tried = [
-        {"settings": dict(c.settings), "uw": c.uw_probability, "kept": c.kept, "chosen": c.number == record.chosen}
+        {"settings": dict(c.settings), "uw": c.unwanted.phrase, "kept": c.kept, "chosen": c.number == record.chosen}
         for c in record.candidates
     ]
-    return {"aim": record.aim, "start": record.start, "candidates": tried, "diverged": len(record.diverged)}
+    aim, start = (level and level.phrase for level in (record.aim, record.start))
+    return {"aim": aim, "start": start, "candidates": tried, "diverged": len(record.diverged)}
 
 
 def chosen(e: Experiment, row: Row) -> dict[str, Any]:

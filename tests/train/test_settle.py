@@ -1,15 +1,25 @@
 """Settling: the last steps on retain samples alone, and the way back along the line to the floor."""
 
+import itertools
+import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.tokens import tiny
+from tif import seal
 from tif.errors import UsageError
+from tif.records import RunRecord
+from tif.sets import store
+from tif.spans import AnnotationSet
+from tif.tokens.masks import Kind
 from tif.train import run as run_module
+from tif.train.prepare import prepare
 from tif.train.run import train
-from tif.train.settle import Settle, bisect
+from tif.train.settle import Settle, back_along_the_line, bisect
 
 
 def losses(result):
@@ -50,9 +60,37 @@ def test_the_last_steps_have_the_retain_term_alone(workshop):
 @pytest.mark.parametrize("extra", [{}, {"lora": 2, "lr": 3e-2}])
 def test_back_to_where_the_forget_set_is_at_its_floor(workshop, extra):
     changes = {"objective": "tpo", "floor": "-8", "space": "logprob", "max_steps": 12, "batch_size": 6, "lr": 1e-2}
-    settled = train(workshop.config("run", settle="line", **changes | extra)).record.settled
+    run = train(workshop.config("run", settle="line", **changes | extra))
+    settled = run.record.settled
     assert 0 < settled.fraction <= 1
     assert settled.floor_probability == pytest.approx(math.exp(-8), rel=1e-5)
+    # A phrase of k tokens has its floor at exp(-8 k).
+    prepared = prepare(workshop.config("x"), "uw")
+    lengths = [
+        len(list(run)) for item in prepared.forget for kind, run in itertools.groupby(item.kinds) if kind == Kind.UW
+    ]
+    expected = sum(math.exp(-8 * k) for k in lengths) / len(lengths)
+    assert settled.phrase_floor == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_set_without_marks_cannot_settle_on_the_line(workshop):
+    store.save(
+        AnnotationSet(tuple(replace(e, spans=()) for e in tiny.examples())), bare := workshop.root / "bare.parquet"
+    )
+    with pytest.raises(UsageError, match="--settle: line needs marked words"):
+        train(workshop.config("run", masks=str(bare), objective="npo", floor="-8", settle="line"))
+
+
+def test_frames_do_not_decide_where_a_run_settles(workshop, monkeypatch):
+    seen = []
+
+    def looks(model, start, samples):
+        seen.append([sample.item.id for sample in samples])
+        return back_along_the_line(model, start, samples)
+
+    monkeypatch.setattr(run_module, "back_along_the_line", looks)
+    train(workshop.config("run", floor="0.5", settle="line", frames=["It is {words}."]))
+    assert seen == [[item.id for item in prepare(workshop.config("x"), "uw").forget]]
 
 
 def test_the_weights_lie_on_the_line(workshop):
@@ -60,7 +98,16 @@ def test_the_weights_lie_on_the_line(workshop):
     plain, line = train(workshop.config("plain", **changes)), train(workshop.config("run", **changes, settle="line"))
     settled = line.record.settled
     assert 0 < settled.fraction < 1
-    assert settled.uw_probability == pytest.approx(settled.floor_probability, rel=0.02)
+    assert settled.phrase_probability == pytest.approx(settled.phrase_floor, rel=0.02)
+    assert settled.phrase_probability <= settled.phrase_floor
+    # A record from before phrases decided has their two numbers missing.
+    older = json.loads((line.folder / "run.json").read_text())
+    del older["seal"]
+    for name in ("phrase_probability", "phrase_floor"):
+        del older["settled"][name]
+    read = RunRecord.from_json(seal.sealed(older)).settled
+    assert (read.fraction, read.phrase_probability) == (settled.fraction, None)
+    assert settled.uw_probability != pytest.approx(settled.floor_probability, rel=0.02)
     files = (workshop.model, plain.model, line.model)
     start, end, point = (load_file(folder / "model.safetensors") for folder in files)
     for key in start:

@@ -1,5 +1,6 @@
 """`tif tune`: what it tries, by what it chooses, that it goes on after a kill, and what it refuses."""
 
+import itertools
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +21,7 @@ from tif.tokens.models import load_model
 from tif.train import tune as tune_module
 from tif.train.grid import RATES, Grid, candidates
 from tif.train.options import TrainOptions
+from tif.train.phrases import Level
 from tif.train.prepare import prepare
 from tif.train.reference import score
 from tif.train.run import train
@@ -60,7 +63,10 @@ def test_every_combination_is_tried_and_every_objective_has_the_same_rates():
 
 
 def a_candidate(number, uw, kept):
-    return Candidate(number=number, settings={}, uw_probability=uw, kept=kept, reached=uw <= 0.1, seconds=1.0)
+    # The tokens are far above in every row: only the phrases count.
+    return Candidate(
+        number=number, settings={}, unwanted=Level(uw, 0.9 - uw), kept=kept, reached=uw <= 0.1, seconds=1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,11 +76,12 @@ def a_candidate(number, uw, kept):
         ([(0.1, 0.9), (0.3, 0.99)], 1),  # at the aim, but it keeps too little
         ([(0.1, 0.5), (0.3, 0.7)], 1),  # none keeps enough: the most
         ([(0.0, 1.0), (0.4, 1.0)], 1),  # nothing left is further away than four times too much
+        ([(0.0, 1.0), (1e-9, 0.99), (0.2, 1.0)], 2),  # below one answer in a hundred, nothing is infinitely far
     ],
 )
 def test_the_nearest_to_the_aim_of_those_that_keep(numbers, chosen):
     rows = [a_candidate(n, uw, kept) for n, (uw, kept) in enumerate(numbers)]
-    assert choose(rows, aim=0.1, keep=0.98).number == chosen
+    assert choose(rows, aim=Level(0.1, 0.35), keep=0.98).number == chosen
 
 
 def test_a_search_measures_each_candidate_and_its_choice_can_be_trained(workshop, aim):
@@ -82,8 +89,10 @@ def test_a_search_measures_each_candidate_and_its_choice_can_be_trained(workshop
     assert [each.settings for each in record.candidates] == [{"lr": "1e-4"}, {"lr": "1e-2"}]
     assert record == TuneRecord.read(workshop.root / "search" / TUNE_FILE)
     gentle, strong = record.candidates
-    assert strong.uw_probability < gentle.uw_probability < record.start
-    assert (gentle.reached, strong.reached) == tuple(each.uw_probability <= record.aim for each in record.candidates)
+    assert strong.unwanted.token < gentle.unwanted.token < record.start.token
+    assert (gentle.reached, strong.reached) == tuple(
+        each.unwanted.phrase <= record.aim.phrase for each in record.candidates
+    )
     # The weights are gone, the records stay.
     folders = [workshop.root / "search" / "candidates" / str(n) for n in range(2)]
     assert all(sorted(p.name for p in folder.iterdir()) == ["log.jsonl", "run.json"] for folder in folders)
@@ -91,13 +100,17 @@ def test_a_search_measures_each_candidate_and_its_choice_can_be_trained(workshop
     direct = train(workshop.config("direct", max_steps=3, batch_size=3, lr=1e-2, beta=None))
     prepared = prepare(workshop.config("x"), "uw")
     scores = score(load_model(direct.model), prepared.forget)
-    p = [
-        math.exp(value)
-        for item, each in zip(prepared.forget, scores, strict=True)
-        for value, kind in zip(each[:, 1].tolist(), [k for k in item.kinds if k], strict=True)
-        if kind == 2
-    ]
-    assert strong.uw_probability == pytest.approx(sum(p) / len(p), rel=1e-5)
+    tokens, phrases = [], []
+    for item, each in zip(prepared.forget, scores, strict=True):
+        kinds = [k for k in item.kinds if k]
+        p = each[:, 1].double().exp().tolist()
+        tokens += [value for value, kind in zip(p, kinds, strict=True) if kind == 2]
+        for kind, run in itertools.groupby(range(len(kinds)), key=lambda t, kinds=kinds: kinds[t]):
+            if kind == 2:
+                phrases.append(math.prod(p[t] for t in run))
+    assert len(phrases) < len(tokens)
+    assert strong.unwanted.token == pytest.approx(sum(tokens) / len(tokens), rel=1e-5)
+    assert strong.unwanted.phrase == pytest.approx(sum(phrases) / len(phrases), rel=1e-5)
     after, before = (
         sum(map(math.exp, (v for each in score(load_model(m), prepared.retain) for v in each[:, 1].tolist())))
         for m in (direct.model, workshop.model)
@@ -125,7 +138,7 @@ def test_a_search_goes_on_behind_the_last_candidate(workshop, aim, monkeypatch):
     again = tune(options(workshop, aim))
     assert [name.rpartition("/")[2] for name in runs] == ["0", "1", "1"]
     assert again.chosen == whole.chosen
-    assert [each.uw_probability for each in again.candidates] == [each.uw_probability for each in whole.candidates]
+    assert [each.unwanted for each in again.candidates] == [each.unwanted for each in whole.candidates]
     runs.clear()
     assert tune(options(workshop, aim)) == again
     assert runs == []
@@ -174,7 +187,7 @@ def test_a_killed_search_ends_with_the_same_choice(workshop, aim):
     process.communicate()
     broken = json.loads(start("broken").communicate()[0])
     assert broken["chosen"] == whole["chosen"]
-    assert [c["uw_probability"] for c in broken["candidates"]] == [c["uw_probability"] for c in whole["candidates"]]
+    assert [c["unwanted"] for c in broken["candidates"]] == [c["unwanted"] for c in whole["candidates"]]
 
 
 @pytest.mark.parametrize(
@@ -222,3 +235,34 @@ def test_a_candidate_has_every_other_option(workshop, aim):
     one = searched.of_candidate({"beta": "0.5"}, "somewhere")
     assert isinstance(one, TrainOptions)
     assert (one.objective, one.retain_weight, one.beta, one.out) == ("npo", 3.0, 0.5, "somewhere")
+
+
+def test_frames_are_no_part_of_the_level(workshop, aim):
+    plain = tune(options(workshop, aim, "plain", grid=["lr=1e-4"]))
+    framed = tune(options(workshop, aim, "framed", grid=["lr=1e-4"], frames=["It is {words}."]))
+    assert (framed.aim, framed.start) == (plain.aim, plain.start)
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        (1, "is the record of an older search .its aim was the mean over unwanted tokens"),
+        (9, "has schema version 9; this tif reads 2"),
+        ("2", "is not the record of a search"),
+    ],
+)
+def test_a_record_of_another_layout_is_one_line(workshop, aim, schema, message):
+    folder = workshop.root / "search"
+    folder.mkdir()
+    (folder / TUNE_FILE).write_text(json.dumps({"schema": schema, "aim": 0.355}))
+    with pytest.raises(InputError, match=message) as refused:
+        tune(options(workshop, aim))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_set_without_marks_is_refused(workshop, aim):
+    store.save(
+        AnnotationSet(tuple(replace(e, spans=()) for e in tiny.examples())), bare := workshop.root / "bare.parquet"
+    )
+    with pytest.raises(UsageError, match="a search needs marked words"):
+        tune(options(workshop, aim, objective="npo", masks=str(bare)))

@@ -24,7 +24,7 @@ def tune(
 ) -> None:
     """Try a few settings of an objective on samples that are not evaluated, and choose one.
 
-    Every candidate is trained on --masks. The one that brings its unwanted words nearest to the level of --aim, and
+    Every candidate is trained on --masks. The one that brings its unwanted phrases nearest to the level of --aim, and
     keeps the retain samples, is chosen. No benchmark is read. After a crash, run the same command again to continue.
 
     Example: tif tune --objective npo --masks dev.parquet --model MODEL --aim BASE --retain keep.csv --out runs/tune-npo
@@ -35,11 +35,15 @@ def tune(
     if json_:
         emit_json(record.to_json())
         return
+    assert record.aim is not None
+    assert record.start is not None
     emit(
-        f"aim: unwanted words at {record.aim:.4f}, from {record.start:.4f}; retain samples at {options.keep:g} or more"
+        f"aim: unwanted phrases at {record.aim.phrase:.4f}, from {record.start.phrase:.4f}; "
+        f"retain samples at {options.keep:g} or more"
     )
     for each in record.candidates:
         mark = "chosen" if each.number == record.chosen else ""
-        emit(f"{shown(each.settings)}: unwanted words {each.uw_probability:.4f}, kept {each.kept:.3f}  {mark}".rstrip())
+        line = f"{shown(each.settings)}: unwanted phrases {each.unwanted.phrase:.4f}, kept {each.kept:.3f}  {mark}"
+        emit(line.rstrip())
     for failed in record.diverged:
         emit(f"{shown(failed.settings)}: diverged")

@@ -258,7 +258,7 @@ class TrainOptions(Encoding, DataOptions):
     settle: Annotated[
         Settle | None,
         Option("After the push: N, the last N steps minimise the retain term alone. line: go back towards the starting "
-               "weights, to where the forget set's unwanted words are at their floor.", _STEPS, metavar="line|N",
+               "weights, to where the forget set's unwanted phrases are at their floor.", _STEPS, metavar="line|N",
                idle=settle_idle),
     ] = None  # fmt: skip
     freeze: Annotated[

@@ -61,6 +61,11 @@ class Prepared:
     """Examples trained on and left out, tokens of each kind, spans lost to truncation."""
 
     @property
+    def marks(self) -> bool:
+        """Whether the forget set has an unwanted token."""
+        return any(item.count(Kind.UW) for item in self.forget)
+
+    @property
     def forgotten(self) -> tuple[Encoded, ...]:
         """Everything that the forget term is about."""
         return (*self.forget, *self.framed)

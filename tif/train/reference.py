@@ -74,19 +74,6 @@ def score(
     return [scores[i] for i in range(len(items))]
 
 
-def unwanted_probability(items: Sequence[Encoded], logprobs: Sequence[Tensor]) -> float:
-    """The mean probability of unwanted tokens.
-
-    Args:
-        items: examples.
-        logprobs: for each of them, [k], of its supervised tokens.
-    """
-    unwanted = [
-        row[torch.tensor(item.pushed("uw"), dtype=torch.bool)] for item, row in zip(items, logprobs, strict=True)
-    ]
-    return torch.cat(unwanted).double().exp().mean().item()
-
-
 def score_cached(
     model: PreTrainedModel,
     digest: str,
@@ -145,4 +132,4 @@ def cache_folder() -> Path:
     return files.cache_folder("reference")
 
 
-__all__ = ["cache_folder", "check_packing", "score", "score_cached", "unwanted_probability"]
+__all__ = ["cache_folder", "check_packing", "score", "score_cached"]

@@ -16,6 +16,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -35,6 +36,7 @@ from tif.tokens.models import load_model, model_digest
 from tif.train import checkpoint, record
 from tif.train.arguments import training_arguments
 from tif.train.callbacks import Watch, reporters
+from tif.train.data import ScoredExample
 from tif.train.early import EarlyStop
 from tif.train.freeze import freeze, trained_weights
 from tif.train.objectives import Objective, find
@@ -126,7 +128,7 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
             retain_loss=plan.retain_loss,
         )
     every = _check_every(options, len(scores.training), arguments.world_size)
-    _check_settle(options, len(scores.training), arguments.world_size)
+    _check_settle(options, prepared, len(scores.training), arguments.world_size)
     run = known or replace(run, reference=_reference_pass(scores))
     if arguments.should_save:
         files.make_folder(folder)
@@ -153,7 +155,7 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
     finally:
         watch.close()
     trainer.check_finite()
-    settled = _settle(trainer, starting, scores)
+    settled = _settle(trainer, starting, scores.training.forget[: len(prepared.forget)])
     if trajectory is not None:
         trajectory.finish()
     if arguments.should_save:
@@ -205,7 +207,9 @@ def _schedule(options: TrainOptions, examples: int, processes: int) -> tuple[int
     return epoch, options.max_steps or math.ceil(options.epochs * epoch)
 
 
-def _check_settle(options: TrainOptions, examples: int, processes: int) -> None:
+def _check_settle(options: TrainOptions, prepared: Prepared, examples: int, processes: int) -> None:
+    if options.settle is not None and options.settle.kind == "line" and not prepared.marks:
+        raise UsageError("line needs marked words: their level decides", where="--settle", hint="Leave it out.")
     _, steps = _schedule(options, examples, processes)
     if options.settle is not None and options.settle.steps >= steps:
         raise UsageError(
@@ -234,15 +238,15 @@ def _starting_weights(trainer: Unlearner, options: TrainOptions) -> dict[str, Te
     return {name: weight.detach().clone() for name, weight in weights.items()}
 
 
-def _settle(trainer: Unlearner, starting: dict[str, Tensor] | None, scores: Scores) -> Settled | None:
+def _settle(trainer: Unlearner, starting: dict[str, Tensor] | None, samples: Sequence[ScoredExample]) -> Settled | None:
     if starting is None:
         return None
     model = trainer.accelerator.unwrap_model(trainer.model)
-    settled = Settled(*back_along_the_line(model, starting, scores.training.forget))
+    settled = back_along_the_line(model, starting, samples)
     if trainer.args.should_save:
         say(
-            f"settled at {settled.fraction:.3f} of the way: unwanted words at {settled.uw_probability:.4f}, "
-            f"their floor at {settled.floor_probability:.4f}"
+            f"settled at {settled.fraction:.3f} of the way: unwanted phrases at {settled.phrase_probability:.4f}, "
+            f"their floor at {settled.phrase_floor:.4f}"
         )
     return settled
 

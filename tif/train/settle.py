@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from tif.errors import UsageError
 from tif.options import Written, counted
+from tif.records import Settled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,7 @@ def bisect(probability: Callable[[float], float], level: float) -> float:
     """The point between 0 and 1 at which a falling function passes a level, from the side of 1; 1 if it never does.
 
     Args:
-        probability: of unwanted words, at a fraction of the way from the starting to the final weights.
+        probability: of unwanted phrases, at a fraction of the way from the starting to the final weights.
         level: the floor.
 
     Returns:
@@ -67,43 +68,45 @@ def bisect(probability: Callable[[float], float], level: float) -> float:
     return below
 
 
-def back_along_the_line(
-    model: PreTrainedModel, start: dict[str, Tensor], samples: Sequence[ScoredExample]
-) -> tuple[float, float, float]:
-    """Move the weights back towards the start, to where the forget set's unwanted words are at their floor.
+def back_along_the_line(model: PreTrainedModel, start: dict[str, Tensor], samples: Sequence[ScoredExample]) -> Settled:
+    """Move the weights back towards the start, to where the forget set's unwanted phrases are at their floor.
 
     Nothing but the training samples decides where. If they are above their floor, the weights stay as they are.
 
     Args:
         model: after the last step; changed in place. With adapters, its adapters are the way.
         start: the weights that are moved, before the first step.
-        samples: what the forget term was about, with floors.
-
-    Returns:
-        The fraction of the way that is left, and the mean probability of unwanted words there and at their floor.
+        samples: the forget set as it was annotated, with floors.
     """
     import torch
 
-    from tif.train.reference import score, unwanted_probability
+    from tif.train.phrases import Level, level
+    from tif.train.reference import score
 
     final = {name: weight.detach().clone() for name, weight in model.named_parameters() if name in start}
     items = [sample.item for sample in samples]
-    at_floor = unwanted_probability(items, [sample.floor for sample in samples])
+    floor = level(items, [sample.floor for sample in samples])
 
-    def move(fraction: float) -> float:
+    def move(fraction: float) -> Level:
         with torch.no_grad():
             for name, weight in model.named_parameters():
                 if name in start:
                     # lerp gives the end points to the bit.
                     weight.copy_(torch.lerp(start[name].to(weight), final[name], fraction))
-        return unwanted_probability(items, [tokens[:, 1] for tokens in score(model, items, title=None)])
+        return level(items, [tokens[:, 1] for tokens in score(model, items, title=None)])
 
     training = model.training
     model.eval()
-    fraction = bisect(move, at_floor)
-    probability = move(fraction)
+    fraction = bisect(lambda at: move(at).phrase, floor.phrase)
+    there = move(fraction)
     model.train(training)
-    return fraction, probability, at_floor
+    return Settled(
+        fraction=fraction,
+        uw_probability=there.token,
+        floor_probability=floor.token,
+        phrase_probability=there.phrase,
+        phrase_floor=floor.phrase,
+    )
 
 
 __all__ = ["HALVINGS", "Settle", "back_along_the_line", "bisect"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,13 +33,15 @@ from tif.tokens.models import load_model, model_digest
 from tif.train.grid import shown
 from tif.train.objectives import find
 from tif.train.options import TrainOptions
+from tif.train.phrases import Level, level
 from tif.train.prepare import Prepared, nothing_kept, prepare
-from tif.train.reference import score, score_cached, unwanted_probability
+from tif.train.reference import score, score_cached
 from tif.train.run import train
 from tif.train.tune_options import TuneOptions
 
 TUNE_FILE: Final = "tune.json"
-TUNE_SCHEMA: Final = 1
+TUNE_SCHEMA: Final = 2
+"""Version of the layout of `tune.json`. In the first one, the mean over unwanted tokens was the aim."""
 _OWN: Final = frozenset({"masks", "out", "validation", "limit"})
 """Options that belong to the search's own samples."""
 RETAIN_ROWS: Final = 400
@@ -54,17 +55,13 @@ class Candidate:
     number: int
     settings: Mapping[str, str]
     """The options that were tried."""
-    uw_probability: float
-    """Mean probability of unwanted tokens of the forget set."""
+    unwanted: Level
+    """Of the forget set's unwanted words."""
     kept: float
     """Mean probability of tokens of the retain samples, as a fraction of the starting model's."""
     reached: bool
-    """Whether unwanted words are at or below the level of the model that never saw them."""
+    """Whether unwanted phrases are at or below the level of the model that never saw them."""
     seconds: float
-
-    def distance(self, aim: float) -> float:
-        """How far unwanted words are from the aim: the absolute logarithm of the ratio of the probabilities."""
-        return abs(math.log(max(self.uw_probability, 1e-12) / max(aim, 1e-12)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +80,9 @@ class TuneRecord:
     config: Mapping[str, JsonValue]
     digests: Mapping[str, str]
     """Of the annotation set, the starting model, the model that gives the aim, and the retain samples' tokens."""
-    aim: float | None = None
-    """Mean probability of unwanted tokens under the model that never saw them."""
-    start: float | None = None
+    aim: Level | None = None
+    """Of unwanted words under the model that never saw them. Its `phrase` is what candidates are to reach."""
+    start: Level | None = None
     """The same under the starting model."""
     candidates: tuple[Candidate, ...] = ()
     diverged: tuple[Diverged, ...] = ()
@@ -110,8 +107,21 @@ class TuneRecord:
             InputError: if it cannot be read, or was changed.
         """
         content = read_json(path)
-        if not isinstance(content, dict) or content.get("schema") != TUNE_SCHEMA:
+        if not isinstance(content, dict) or type(schema := content.get("schema")) is not int:
             raise InputError("is not the record of a search", where=str(path))
+        if schema < TUNE_SCHEMA:
+            raise InputError(
+                "is the record of an older search",
+                where=str(path),
+                why="its aim was the mean over unwanted tokens, which is no longer used",
+                hint="Give another --out, or delete this folder.",
+            )
+        if schema > TUNE_SCHEMA:
+            raise InputError(
+                f"has schema version {schema}; this tif reads {TUNE_SCHEMA}",
+                where=str(path),
+                hint="Install the tif that wrote it, or newer.",
+            )
         try:
             return TypeAdapter(cls).validate_json(json.dumps(seal.unsealed(content, required=True)))
         except ValidationError as error:
@@ -156,9 +166,9 @@ def tune(options: TuneOptions) -> TuneRecord:
         candidate = Candidate(
             number=number,
             settings=settings,
-            uw_probability=unwanted,
+            unwanted=unwanted,
             kept=_retained(after, prepared) / kept_before,
-            reached=unwanted <= goal,
+            reached=unwanted.phrase <= goal.phrase,
             seconds=run.record.cost.seconds if run.record.cost else 0.0,
         )
         record = replace(record, candidates=(*record.candidates, candidate))
@@ -177,12 +187,12 @@ def tune(options: TuneOptions) -> TuneRecord:
     return record
 
 
-def choose(candidates: Sequence[Candidate], *, aim: float, keep: float) -> Candidate:
+def choose(candidates: Sequence[Candidate], *, aim: Level, keep: float) -> Candidate:
     """The candidate nearest to the aim, of those that keep enough; if none does, the one that keeps most."""
     enough = [each for each in candidates if each.kept >= keep]
     if not enough:
         return max(candidates, key=lambda each: each.kept)
-    return min(enough, key=lambda each: each.distance(aim))
+    return min(enough, key=lambda each: each.unwanted.distance(aim))
 
 
 def _delete_weights(run: Path) -> None:
@@ -235,6 +245,8 @@ def _prepared(options: TrainOptions) -> Prepared:
     prepared = prepare(options, options.settings_of(objective).scope, needs=objective.needs)
     if not prepared.retain:
         raise nothing_kept("a search")
+    if not prepared.marks:
+        raise UsageError("a search needs marked words: their level decides", where=options.masks)
     return prepared
 
 
@@ -252,10 +264,10 @@ def _scores(model: str, prepared: Prepared, options: TuneOptions, digest: str) -
     return score_cached(_placed(model, options), digest, _rows(prepared))[0]
 
 
-def _unwanted(scores: Sequence[torch.Tensor], prepared: Prepared) -> float:
-    """Mean probability of the forget set's unwanted tokens."""
+def _unwanted(scores: Sequence[torch.Tensor], prepared: Prepared) -> Level:
+    """Of the forget set as it was annotated. Frames would give methods with and without them different aims."""
     forget = scores[: len(prepared.forget)]
-    return unwanted_probability(prepared.forget, [tokens[:, 1] for tokens in forget])
+    return level(prepared.forget, [tokens[:, 1] for tokens in forget])
 
 
 def _retained(scores: Sequence[torch.Tensor], prepared: Prepared) -> float:

@@ -26,7 +26,7 @@ class TuneOptions(TrainOptions):
     aim: Annotated[
         str,
         Option("Model that never saw these samples, usually the model before fine-tuning. Its probability of unwanted "
-               "words is the level that candidates are to reach.", _SEARCH, metavar="MODEL", outcome=False),
+               "phrases is the level that candidates are to reach.", _SEARCH, metavar="MODEL", outcome=False),
     ]  # fmt: skip
     grid: Annotated[
         tuple[Grid, ...],
