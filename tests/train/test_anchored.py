@@ -13,6 +13,7 @@ from tif.errors import UsageError
 from tif.tokens.models import load_model
 from tif.train.losses import StepScores, TokenScores, coin_divergence
 from tif.train.objectives import find
+from tif.train.phrases import numbered
 from tif.train.run import train
 from tif.train.settings import ObjectiveSettings
 
@@ -112,3 +113,58 @@ def test_a_run_drawn_to_the_base_model_ends_nearer_to_it_than_it_began(workshop:
     run = train(workshop.config("run", objective="anchored", gamma=0.0, **changes))
     divergence = [record["pl"] for record in run.history if "pl" in record]
     assert divergence[-1] < 0.5 * divergence[0]
+
+
+def the_phrases():
+    """Two answers in float64: phrases of two tokens and of one, then one of three; and a last answer without any."""
+    generator = torch.Generator().manual_seed(3)
+    unwanted = torch.tensor([True, True, False, True, False, True, True, True, False])
+    row = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2])
+    now, before, base = -3 * torch.rand(3, 9, generator=generator, dtype=torch.float64)
+    return TokenScores(
+        logit=now,
+        logprob=now.clone().requires_grad_(),
+        ref_logit=before,
+        ref_logprob=before,
+        unwanted=unwanted,
+        row=row,
+        size=3,
+        base_logprob=base,
+        phrase=numbered(unwanted, row, torch.arange(9)),
+    )
+
+
+def test_each_phrase_counts_once():
+    t = the_phrases()
+    terms = find("anchored").loss(StepScores(forget=t), ObjectiveSettings(beta=0.4, gamma=1.0, per="phrase"))
+    drop = (t.ref_logprob - t.logprob).tolist()
+
+    def pushed(*tokens):
+        return (2 / 0.4) * math.log(1 + math.exp(-0.4 * sum(drop[i] for i in tokens)))
+
+    expected = ((pushed(0, 1) + pushed(3)) / 2 + pushed(5, 6, 7)) / 3
+    assert terms["lpl"].item() == pytest.approx(expected, rel=1e-12)
+    terms["lpl"].backward()
+    assert torch.isfinite(t.logprob.grad).all()
+    # A step downhill lowers each unwanted token, and the tokens of a phrase alike.
+    assert t.logprob.grad.gt(0).tolist() == t.unwanted.tolist()
+    assert t.logprob.grad[0] == t.logprob.grad[1]
+    same = find("anchored").loss(StepScores(forget=t), ObjectiveSettings(beta=0.4, gamma=1.0))
+    assert same["pl"].item() == terms["pl"].item()
+
+
+def test_a_phrase_at_its_floor_is_pushed_no_further(workshop: Workshop):
+    """The base model is the starting model, so every phrase is at its floor from the first step."""
+    alone = {"pl_weight": 0.0, "retain": None, "weight_decay": 0.0, "objective": "anchored", "per": "phrase"}
+    run = train(workshop.config("run", base_model=str(workshop.model), **alone))
+    weights = zip(load_model(run.model).parameters(), load_model(workshop.model).parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in weights)
+    # With a floor out of reach, the same run moves.
+    lower = train(workshop.config("lower", base_model=str(workshop.model), floor="5", **alone))
+    logged = [record["lpl"] for record in lower.history if "lpl" in record]
+    assert logged[-1] < logged[0]
+
+
+def test_only_anchored_pushes_phrases(workshop: Workshop):
+    with pytest.raises(UsageError, match=r"--per does nothing here \(tpo has no per"):
+        train(workshop.config("run", per="phrase"))

@@ -139,6 +139,17 @@ def test_the_numbers_are_means_over_tokens() -> None:
     assert found.at_floor == 0.5
 
 
+def test_phrases_at_their_floor_are_counted_where_phrases_are_pushed() -> None:
+    kinds = (Kind.PROMPT, Kind.UW, Kind.UW, Kind.GW, Kind.UW)
+    item = Encoded("x", (1, 2, 3, 4, 5), kinds, ((-1, -1),) * 5)
+    logprob = torch.tensor([0.01, 0.9, 0.6, 0.4]).log()
+    floor = torch.tensor([0.1, 0.5, 0.0, 0.3]).log()
+    assert means(sums([item], [logprob], [floor])).at_floor == pytest.approx(1 / 3)
+    by_phrase = means(sums([item], [logprob], [floor], per="phrase"))
+    assert by_phrase.at_floor == 0.5
+    assert by_phrase.uw_probability == pytest.approx((0.01 + 0.9 + 0.4) / 3)
+
+
 @pytest.mark.parametrize(
     ("rule", "meets"),
     [("floor:0.5", True), ("floor:0.6", False), ("uw:0.1", True), ("uw:0.09", False), ("gw:0.8", True),

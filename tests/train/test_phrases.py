@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tif.tokens.masks import Encoded, Kind
-from tif.train.phrases import Level, level, numbered, sums
+from tif.train.phrases import Level, at_floor, fallen, level, numbered, sums
 
 P, G, U = Kind.PROMPT, Kind.GW, Kind.UW
 
@@ -27,6 +27,17 @@ def test_a_phrase_has_the_sum_of_its_tokens():
     phrase = torch.tensor([0, 0, -1, 1])
     assert sums(torch.tensor([1.0, 2.0, 100.0, 4.0]), phrase).tolist() == [3, 4]
     assert sums(torch.tensor([1.0]), torch.tensor([-1])).tolist() == []
+
+
+def test_a_phrase_is_at_its_floor_by_the_sum_of_its_tokens():
+    phrase = torch.tensor([0, 0, -1, 1, 1])
+    logprob = torch.tensor([-9.0, -1.0, -5.0, -3.0, -1.5])
+    floor = torch.tensor([-4.0, -4.0, -torch.inf, -4.0, -1.0])
+    # The first lies at -10 below -8, though one token is above its floor; the second at -4.5 above -5.
+    assert at_floor(logprob, floor, phrase).tolist() == [True, False]
+    assert fallen(logprob, floor, phrase).tolist() == [True, True, False, False, False]
+    without = torch.full((5,), -torch.inf)
+    assert not fallen(logprob, without, phrase).any()
 
 
 def test_a_level_is_the_mean_over_phrases_of_products_and_over_tokens():

@@ -18,7 +18,9 @@ from tif.console import say
 from tif.records import Stopped
 from tif.tokens.masks import Encoded
 from tif.train.data import ScoredExample
+from tif.train.phrases import at_floor, of_item
 from tif.train.reference import score
+from tif.train.settings import Per
 from tif.train.stop_rule import StopRule
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Validation:
     uw_probability: float
     gw_probability: float
     at_floor: float
-    """The fraction of unwanted tokens whose log-probability is at or below their floor; 0 without floors."""
+    """The fraction of unwanted tokens whose log-probability is at or below their floor; 0 without floors. Of phrases,
+    where the objective pushes each phrase."""
 
     def meets(self, rule: StopRule, start: Validation) -> bool:
         """Whether a rule ends the run here, given the numbers before the first step."""
@@ -43,22 +46,28 @@ class Validation:
         return self.gw_probability <= rule.level * start.gw_probability
 
 
-def sums(items: Sequence[Encoded], logprobs: Sequence[Tensor], floors: Sequence[Tensor]) -> Tensor:
-    """[5] float64: sum of p over UW tokens, over GW tokens, UW tokens at their floor, UW tokens, GW tokens."""
-    total = torch.zeros(5, dtype=torch.float64)
+def sums(
+    items: Sequence[Encoded], logprobs: Sequence[Tensor], floors: Sequence[Tensor], *, per: Per = "token"
+) -> Tensor:
+    """[6] float64: sum of p over UW tokens, over GW tokens; how many UW tokens, GW tokens; at their floor, of how many.
+
+    The last two count UW tokens or, with `per` phrase, phrases.
+    """
+    total = torch.zeros(6, dtype=torch.float64)
     for item, logprob, floor in zip(items, logprobs, floors, strict=True):
         unwanted = torch.tensor(item.pushed("uw"), dtype=torch.bool)
-        p, low = logprob.double().exp(), logprob <= floor
-        total += torch.stack(
-            [p[unwanted].sum(), p[~unwanted].sum(), low[unwanted].sum(), unwanted.sum(), (~unwanted).sum()]
-        )
+        p, low = logprob.double().exp(), (logprob <= floor)[unwanted]
+        if per == "phrase":
+            low = at_floor(logprob, floor, of_item(item))
+        counts = [unwanted.sum(), (~unwanted).sum(), low.sum(), torch.tensor(len(low))]
+        total += torch.stack([p[unwanted].sum(), p[~unwanted].sum(), *counts])
     return total
 
 
 def means(total: Tensor) -> Validation:
     """The means of which `sums` gives the parts."""
-    uw, gw, low, uws, gws = total.tolist()
-    return Validation(uw / max(uws, 1), gw / max(gws, 1), low / max(uws, 1))
+    uw, gw, uws, gws, low, lows = total.tolist()
+    return Validation(uw / max(uws, 1), gw / max(gws, 1), low / max(lows, 1))
 
 
 class EarlyStop(TrainerCallback):  # type: ignore[misc]
@@ -76,7 +85,12 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
         rank, count = trainer.args.process_index, trainer.args.world_size
         self.mine = samples[rank::count]
         self.start = means(
-            sums([s.item for s in samples], [s.reference[:, 1] for s in samples], [s.floor for s in samples])
+            sums(
+                [s.item for s in samples],
+                [s.reference[:, 1] for s in samples],
+                [s.floor for s in samples],
+                per=trainer.plan.settings.per,
+            )
         )
         self.stopped: Stopped | None = None
         """Where the rule was met, if it was."""
@@ -109,7 +123,7 @@ class EarlyStop(TrainerCallback):  # type: ignore[misc]
         items = [sample.item for sample in self.mine]
         logprobs = [scores[:, 1] for scores in score(model, items, title=None)]
         model.train(training)
-        total = sums(items, logprobs, [sample.floor for sample in self.mine])
+        total = sums(items, logprobs, [s.floor for s in self.mine], per=self.trainer.plan.settings.per)
         return means(accelerator.reduce(total.to(self.trainer.args.device), "sum"))
 
 

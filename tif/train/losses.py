@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tif.train import phrases
 from tif.train.settings import ObjectiveSettings
 
 LossTerms = dict[str, Tensor]
@@ -36,6 +37,8 @@ class TokenScores:
     size: int
     base_logprob: Tensor | None = None
     """Log-probability under the base model, where one was given."""
+    phrase: Tensor | None = None
+    """int64: the phrase of each token in scope, counted from 0 over all examples, -1 outside; for `per="phrase"`."""
 
     def sums(self, values: Tensor, mask: Tensor) -> Tensor:
         """[size]: per example, the sum of `values` where `mask`."""
@@ -128,17 +131,33 @@ def anchored(step: StepScores, settings: ObjectiveSettings) -> LossTerms:
     Unwanted words have TPO's loss on log-probabilities, with the floor at the base model's (`floor="base"`). General
     words have a Kullback-Leibler divergence from a level: the reference's log-probability (`gamma` 1, the default), the
     base model's (`gamma` 0), or one between. It compares coins that show the token or any other. Both terms are means
-    over an example's tokens.
+    over an example's tokens; with `per="phrase"` the first is a mean over an example's phrases, each with a sigmoid of
+    its own and with the sum over its tokens in it.
     """
     t = step.forget
     assert t.base_logprob is not None
     unwanted = t.in_scope(settings)
-    d = t.means(t.ref_logprob - t.logprob, unwanted)
-    terms = {"lpl": -(2 / settings.beta) * F.logsigmoid(settings.beta * d).mean()}
+    if settings.per == "phrase":
+        lpl = _pushed_phrases(t, settings.beta)
+    else:
+        d = t.means(t.ref_logprob - t.logprob, unwanted)
+        lpl = -(2 / settings.beta) * F.logsigmoid(settings.beta * d)
+    terms = {"lpl": lpl.mean()}
     if settings.pl_weight:
         level = torch.lerp(t.base_logprob, t.ref_logprob, settings.gamma)
         terms["pl"] = settings.pl_weight * t.means(coin_divergence(level, t.logprob), ~unwanted).mean()
     return terms
+
+
+def _pushed_phrases(t: TokenScores, beta: float) -> Tensor:
+    """[size]: per example, the mean of NPO's loss over its phrases; 0 for an example without any."""
+    assert t.phrase is not None
+    d = phrases.sums(t.ref_logprob - t.logprob, t.phrase)
+    inside = t.phrase >= 0
+    example = t.row.new_zeros(len(d)).scatter(0, t.phrase[inside], t.row[inside])
+    counts = d.new_zeros(t.size).index_add(0, example, torch.ones_like(d))
+    losses = -(2 / beta) * F.logsigmoid(beta * d)
+    return losses.new_zeros(t.size).index_add(0, example, losses) / counts.clamp(min=1.0)
 
 
 def coin_divergence(level: Tensor, logprob: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ OBJECTIVES: Final[Mapping[str, Objective]] = {
             scope="uw",
             retain_weight=8.0,
             defaults={"gamma": 1.0},
-            reads=_reads("beta", "gamma", "pl_weight"),
+            reads=_reads("beta", "gamma", "per", "pl_weight"),
             needs=_needs("base"),
         ),
         Objective("ga", _formula("ga"), "arXiv 2401.06121", retain="none", reads=_reads(), by_token=True),

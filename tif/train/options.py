@@ -29,7 +29,7 @@ from tif.train.idle import (
     settle_idle,
 )
 from tif.train.objectives import OBJECTIVES, Objective, RetainLoss
-from tif.train.settings import ObjectiveSettings, Preservation, Reduction, Scope, Space
+from tif.train.settings import ObjectiveSettings, Per, Preservation, Reduction, Scope, Space
 from tif.train.settle import Settle
 from tif.train.stop_rule import StopRule
 
@@ -175,6 +175,12 @@ class TrainOptions(Encoding, DataOptions):
         Space,
         Option("tpo: compare logits (paper) or log-probabilities.", _LOSS, idle=read_by_formula("space")),
     ] = "logit"
+    per: Annotated[
+        Per,
+        Option("anchored: push each unwanted token down to its floor, or each phrase. A phrase is an unbroken run of "
+               "unwanted tokens. It is pushed until their summed log-probability is at that of their floors.", _LOSS,
+               idle=read_by_formula("per")),
+    ] = "token"  # fmt: skip
     pl: Annotated[
         Preservation,
         Option("tpo: sum the preservation loss over an example (released code), or take its mean.", _LOSS,
@@ -241,8 +247,9 @@ class TrainOptions(Encoding, DataOptions):
     )
     early_stop: Annotated[
         StopRule | None,
-        Option("End when this fraction of unwanted tokens is at its floor (floor:0.95), when their mean probability is "
-               "this low (uw:0.05), or when general tokens have this fraction left of what they had (gw:0.8).", _STEPS,
+        Option("End when this fraction of unwanted tokens, or of phrases with --per phrase, is at its floor "
+               "(floor:0.95), when the tokens' mean probability is this low (uw:0.05), or when general tokens have "
+               "this fraction left of what they had (gw:0.8).", _STEPS,
                metavar="RULE", idle=early_stop_idle),
     ] = None  # fmt: skip
     early_stop_every: Annotated[
@@ -364,6 +371,7 @@ class TrainOptions(Encoding, DataOptions):
             scope=self.scope or objective.scope,
             reduction=self.reduction,
             space=self.space,
+            per=self.per,
             pl=self.pl,
             pl_weight=self.pl_weight,
         )

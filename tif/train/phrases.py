@@ -54,6 +54,26 @@ def sums(values: Tensor, phrase: Tensor) -> Tensor:
     return values.new_zeros(count).index_add(0, phrase[inside], values[inside])
 
 
+def at_floor(logprob: Tensor, floor: Tensor, phrase: Tensor) -> Tensor:
+    """[number of phrases] bool: whether a phrase's summed log-probability is at or below that of its floors."""
+    return sums(logprob, phrase) <= sums(floor, phrase)
+
+
+def fallen(logprob: Tensor, floor: Tensor, phrase: Tensor) -> Tensor:
+    """[n] bool: the tokens of the phrases that are at their floor."""
+    inside = phrase >= 0
+    result = torch.zeros_like(inside)
+    result[inside] = at_floor(logprob, floor, phrase)[phrase[inside]]
+    return result
+
+
+def of_item(item: Encoded) -> Tensor:
+    """[k] int64: the phrase of each supervised token of an example, as by `numbered`."""
+    position = torch.tensor([t for t, kind in enumerate(item.kinds) if kind != Kind.PROMPT], dtype=torch.int64)
+    unwanted = torch.tensor(item.pushed("uw"), dtype=torch.bool)
+    return numbered(unwanted, torch.zeros_like(position), position)
+
+
 def level(items: Sequence[Encoded], logprobs: Sequence[Tensor]) -> Level:
     """How probable the unwanted words of examples are.
 
@@ -63,12 +83,10 @@ def level(items: Sequence[Encoded], logprobs: Sequence[Tensor]) -> Level:
     """
     tokens, phrases = [], []
     for item, logprob in zip(items, logprobs, strict=True):
-        unwanted = torch.tensor(item.pushed("uw"), dtype=torch.bool)
-        position = torch.tensor([t for t, kind in enumerate(item.kinds) if kind != Kind.PROMPT], dtype=torch.int64)
-        exact = logprob.double()
-        tokens.append(exact[unwanted])
-        phrases.append(sums(exact, numbered(unwanted, torch.zeros_like(position), position)))
+        phrase, exact = of_item(item), logprob.double()
+        tokens.append(exact[phrase >= 0])
+        phrases.append(sums(exact, phrase))
     return Level(*(torch.cat(each).exp().mean().item() for each in (phrases, tokens)))
 
 
-__all__ = ["RESOLUTION", "Level", "level", "numbered", "sums"]
+__all__ = ["RESOLUTION", "Level", "at_floor", "fallen", "level", "numbered", "of_item", "sums"]

@@ -11,6 +11,8 @@ Space = Literal["logit", "logprob"]
 Reduction = Literal["sample", "batch", "token"]
 """How the samples of a batch become one loss. `sample`: each sample's loss, then their mean. `batch`: TPO's sigmoid
 once over the batch. `token`: means over all tokens of the batch, where a loss is a mean over tokens."""
+Per = Literal["token", "phrase"]
+"""What the anchored objective pushes down to its floor: each unwanted token, or each unbroken run of them."""
 Preservation = Literal["sum", "mean"]
 """How the preservation loss adds up the general words of an example."""
 
@@ -32,8 +34,9 @@ class ObjectiveSettings:
     scope: Scope = "uw"
     reduction: Reduction = "sample"
     space: Space = "logit"
+    per: Per = "token"
     pl: Preservation = "sum"
     pl_weight: float = 1.0
 
 
-__all__ = ["ObjectiveSettings", "Preservation", "Reduction", "Scope", "Space"]
+__all__ = ["ObjectiveSettings", "Per", "Preservation", "Reduction", "Scope", "Space"]

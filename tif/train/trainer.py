@@ -22,7 +22,7 @@ from tif.tokens.forward import Statistics, outputs, statistics, statistics_of
 from tif.tokens.layers import watching
 from tif.tokens.masks import Kind
 from tif.tokens.packing import Packed
-from tif.train import checkpoint
+from tif.train import checkpoint, phrases
 from tif.train.callbacks import Epoch
 from tif.train.data import Pair, PairSampler, Role, Step, TrainingSet, collate
 from tif.train.dual import DualWeight
@@ -202,18 +202,25 @@ class Unlearner(Trainer):  # type: ignore[misc]
         mine = step.role[step.packed.row] == role
         first = int((step.role < role).sum()) if role != Role.FORGET else 0
         logit, logprob = scores.logit[mine], scores.logprob[mine]
+        unwanted, row = step.packed.kind[mine] == Kind.UW, step.packed.row[mine]
+        phrase = None
         # What has fallen to its floor still counts in the loss, but is pushed no further.
         fallen = logprob.detach() <= step.floor[mine]
+        if role == Role.FORGET and self.plan.settings.per == "phrase":
+            pushed = unwanted if self.plan.settings.scope == "uw" else torch.ones_like(unwanted)
+            phrase = phrases.numbered(pushed, row, step.packed.position[mine])
+            fallen = phrases.fallen(logprob.detach(), step.floor[mine], phrase)
         logit, logprob = (torch.where(fallen, x.detach(), x) for x in (logit, logprob))
         return TokenScores(
             logit=logit,
             logprob=logprob,
             ref_logit=step.reference[mine, 0],
             ref_logprob=step.reference[mine, 1],
-            unwanted=step.packed.kind[mine] == Kind.UW,
-            row=step.packed.row[mine] - first,
+            unwanted=unwanted,
+            row=row - first,
             size=int((step.role == role).sum()),
             base_logprob=step.base[mine],
+            phrase=phrase,
         )
 
     @contextlib.contextmanager
