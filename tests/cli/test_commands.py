@@ -24,6 +24,14 @@ def test_the_lines_of_help_are_those_of_the_commands_themselves(everything):
     assert own == {name: line for name, (_, line) in commands.COMMANDS.items()}
 
 
+def test_help_has_no_line_breaks_inside_a_paragraph(everything):
+    spans = everything["spans"].commands
+    every = [*everything.values(), *spans.values()]
+    assert len(every) > 15
+    assert [command.name for command in every if "\n" in command.help.replace("\n\n", "")] == []
+    assert "a version of SET. Anything else is refused without --force." in spans["export"].help
+
+
 @pytest.mark.parametrize("name", list(commands.COMMANDS))
 def test_a_command_that_is_called_has_its_own_options(everything, name):
     app = new_app()

@@ -41,7 +41,8 @@ def test_spans_only_into_a_folder_that_is_not_there_to_write(path, cli, tmp_path
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["show", "{path}", "--status", "acepted"], "'acepted' is not one of"),
+        (["shwo", "{path}"], "error: No such command 'shwo'. Did you mean 'show'? Run `tif spans --help`."),
+        (["show", "{path}", "--status", "acepted"], "Invalid value for '--status': 'acepted' is not one of"),
         (
             ["merge", "{path}", "--vote", 1, "--ours", "--into", "x.parquet"],
             "--ours and --theirs do not work with a vote",

@@ -115,12 +115,13 @@ def _usage(error: Exception) -> int | None:
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
         return None
     context = getattr(error, "ctx", None)
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()).replace("Value error, ", "")  # pydantic's, of no use here
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]  # the help itself
     else:
         command = context.command_path if context is not None else "tif"
-        complain("error", f"{message.removesuffix('.')}. Run `{command} --help`.")
+        end = "" if message.endswith("?") else "."
+        complain("error", f"{message.removesuffix('.')}{end} Run `{command} --help`.")
     return int(error.exit_code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Final
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     """Put every command on `app`."""
     for module in dict.fromkeys(module for module, _ in COMMANDS.values()):
         import_module(f"tif.cli.{module}").register(app)
+    _join_lines(app)
 
 
 def register_one(app: typer.Typer, name: str | None) -> None:
@@ -45,9 +47,20 @@ def register_one(app: typer.Typer, name: str | None) -> None:
     module = COMMANDS[name][0] if name else None
     if module is not None:
         import_module(f"tif.cli.{module}").register(app)
+        _join_lines(app)
     for other, (its_module, line) in COMMANDS.items():
         if its_module != module:
             app.command(other, help=line)(_placeholder())
+
+
+def _join_lines(app: typer.Typer) -> None:
+    """Join the lines of each paragraph of every command's help: Typer would break the help where the docstring does."""
+    for command in app.registered_commands:
+        paragraphs = (command.help or inspect.getdoc(command.callback) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _join_lines(group.typer_instance)
 
 
 def _placeholder() -> Callable[[], None]:
