@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,6 +21,8 @@ SEAL: Final = "seal"
 """Key of a record's seal."""
 
 _CHUNK: Final = 1 << 22
+_DIGESTS: Final[ContextVar[dict[tuple[object, ...], str] | None]] = ContextVar("_DIGESTS", default=None)
+"""Digests of this command, by path and state of the file; None to remember none."""
 
 State = Literal["ok", "differs", "missing", "unsealed", "skipped"]
 """`unsealed`: nothing was recorded to compare with. `skipped`: what was recorded is not on this machine."""
@@ -100,17 +104,42 @@ def unsealed_line(line: bytes) -> dict[str, Any]:
     return unsealed(record, required=True)
 
 
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
     Raises:
         OSError: if it cannot be read.
     """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    known = _DIGESTS.get()
+    if known is None:
+        return _digest(path)
+    stat = path.stat()
+    key = (path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if key not in known:
+        known[key] = _digest(path)
+    return known[key]
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Compute each file's digest once while this is open. A file that changes meanwhile is read again.
+
+    Several checks of one command need the digest of the same weights, which can have many gigabytes. Afterwards
+    nothing is remembered: a file's size and times alone do not tell whether it is the same.
+    """
+    token = _DIGESTS.set({} if (known := _DIGESTS.get()) is None else known)
+    try:
+        yield
+    finally:
+        _DIGESTS.reset(token)
 
 
 def damage(folder: Path, mark: str) -> str | None:
@@ -186,6 +215,7 @@ __all__ = [
     "compare",
     "file_digest",
     "manifest",
+    "read_once",
     "seal_of",
     "sealed",
     "sealed_line",

@@ -1,4 +1,4 @@
-"""Every measure of `tif eval` that needs one model and its neighbours, at once: SmolLM2 and 20 questions of TOFU."""
+"""`tif eval --full` on a real model with its neighbours: SmolLM2 and 20 questions of TOFU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from tests.conftest import Result
 from tif.eval.record import EvalRecord
 from tif.eval.report.entry import Entry
-from tif.eval.report.write import write_report
+from tif.eval.report.write import markdown, write_report
 from tif.eval.settings import FORMS
 from tif.tokens.models import load_model, load_tokenizer
 
@@ -44,13 +44,14 @@ def test_all_measures_of_a_real_model(
         ("annotate", "--method", "ner", "--spacy-model", NER_MODEL, "--dataset", "tofu:forget05", *tofu, "--out",
          marks),
         ("eval", smollm2, "--benchmark", "tofu", "--forget", "forget05", *tofu, "--masks", marks, "--limit", ROWS,
-         "--max-new-tokens", 12, "--leak", 2, "--depth", "--retain-model", neighbour,
+         "--max-new-tokens", 12, "--full", "--leak", 2, "--retain-model", neighbour,
          "--starting-model", smollm2, "--holdout", shared / "tofu" / "forget01.json", "--base-model", neighbour,
-         "--gradnorm", "--out", tmp_path / "out"),
+         "--out", tmp_path / "out"),
     ):  # fmt: skip
         result = cli(*command)
         assert result.code == 0, result.err
     _assert_complete(tmp_path / "out")
+    _assert_attacked(tmp_path)
 
 
 def _assert_complete(out: Path) -> None:
@@ -86,3 +87,20 @@ def _assert_complete(out: Path) -> None:
     headings = ("Asked again, and asked differently", "Was it in the training data?", "Metrics for researchers",
                 "Memorization, privacy and utility", "Token by token")  # fmt: skip
     assert [heading for heading in headings if f"<h2>{heading}</h2>" not in page] == []
+
+
+def _assert_attacked(folder: Path) -> None:
+    """Assert that both attacks were measured beside the retain model, and that the report counts what came back."""
+    outs = [folder / f"out-{attack}" for attack in ("relearn", "nf4")]
+    for out in outs:
+        record = EvalRecord.read(out)
+        assert record.limit == ROWS
+        assert record.robustness is not None
+        assert record.robustness.retain is not None
+        assert record.robustness.starting is not None
+        # The model is its own starting model, so nothing was lost that could come back.
+        assert record.robustness.recovered is None
+        assert (record.robustness.model.curve != ()) == (record.attack == "relearn")
+    table = markdown([Entry.load(folder / "out"), *map(Entry.load, outs)])
+    assert "After relearning (1 epoch on the forget set" in table
+    assert "After 4-bit quantization" in table

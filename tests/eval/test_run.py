@@ -16,8 +16,7 @@ from scipy.stats import hmean, ks_2samp
 from tests.eval.conftest import Tiny, make_llama, make_row, make_tokenizer
 from tif import seal
 from tif.errors import InputError, UsageError
-from tif.eval import completions
-from tif.eval import run as eval_run
+from tif.eval import completions, loading
 from tif.eval.benchmarks import questions, tofu
 from tif.eval.benchmarks.questions import Row
 from tif.eval.benchmarks.tofu import evaluate
@@ -252,7 +251,7 @@ def test_finished_parts_are_not_done_again(model_folder: str, data: Path, monkey
         run(request(model_folder, data))
     resumed = run(request(model_folder, data))
     assert asked == ["forget", "retain", "real_authors", "real_authors", "world_facts"]
-    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("everything is in the parts cache"))
+    monkeypatch.setattr(loading, "load_model", lambda *a, **o: pytest.fail("everything is in the parts cache"))
     again = run(request(model_folder, data))
     assert again.parts == resumed.parts
     monkeypatch.undo()
@@ -329,7 +328,7 @@ def test_a_set_of_another_split_is_refused_before_anything_is_scored(
 ) -> None:
     masks = data / "set.parquet"
     store.save(AnnotationSet(make_row(99).texts()[:1]), masks)
-    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
+    monkeypatch.setattr(loading, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
     with pytest.raises(InputError, match="no question of the forget split"):
         run(request(model_folder, data, masks=str(masks)))
 
@@ -430,7 +429,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_scored(
     model_folder: str, data: Path, monkeypatch
 ) -> None:
     (data / "file").write_text("")
-    monkeypatch.setattr(eval_run, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
+    monkeypatch.setattr(loading, "load_model", lambda *a, **o: pytest.fail("nothing is to be scored"))
     with pytest.raises(InputError, match="cannot be written to"):
         run(request(model_folder, data, out=str(data / "file")))
 
@@ -534,7 +533,7 @@ def test_a_wrong_retain_log_is_refused_before_the_model_is_loaded(
     own = {"benchmark": "set", "masks": str(marks), "completions": False, "out": str(data / "own")}
     run(EvaluateOptions(model=model_folder, **own))
     with monkeypatch.context() as no_model:
-        no_model.setattr(eval_run, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+        no_model.setattr(loading, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
         with pytest.raises(InputError, match="3 questions against 5"):
             run(request(model_folder, data, completions=False, limit=3, retain_log=log, out=str(data / "new")))
         # An annotation set has no truth ratios, and its log must be of the same samples too.

@@ -26,6 +26,8 @@ def evaluate(options: EvaluateOptions, *, json_: Json = False) -> None:
 
     Example: tif eval runs/people
 
+    Example: tif eval runs/people --full
+
     Example: tif eval runs/people --benchmark local --forget people.csv --retain keep.csv
 
     Example: tif eval runs/tofu10 --benchmark tofu --forget forget10 --retain-log retain/eval.json
@@ -34,18 +36,23 @@ def evaluate(options: EvaluateOptions, *, json_: Json = False) -> None:
     from tif.eval.processes import main
     from tif.eval.record import EVAL_FILE
     from tif.eval.run import Evaluated
-    from tif.eval.show import lines
+    from tif.eval.show import after_attack, lines
 
     result = run(options)
     if not main():
         return
-    if isinstance(result, Evaluated):
-        say(f"wrote {result.out / EVAL_FILE}")
+    attacked = result.attacked if isinstance(result, Evaluated) else ()
+    for each in (result, *attacked) if isinstance(result, Evaluated) else ():
+        say(f"wrote {each.out / EVAL_FILE}")
     shown = result.record if isinstance(result, Evaluated) else result
     if json_:
-        emit_json(shown.headline())
-    else:
-        for line in lines(shown):
+        own = {"after_attacks": [each.record.headline() for each in attacked]} if attacked else {}
+        emit_json({**shown.headline(), **own})
+        return
+    for line in lines(shown):
+        emit(line)
+    for each in attacked:
+        for line in after_attack(each.record):
             emit(line)
 
 

@@ -38,12 +38,18 @@ def _making(options: EvaluateOptions, _context: Any) -> str | None:
 
 def _beside(options: EvaluateOptions, _context: Any) -> str | None:
     """Refuse another model if nothing compares with it."""
-    if options.depth or (options.attack is not None and options.benchmark != "muse"):
+    if options.depth or ((options.attack is not None or options.full) and options.benchmark != "muse"):
         return None
     return "it needs --depth or --attack" if options.benchmark != "muse" else "it is not for MUSE"
 
 
-_relearning: Final = only_with("attack", "relearn")
+def _relearning(options: EvaluateOptions, _context: Any) -> str | None:
+    """Refuse an option for relearning if there is none. `--full` relearns unless another attack is given."""
+    return None if options.attack == "relearn" or (options.full and options.attack is None) else _RELEARN_ALONE
+
+
+def _leaking(options: EvaluateOptions, _context: Any) -> str | None:
+    return None if options.leak or options.full else "it needs --leak"
 
 
 def _share(options: EvaluateOptions, context: Any) -> str | None:
@@ -99,6 +105,7 @@ def _question_key(options: EvaluateOptions, context: Any) -> str | None:
 
 
 _LOG_ALONE: Final = "--import-log only reads numbers from a log"
+_RELEARN_ALONE: Final = "it is for --attack relearn"
 
 
 class EvaluateOptions(Options):
@@ -162,7 +169,7 @@ class EvaluateOptions(Options):
     )
     base_log: Annotated[
         str | None,
-        Option("Evaluation log of the base model, to compare leakage with.", _DATA, idle=needs("leak")),
+        Option("Evaluation log of the base model, to compare leakage with.", _DATA, idle=_leaking),
     ] = None
     limit: Annotated[int | None, Option("Use only the first N samples of each part.", _DATA, least=1, idle=_model)] = (
         None
@@ -215,6 +222,11 @@ class EvaluateOptions(Options):
     ] = None
     force: Annotated[bool, Option("Compare logs of different questions anyway.", _HOW)] = False
 
+    full: Annotated[
+        bool,
+        Option("Measure everything that the data and the models at hand allow: leakage in 16 samples, depth, "
+               "membership inference, and both attacks.", _MORE, idle=_model),
+    ] = False  # fmt: skip
     leak: Annotated[
         int | None,
         Option(
@@ -224,7 +236,7 @@ class EvaluateOptions(Options):
     ] = None  # fmt: skip
     leak_forms: Annotated[
         tuple[Form, ...],
-        Option("Forms of asking for unwanted words.", _MORE, split=True, metavar="FORM", idle=needs("leak")),
+        Option("Forms of asking for unwanted words.", _MORE, split=True, metavar="FORM", idle=_leaking),
     ] = FORMS
     attack: Annotated[
         Attack | None,
@@ -370,10 +382,18 @@ class EvaluateOptions(Options):
         if self.benchmark in ("tofu", "lume"):
             left_out |= {"retain", "prompt_field", "text_field", "encoding"}
         if not beside:
-            names = {name for name in type(self).model_fields if name.startswith("relearn_")}
-            left_out |= {"attack", "depth", "retain_model", "starting_model", *names}
-        given = {name: getattr(self, name) for name in self.model_fields_set - left_out}
-        return EvaluateOptions(**{**given, "model": model, "out": out, "retain_log": retain_log})
+            left_out |= {"attack", "depth", *CONTROLS, *RELEARNING}
+        return self.without(*left_out, model=model, out=out, retain_log=retain_log)
+
+    def without(self, *names: str, **changed: object) -> EvaluateOptions:
+        """Return the options as if the named ones were not given, with changes."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - set(names)}
+        return EvaluateOptions(**(given | changed))
 
 
-__all__ = ["Attack", "Benchmark", "EvaluateOptions"]
+CONTROLS: Final = ("retain_model", "starting_model")
+"""Options that name the models beside the evaluated one."""
+RELEARNING: Final = tuple(name for name in EvaluateOptions.model_fields if name.startswith("relearn_"))
+"""Options of relearning."""
+
+__all__ = ["CONTROLS", "RELEARNING", "Attack", "Benchmark", "EvaluateOptions"]

@@ -29,8 +29,10 @@ from tif.eval.benchmarks.texts import Inference, TextModel
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow, evaluate_lazily
 from tif.eval.compare import composites, depth, gaps, leaks, logs, relearning, robustness
 from tif.eval.compare.attack import Attack, name_of
+from tif.eval.full import Full
+from tif.eval.loading import inference_of, loader
 from tif.eval.measure.composites import Memorization
-from tif.eval.options import EvaluateOptions
+from tif.eval.options import CONTROLS, EvaluateOptions
 from tif.eval.origin import default_out, model_of, run_of
 from tif.eval.parts import PartsCache
 from tif.eval.record import EVAL_FILE, EvalRecord, columns
@@ -39,7 +41,7 @@ from tif.records import ModelIdentity, RunRecord
 from tif.tokens.encoding import Encoder
 from tif.tokens.generate import prompt_text
 from tif.tokens.memory import fits_in_memory
-from tif.tokens.models import load_model, load_tokenizer, model_digest, prompting_digest
+from tif.tokens.models import load_tokenizer, model_digest, prompting_digest
 from tif.tokens.templates import Template, TemplateSpec
 
 if TYPE_CHECKING:
@@ -63,11 +65,17 @@ class Evaluated:
 
     record: EvalRecord
     out: Path
+    attacked: tuple[Evaluated, ...] = ()
+    """With `--full`: the same model's evaluations after attacks, each in its own folder."""
 
 
 @fits_in_memory("Use --dtype bfloat16, or --device cpu.")
-def evaluate_model(options: EvaluateOptions) -> Evaluated:
+def evaluate_model(options: EvaluateOptions, full: Full | None = None) -> Evaluated:
     """Evaluate `options.model`, and write the files into the output folder.
+
+    Args:
+        options: what to measure.
+        full: what `--full` added to them, and left out.
 
     Raises:
         TifError: if the model, the data, the annotation set or the retain log cannot be used; for a retain log of other
@@ -76,10 +84,11 @@ def evaluate_model(options: EvaluateOptions) -> Evaluated:
     if options.device is not None:
         processes.device(options.device)  # refuse a wrong name before reading anything
     options = data.resolve(options)
-    return _evaluate_muse(options) if options.benchmark == "muse" else _evaluate_questions(options)
+    full = replace(full or Full(options=options), options=options)
+    return _evaluate_muse(options, full) if options.benchmark == "muse" else _evaluate_questions(options, full)
 
 
-def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
+def _evaluate_questions(options: EvaluateOptions, full: Full) -> Evaluated:
     model = model_of(options)
     membership.check(options)
     log = logs.read(options.retain_log) if options.retain_log else None
@@ -92,16 +101,20 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
     splits = dict(asked.splits)
     relearned, splits["forget"] = relearning.divide(splits["forget"], options.relearn_share)
     tokenizer = load_tokenizer(model)
-    digest_of = once(model_digest)  # an attack and the depth compare with the same models
+    digest_of = once(model_digest)  # several measures compare with the same models
     digest, prompting = digest_of(model), prompting_digest(model, tokenizer)
     marked = asked.annotations is not None or asked.lume is not None
-    depth_models = depth.named(options, run, tokenizer, digest_of, marked=marked) if options.depth else None
+    depth_models, left_out = full.depth_models(
+        lambda: depth.named(full.options, run, tokenizer, digest_of, marked=marked)
+    )
+    if depth_models is None and options.depth:
+        options = options.without("depth", *(() if options.attack else CONTROLS))
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     encoder = Encoder.of(tokenizer, settings.encoding)
     log, log_reason = _usable(log, asked.splits["forget"], splits["forget"], settings, encoder, force=options.force)
     attack = Attack.of(options, lambda: relearning.Relearning.of(options, relearned, splits.get("retain", ()), encoder))
     cache = _parts_cache(options, out, digest, prompting, attack)
-    load: Callable[[], PreTrainedModel] = _loader(options, model)
+    load: Callable[[], PreTrainedModel] = loader(options, model)
     measured_attack = None
     if attack is not None:
         load = subject = robustness.Subject(load, attack)
@@ -135,7 +148,7 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         record = record.but(retain_leakage=comparable)
     holdout = membership.source(options)
     asks = holdout is not None or asked.lume is not None
-    inference = _inference(options, tokenizer) if asks else Inference()
+    inference = inference_of(options, tokenizer, digest_of) if asks else Inference()
     if holdout is not None:
         inferred = membership.measure(
             load, encoder, splits["forget"], evaluation.scores, holdout, options, settings, cache, inference
@@ -168,11 +181,11 @@ def _evaluate_questions(options: EvaluateOptions) -> Evaluated:
         record = leaks.add(record, measured, baselines)
         if processes.main():
             leaks.write(measured, out)
-    record = record.but(lm_eval=_lm_eval(options, load, tokenizer, cache))
+    record = record.but(lm_eval=_lm_eval(options, load, tokenizer, cache), reasons={**record.reasons, **left_out})
     return Evaluated(write(record, examples, out), out)
 
 
-def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
+def _evaluate_muse(options: EvaluateOptions, full: Full) -> Evaluated:
     """Evaluate on MUSE. The retain log, a retain model's `eval.json`, gives the AUC that PrivLeak compares with."""
     from tif.eval.benchmarks import muse
     from tif.eval.benchmarks.muse_files import MuseFiles
@@ -182,13 +195,13 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
     if retain is not None:
         files_of = MuseFiles(options.data_dir, options.limit, options.corpus)
         muse.check_texts(files_of, retain, where=options.retain_log or "", force=options.force)
-    tokenizer = load_tokenizer(model)
-    digest, prompting = model_digest(model), prompting_digest(model, tokenizer)
+    tokenizer, digest_of = load_tokenizer(model), once(model_digest)
+    digest, prompting = digest_of(model), prompting_digest(model, tokenizer)
     out = Path(options.out) if options.out else default_out(model, digest, name_of(options))
     attack = Attack.of(options)
-    load, cache = _loader(options, model), _parts_cache(options, out, digest, prompting, attack)
+    load, cache = loader(options, model), _parts_cache(options, out, digest, prompting, attack)
     load = load if attack is None else robustness.Subject(load, attack)
-    inference = _inference(options, tokenizer)
+    inference = inference_of(options, tokenizer, digest_of)
     numbers, examples = muse.evaluate(
         load, tokenizer, options.data_dir, cache=cache, limit=options.limit, inference=inference, corpus=options.corpus
     )
@@ -205,24 +218,10 @@ def _evaluate_muse(options: EvaluateOptions) -> Evaluated:
         base_model=options.base_model,
         run=run_of(model),
         muse=numbers,
+        reasons=full.left_out,
         lm_eval=_lm_eval(options, load, tokenizer, cache),
     )
     return Evaluated(write(record, examples, out), out)
-
-
-def _inference(options: EvaluateOptions, tokenizer: PreTrainedTokenizerBase) -> Inference:
-    """Return the attacks of membership inference that need a base model or gradients, as far as the options ask."""
-    if options.base_model is None:
-        return Inference(gradnorm=options.gradnorm)
-    if load_tokenizer(options.base_model).get_vocab() != tokenizer.get_vocab():
-        raise InputError(
-            "has another tokenizer than the model",
-            where=f"--base-model {options.base_model}",
-            why="their losses are not comparable",
-            hint="Give the base model from which the evaluated model was trained.",
-        )
-    base = _loader(options, options.base_model)
-    return Inference(base=base, digest=model_digest(options.base_model), gradnorm=options.gradnorm)
 
 
 def scoring(options: EvaluateOptions, run: RunRecord | None) -> Scoring:
@@ -353,17 +352,6 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
     )
     files.write(out / EVAL_FILE, json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
     return record
-
-
-def _loader(options: EvaluateOptions, spec: str) -> Callable[[], PreTrainedModel]:
-    """Return a function that loads the model at its first call."""
-
-    @once
-    def load() -> PreTrainedModel:
-        device = processes.device(options.device)
-        return load_model(spec, dtype=options.dtype).to(device)
-
-    return load
 
 
 def _lm_eval(

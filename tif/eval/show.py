@@ -12,6 +12,7 @@ from tif.eval.measure.depth import Depth
 from tif.eval.measure.lume import PARTS, TASKS, LumeNumbers
 from tif.eval.measure.recovery import Robustness
 from tif.eval.record import EvalRecord, MuseNumbers, PrivLeakReference
+from tif.eval.report.attacks import ATTACKS, attack_in_words
 
 _SHOWN = ("probability", "rougeL_recall", "truth_ratio")
 """The numbers to show for each part."""
@@ -43,9 +44,7 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
             terms = ", ".join(f"1 - {name} = {value:.3g}" for name, value in asdict(result.memorization).items()
                               if name != "score")  # fmt: skip
             yield _number("memorization", result.memorization.score, terms)
-        for part, counts in result.leakage.items():
-            written = f"the model writes {counts.written:,} of {counts.phrases:,} unwanted phrases"
-            yield _number(f"phrases {part}", counts.written / counts.phrases, written)
+        yield from _phrases(result)
         yield from _leaks(result)
         for name, area in result.membership.attacks.items() if result.membership else ():
             beside = None if area.gap is None else f"retain model's AUC {area.retain_auc:.3g}, gap {area.gap:+.3g}"
@@ -66,12 +65,29 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
         yield f"  {part:14} n={means['n']:<4} {numbers}"
 
 
+def after_attack(record: EvalRecord) -> Iterator[str]:
+    """Yield the numbers of an evaluation after an attack that stand beside those without it."""
+    words = attack_in_words(record.robustness) if record.robustness else ATTACKS.get(record.attack or "", record.attack)
+    yield f"after {words}:"
+    if record.muse is not None:
+        yield from _muse(record.muse)
+    yield from _phrases(record)
+    if record.robustness is not None:
+        yield from _robustness(record.robustness)
+
+
 def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
     yield _number("forget_quality", result.forget_quality, result.forget_quality_reason)
     if result.ks_distance is not None:
         yield _number("KS distance D", result.ks_distance, None)
     if result.forget_quality_forced:
         yield f"--force: the logs differ ({result.forget_quality_forced}), so this forget quality is meaningless"
+
+
+def _phrases(result: EvalRecord) -> Iterator[str]:
+    for part, counts in result.leakage.items():
+        written = f"the model writes {counts.written:,} of {counts.phrases:,} unwanted phrases"
+        yield _number(f"phrases {part}", counts.written / counts.phrases, written)
 
 
 def _leaks(result: EvalRecord) -> Iterator[str]:
@@ -185,4 +201,4 @@ def _muse(numbers: MuseNumbers) -> Iterator[str]:
         yield f"{'privleak':20} -  ({numbers.privleak_reason})"
 
 
-__all__ = ["lines"]
+__all__ = ["after_attack", "lines"]

@@ -200,8 +200,9 @@ def model_digest(model: str | Path | PreTrainedModel) -> str:
     """SHA-256 over the weights and the config.
 
     For a folder or hub id the bytes of `config.json` and of the safetensors files, in the order of their names. They
-    are read each time: a file's size and time of change do not tell whether it is the same. For an adapter, its files
-    and the digest of the model beneath. A checkpoint's optimizer and random states do not count.
+    are read each time, but once within `seal.read_once`: a file's size and time of change do not tell whether it is the
+    same. For an adapter, its files and the digest of the model beneath. A checkpoint's optimizer and random states do
+    not count.
     For a model in memory: config, and each tensor's name, type, shape and bytes; this digest is not the folder's.
 
     Raises:

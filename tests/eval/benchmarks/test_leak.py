@@ -213,7 +213,7 @@ def test_a_base_log_without_leakage_is_refused_before_the_model_is_loaded(
     model_folder: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request(model_folder, data, "plain", leak=None)
-    monkeypatch.setattr("tif.eval.run.load_model", None)
+    monkeypatch.setattr("tif.eval.loading.load_model", None)
     with pytest.raises(InputError, match="has no leakage to compare with"):
         request(model_folder, data, "eval", base_log=str(data / "plain"))
 

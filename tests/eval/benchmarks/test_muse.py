@@ -19,7 +19,7 @@ from tokenizers import processors
 from tests.eval.conftest import PEOPLE, Tiny, greedy, make_llama, make_tokenizer
 from tests.tokens.architectures import build
 from tif.errors import InputError, MissingError
-from tif.eval import run as eval_run
+from tif.eval import loading
 from tif.eval.benchmarks import muse
 from tif.eval.benchmarks.muse_files import MuseFiles
 from tif.eval.benchmarks.texts import WINDOW
@@ -108,7 +108,7 @@ def test_a_retain_log_of_other_texts_is_refused(
     command = ["eval", model_folder, "--benchmark", "muse", "--data-dir", data, "--json"]
     assert cli(*command, "--out", data / "two", "--limit", 2).code == 0
     with monkeypatch.context() as no_model:
-        no_model.setattr(eval_run, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
+        no_model.setattr(loading, "load_model", lambda *_, **__: pytest.fail("the model was loaded"))
         other = cli(*command, "--out", data / "one", "--limit", 1, "--retain-log", data / "two")
     assert other.code == 1
     assert "is a retain log of other texts" in other.err

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from tif.eval.measure.recovery import Robustness
 
+ATTACKS: Final[Mapping[str, str]] = {"relearn": "relearning", "nf4": "4-bit quantization"}
+"""The names of attacks in sentences."""
 _ON: Final = {
     "forget": "the forget set",
     "general": "the general words of the forget set",
@@ -29,4 +32,4 @@ def attack_in_words(robustness: Robustness) -> str:
     )
 
 
-__all__ = ["attack_in_words"]
+__all__ = ["ATTACKS", "attack_in_words"]

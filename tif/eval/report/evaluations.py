@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tif.errors import InputError, UsageError
-from tif.eval.report.attacks import attack_in_words
+from tif.eval.report.attacks import ATTACKS, attack_in_words
 from tif.eval.report.entry import Entry
 from tif.eval.report.redact import Redactor
-from tif.eval.report.verdict import ATTACKS, Attacked, Likelihoods, Model, Role, Verdict
+from tif.eval.report.verdict import Attacked, Likelihoods, Model, Role, Verdict
 
 _MUSE: Final = "MUSE has complete texts, and marks no phrases"
 _OLDER: Final = "this evaluation is older than the count; run `tif eval` again, which keeps the finished parts"

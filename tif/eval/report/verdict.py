@@ -9,7 +9,7 @@ The counts are of `tif.eval.measure.leakage`. Probabilities stand in for a model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,8 +26,6 @@ _WRITES: Final[dict[Role, str]] = {
     "never saw": "writes",
     "attacked": "writes",
 }
-ATTACKS: Final[Mapping[str, str]] = {"relearn": "relearning", "nf4": "4-bit quantization"}
-"""The names of attacks in sentences."""
 HEADS: Final = ("model", "unwanted phrases", "other words in the same answers", "about the people to keep")
 """Heads of the table that `Verdict.rows` fills."""
 PLAIN_HEADS: Final = ("model", "unwanted phrases", "other words in the same texts", "texts to keep")
@@ -318,7 +316,6 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 __all__ = [
-    "ATTACKS",
     "HEADS",
     "PLAIN_HEADS",
     "Attacked",
