@@ -169,6 +169,23 @@ def test_what_is_missing_is_left_out_with_one_line_each(cli: Cli, work: Path) ->
     assert json.loads(result.out)["reasons"]["membership"] == record.reasons["membership"]
 
 
+def test_without_marked_words_there_is_neither_leakage_nor_depth(cli: Cli, work: Path) -> None:
+    command = ("eval", "forgot", "--benchmark", "local", "--forget", "new.jsonl", "--full", "--no-completions")
+    result = cli(*command, "--attack", "nf4", "--out", "out")
+    assert result.code == 0, result.err
+    reasons = EvalRecord.read("out").reasons
+    assert reasons["leak"] == "no unwanted word is marked: --masks SET"
+    assert "Give an annotation set of the forget set as --masks" in reasons["depth"]
+    assert "--full leaves out leak: no unwanted word is marked: --masks SET" in result.err
+
+
+def test_a_missing_model_is_refused_before_the_first_evaluation(cli: Cli, work: Path) -> None:
+    result = cli(*COMMAND, "--retain-model", "./nowhere", "--out", "out")
+    assert result.code == 1
+    assert "no model folder './nowhere'" in result.err
+    assert not Path("out").exists()
+
+
 def test_each_file_of_weights_is_read_once(cli: Cli, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tif import seal
 

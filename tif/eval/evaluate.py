@@ -11,7 +11,7 @@ from tif.eval import data
 from tif.eval.benchmarks import membership
 from tif.eval.compare import logs, retain
 from tif.eval.compare.logs import LogNumbers
-from tif.eval.full import Full, announce, full_of
+from tif.eval.full import Full, announce, check_models, full_of
 from tif.eval.options import EvaluateOptions
 from tif.eval.record import EVAL_FILE
 from tif.eval.run import Evaluated, evaluate_model
@@ -32,6 +32,7 @@ def evaluate(options: EvaluateOptions) -> Evaluated | LogNumbers:
     if options.import_log is not None:
         return logs.import_log(options.import_log, options.retain_log, force=options.force)
     full = full_of(data.resolve(options))
+    check_models(full)
     options = full.options
     log = options.retain_log
     if options.make_retain_log:

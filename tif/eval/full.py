@@ -20,6 +20,7 @@ from tif.eval import processes
 from tif.eval.benchmarks import membership
 from tif.eval.compare.attack import name_of
 from tif.eval.options import CONTROLS, RELEARNING, Attack, EvaluateOptions
+from tif.tokens.models import load_tokenizer
 
 Models = TypeVar("Models")
 
@@ -46,27 +47,36 @@ class Full:
     attacks: tuple[Attack, ...] = ()
     """Attacks that `--full` adds."""
 
-    def depth_models(self, named: Callable[[], Models]) -> tuple[Models | None, Mapping[str, str]]:
+    def depth_models(
+        self, named: Callable[[], Models], *, marked: bool = True
+    ) -> tuple[Models | None, Mapping[str, str]]:
         """Return the models that depth compares with, if it is measured, and why `--full` leaves something out.
 
         Args:
             named: returns the models.
+            marked: whether the rows have unwanted words. Without them, `--full` has no leakage either.
 
         Raises:
             TifError: as `named`, if the user asked for depth or named a model that cannot be used.
         """
-        if not self.options.depth:
-            return None, self.left_out
+        models, late = None, dict[str, str]()
+        if not marked and self._added("leak"):
+            late["leak"] = "no unwanted word is marked: --masks SET"
         try:
-            return named(), self.left_out
+            models = named() if self.options.depth else None
         except TifError as error:
-            if self.given is None or "depth" in self.given.model_fields_set:
+            if not self._added("depth"):
                 raise
             if not isinstance(error, UsageError) and any(getattr(self.options, name) for name in CONTROLS):
                 raise
-            reason = _reason(error)
-            announce({"depth": reason})
-            return None, {**self.left_out, "depth": reason}
+            late["depth"] = _reason(error)
+        announce(late)
+        return models, {**self.left_out, **late}
+
+    def _added(self, name: str) -> bool:
+        """Return whether `--full` added this option."""
+        given = self.given
+        return given is not None and name not in given.model_fields_set and bool(getattr(self.options, name))
 
     def after_attacks(self, retain_log: str | None) -> Iterator[EvaluateOptions]:
         """Yield the options of the evaluation after each attack.
@@ -121,6 +131,18 @@ def full_of(options: EvaluateOptions) -> Full:
     return Full(options=chosen.without(*unused), given=options, left_out=left_out, attacks=tuple(attacks))
 
 
+def check_models(full: Full) -> None:
+    """Refuse a model that the user named and that does not exist, before the first evaluation and not after it.
+
+    Raises:
+        MissingError: if there is no such model.
+        InputError: if it cannot be read.
+    """
+    for name in CONTROLS if full.given is not None else ():
+        if (path := getattr(full.given, name)) is not None:
+            load_tokenizer(path)
+
+
 def announce(left_out: Mapping[str, str]) -> None:
     """Say what `--full` leaves out, one line each."""
     for name, reason in left_out.items() if processes.main() else ():
@@ -157,4 +179,4 @@ def _reason(error: TifError) -> str:
     return f"{what}. {error.hint}".rstrip(".") if error.hint else what
 
 
-__all__ = ["ATTACKS", "SAMPLES", "Full", "announce", "full_of"]
+__all__ = ["ATTACKS", "SAMPLES", "Full", "announce", "check_models", "full_of"]

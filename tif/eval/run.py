@@ -105,7 +105,7 @@ def _evaluate_questions(options: EvaluateOptions, full: Full) -> Evaluated:
     digest, prompting = digest_of(model), prompting_digest(model, tokenizer)
     marked = asked.annotations is not None or asked.lume is not None
     depth_models, left_out = full.depth_models(
-        lambda: depth.named(full.options, run, tokenizer, digest_of, marked=marked)
+        lambda: depth.named(full.options, run, tokenizer, digest_of, marked=marked), marked=marked
     )
     if depth_models is None and options.depth:
         options = options.without("depth", *(() if options.attack else CONTROLS))
