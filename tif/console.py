@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 from rich.text import Text
 
-from tif.errors import ReaderGoneError, WriteError
+from tif.errors import ReaderGoneError, WriteError, reason
 from tif.escape import visible, visible_line
 
 # With FORCE_COLOR, rich treats a CI log as a terminal and floods it with progress frames.
@@ -128,7 +128,7 @@ def _write(text: str, *, hold: bool = True) -> None:
     except BrokenPipeError:
         raise ReaderGoneError("the reader of stdout closed the pipe") from None
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = reason(error)
         hint = "Send the output to a place with free space." if isinstance(error, OSError) else None
         raise WriteError("cannot be written", where=where, why=why, hint=hint) from None
 

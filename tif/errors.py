@@ -114,6 +114,11 @@ def first_of(ids: Sequence[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
+def reason(error: BaseException) -> str:
+    """Return why something failed, without the number and the name of the file that errors of the system have."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def short(value: object) -> str:
     """Return a value as an error line quotes it: its `repr`, cut to 60 characters."""
     shown = repr(value)
@@ -134,5 +139,6 @@ __all__ = [
     "UsageError",
     "WriteError",
     "first_of",
+    "reason",
     "short",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shutil
 import stat
 from collections.abc import Iterator
@@ -21,12 +22,20 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
 
-from tif.errors import TifError, WriteError
+from tif.errors import TifError, WriteError, reason
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _HINT: Final = "Check the permissions and the free space of its folder, or choose another path."
+
+MOST_BYTES: Final = 2 * 2**30
+"""The most bytes of a file that is read at once."""
+MOST_BY_HAND: Final = 64 * 2**20
+"""The most bytes of a file that a person writes, such as options, a policy or patterns."""
+_MOST_PIPED: Final = 64 * 2**20
+_PIPE_SECONDS: Final = 5.0
+"""How long to wait for the next bytes of a pipe."""
 
 _TWO_TRIES: Final = 0.2
 """Seconds in which a lock is tried more than once."""
@@ -48,7 +57,7 @@ def writing(path: str | Path, what: str = "cannot be written") -> Iterator[None]
     except Exception as error:
         if not _is_of_system(error):
             raise
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        why = reason(error)
         raise WriteError(what, where=str(path), why=why, hint=_HINT) from None
 
 
@@ -74,6 +83,29 @@ def check_regular(path: Path) -> None:
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+
+
+def read(path: str | Path, *, most: int = MOST_BYTES) -> bytes:
+    """Return the content of a file, or of a pipe that somebody writes to. It ends, and its memory is bounded.
+
+    Args:
+        path: the file.
+        most: the most bytes that the file may have.
+
+    Raises:
+        OSError: if it cannot be read, is a folder, a socket or a device, or has too many bytes.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if stat.S_ISFIFO(status.st_mode):
+            return _piped(file.fileno(), min(most, _MOST_PIPED), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is a device or a socket, not a file", str(path))
+        if status.st_size > most:
+            raise _too_large(most, str(path))
+        content: bytes = file.readall()
+        return content
 
 
 def write(path: str | Path, data: str | bytes | pa.Buffer) -> None:
@@ -211,6 +243,24 @@ def cache_folder(*parts: str) -> Path:
     return user_cache_path("tif", appauthor=False).joinpath(*parts)
 
 
+def _piped(descriptor: int, most: int, path: str) -> bytes:
+    content = bytearray()
+    while True:
+        if not select.select([descriptor], [], [], _PIPE_SECONDS)[0]:
+            why = f"it is a pipe, and nothing came from it for {_PIPE_SECONDS:g} s"
+            raise OSError(errno.ETIMEDOUT, why, path)
+        chunk = os.read(descriptor, 2**16)
+        if not chunk:
+            return bytes(content)
+        content += chunk
+        if len(content) > most:
+            raise _too_large(most, path)
+
+
+def _too_large(most: int, path: str) -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {most // 2**20} MiB", path)
+
+
 def _is_of_system(error: Exception) -> bool:
     """Whether an error is one of the system. safetensors and tokenizers have their own errors for a full disk."""
     return isinstance(error, OSError | SafetensorError) or (type(error) is Exception and "(os error " in str(error))
@@ -300,12 +350,14 @@ def _sync(path: Path) -> None:
 
 
 __all__ = [
+    "MOST_BY_HAND",
     "aside",
     "cache_folder",
     "check_regular",
     "clear_temporaries",
     "locked",
     "make_folder",
+    "read",
     "replacing",
     "replacing_folder",
     "sync",

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tif.errors import InputError
+from tif import files
+from tif.errors import InputError, reason
 
 SEAL: Final = "seal"
 """Key of a record's seal."""
@@ -105,6 +106,7 @@ def unsealed_line(line: bytes) -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str:
+    files.check_regular(path)
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -150,8 +152,8 @@ def damage(folder: Path, mark: str) -> str | None:
         mark: name of this file.
     """
     try:
-        recorded = json.loads((folder / mark).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        recorded = json.loads(files.read(folder / mark))
+    except (OSError, ValueError, RecursionError):
         return str(folder / mark)
     if not isinstance(recorded, dict) or not recorded:
         return str(folder / mark)
@@ -190,7 +192,7 @@ def compare(folder: Path, recorded: Mapping[str, str]) -> list[Check]:
         except FileNotFoundError:
             checks.append(Check(name=where, state="missing"))
         except OSError as error:
-            checks.append(Check(name=where, state="differs", detail=error.strerror or str(error)))
+            checks.append(Check(name=where, state="differs", detail=reason(error)))
         else:
             detail = "" if own == digest else f"SHA-256 was {digest[:12]}, and is {own[:12]}"
             checks.append(Check(name=where, state="differs" if detail else "ok", detail=detail))

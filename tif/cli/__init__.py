@@ -17,7 +17,7 @@ import typer
 
 from tif import __version__, interrupt
 from tif.console import complain, emit, flush
-from tif.errors import ReaderGoneError, TifError
+from tif.errors import ReaderGoneError, TifError, reason
 
 _LONGEST = 400
 """Longest message of an unexpected failure in characters."""
@@ -132,7 +132,7 @@ def _known(error: Exception) -> str | None:
             return f"text that is not valid Unicode ({error})"
         case OSError():
             places = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
-            return f"{' -> '.join(places)}: {reason}" if (reason := error.strerror or str(error)) and places else reason
+            return f"{' -> '.join(places)}: {reason(error)}" if places else reason(error)
         case MemoryError():
             return "the memory is full"
         case RecursionError():

@@ -25,7 +25,7 @@ from typing import Any, Final
 from tif import files
 from tif.console import warn
 from tif.edit.session import Event, Session
-from tif.errors import InputError, StoreError, first_of
+from tif.errors import InputError, StoreError, first_of, reason
 from tif.seal import sealed_line, unsealed_line
 
 FORMAT: Final = 2
@@ -181,7 +181,7 @@ class Journal:
                 raise OSError("not a file")
             return self.path.read_bytes()
         except OSError as error:
-            why = error.strerror or str(error)
+            why = reason(error)
             raise StoreError("this journal of edits cannot be read", where=str(self.path), why=why) from None
 
     def _keep_damaged(self, data: bytes, damage: list[str], incomplete: list[str] | None = None) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tif import files
 from tif.entities import CROSSWALK, ENTITY_TYPES, entity_type
 from tif.entities.policy import ACTIONS, Action, EntitiesPolicy, Rule
-from tif.errors import InputError, short
+from tif.errors import InputError, reason, short
 from tif.spans import UW
 
 _RULE: Final = ("action", "threshold", "allow", "allow_patterns", "deny", "deny_patterns")
@@ -31,10 +32,10 @@ def read_policy(path: str | Path) -> EntitiesPolicy:
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = files.read(path, most=files.MOST_BY_HAND)
     except OSError as error:
         raise InputError(
-            f"cannot be read: {error.strerror or error}", where=str(path), hint="Give the path of a TOML file."
+            f"cannot be read: {reason(error)}", where=str(path), hint="Give the path of a TOML file."
         ) from None
     try:
         content = tomllib.loads(raw.decode("utf-8-sig").replace("\r\n", "\n"))

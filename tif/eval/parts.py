@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from tif import files
 from tif.console import warn
-from tif.errors import WriteError
+from tif.errors import InputError, WriteError
 from tif.eval import processes
 from tif.eval.measure.score import Scored, from_table, table
+from tif.readers.parquet import read_table
 
 _KEY: Final = b"tif.eval.key"
 _CONTENT: Final = b"tif.eval.content"
@@ -98,13 +99,13 @@ def _stored(path: Path, digest: str) -> pa.Table | None:
     if not path.is_file():
         return None
     try:
-        stored = pq.read_table(path)
+        stored = read_table(path)
         stored.validate(full=True)
         known = stored.schema.metadata or {}
         if known.get(_KEY) != digest.encode():
             return None
         intact = known.get(_CONTENT) == _content_digest(stored).encode()
-    except (pa.ArrowException, OSError, ValueError, OverflowError):
+    except (pa.ArrowException, InputError, OSError, ValueError, OverflowError):
         intact = False
     if not intact:
         warn(f"{path}: is damaged, and computed again")

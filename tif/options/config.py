@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tif.errors import InputError, UsageError
+from tif import files
+from tif.errors import InputError, UsageError, reason
 from tif.options.declare import Options, declared
 from tif.options.older import of_today
 
@@ -27,11 +28,11 @@ def read_config(path: str | Path, command: str) -> dict[str, object]:
     """
     path = Path(path)
     try:
-        raw = path.read_bytes()
+        raw = files.read(path, most=files.MOST_BY_HAND)
         content = tomllib.loads(raw.decode()) if path.suffix == ".toml" else json.loads(raw)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
-    except ValueError as error:
+        raise InputError(f"cannot be read: {reason(error)}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
         kind = "TOML" if path.suffix == ".toml" else "JSON"
         raise InputError(f"is not {kind}", where=str(path), why=str(error)[:160]) from None
     if not isinstance(content, dict):

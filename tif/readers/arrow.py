@@ -8,6 +8,7 @@ from pathlib import Path
 from tif.errors import InputError
 from tif.readers.json import read_json
 from tif.readers.row import Place, Row
+from tif.readers.unpacked import check_dictionaries
 
 
 def is_arrow_folder(path: str | Path) -> bool:
@@ -34,6 +35,7 @@ def arrow_records(path: Path) -> Iterator[tuple[Place, Row]]:
             with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as stream:
                 table = stream.read_all()
                 table.validate(full=True)
+                check_dictionaries(table, file)
                 rows = table.to_pylist()
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError("cannot be read as an Arrow stream", where=str(file), why=str(error)[:160]) from None

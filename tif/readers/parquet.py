@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tif.errors import InputError
+from tif import files
+from tif.errors import InputError, reason
 from tif.readers.row import Place, Row
+from tif.readers.unpacked import check_unpacked
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def is_parquet(path: str | Path) -> bool:
@@ -20,6 +26,25 @@ def is_parquet(path: str | Path) -> bool:
         return False
 
 
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return a parquet file as a table. Its memory is bounded.
+
+    Args:
+        path: the file.
+        columns: those to read; None for all.
+
+    Raises:
+        InputError: if the file unpacks to more than the limit.
+        pyarrow.ArrowException, OSError, ValueError: if it cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    files.check_regular(path)
+    with pq.ParquetFile(path) as file:
+        check_unpacked(file, path)
+        return file.read(columns=None if columns is None else list(columns))
+
+
 def parquet_records(path: Path) -> Iterator[tuple[Place, Row]]:
     """Yield (place, record) of each row.
 
@@ -27,18 +52,17 @@ def parquet_records(path: Path) -> Iterator[tuple[Place, Row]]:
         InputError: if the file cannot be read as parquet.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = read_table(path)
         table.validate(full=True)
         batches = [batch.to_pylist() for batch in table.to_batches()]
     except FileNotFoundError:
         raise InputError("no such file", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError("cannot be read as parquet", where=str(path), why=str(error)[:160]) from None
+        raise InputError("cannot be read as parquet", where=str(path), why=reason(error)[:160]) from None
     for number, row in enumerate((row for batch in batches for row in batch), start=1):
         yield f"{path}, record {number}", row
 
 
-__all__ = ["is_parquet", "parquet_records"]
+__all__ = ["is_parquet", "parquet_records", "read_table"]

@@ -7,8 +7,9 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from tif import files
 from tif.console import warn
-from tif.errors import InputError, UsageError
+from tif.errors import InputError, UsageError, reason
 from tif.readers.compressed import is_gzip, unpack
 
 _WINDOWS: Final = "Windows-1252"
@@ -45,7 +46,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
             another encoding, naming line and encoding.
     """
     try:
-        data = path.read_bytes()
+        data = files.read(path)
         if is_gzip(data):
             data = unpack(data, path)
         if encoding is not None:
@@ -74,7 +75,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
     except (EOFError, zlib.error) as error:
         raise InputError("is a damaged gzip file", where=str(path), why=str(error)[:160]) from None
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        raise InputError(f"cannot be read: {reason(error)}", where=str(path)) from None
 
 
 def _decoded(path: Path, data: bytes, encoding: str) -> str:

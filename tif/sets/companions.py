@@ -34,8 +34,7 @@ def is_stale(path: Path) -> bool:
         return False
     content = _metadata(path)
     try:
-        files.check_regular(sidecar)
-        raw = sidecar.read_bytes()
+        raw = files.read(sidecar)
         metadata.parse(raw, sidecar)
         return content is not None and json.loads(raw) != content
     except (OSError, StoreError, RecursionError):

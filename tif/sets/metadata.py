@@ -96,7 +96,7 @@ def parse(raw: bytes, path: Path) -> tuple[Version, Provenance]:
         return version, Provenance(_dataset(dict(meta["dataset"])), dict(meta["method"]))
     except InputError as error:
         raise StoreError(f"the tif metadata {error.what}", where=str(path), why=error.why, hint=error.hint) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"
         raise StoreError("the tif metadata cannot be read", where=str(path), why=why) from None
 

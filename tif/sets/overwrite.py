@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tif.errors import StoreError, TifError, UsageError
+from tif.readers.parquet import read_table
 from tif.sets import formats, parquet, spans_only, store
 from tif.sets.formats import FormatName
 from tif.sets.formats.tpo import write_folder
@@ -81,8 +81,8 @@ def _text(annotations: SavedSet, format_: FormatName) -> bytes:
 
 def _table(path: Path) -> pa.Table | None:
     try:
-        return pq.read_table(path).replace_schema_metadata(None)
-    except (pa.ArrowException, OSError, ValueError):
+        return read_table(path).replace_schema_metadata(None)
+    except (pa.ArrowException, TifError, OSError, ValueError):
         return None
 
 

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from tif import files
 from tif.console import warn
-from tif.errors import InputError, StoreError
+from tif.errors import InputError, StoreError, reason
+from tif.readers.unpacked import check_unpacked
 from tif.sets import layout, metadata, rows, spans_only
 from tif.spans import AnnotationSet, Example, Provenance, SavedSet, Version
 
@@ -118,6 +119,12 @@ def _opened(path: Path) -> Iterator[_Opened]:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _no_parquet(path, error) from None
     with file:
+        try:
+            check_unpacked(file, path)
+        except InputError as error:
+            raise StoreError(error.what, where=str(path), hint=error.hint) from None
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _no_parquet(path, error) from None
         names = file.schema_arrow.names
         needed = spans_only.COLUMNS if spans_only.lacks_texts(names) else tuple(rows.SCHEMA.names)
         if missing := [name for name in needed if name not in names]:
@@ -174,10 +181,9 @@ def _identify(path: Path, raw: bytes | None, annotations: AnnotationSet) -> tupl
     # pandas and datasets drop metadata. The sidecar counts only if its digest matches the content.
     sidecar = metadata.sidecar(path)
     try:
-        files.check_regular(sidecar)
         if not sidecar.exists():
             raise StoreError("has no tif metadata and no sidecar", where=str(path))
-        version, provenance = metadata.parse(sidecar.read_bytes(), sidecar)
+        version, provenance = metadata.parse(files.read(sidecar), sidecar)
         matches = version.digest == annotations.digest
     except StoreError:
         if (saved := _same_version(path, annotations.digest)) is None:
@@ -214,7 +220,7 @@ def _same_version(path: Path, digest: str) -> tuple[Path, tuple[Version, Provena
 def _no_parquet(path: Path, error: Exception) -> StoreError:
     if path.is_dir():
         return StoreError("is a folder, not a parquet file", where=str(path))
-    return StoreError("cannot be read as parquet", where=str(path), why=str(error)[:160])
+    return StoreError("cannot be read as parquet", where=str(path), why=reason(error)[:160])
 
 
 __all__ = ["content", "lacks_texts", "read", "read_rows", "version_of"]

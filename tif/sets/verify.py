@@ -86,9 +86,9 @@ def _sidecar(path: Path) -> Iterator[Check]:
     if not sidecar.exists():
         return
     try:
-        files.check_regular(sidecar)
-        content = json.loads(sidecar.read_bytes())
-        metadata.parse(sidecar.read_bytes(), sidecar)
+        raw = files.read(sidecar)
+        content = json.loads(raw)
+        metadata.parse(raw, sidecar)
     except (OSError, ValueError, StoreError, InputError) as error:
         yield Check(name=str(sidecar), state="differs", detail=str(error))
         return

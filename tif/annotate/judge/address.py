@@ -15,7 +15,7 @@ from typing import Final, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from tif.errors import UsageError
+from tif.errors import UsageError, reason
 
 _SAFE: Final = "%/:?[]@!$&'()*+,;=~"
 """Characters of a query that stay as they are."""
@@ -104,7 +104,7 @@ def tls_context() -> ssl.SSLContext:
         raise UsageError(
             "the certificates cannot be read",
             where=(where, os.environ.get(where, "")),
-            why=error.strerror or str(error),
+            why=reason(error),
             hint="Name a file of certificates in PEM form, or unset the variable.",
         ) from None
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tif import files
 from tif.annotate.align import Quote, align
 from tif.entities import ENTITY_TYPES, MEANINGS, EntityType
-from tif.errors import InputError
+from tif.errors import InputError, reason
 
 VERSION: Final = 1
 """A number to raise whenever the wording below changes."""
@@ -232,9 +233,9 @@ def _record(prompt: str, text: str) -> str:
 
 def _read(path: Path, option: str) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = files.read(path, most=files.MOST_BY_HAND).decode("utf-8-sig")
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=(option, str(path))) from None
+        raise InputError(f"cannot be read: {reason(error)}", where=(option, str(path))) from None
     except UnicodeDecodeError as error:
         raise InputError("is not UTF-8 text", where=(option, str(path)), why=f"byte {error.start} is wrong") from None
     if not text.strip():

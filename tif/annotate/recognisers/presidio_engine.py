@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+from tif import files
 from tif.annotate.recognisers.options import PresidioOptions
 from tif.annotate.rules.ner import load_pipeline
 from tif.annotate.rules.options import PIPELINE
@@ -143,7 +144,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     import yaml
 
     try:
-        raw = path.read_bytes()
+        raw = files.read(path, most=files.MOST_BY_HAND)
         config = yaml.safe_load(raw.decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise InputError("cannot be read as YAML", where=str(path), why=" ".join(str(error).split())[:300]) from None

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from tif import files
 from tif.annotate.rules.identifiers import libraries
 from tif.annotate.rules.languages import LANGUAGES
 from tif.annotate.rules.options import NerOptions
@@ -22,7 +23,7 @@ from tif.annotate.rules.places import Place, layered
 from tif.annotate.rules.scorecard import everything_named, unwanted
 from tif.console import warn
 from tif.entities import ENTITY_TYPES, label_of
-from tif.errors import InputError, MissingError, UsageError
+from tif.errors import InputError, MissingError, UsageError, reason
 from tif.packages import install_hint
 from tif.spans import UW, Example, Span
 
@@ -209,10 +210,10 @@ def _add_patterns(nlp: Any, path: Path) -> str:
     from hashlib import sha256
 
     try:
-        raw = path.read_bytes()
+        raw = files.read(path, most=files.MOST_BY_HAND)
         lines = raw.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("cannot be read", where=str(path), why=str(error)) from None
+        raise InputError("cannot be read", where=str(path), why=reason(error)) from None
     trial = _trial(nlp)
     ruler = nlp.add_pipe("span_ruler", name=PATTERNS, config=_RULER)
     # A pattern given as text is only tokenized: spaCy would run the full pipeline over it.

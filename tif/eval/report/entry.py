@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tif.errors import InputError
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow
@@ -18,6 +17,7 @@ from tif.eval.run import describe
 from tif.eval.settings import Form, Scoring
 from tif.eval.verify import verify_evaluation, verify_run
 from tif.readers import Row, read_records
+from tif.readers.parquet import read_table
 from tif.records import RUN_FILE, RunRecord
 from tif.seal import Check
 
@@ -147,7 +147,7 @@ def _folder(path: Path) -> Path:
 def _table(path: Path) -> pa.Table:
     if not path.exists():  # pyarrow's own error has no name of the file
         raise FileNotFoundError(2, "no such file", path.name)
-    return pq.read_table(path)
+    return read_table(path)
 
 
 def _numbers(row: Row) -> dict[str, float]:

@@ -119,6 +119,8 @@ def _is_region(value: object) -> bool:
 def is_compressed(path: Path) -> bool:
     """Whether zlib compressed the file, as spaCy's `DocBin` is."""
     try:
+        if not path.is_file():  # a pipe can be read only once, and one without a writer is waited for
+            return False
         with path.open("rb") as file:
             return file.read(2) in _ZLIB
     except OSError:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tif import files
 from tif.errors import InputError, MissingError
 from tif.packages import install_hint
 from tif.readers import Place, Row, read_text
@@ -112,7 +113,7 @@ def _doc_bin(path: Path) -> Iterator[tuple[Place, object]]:
     except ImportError:
         raise MissingError("reading .spacy needs spaCy", hint=install_hint("ner")) from None
     try:
-        data = path.read_bytes()
+        data = files.read(path)
         check_size(data, path)
         docs = list(DocBin().from_bytes(data).get_docs(spacy.blank("xx").vocab))
     except (OSError, ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
