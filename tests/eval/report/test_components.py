@@ -12,7 +12,9 @@ from tests.eval.benchmarks.test_muse import write_files
 from tests.eval.conftest import Tiny, make_llama
 from tests.eval.report.test_tables import rows
 from tif.eval.benchmarks import muse
+from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.lume import LumeNumbers, Outcome, ValueLeakage
+from tif.eval.measure.privacy import RetainArea, auc_interval, privleak
 from tif.eval.record import EvalRecord
 from tif.eval.report.components import components, section
 from tif.eval.report.entry import Entry
@@ -73,7 +75,35 @@ def test_a_muse_report_has_every_component(evaluated: list[Path], tmp_path: Path
     assert row["question"] in text, "samples are shown"
     assert "to keep" in text
     assert write_json(None, entries)["evaluations"][1]["muse"]["verbmem_forget"]["n"] == numbers.verbmem_forget["n"]
-    assert "ours" in markdown(entries)
+    assert "### The benchmark's own numbers" in markdown(entries)
+
+
+def test_muse_s_areas_have_intervals_over_texts(evaluated: list[Path]) -> None:
+    entry = Entry.load(evaluated[1])
+    assert entry.record.muse is not None
+    retain = RetainArea(area=0.4, named=True, texts_sha256=entry.record.muse.privleak_texts_sha256, texts={})
+    numbers = muse.with_privleak(entry.record.muse, retain)
+    entry = replace(entry, record=entry.record.but(muse=numbers))
+    texts = [numbers.privleak_texts[part] for part in ("forget", "holdout")]
+    by_name = {(each.group, each.name): each for each in components(entry)}
+    for name, area in numbers.attacks.items():
+        each = by_name["attacks", name]
+        assert isinstance(each.value, Interval)
+        assert area is not None
+        assert (each.size, each.value.mean) == (sum(texts), area)
+        assert (each.value.low, each.value.high) == auc_interval(area, texts[0], texts[1])
+    leak, area = by_name["in total", "privleak"].value, by_name["attacks", "min_k"].value
+    assert isinstance(leak, Interval)
+    assert isinstance(area, Interval)
+    assert leak.mean == pytest.approx(numbers.privleak)
+    assert leak.low == pytest.approx(privleak(area.high, 0.4)), "a higher AUC is a lower PrivLeak"
+    assert leak.high == pytest.approx(privleak(area.low, 0.4))
+    assert leak.low <= leak.mean <= leak.high
+    assert leak.low < leak.high
+    assert isinstance(by_name["in total", "privleak_retain_auc"].value, Interval)
+    line = next(line for line in rows(section(Evaluations.of([entry]))) if line[0] == "privleak")
+    assert line[1] == str(sum(texts))
+    assert f"{leak.low:.3f} – {leak.high:.3f}" in line[2]
 
 
 def test_the_marks_of_muse_are_the_retain_model_s_numbers(evaluated: list[Path]) -> None:

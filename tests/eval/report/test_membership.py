@@ -18,7 +18,7 @@ from tif.eval.measure.membership import AttackArea, Membership
 from tif.eval.report import composites, membership
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.write import write_report
+from tif.eval.report.write import markdown, write_report
 from tif.eval.settings import Scoring
 
 OURS = {"loss": 0.6, "zlib": 0.4, "min_k": 0.5, "min_k_plus_plus": 0.45, "reference": 0.55}
@@ -137,6 +137,35 @@ def test_every_composite_stands_below_its_terms(entries: list[Entry]) -> None:
     assert "No relative utility for start <b>: it needs starting utility (no --starting-log)." in text(page)
     assert "No overall for start <b>: it needs relative utility." in text(page)
     assert "for ours" not in text(page)
+
+
+def test_markdown_has_both_sections_with_n_and_intervals(entries: list[Entry]) -> None:
+    page = markdown([*map(beside, entries)], before="start <b>")
+    sections = dict(part.split("\n", 1) for part in page.split("### ")[1:])
+    assert set(sections) == {membership.HEADING, composites.HEADING}
+    interval = areas(OURS).interval("loss")
+    inference = sections[membership.HEADING]
+    assert "| part | attack | start &lt;b> | ours |\n| --- | --- | --- | --- |\n" in inference
+    lines = {tuple(cells[1:3]): cells[3:-1] for cells in map(cells_of, inference.splitlines()) if len(cells) > 2}
+    assert lines["AUC", "loss"][1] == f"0.600 ({interval.low:.3f} – {interval.high:.3f})"
+    assert lines["AUC minus the retain model's", "loss"][1] == "+0.100 (retain 0.500)"
+    assert lines["s", "loss"] == ["0.200", "0.800"]
+    assert "Texts: 40 to forget and 30 that no model saw." in inference
+    composed = {tuple(cells[1:3]): cells[3:-1] for cells in map(cells_of, sections[composites.HEADING].splitlines())}
+    n, *numbers = composed["Memorization of the forget set", "1 - extraction strength"]
+    assert n == "6"
+    assert all(re.fullmatch(r"0\.\d{3} \(0\.\d{3} – [01]\.\d{3}\)", number) for number in numbers)
+    assert "<" not in page.replace("&lt;", "")
+
+
+def test_markdown_leaves_out_sections_without_numbers(entries: list[Entry]) -> None:
+    bare = replace(entries[0], record=entries[0].record.but(membership=None, memorization=None))
+    assert "###" not in markdown([bare])
+
+
+def cells_of(line: str) -> list[str]:
+    """The cells of a row of a Markdown table."""
+    return [cell.strip() for cell in line.split("|")]
 
 
 def test_sections_without_numbers_are_left_out(entries: list[Entry], tmp_path: Path) -> None:

@@ -6,28 +6,29 @@ A benchmark is shown if the evaluation's record has a field with its name. Neste
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
-from html import escape
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Final
 
 from tif.eval.measure.leak_at_k import Interval
+from tif.eval.measure.privacy import auc_interval, privleak
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import Line, cell, grid
+from tif.eval.report.tables import Line, Table, cell, html
 
 BENCHMARKS: Final = ("muse", "lume")
 """Fields of the record."""
 HEADING: Final = "The benchmark's own numbers"
 GLOSS: Final = (
     "Every component by itself. n: examples behind a number. Small print: 95% intervals over examples, where the "
-    "evaluation has them."
+    "evaluation has them, and over texts for an AUC."
 )
 _SIZES: Final = {"regurgitation": "completions", "knowledge": "questions"}
 """The key of the number of examples, where it is not `n`."""
 _SHARES: Final = {"answered": "asked", "written": "continued"}
 """Counts that are a share of another count."""
 _NOTES: Final = {
-    "privleak": "0 is the retain model's AUC; below 0, the model forgets too little; above 0, too much",
+    "privleak": "0 is the retain model's AUC; below 0, the model forgets too little; above 0, too much. Its interval "
+    "takes the retain model's AUC as exact",
     "task_aggregate": "harmonic mean of the terms; higher is better",
     "membership_score": "1 - 2 |AUC - 0.5|; it is also near 1 for a model that was destroyed",
 }
@@ -56,11 +57,16 @@ def components(entry: Entry) -> list[Component]:
 
 def section(evaluations: Evaluations) -> str:
     """Return the table as HTML; empty if no evaluation has components."""
+    return html(table(evaluations))
+
+
+def table(evaluations: Evaluations) -> Table | None:
+    """Return the table; None if no evaluation has components."""
     found = {entry.label: components(entry) for entry in evaluations.entries}
     found = {label: own for label, own in found.items() if own}
     keys = list(dict.fromkeys((each.group, each.name) for own in found.values() for each in own))
     if not keys:
-        return ""
+        return None
     by_key = {label: {(each.group, each.name): each for each in own} for label, own in found.items()}
     lines = []
     for group, name in keys:
@@ -74,12 +80,8 @@ def section(evaluations: Evaluations) -> str:
                 group=group.replace("_", " "),
             )
         )
-    notes = "".join(
-        f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_NOTES[name])}</dd>"
-        for name in dict.fromkeys(name for _, name in keys)
-        if name in _NOTES
-    )
-    return grid("number", list(found), lines) + (f"<dl>{notes}</dl>" if notes else "")
+    notes = {name.replace("_", " "): _NOTES[name] for _, name in keys if name in _NOTES}
+    return Table(corner="number", models=list(found), lines=lines, notes=notes)
 
 
 def _flat(numbers: Mapping[str, object], path: Sequence[str]) -> Iterator[Component]:
@@ -97,11 +99,33 @@ def _flat(numbers: Mapping[str, object], path: Sequence[str]) -> Iterator[Compon
 
 
 def _with_interval(entry: Entry, component: Component) -> Component:
-    """Add the interval where the examples of a part of this name have the number."""
+    """Add the interval where the examples of a part of this name have the number, and to areas of MUSE."""
+    if (area := _muse_area(entry, component)) is not None:
+        return area
     mean = entry.mean(component.group, component.name) if isinstance(component.value, float) else None
     if mean is None or abs(mean[0] - float(component.value)) > 1e-6:  # type: ignore[arg-type]
         return component
-    return Component(group=component.group, name=component.name, value=Interval(*mean), size=component.size)
+    return replace(component, value=Interval(*mean))
 
 
-__all__ = ["BENCHMARKS", "GLOSS", "HEADING", "Component", "components", "section"]
+def _muse_area(entry: Entry, component: Component) -> Component | None:
+    """Return an AUC of MUSE, or PrivLeak, with its n and its interval over texts; None for another number."""
+    muse = entry.record.muse
+    sizes = [muse.privleak_texts.get(part, 0) for part in ("forget", "holdout")] if muse else [0]
+    value = component.value
+    if muse is None or not isinstance(value, float) or min(sizes) < 1:
+        return None
+    area, retain = muse.attacks.get("min_k"), muse.privleak_retain_auc
+    if component.group == "attacks" or (
+        component.name == "privleak_retain_auc" and muse.privleak_reference == "retain log"
+    ):
+        interval = Interval(value, *auc_interval(value, sizes[0], sizes[1]))
+    elif component.name == "privleak" and area is not None and retain is not None:
+        low, high = auc_interval(area, sizes[0], sizes[1])
+        interval = Interval(value, privleak(high, retain), privleak(low, retain))
+    else:
+        return None
+    return replace(component, value=interval, size=sum(sizes))
+
+
+__all__ = ["BENCHMARKS", "GLOSS", "HEADING", "Component", "components", "section", "table"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Final
 
 from tif.eval.measure import measures
@@ -14,7 +13,7 @@ from tif.eval.measure.leak_at_k import Interval
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.membership import ATTACKS
-from tif.eval.report.tables import Line, cell, grid
+from tif.eval.report.tables import Line, Table, cell, html
 
 HEADING: Final = "Memorization, privacy and utility"
 GLOSS: Final = (
@@ -38,9 +37,14 @@ class _Number:
 
 def section(evaluations: Evaluations) -> str:
     """Return the table as HTML; empty if no evaluation has a composite."""
+    return html(table(evaluations))
+
+
+def table(evaluations: Evaluations) -> Table | None:
+    """Return the table; None if no evaluation has a composite."""
     entries = [e for e in evaluations.entries if e.record.memorization is not None or e.record.composites is not None]
     if not entries:
-        return ""
+        return None
     lines = []
     for number in _NUMBERS:
         values = [number.value(entry) for entry in entries]
@@ -48,13 +52,14 @@ def section(evaluations: Evaluations) -> str:
             sizes = [_size(entry, number.column) for entry in entries]
             cells = [cell(value) for value in values]
             lines.append(Line(number.name, cells, sizes=sizes, title=number.title, group=number.group))
-    notes = "".join(
-        f"<dt>{escape(number.name)}</dt><dd>{escape(number.title)}</dd>"
-        for number in _NUMBERS
-        if number.title and any(line.name == number.name for line in lines)
+    shown = {line.name for line in lines}
+    return Table(
+        corner="number",
+        models=[entry.label for entry in entries],
+        lines=lines,
+        remarks=_missing(entries),
+        notes={number.name: number.title for number in _NUMBERS if number.title and number.name in shown},
     )
-    missing = "".join(f'<p class="soft">{escape(line)}</p>' for line in _missing(entries))
-    return f"{grid('number', [entry.label for entry in entries], lines)}{missing}<dl>{notes}</dl>"
 
 
 def _memorization(name: str, column: str) -> Callable[[Entry], Interval | float | None]:
@@ -178,4 +183,4 @@ def _reasons(composites: Composites | None) -> Mapping[str, str]:
     }
 
 
-__all__ = ["GLOSS", "HEADING", "section"]
+__all__ = ["GLOSS", "HEADING", "section", "table"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Final
 
 from tif.eval.measure.membership import AttackArea, Membership
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import DASH, Line, cell, decimals, grid
+from tif.eval.report.tables import DASH, Line, Table, cell, decimals, html
 
 HEADING: Final = "Was it in the training data?"
 GLOSS: Final = (
@@ -38,9 +37,14 @@ _GROUPS: Final[Mapping[str, str]] = {
 
 def section(evaluations: Evaluations) -> str:
     """Return the table as HTML; empty if no evaluation has membership inference."""
+    return html(table(evaluations))
+
+
+def table(evaluations: Evaluations) -> Table | None:
+    """Return the table; None if no evaluation has membership inference."""
     measured = {e.label: e.record.membership for e in evaluations.entries if e.record.membership is not None}
     if not measured:
-        return ""
+        return None
     names = [name for name in ATTACKS if any(name in each.attacks for each in measured.values())]
     lines = [
         Line(ATTACKS[name][0], [_area(each, name) for each in measured.values()], title=ATTACKS[name][1], group=_AREA)
@@ -59,9 +63,7 @@ def section(evaluations: Evaluations) -> str:
         lines.append(Line("all four (MIA)", scores, title=title, group=_CLOSENESS))
     known = dict(ATTACKS[name] for name in names)
     known |= {group: text for group, text in _GROUPS.items() if any(line.group == group for line in lines)}
-    notes = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in known.items())
-    remarks = "".join(f'<p class="soft">{escape(remark)}</p>' for remark in _remarks(measured))
-    return f"{grid('attack', list(measured), lines)}{remarks}<dl>{notes}</dl>"
+    return Table(corner="attack", models=list(measured), lines=lines, remarks=_remarks(measured), notes=known)
 
 
 def _area(membership: Membership, name: str) -> str:
@@ -98,4 +100,4 @@ def _remarks(measured: Mapping[str, Membership]) -> list[str]:
     return lines
 
 
-__all__ = ["ATTACKS", "GLOSS", "HEADING", "section"]
+__all__ = ["ATTACKS", "GLOSS", "HEADING", "section", "table"]

@@ -18,8 +18,9 @@ from pydantic import JsonValue
 
 from tif import files
 from tif.errors import UsageError
-from tif.escape import markdown_row, markdown_text
+from tif.escape import markdown_text
 from tif.eval.record import LONG
+from tif.eval.report import components, composites, membership
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import HeadlineRow, shown, summarise
@@ -27,6 +28,7 @@ from tif.eval.report.options import ReportOptions
 from tif.eval.report.page import page
 from tif.eval.report.redact import NOTE, Redactor
 from tif.eval.report.seeds import over_seeds
+from tif.eval.report.tables import markdown_table
 
 
 def write_report(
@@ -110,21 +112,24 @@ def write_json(
 
 
 def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: bool = False) -> str:
-    """The verdict, the metrics, and the same over seeds where there are several, as Markdown."""
+    """The verdict, the metrics over models and seeds, membership inference, and a benchmark's numbers, as Markdown."""
     evaluations = _evaluations(entries, before, redact)
     rows = summarise(evaluations)
     verdict = evaluations.verdict()
     blocks = [
         "\n".join(map(markdown_text, (*verdict.sentences(), *verdict.remarks()))) + "\n",
-        _table(verdict.heads, [row.cells() for row in verdict.rows()]),
-        _table(["model", *rows[0].cells], [[row.label, *_cells(row)] for row in rows]),
+        markdown_table(verdict.heads, [row.cells() for row in verdict.rows()]),
+        markdown_table(["model", *rows[0].cells], [[row.label, *_cells(row)] for row in rows]),
     ]
     if seeds := over_seeds(evaluations.entries, rows):
         lines = [
             [", ".join(group.runs), ", ".join(map(str, group.seeds)), *(str(s or "–") for s in group.cells.values())]
             for group in seeds
         ]
-        blocks.append(_table(["runs", "seeds", *seeds[0].cells], lines))
+        blocks.append(markdown_table(["runs", "seeds", *seeds[0].cells], lines))
+    for part in (membership, components, composites):
+        if (table := part.table(evaluations)) is not None:
+            blocks.append(f"### {part.HEADING}\n\n{markdown_text(part.GLOSS)}\n\n{table.markdown()}")
     return "\n".join(blocks)
 
 
@@ -133,10 +138,6 @@ def _cells(row: HeadlineRow) -> list[str]:
     return [
         f"{shown(cell)} ({row.notes[name]})" if name in row.notes else shown(cell) for name, cell in row.cells.items()
     ]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join([markdown_row(head), f"|{' --- |' * len(head)}", *map(markdown_row, rows)]) + "\n"
 
 
 __all__ = ["markdown", "report", "write_json", "write_report"]
