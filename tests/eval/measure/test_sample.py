@@ -169,3 +169,27 @@ def test_batches_fit_into_the_memory(tiny: Tiny, monkeypatch: pytest.MonkeyPatch
     sample(tiny.model, tiny.tokenizer, prompts, how)
     hook.remove()
     assert max(sizes) == 8
+
+
+def test_a_batch_that_does_not_fit_is_halved(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts, how = prompts_of(tiny), Sampling(samples=3, max_new_tokens=9)
+    expected = sample(tiny.model, tiny.tokenizer, prompts, how)
+    real, tried = sampling._draw_batch, []
+
+    def fits(most: int) -> None:
+        def draws(model, tokenizer, own, *rest):
+            tried.append(len(own))
+            if len(own) > most:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return real(model, tokenizer, own, *rest)
+
+        monkeypatch.setattr(sampling, "_draw_batch", draws)
+
+    fits(1)
+    finished: dict[int, list[str]] = {}
+    assert sample(tiny.model, tiny.tokenizer, prompts, how, finish=finished.__setitem__) == expected
+    assert finished == dict(enumerate(expected))
+    assert tried == [5, 2, 1, 1, 3, 1, 2, 1, 1]
+    fits(0)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        sample(tiny.model, tiny.tokenizer, prompts[:1], how)

@@ -18,7 +18,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values with room for more tokens.
 
     transformers' own layer copies all earlier keys and values for every new token. This one writes into free memory,
-    and copies only when the memory is full or rows have changed.
+    and copies only when the memory is full or was cut. Selected rows are copied once, with their room.
     """
 
     def __init__(self, layer: DynamicLayer) -> None:
@@ -32,11 +32,28 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
         if not self._has_room(end):
-            self._memory = tuple(_with_room(states, end + GROWTH) for states in (self.keys, self.values))
+            states = (self.keys, self.values)
+            self._memory = tuple(_with_room(each, end + GROWTH) for each in states)
+            for memory, each in zip(self._memory, states, strict=True):
+                memory[:, :, :start] = each
         keys, values = self._memory
         keys[:, :, start:end], values[:, :, start:end] = key_states, value_states
         self.keys, self.values = keys[:, :, :end], values[:, :, :end]
         return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep only these rows, or repeat them."""
+        length = self.keys.shape[-2]
+        if self._has_room(length):
+            self._memory = tuple(memory.index_select(0, indices) for memory in self._memory)
+        else:
+            states = (self.keys, self.values)
+            self._memory = tuple(_with_room(each, length + GROWTH, rows=len(indices)) for each in states)
+            for memory, each in zip(self._memory, states, strict=True):
+                # Indexing with a tensor is several times slower.
+                torch.index_select(each, 0, indices, out=memory[:, :, :length])
+        keys, values = self._memory
+        self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
     def _has_room(self, end: int) -> bool:
         """Return whether the states still are in the memory, at its beginning, and `end` tokens fit."""
@@ -46,11 +63,10 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         )
 
 
-def _with_room(states: Tensor, tokens: int) -> Tensor:
-    rows, heads, length, size = states.shape
-    memory = states.new_empty(rows, heads, tokens, size)
-    memory[:, :, :length] = states
-    return memory
+def _with_room(states: Tensor, tokens: int, *, rows: int | None = None) -> Tensor:
+    """Memory for states of so many tokens, with the same number of rows or another one."""
+    _, heads, _, size = states.shape
+    return states.new_empty(len(states) if rows is None else rows, heads, tokens, size)
 
 
 def holds_rows(cache: Any) -> bool:
