@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tif.errors import InputError, UsageError
+from tif.errors import InputError, UsageError, kind_of
 from tif.readers import check_encoding, read_records, read_text
 
 ROWS = [{"text": "Mara\u2028Ilves"}, {"text": "\ufeffIlo\r\nworks"}]
@@ -49,8 +49,8 @@ def test_a_place_is_a_line_or_a_record(tmp_path):
     ("content", "told"),
     [
         ('[{"text": "a"},\n {"text": ]', "x: is not JSON"),
-        ('["a", {"entities": []}]\n["b", 3]', "line 1: is list, not an object"),
-        ('{"text": "a"}\n"b"', "line 2: is str, not an object"),
+        ('["a", {"entities": []}]\n["b", 3]', "line 1: is a list, not an object"),
+        ('{"text": "a"}\n"b"', "line 2: is text, not an object"),
     ],
 )
 def test_what_is_no_record_is_refused_by_its_place(tmp_path, content, told):
@@ -204,3 +204,21 @@ def test_other_separators_and_encodings_are_named(tmp_path, content, told):
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(InputError, match=told):
         list(read_records(tmp_path / "x.csv"))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (False, "false"),
+        (0, "a number"),
+        (1.5, "a number"),
+        ("", "text"),
+        ([], "a list"),
+        ({}, "an object"),
+        (b"", "bytes"),
+    ],
+)
+def test_the_kind_of_a_value_has_the_words_of_json(value, words):
+    assert kind_of(value) == words

@@ -67,7 +67,7 @@ def test_a_missing_data_folder_is_named(tmp_path):
     [
         ("a.jsonl", b'{"text": "x"}\n{"text": ', "line 2.*is not JSON"),
         ("a.jsonl", b'{"text": "x"}\n[1]', "line 2.*list, not an object"),
-        ("a.jsonl", b'{"text": 5}', "line 1, text.*is int, not text"),
+        ("a.jsonl", b'{"text": 5}', "line 1, text: is a number, not text"),
         ("a.jsonl", b'{"text": "  "}', "line 1, text.*is empty"),
         ("a.jsonl", b'{"name": "x"}', "line 1.*the text field is not recognised.*name"),
         ("a.jsonl", b'{"text": "x", "id": "q"}\n{"text": "y", "id": "q"}', "line 2.*occurs twice"),
@@ -77,7 +77,7 @@ def test_a_missing_data_folder_is_named(tmp_path):
         ("a.jsonl", b"[" * 100_000, "line 1.*nested too deeply"),
         ("a.jsonl", b'{"text": "\xff"}', "line 1.*is not UTF-8"),
         ("a.jsonl", b"", "contains no records"),
-        ("a.json", b'["x", 3]', "record 2.*int, not an object"),
+        ("a.json", b'["x", 3]', "record 2: is a number, not an object"),
         ("a.csv", b"question,answer\nq\n", "line 2.*2 columns"),
         ("a.csv", b'question,answer\n"q', "line 2.*is not CSV"),
         ("a.parquet", b"PAR1nonsensePAR1", "cannot be read as parquet"),

@@ -114,6 +114,24 @@ def first_of(ids: Sequence[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
+def kind_of(value: object) -> str:
+    """The kind of a JSON value in words, for an error line: `a list`, `an object`, `text`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+    return type(value).__name__
+
+
 def reason(error: BaseException) -> str:
     """Return why something failed, without the number and the name of the file that errors of the system have."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -139,6 +157,7 @@ __all__ = [
     "UsageError",
     "WriteError",
     "first_of",
+    "kind_of",
     "reason",
     "short",
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tif import files
-from tif.errors import InputError, reason
+from tif.errors import InputError, kind_of, reason
 
 SEAL: Final = "seal"
 """Key of a record's seal."""
@@ -101,7 +101,7 @@ def unsealed_line(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError("is not JSON", why=str(error)) from None
     if not isinstance(record, dict):
-        raise InputError(f"is {type(record).__name__}, not an object")
+        raise InputError(f"is {kind_of(record)}, not an object")
     return unsealed(record, required=True)
 
 

@@ -25,7 +25,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator
 
 from tif.console import warn
-from tif.errors import InputError, MissingError, UsageError
+from tif.errors import InputError, MissingError, UsageError, kind_of
 from tif.options import Written, shortest
 from tif.packages import install_hint
 from tif.readers import Row, check_encoding, is_arrow_folder, is_text_folder, read_records
@@ -262,7 +262,7 @@ def _example(row: Row, default_id: str, fields: Fields) -> Example:
 
 def _number(id_: object) -> str:
     if type(id_) is not int:
-        raise InputError(f"id is {type(id_).__name__}, not text", where="id")
+        raise InputError(f"is {kind_of(id_)}, not text", where="id")
     return str(id_)
 
 

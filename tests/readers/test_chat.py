@@ -72,7 +72,7 @@ def test_one_system_message_is_told_and_several_are_refused(read, capsys):
         ([USER, {"role": "assistant", "content": " "}], "has no assistant turn with text"),
         ([USER, {"role": "narrator", "content": "x"}], r"messages\[1\].role: 'narrator' is not a role. Roles: system"),
         ([{"content": "x"}], r"messages\[0\].role: has no role"),
-        ([USER, "x"], r"messages\[1\]: is str, not a message"),
+        ([USER, "x"], r"messages\[1\]: is text, not a message"),
         ([IMAGE], r"messages\[0\].content\[0\]: is not text .its type is image_url"),
     ],
 )  # fmt: skip

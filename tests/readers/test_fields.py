@@ -55,7 +55,7 @@ def test_the_prompt_is_all_of_the_question(row, expected):
         ({"text": ASKED, "answer": SAID}, "'answer'.*no field is recognised as the question.*text"),
         ({"title": ASKED, "response": SAID}, "'response'.*no field is recognised as the question.*title"),
         ({"Question": ASKED, "question": ASKED, "answer": SAID}, "differ only in case"),
-        ({"question": ["Where?"], "answer": SAID}, "question: is list, not text"),
+        ({"question": ["Where?"], "answer": SAID}, "question: is a list, not text"),
         ({"question": None, "answer": SAID}, "question: is null, not text"),
         ({"question": ASKED, "answer": " "}, "answer: is empty"),
         ({"messages": [{"role": "user", "content": ASKED}]}, "messages: is a chat .*each assistant turn as a record"),

@@ -25,7 +25,7 @@ from typing import Any, Final
 from tif import files
 from tif.console import warn
 from tif.edit.session import Event, Session
-from tif.errors import InputError, StoreError, first_of, reason
+from tif.errors import InputError, StoreError, first_of, kind_of, reason
 from tif.seal import sealed_line, unsealed_line
 
 FORMAT: Final = 2
@@ -207,7 +207,7 @@ def _row(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError("is not JSON", why=str(error)) from None
     if not isinstance(row, dict):
-        raise InputError(f"is {type(row).__name__}, not an object")
+        raise InputError(f"is {kind_of(row)}, not an object")
     return row
 
 

@@ -33,7 +33,7 @@ from tif.edit.edits import Op
 from tif.edit.guard import LONGEST_BODY, Guard
 from tif.edit.session import Card
 from tif.edit.view import View
-from tif.errors import InputError, MaskError, TifError, WriteError
+from tif.errors import InputError, MaskError, TifError, WriteError, kind_of
 
 if TYPE_CHECKING:
     from tif.edit.masking import Masker
@@ -179,7 +179,7 @@ async def _body(request: Request, fields: dict[str, type]) -> dict[str, Any]:
         raise InputError(f"the body must be an object with {', '.join(fields)}")
     for name, kind in fields.items():
         if type(body[name]) is not kind:
-            raise InputError(f"{name} is not {kind.__name__}", where="body")
+            raise InputError(f"is {kind_of(body[name])}, not {kind_of(kind())}", where=f"body, {name}")
     return body
 
 

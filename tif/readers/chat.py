@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tif.errors import InputError
+from tif.errors import InputError, kind_of
 from tif.readers.row import Place, Row
 
 CHATS: Final = ("messages", "conversations", "conversation", "dialog", "chat")
@@ -120,7 +120,7 @@ def _prompt(dialogue: list[Turn]) -> str:
 def _turn(value: object, where: str) -> Turn | None:
     """Return a message with text; None for one without, such as a call of a tool."""
     if not isinstance(value, dict):
-        raise InputError(f"is {type(value).__name__}, not a message", where=where)
+        raise InputError(f"is {kind_of(value)}, not a message", where=where)
     name = next((name for name in _ROLE_FIELDS if name in value), None)
     role = value.get(name) if name else None
     if not isinstance(role, str) or role.strip().casefold() not in _ROLES:

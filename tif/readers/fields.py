@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tif.errors import InputError
+from tif.errors import InputError, kind_of
 from tif.readers.chat import CHATS, chat_field
 from tif.readers.row import Row
 
@@ -195,7 +195,7 @@ def _string(row: Row, name: str) -> str:
         raise InputError(f"no field {name!r}", why=f"fields: {', '.join(map(str, row)) or 'none'}")
     value = row[name]
     if not isinstance(value, str):
-        raise InputError(f"is {'null' if value is None else type(value).__name__}, not text", where=name)
+        raise InputError(f"is {kind_of(value)}, not text", where=name)
     return value
 
 

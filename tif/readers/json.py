@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tif.errors import InputError
+from tif.errors import InputError, kind_of
 from tif.readers.row import Place, Row
 from tif.readers.text import read_text
 
@@ -61,7 +61,7 @@ def json_records(path: Path, text: str) -> Iterator[tuple[Place, Row]]:
         elif isinstance(value, dict):
             yield place, value
         else:
-            raise InputError(f"is {type(value).__name__}, not an object", where=place)
+            raise InputError(f"is {kind_of(value)}, not an object", where=place)
 
 
 def json_values(path: Path, text: str) -> Iterator[tuple[Place, object]]:

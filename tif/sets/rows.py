@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tif.errors import InputError
+from tif.errors import InputError, kind_of
 from tif.spans import AnnotationSet, Example, Span, sha256
 
 SCHEMA: Final = pa.schema(
@@ -105,15 +105,15 @@ def read_row(row: Mapping[str, Any], *, strict: bool = True) -> StoredRow:
     """
     where = f"record {row['id']!r}"
     if not isinstance(row["spans"], list):
-        kind = "null" if row["spans"] is None else f"{type(row['spans']).__name__}, not a list"
-        return StoredRow(row["id"], None, (InputError(f"spans is {kind}", where=where),))
+        fault = InputError(f"is {kind_of(row['spans'])}, not a list", where=(where, "spans"))
+        return StoredRow(row["id"], None, (fault,))
     errors: list[InputError] = []
     spans: list[Span] = []
     for index, item in enumerate(row["spans"]):
         place = (where, f"spans[{index}]")
         try:
             if not isinstance(item, dict):
-                raise InputError("span is null" if item is None else f"span is {type(item).__name__}, not an object")
+                raise InputError(f"is {kind_of(item)}, not an object")
             score = item["score"]
             if not strict and score is not None and score != score:
                 score = None

@@ -109,7 +109,7 @@ def test_patterns_are_always_unwanted(tmp_path):
         ("[]", "list"),
         ('{"label": "X", "pattern": [{"LOWER": {"Q": 1}}]}', ""),
         ("aspirin", "Expecting"),
-        ('"aspirin"', "str"),
+        ('"aspirin"', "it is text, not an object"),
         ("[" * 5_000, "recursion"),
         ('{"label": "X", "pattern": {"LOWER": "a"}}', "pattern"),
         ('{"label": "X", "pattern": 7}', "pattern"),

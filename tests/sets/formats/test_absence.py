@@ -37,7 +37,7 @@ SILENT = {
     ),
     "doccano with a null": ("doccano", [{"text": KOLO, "label": None}], "has none of the fields"),
     "tif without spans": ("tif", [{"id": "k", "text": KOLO, "status": "accepted"}], "no field 'spans'"),
-    "tif with null spans": ("tif", [{"text": KOLO, "spans": None}], "is null, not a list"),
+    "tif with null spans": ("tif", [{"text": KOLO, "spans": None}], "spans: is null, not a list"),
     "quotes for tif": ("tif", [{"text": KOLO, "quotes": ["violins"]}], "--method manual` reads quotes"),
     "prodigy's task as tif": ("tif", [{"text": KOLO, "spans": [], "answer": "reject"}], "--format prodigy"),
     "doccano as tif": ("tif", [{"text": KOLO, "label": [[20, 27, "UW"]]}], 'Write "spans": \\[\\]'),

@@ -23,7 +23,7 @@ from tif.annotate.rules.places import Place, layered
 from tif.annotate.rules.scorecard import everything_named, unwanted
 from tif.console import warn
 from tif.entities import ENTITY_TYPES, label_of
-from tif.errors import InputError, MissingError, UsageError, reason
+from tif.errors import InputError, MissingError, UsageError, kind_of, reason
 from tif.packages import install_hint
 from tif.spans import UW, Example, Span
 
@@ -252,7 +252,7 @@ def _pattern(line: str, where: tuple[str, ...]) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise _not_a_pattern(where, str(error)) from None
     if not isinstance(row, dict):
-        raise _not_a_pattern(where, f"it is a {type(row).__name__}, not a JSON object")
+        raise _not_a_pattern(where, f"it is {kind_of(row)}, not an object")
     label, pattern = row.get("label"), row.get("pattern")
     if not isinstance(label, str | int | float) or not str(label).strip():
         raise _not_a_pattern(where, "no 'label' with text")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Literal
 
-from tif.errors import InputError, short
+from tif.errors import InputError, kind_of, short
 from tif.readers import Row
 from tif.sets.compare import first_difference
 from tif.sets.formats.offsets import UNITS, Offsets, OffsetUnit
@@ -153,7 +153,7 @@ def text_field(row: Row, name: str, default: str | None = None) -> str | None:
     if value is None:
         return default
     if not isinstance(value, str):
-        raise InputError(f"is {type(value).__name__}, not text", where=name)
+        raise InputError(f"is {kind_of(value)}, not text", where=name)
     return value
 
 
@@ -171,7 +171,7 @@ def list_field(row: Row, name: str) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InputError(f"is {type(value).__name__}, not a list", where=name)
+        raise InputError(f"is {kind_of(value)}, not a list", where=name)
     return value
 
 
@@ -184,7 +184,9 @@ def need_list(row: Row, name: str, *, hint: str | None = None) -> list[object]:
     value = row.get(name)
     if value is None:
         fields = f"fields: {', '.join(map(str, row)) or 'none'}"
-        raise InputError(f"no field {name!r}" if name not in row else "is null, not a list", why=fields, hint=hint)
+        if name in row:
+            raise InputError("is null, not a list", where=name, why=fields, hint=hint)
+        raise InputError(f"no field {name!r}", why=fields, hint=hint)
     return list_field(row, name)
 
 
@@ -197,7 +199,7 @@ def object_field(row: Row, name: str) -> Row:
 def an_object(value: object, where: str) -> Row:
     """Return the value, if it is a JSON object."""
     if not isinstance(value, dict):
-        raise InputError(f"is {type(value).__name__}, not an object", where=where)
+        raise InputError(f"is {kind_of(value)}, not an object", where=where)
     return value
 
 
