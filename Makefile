@@ -78,12 +78,14 @@ claim: smollm2
 smollm2: .venv/.real
 	$(BIN)/python benchmarks/smollm2.py $(SMOLLM2)
 
-# torch first and alone: a later package's range must find it there, and not fetch another build.
+# torch first and alone: a later package's range must find it there, and not fetch another build. GLiNER's range of
+# transformers ends below the version of constraints.txt, but its code runs with that version.
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tif needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 	$(PIP) torch
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps gliner sentencepiece
 	touch $@
 
 .venv/.real: .venv/.ready
@@ -95,7 +97,7 @@ $(LOWEST)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS) uv torch
 	echo torch > $(LOWEST)/excludes.txt
-	$(LOWEST)/bin/uv pip compile -q --resolution lowest-direct --extra dev --extra ray --extra lm-eval \
+	$(LOWEST)/bin/uv pip compile -q --resolution lowest-direct --extra dev --extra gliner --extra ray --extra lm-eval \
 		--python $(LOWEST)/bin/python --excludes $(LOWEST)/excludes.txt pyproject.toml -o $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/python -m pip --disable-pip-version-check install -q $(PIP_ARGS) -r $(LOWEST)/requirements.txt
 	$(LOWEST)/bin/python -m pip --disable-pip-version-check install -q --no-deps -e .

@@ -11,7 +11,7 @@ from typing import Final, Literal
 NAME: Final = "tif-unlearning"
 """The name in pyproject.toml. It stands in when the code runs without being installed."""
 
-Extra = Literal["edit", "hub", "llm", "lm-eval", "lora", "ner", "presidio", "ray"]
+Extra = Literal["edit", "gliner", "hub", "llm", "lm-eval", "lora", "ner", "presidio", "ray"]
 """The extras that a hint can ask for."""
 
 

@@ -84,7 +84,7 @@ def test_the_set_is_named_after_the_dataset(dataset, tmp_path, monkeypatch):
         (
             {"method": "nothing"},
             None,
-            "--method: no annotator 'nothing'. Known: ner, llm, manual, mlm, surprisal, hf, presidio, learned.",
+            "--method: no annotator 'nothing'. Known: ner, llm, manual, mlm, surprisal, hf, presidio, gliner, learned.",
         ),
         (
             {"method": "llm", "fresh": True},
@@ -187,7 +187,8 @@ def test_entities_may_be_repeated_or_stand_between_commas(dataset, tmp_path, cli
         ('entitys = ["GPE"]', "a.toml: no option 'entitys'. Did you mean 'entities'?"),
         (
             "threshold = 0.5",
-            "a.toml: --method ner has no option --threshold. It goes with --method mlm or surprisal or presidio.",
+            "a.toml: --method ner has no option --threshold. "
+            "It goes with --method mlm or surprisal or presidio or gliner.",
         ),
         ('entities = "GPE"', "a.toml, --entities: is 'GPE'"),
         ("limit = 0", "a.toml, --limit: 0 is below 1"),

@@ -296,7 +296,7 @@ def test_an_installed_plugin_is_found_and_takes_its_options(dataset, tmp_path, p
     assert "does not take these options" in wrong.stderr
     unknown = tif("--method", "fast")
     assert unknown.returncode == 2
-    assert "Known: ner, llm, manual, mlm, surprisal, hf, presidio, learned, cut, slow." in unknown.stderr
+    assert "Known: ner, llm, manual, mlm, surprisal, hf, presidio, gliner, learned, cut, slow." in unknown.stderr
 
 
 def test_an_installed_plugin_with_an_options_class_has_its_options_checked(dataset, tmp_path, plugin):
@@ -328,7 +328,7 @@ def test_an_installed_plugin_with_an_options_class_has_its_options_checked(datas
         (["--set", "limit=2"], "--set: is for options of one method alone. Use --limit."),
         (
             ["--threshold", "1"],
-            "--method cut has no option --threshold. It goes with --method mlm or surprisal or presidio.",
+            "--method cut has no option --threshold. It goes with --method mlm or surprisal or presidio or gliner.",
         ),
     ]:
         refused = tif(*wrong)

@@ -20,7 +20,7 @@ from tif.annotate.base import Annotator, Workspace
 from tif.annotate.judge.options import JudgeOptions
 from tif.annotate.manual import ManualOptions
 from tif.annotate.models.options import HfOptions, MlmOptions, SurprisalOptions
-from tif.annotate.recognisers.options import PresidioOptions
+from tif.annotate.recognisers.options import GlinerOptions, PresidioOptions
 from tif.annotate.rules.options import LearnedOptions, NerOptions
 from tif.errors import UsageError
 from tif.options import Components, Keywords, Options
@@ -46,6 +46,7 @@ ANNOTATORS: Final = {
     "surprisal": Builtin("tif.annotate.models.surprisal", "SurprisalAnnotator", SurprisalOptions),
     "hf": Builtin("tif.annotate.models.hf", "HfAnnotator", HfOptions),
     "presidio": Builtin("tif.annotate.recognisers.presidio", "PresidioAnnotator", PresidioOptions),
+    "gliner": Builtin("tif.annotate.recognisers.gliner", "GlinerAnnotator", GlinerOptions),
     "learned": Builtin("tif.annotate.rules.learned", "LearnedAnnotator", LearnedOptions),
 }
 

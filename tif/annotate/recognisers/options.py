@@ -1,4 +1,4 @@
-"""Options of the annotators that ask another project's recogniser: `presidio`."""
+"""Options of the annotators that ask another project's recogniser: `presidio` and `gliner`."""
 
 from __future__ import annotations
 
@@ -54,4 +54,29 @@ class PresidioOptions(Options):
     batch_size: Annotated[int, Option("Texts that the pipeline processes at a time.", least=1)] = 128
 
 
-__all__ = ["PresidioOptions"]
+class GlinerOptions(Options):
+    """Options of `gliner`."""
+
+    model: Annotated[str, Option("GLiNER model: a folder, or a hub id that is in the hub's cache.")]
+    entities: Annotated[
+        tuple[str, ...] | None,
+        Option(
+            "What to look for, in words, such as person,e-mail address; or PERSON,EMAIL.",
+            split=True,
+            otherwise="every type that tif knows",
+        ),
+    ] = None
+    threshold: Annotated[float, Option("Least score of a span.", least=0, most=1)] = 0.5
+    window: Annotated[
+        int | None,
+        Option(
+            "Words that the model reads at a time. Longer texts have several windows.",
+            least=4,
+            otherwise="as many as the model takes",
+        ),
+    ] = None
+    overlap: Annotated[int, Option("Words that two windows share, at most half of one.", least=0)] = 32
+    batch_size: Annotated[int, Option("Windows in one forward pass.", least=1)] = 8
+
+
+__all__ = ["GlinerOptions", "PresidioOptions"]
