@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tif.annotate.models.windows import context_of, control_tokens
 from tif.annotate.recognisers.gliner_model import load, version
@@ -21,10 +21,7 @@ from tif.entities import ENTITY_TYPES, label_of
 from tif.errors import UsageError
 from tif.spans import Example, Span, tidy
 
-if TYPE_CHECKING:
-    from tif.entities import EntityType
-
-WORDS: Final[dict[EntityType, tuple[str, ...]]] = {
+WORDS: Final[dict[str, tuple[str, ...]]] = {
     "PERSON": ("person",),
     "USERNAME": ("username",),
     "EMAIL": ("email address",),
