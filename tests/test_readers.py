@@ -194,7 +194,7 @@ def test_a_separator_inside_quotes_is_none(tmp_path, capsys, header):
         (b"q;a\nWho?;Mara\nWho?\n", "line 3: does not have the header's 2 columns"),
         (b"sep=;\nq;a\nWho?\n", "line 3: does not have the header's 2 columns"),
         ("q,a\r\nWho?,M\u00e4ra\r\n".encode("cp1252"),
-         "line 2: is not UTF-8, but probably Windows-1252 .*Save it as UTF-8.*For samples, --encoding cp1252 reads it"),
+         "line 2: is not UTF-8, but probably Windows-1252 .*Save it as UTF-8.*Or read it as it is: --encoding cp1252"),
         ("q,a\nWho?,M\u00e4ra\n".encode("utf-16-le"), "line 2: is not UTF-8, but probably UTF-16 .*Save it as UTF-8"),
         ("q,a\r\nWho?,M\u00e4ra\r\n".encode("utf-16")[:-1], "is damaged UTF-16 .byte 32: truncated data"),
         (b"q,a\nWho?,\x81\n", "line 2: is not UTF-8, but probably another 8-bit encoding"),

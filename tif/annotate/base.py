@@ -27,6 +27,8 @@ class Workspace:
     """Folder of the set's versions and of caches."""
     fresh: bool = False
     """Whether to repeat the finished work of earlier runs."""
+    encoding: str | None = None
+    """The encoding that the user names for text files."""
 
 
 class Annotator(Protocol):

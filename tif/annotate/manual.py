@@ -13,6 +13,7 @@ from tif.annotate.base import Workspace
 from tif.console import say, warn
 from tif.errors import InputError, UsageError
 from tif.options import Option, Options
+from tif.readers import is_parquet
 from tif.sets import formats
 from tif.sets.formats.offsets import OffsetUnit
 from tif.sets.formats.recognise import ReadFormat, UnwantedIn
@@ -58,6 +59,15 @@ class ManualOptions(Options):
         ReadFormat | None,
         Option("Format of the --spans file.", otherwise="recognised from its content", idle=_only_with_spans),
     ] = None
+    spans_encoding: Annotated[
+        str | None,
+        Option(
+            "Encoding of the --spans file, such as cp1252 for Windows.",
+            metavar="NAME",
+            otherwise="that of --encoding, else UTF-8",
+            idle=_only_with_spans,
+        ),
+    ] = None
     uw: Annotated[
         UnwantedIn | None,
         Option(
@@ -77,6 +87,11 @@ class ManualOptions(Options):
         ),
     ] = None
 
+    def reads_encoding(self) -> bool:
+        """Return whether `--encoding` tells the encoding of the --spans file."""
+        file = self.spans
+        return file is not None and self.spans_encoding is None and file.is_file() and not is_parquet(file)
+
 
 class ManualAnnotator:
     """Takes the spans from the dataset's own records.
@@ -95,7 +110,7 @@ class ManualAnnotator:
 
     name = SOURCE
 
-    def __init__(self, source: Source, options: ManualOptions | None = None) -> None:
+    def __init__(self, source: Source, options: ManualOptions | None = None, encoding: str | None = None) -> None:
         options = options or ManualOptions()
         self._done: dict[str, Example] = {}
         of_release = any(not _RELEASE.isdisjoint(row) for row in source.rows)
@@ -105,7 +120,7 @@ class ManualAnnotator:
         unit = options.offset_unit
         rows: Sequence[Record | Skipped]
         if options.spans is not None:
-            rows = _of_file(source, options.spans, options)
+            rows = _of_file(source, options.spans, options, encoding)
         elif of_release:
             rows = _of_release(source, options.uw, unit)
         elif unit is not None:
@@ -136,7 +151,7 @@ class ManualAnnotator:
     @classmethod
     def from_workspace(cls, options: ManualOptions, workspace: Workspace) -> Self:
         """Return the annotator for a run's samples."""
-        return cls(workspace.source, options)
+        return cls(workspace.source, options, workspace.encoding)
 
     def describe(self) -> dict[str, object]:
         """Return the method's provenance: the digest of the file's content."""
@@ -187,10 +202,18 @@ def _of_release(source: Source, uw: UnwantedIn | None, unit: OffsetUnit | None) 
     return records
 
 
-def _of_file(source: Source, file: Path, options: ManualOptions) -> list[Record | Skipped]:
+def _of_file(source: Source, file: Path, options: ManualOptions, encoding: str | None) -> list[Record | Skipped]:
     """Return the records of a file for the samples, in their order."""
     samples = AnnotationSet(source.examples)
-    records = formats.read(file, options.format, samples=samples, uw=options.uw, offset_unit=options.offset_unit)
+    encoding = options.spans_encoding or (encoding if options.reads_encoding() else None)
+    try:
+        records = formats.read(
+            file, options.format, samples=samples, encoding=encoding, uw=options.uw, offset_unit=options.offset_unit
+        )
+    except UsageError as error:
+        if options.spans_encoding is None or error.where != ("--encoding",):
+            raise
+        raise UsageError(error.what, where="--spans-encoding", why=error.why, hint=error.hint) from None
     examples = formats.resolve(records, samples)
     by_id = {e.id: replace(record, spans=e.spans) for record, e in zip(records, examples, strict=True)}
     places = zip(source.examples, source.places, strict=True)

@@ -25,7 +25,9 @@ def _nothing_is_saved(_options: Any, method: Any) -> str | None:
     return None
 
 
-def _no_text_file(options: Any, _method: Any) -> str | None:
+def _no_text_file(options: Any, method: Any) -> str | None:
+    if options.method == "manual" and (method is None or method.reads_encoding()):
+        return None  # it may be that of --spans
     if sources.is_file(options.dataset):
         return "parquet has one encoding" if options.dataset.lower().endswith(".parquet") else None
     return None if is_text_folder(options.dataset) else f"it is for text files, and {options.dataset} is none"

@@ -73,7 +73,8 @@ def answer(
     )
     out = options.out or Path("annotations", f"{sources.default_name(options.dataset)}.parquet")
     folder = store.folder(out)
-    annotator = make(options.method, method, Workspace(source=source, folder=folder, fresh=options.fresh))
+    workspace = Workspace(source=source, folder=folder, fresh=options.fresh, encoding=options.encoding)
+    annotator = make(options.method, method, workspace)
     if options.engine == "ray":
         from tif.annotate.ray import RayAnnotator
 

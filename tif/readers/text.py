@@ -65,7 +65,7 @@ def read_text(path: Path, encoding: str | None = None) -> str:
             raise InputError("is damaged UTF-16", where=str(path), why=f"byte {error.start}: {error.reason}") from None
         line = error.object[: error.start].count(b"\n") + 1
         probable = _encoding(error.object)
-        named = " For samples, --encoding cp1252 reads it as it is." if probable == _WINDOWS else ""
+        named = " Or read it as it is: --encoding cp1252." if probable == _WINDOWS else ""
         raise InputError(
             f"is not UTF-8, but probably {probable}",
             where=(str(path), f"line {line}"),
