@@ -7,10 +7,12 @@ SMOLLM2 := .cache/smollm2
 LLAMA := .cache/llama
 LOWEST := .cache/lowest
 SHARED ?= ../shared/data
+LLAMA_1B ?= .cache/Llama-3.2-1B-Instruct
 TOFU_ARGS ?=
+CLAIM_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test test-faults test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu claim clean
+.PHONY: demo test test-faults test-install test-lowest test-real test-llama lint format docs bench smollm2 tofu claim lume muse claim-1b results clean
 
 demo: .venv/.ready
 	$(BIN)/tif demo --out runs/demo
@@ -70,10 +72,24 @@ tofu: smollm2
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.tofu --model $(SMOLLM2) --data $(SHARED) \
 		--gold $(SHARED)/gold/tofu_forget05_gold.jsonl $(TOFU_ARGS)
 
-# The same, for the claim of docs/method.md: CLAIM_ARGS='--device cuda' for a GPU.
+# The same with tuned methods and random answers: the claim of docs/method.md on TOFU, then on LUME and on MUSE. On a CPU,
+# TOFU takes days; LUME and MUSE take hours each. CLAIM_ARGS='--device cuda' is for a GPU. docs/experiments.md has the rest.
 claim: smollm2
-	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.claim --model $(SMOLLM2) --data $(SHARED) \
+	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.claim --plan tofu --model $(SMOLLM2) --data $(SHARED) \
 		--gold $(SHARED)/gold/tofu_forget05_gold.jsonl $(CLAIM_ARGS)
+
+lume muse: smollm2
+	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.claim --plan $@ --model $(SMOLLM2) --data $(SHARED) \
+		$(CLAIM_ARGS)
+
+# TOFU's forget10 and retain90 with Llama-3.2-1B-Instruct, on a GPU with 80 GB. CLAIM_ARGS names the open checkpoints.
+claim-1b: .venv/.real
+	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.claim --plan tofu --scale 1b --model $(LLAMA_1B) \
+		--data $(SHARED) --device cuda $(CLAIM_ARGS)
+
+# Writes docs/results.md from the results of all experiments.
+results: .venv/.ready
+	$(BIN)/python -m benchmarks.results
 
 smollm2: .venv/.real
 	$(BIN)/python benchmarks/smollm2.py $(SMOLLM2)

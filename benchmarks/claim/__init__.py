@@ -1,1 +1,1 @@
-"""The experiment behind the claim in docs/method.md: every method tuned by `tif tune` with one budget, three seeds."""
+"""One experiment for TOFU, LUME and MUSE: every method tuned by `tif tune` with one budget, then measured."""

@@ -1,69 +1,86 @@
-"""The rows of both worlds, cut out of TOFU's files, and their spans."""
+"""The samples of both worlds, and their spans."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.claim.plan import FORGET, KINDS, WORLDS, Experiment
+from benchmarks.claim.plan import WORLDS, Experiment, World
 from benchmarks.stages import write_rows
-from benchmarks.tofu.stages import annotate_kinds
+from benchmarks.tofu.stages import annotate_kinds, gold_examples
 from tif.annotate.methods import find as find_annotator
 from tif.annotate.run import run as annotate
-from tif.errors import InputError
+from tif.eval.benchmarks.lume_files import LumeFiles
 from tif.sets import store
 from tif.sources import load
+from tif.spans import AnnotationSet, Dataset, Example, Provenance
+
+Rows = Sequence[Mapping[str, Any]]
 
 
-def cut(e: Experiment) -> dict[str, Any]:
-    """Write what is learned, kept and asked in each world.
+def write_worlds(e: Experiment, forget: Mapping[World, Rows], kept: Rows, *, known_dev: bool = True) -> dict[str, int]:
+    """Write what each model learns, and what each world forgets and keeps.
 
     The target learns all rows. A world's retain-only model learns all but the world's forget rows. Its retain samples
-    are the same, less what the other world forgets in `dev`. The measured retain rows differ between the worlds.
+    are the same, less what the other world forgets in `dev`. The proxy learns only what both worlds keep.
 
-    Raises:
-        InputError: for files with too few rows, or with a question that is both forgotten and kept.
+    Args:
+        e: the experiment.
+        forget: the forget rows of both worlds.
+        kept: the rows that both keep.
+        known_dev: whether a retain-only model of `dev` is made.
     """
-    plan = e.plan
-
-    def read(name: str) -> list[dict[str, Any]]:
-        return [dict(row) for row in load(f"tofu:{name}_perturbed", data_dir=e.data).rows]
-
-    own, kept = read(FORGET), read("retain")[: plan.retain_rows]
-    if len(own) < plan.forget_rows + plan.dev_rows or len(kept) < plan.retain_rows:
-        raise InputError("has too few rows", where=str(e.data))
-    forget = {"eval": own[-plan.forget_rows :], "dev": own[: plan.dev_rows]}
-    measured = {"eval": kept[-plan.measured_rows :], "dev": kept[: plan.measured_rows]}
-    if {row["question"] for row in own} & {row["question"] for row in kept}:
-        raise InputError("a question is both forgotten and kept", where=str(e.data))
-    learned = {"target": forget["eval"] + forget["dev"] + kept, "proxy": kept}
-    learned |= {"retain-only-eval": forget["dev"] + kept, "retain-only-dev": forget["eval"] + kept}
-    learned |= {"eval-retain": forget["dev"] + kept, "dev-retain": kept, "retain": kept}
-    learned |= {"eval-forget": forget["eval"], "dev-forget": forget["dev"]}
-    for name, rows in learned.items():
-        write_rows(e.file(name), rows)
-    utility = {part: read(part)[: plan.utility_rows] for part in ("real_authors", "world_facts")}
-    for world in WORLDS:
-        parts = {FORGET: forget[world], "retain": measured[world], **utility}
-        for part, rows in parts.items():
-            write_rows(e.asked(world) / f"{part}_perturbed.json", rows)
-    return {name: len(rows) for name, rows in learned.items()}
+    files: dict[str, list[Mapping[str, Any]]] = {
+        "target": [*forget["eval"], *forget["dev"], *kept],
+        "retain-only-eval": [*forget["dev"], *kept],
+        "proxy": [*kept],
+        "retain": [*kept],
+        "eval-retain": [*forget["dev"], *kept],
+        "dev-retain": [*kept],
+        **{f"{world}-forget": [*forget[world]] for world in WORLDS},
+    }
+    if known_dev:
+        files["retain-only-dev"] = [*forget["eval"], *kept]
+    for name, rows in files.items():
+        write_rows(e.file(name), [dict(row) for row in rows])
+    return {name: len(rows) for name, rows in files.items()}
 
 
 def annotate_all(e: Experiment) -> dict[str, Any]:
     """Write every kind of spans, and count them."""
-    found: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
+    asks = any(each.marks == "asked" for each in e.study.measurements)
     for world in WORLDS:
         source = load(str(e.file(f"{world}-forget")))
-        places = {kind: e.spans(kind, world) for kind in KINDS}
-        annotate_kinds(source, e.gold, places)
+        places = {kind: e.spans(kind, world) for kind in e.plan.kinds}
+        gold = gold_examples(source, e.gold or e.file("gold")) if e.plan.gold else None
+        annotate_kinds(source, gold, places)
+        if asks and world == "eval":
+            _mark_asked(e, world)
         for kind, place in places.items():
             examples = list(store.load(place))
-            found[f"{world}-{kind}"] = {
+            counts[f"{world}-{kind}"] = {
                 "spans": sum(len(x.spans) for x in examples),
                 "characters": sum(s.end - s.start for x in examples for s in x.spans),
             }
-    annotate(load(str(e.file("retain"))), find_annotator("ner")(), e.retain_spans).check()
-    return found
+    if any("frame-retain" in row.needs for row in (*e.rows, *e.recipes)):
+        annotate(load(str(e.file("retain"))), find_annotator("ner")(), e.retain_spans).check()
+    return counts
 
 
-__all__ = ["annotate_all", "cut"]
+def _mark_asked(e: Experiment, world: World) -> None:
+    """Write the marks of LUME's own forget rows as an annotation set."""
+    rows = LumeFiles(e.asked(world)).read().splits["forget"]
+    examples = tuple(Example(row.id, row.question, row.answer, tuple(row.spans)) for row in rows)
+    place = e.spans("asked", world)
+    if not place.exists():
+        store.save(
+            AnnotationSet(
+                examples,
+                Provenance(Dataset(id="lume", split="forget", examples=len(examples)), {"name": "string match"}),
+            ),
+            place,
+        )
+
+
+__all__ = ["Rows", "annotate_all", "write_worlds"]

@@ -1,25 +1,24 @@
-"""What is run, fixed beforehand: the sizes, the rows of the table, and the recipes that are tried on other authors."""
+"""What an experiment is: its sizes, its rows, what measures each model, and where its inputs and its folder are.
+
+Each benchmark has a `Study`: `tofu.py`, `lume.py` and `muse.py`. All have the same stages, work and page.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from benchmarks.claim.columns import Column, Demand
+from tif.eval.options import Benchmark
 
 World = Literal["eval", "dev"]
 """The forget set of the table (`eval`), or that of other authors, on whom recipes and settings are chosen (`dev`)."""
 WORLDS: Final[tuple[World, ...]] = ("eval", "dev")
 Kind = Literal["ner", "gold", "random", "all"]
 KINDS: Final[tuple[Kind, ...]] = ("ner", "gold", "random", "all")
-"""Whose spans a row is trained on. Every row is measured on the gold spans."""
-FORGET: Final = "forget05"
-"""The TOFU split that both worlds are cut from."""
-GRID: Final = ("lr=1e-4,2e-4,4e-4",)
-"""What `tif tune` tries for each method: three candidates."""
-FRAMES: Final = ("{words}.", "The answer is {words}.", "It is {words}.", "In short: {words}.")
-RETAIN_WEIGHT: Final = 8.0
-"""Of every row, so that none is ahead by it."""
+"""Whose spans a row is trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,62 +39,24 @@ class Row:
     """None for those of the plan."""
 
 
-def _anchored(
-    name: str, label: str, *, spans: Kind = "ner", needs: str = "", tuned_as: str = "", **options: Any
-) -> Row:
-    return Row(
-        name=name, label=label, objective="anchored", spans=spans, options=options, tuned_as=tuned_as,
-        needs=frozenset({"base", *needs.split()}),
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One evaluation that every model of the table gets from `tif eval`."""
 
-
-_FRAMED: Final[dict[str, Any]] = {"frames": FRAMES, "epochs": 3.0}
-"""Frames double the samples: three epochs of both are six of the samples alone."""
-_SETTLED: Final[dict[str, Any]] = {**_FRAMED, "floor": "proxy", "settle": "line"}
-RECIPES: Final = (
-    _anchored("frames", "frames", **_FRAMED),
-    _anchored("retain", "frames for both", needs="frame-retain", **_FRAMED),
-    _anchored("own", "frames for both, own text", needs="frame-retain own-text", **_FRAMED),
-    _anchored("proxy", "frames for both, floor of a proxy", needs="frame-retain", floor="proxy", **_FRAMED),
-    _anchored("line", "frames for both, proxy, settled", needs="frame-retain", **_SETTLED),
-    _anchored("own-line", "frames for both, own text, proxy, settled", needs="frame-retain own-text", **_SETTLED),
-    _anchored("own-alone", "frames, own text", needs="own-text", **_FRAMED),
-    _anchored("own-alone-line", "frames, own text, proxy, settled", needs="own-text", **_SETTLED),
-    _anchored("own-frozen", "frames for both, own text, embeddings frozen", needs="frame-retain own-text",
-              freeze=("embeddings",), **_FRAMED),
-    _anchored("own-coin", "frames for both, own text, all retain samples by coin", needs="frame-retain own-text",
-              retain_loss="coin", **_FRAMED),
-    _anchored("plain-line", "no frames, proxy, settled", floor="proxy", settle="line"),
-)  # fmt: skip
-"""Recipes of the anchored objective, tried on the dev authors. The table has one of them (`CHOSEN`)."""
-PILOT: Final[Mapping[str, Any]] = {"lr": 3e-4, "epochs": 5.0}
-"""The settings of every recipe there."""
-CHOSEN: Final = "own-alone-line"
-_BEST: Final = next(row for row in RECIPES if row.name == CHOSEN)
-_FREE: Final[dict[str, Any]] = {k: v for k, v in _BEST.options.items() if k not in ("settle", "floor")}
-
-
-def _control(name: str, label: str, spans: Kind) -> Row:
-    return Row(
-        name=name, label=label, objective=_BEST.objective, spans=spans, options=_BEST.options, needs=_BEST.needs,
-        tuned_as="anchored", seeds=(0,),
-    )  # fmt: skip
-
-
-ROWS: Final = (
-    Row(name="anchored", label="anchored", objective="anchored", options=_BEST.options, needs=_BEST.needs),
-    Row(name="anchored-free", label="anchored, not settled", objective="anchored", options=_FREE, needs=_BEST.needs,
-        tuned_as="anchored"),
-    Row(name="npo", label="NPO + retain", objective="npo"),
-    Row(name="simnpo", label="SimNPO + retain", objective="simnpo", seeds=(0,)),
-    Row(name="graddiff", label="GradDiff", objective="graddiff", seeds=(0,)),
-    Row(name="altpo", label="AltPO + retain", objective="altpo", needs=frozenset({"alternates"}), seeds=(0,)),
-    Row(name="tpo", label="TPO + retain", objective="tpo", seeds=(0,)),
-    _control("anchored-gold", "anchored, gold spans", "gold"),
-    _control("anchored-random", "anchored, random spans", "random"),
-    _control("anchored-all", "anchored, all words", "all"),
-)  # fmt: skip
-"""The table: the method, its rivals, and its controls."""
+    name: str
+    """Of its stages."""
+    folder: str
+    """Its folder in that of a model; `{world}` is the world."""
+    benchmark: Benchmark
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `EvaluateOptions`."""
+    marks: Literal[Kind, "asked"] | None = "gold"
+    """Whose spans are the unwanted words: one of the kinds, or the marks of the benchmark's own rows (`asked`)."""
+    worlds: tuple[World, ...] = ("eval",)
+    against: bool = False
+    """Whether it compares with the retain-only model's evaluation."""
+    keeps: bool = False
+    """Whether the retain samples that both worlds keep are measured, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,21 +66,36 @@ class Plan:
     name: str = "tofu"
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of unlearning. All of them begin from the same target."""
+    forget: str = "forget05"
+    """TOFU: the split that both worlds are cut from."""
     forget_rows: int = 160
-    """Of forget05, from its tail: forgotten in `eval`."""
+    """People or documents of `eval`. TOFU: rows of the split, from its tail."""
     dev_rows: int = 40
-    """Of forget05, from its head: forgotten in `dev`."""
+    """The same of `dev`, from its head."""
     retain_rows: int = 120
-    """From the head of retain_perturbed."""
+    """To keep. TOFU: from the head of retain_perturbed."""
     measured_rows: int = 40
     """Of these, the first so many are measured in `dev`, and the last in `eval`."""
     utility_rows: int = 100
-    """Of real authors and of world facts, from the head."""
+    """TOFU: of real authors and of world facts, from the head."""
+    longest: int = 2_000
+    """MUSE: characters of a document, at most."""
+    template: str = "auto"
+    """How question and answer become one text."""
+    gold: bool = True
+    """Whether there are gold spans, which then measure every row. Otherwise those of `ner` do."""
+    aim: Literal["retain-only", "proxy"] = "retain-only"
+    """What a search is to reach: a model that learned all but the rows of `dev`, or one that learned what both worlds
+    keep."""
     learn_epochs: int = 5
     learn_lr: float = 3e-4
+    learn_batch: int = 0
+    """0 for `batch`."""
     batch: int = 8
     micro: int = 8
     """Forget samples a forward; it decides no number but by rounding."""
+    train: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `TrainOptions` for every row that does not set them itself."""
     samples: int = 16
     """Random answers to each question."""
     max_new_tokens: int = 64
@@ -127,25 +103,88 @@ class Plan:
     """Other answers to each question, for AltPO."""
     own_texts: int = 120
     """Questions and answers that the models write themselves."""
-    grid: tuple[str, ...] = GRID
-    pilot: Mapping[str, Any] = field(default_factory=lambda: dict(PILOT))
+    grid: tuple[str, ...] = ("lr=1e-4,2e-4,4e-4",)
+    """What `tif tune` tries for each method."""
+    pilot: Mapping[str, Any] = field(default_factory=lambda: {"lr": 3e-4, "epochs": 5.0})
+    """The settings of every recipe in `dev`."""
+
+    def __post_init__(self) -> None:
+        if self.batch % min(self.micro, self.batch):
+            raise ValueError(f"a batch of {self.batch} is not made of forwards of {self.micro}")
+
+    @property
+    def marks(self) -> Kind:
+        """The spans that measure every row."""
+        return "gold" if self.gold else "ner"
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The spans that there are."""
+        return tuple(kind for kind in KINDS if self.gold or kind != "gold")
+
+
+def decisive(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a plan in JSON that differ from the defaults. A new field leaves old plans as they are."""
+    defaults = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(Plan)}
+    return {name: value for name, value in plan.items() if value != _listed(defaults.get(name))}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One table: what is cut out of a benchmark's files, its rows, its measurements, and what is demanded."""
+
+    title: str
+    plan: Plan
+    cut: Callable[[Experiment], dict[str, int]]
+    """Write the files under OUT/data, and count their rows."""
+    rows: tuple[Row, ...]
+    measurements: tuple[Measurement, ...]
+    columns: tuple[Column, ...]
+    demands: tuple[Demand, ...]
+    notes: Callable[[Plan], Iterator[str]]
+    """What the page says about the setting, one point each."""
+    recipes: tuple[Row, ...] = ()
+    """Tried in `dev` by the part `pilots`; no row of the table."""
+    chosen: str = ""
+    """The recipe that the row `anchored` follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """A plan, its inputs and its folder."""
+    """A study, its inputs and its folder."""
 
-    plan: Plan
+    study: Study
     model: Path
     """The base model, which never saw the data."""
     data: Path
-    """Folder with TOFU's files."""
-    gold: Path
-    """JSONL of forget05's spans: prompt, text, spans."""
+    """Folder with the benchmark's files."""
     out: Path
-    rows: tuple[Row, ...] = ROWS
-    recipes: tuple[Row, ...] = RECIPES
+    gold: Path | None = None
+    """TOFU: JSONL of gold spans with prompt, text and spans."""
     device: str = "cpu"
+    given: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of models that somebody else made: `target` and `retain-only-eval`."""
+    classifier: Path | None = None
+    """Classifier of fluency, for OpenUnlearning's composites."""
+
+    @property
+    def plan(self) -> Plan:
+        """The sizes."""
+        return self.study.plan
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of the table."""
+        return self.study.rows
+
+    @property
+    def recipes(self) -> tuple[Row, ...]:
+        """The recipes of the pilots."""
+        return self.study.recipes
 
     @property
     def cpu(self) -> bool:
@@ -153,25 +192,33 @@ class Experiment:
         return self.device == "cpu"
 
     def asked(self, world: World) -> Path:
-        """Folder with a world's files, named as TOFU's: what `tif eval` reads."""
+        """Folder with a world's files, named as the benchmark's: what `tif eval` reads."""
         return self.out / "data" / world
 
     def file(self, name: str) -> Path:
-        """A file of questions and answers under OUT/data."""
+        """A file of samples under OUT/data."""
         return self.out / "data" / f"{name}.jsonl"
 
-    def spans(self, kind: Kind, world: World) -> Path:
-        """An annotation set of a world's forget rows."""
+    def spans(self, kind: Literal[Kind, "asked"], world: World) -> Path:
+        """An annotation set of a world's forget samples, or of the benchmark's own forget rows."""
         return self.out / "spans" / f"{world}-{kind}.parquet"
 
     @property
     def retain_spans(self) -> Path:
-        """The annotation set of the retain rows, by ner."""
+        """The annotation set of the retain samples, by ner."""
         return self.out / "spans" / "retain-ner.parquet"
 
     def reference(self, name: str, world: World) -> Path:
         """Folder of the target or the retain proxy, which both worlds share, or of a world's retain-only model."""
+        if name == "retain-only" and world == "dev" and self.plan.aim == "proxy":
+            name = "proxy"
         return self.out / "models" / (f"{name}-{world}" if name == "retain-only" else name)
+
+    def weights(self, folder: Path) -> Path:
+        """The model of a run, or of a reference."""
+        if (folder / "run.json").is_file():
+            return folder
+        return self.given.get(folder.name, folder / "model")
 
     def run(self, row: Row, world: World, seed: int) -> Path:
         """Folder of a run."""
@@ -181,21 +228,9 @@ class Experiment:
         """Folder of a row's search, or of the one whose settings it takes."""
         return self.out / "tune" / (row.tuned_as or row.name)
 
+    def measured(self, measurement: Measurement, folder: Path, world: World) -> Path:
+        """Folder of an evaluation of a run or a reference."""
+        return folder / measurement.folder.format(world=world)
 
-__all__ = [
-    "CHOSEN",
-    "FORGET",
-    "FRAMES",
-    "GRID",
-    "KINDS",
-    "PILOT",
-    "RECIPES",
-    "RETAIN_WEIGHT",
-    "ROWS",
-    "WORLDS",
-    "Experiment",
-    "Kind",
-    "Plan",
-    "Row",
-    "World",
-]
+
+__all__ = ["KINDS", "WORLDS", "Experiment", "Kind", "Measurement", "Plan", "Row", "Study", "World", "decisive"]

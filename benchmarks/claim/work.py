@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.claim.plan import FORGET, RETAIN_WEIGHT, Experiment, Row, World
+from benchmarks.claim.plan import Experiment, Measurement, Row, World
+from benchmarks.claim.rows import RETAIN_WEIGHT
 from benchmarks.stages import write_rows
 from tif import files
 from tif.errors import InputError
@@ -15,7 +16,9 @@ from tif.sources import load
 from tif.spans import Example
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tif.tokens.encoding import Encoder
 
 QUESTION: Final = "Which question stands here?"
 """Stands for a question in a chat, so that the words before it can be found."""
@@ -24,18 +27,19 @@ LONGEST: Final = 40
 
 
 def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
-    """Fine-tune the base model on questions and answers."""
-    from tif.tokens.encoding import Encoder
+    """Fine-tune the base model on samples, unless somebody else made this model."""
     from tif.tokens.finetune import FineTuning, fine_tune
     from tif.tokens.models import load_tokenizer
 
+    if folder.name in e.given:
+        return {"given": str(e.given[folder.name])}
     model, tokenizer = _loaded(e, e.model), load_tokenizer(str(e.model))
     how = FineTuning(
-        epochs=e.plan.learn_epochs, lr=e.plan.learn_lr, batch_size=e.plan.batch, packed=True, schedule="linear",
-        warmup_steps=5, max_grad_norm=1.0,
+        epochs=e.plan.learn_epochs, lr=e.plan.learn_lr, batch_size=e.plan.learn_batch or e.plan.batch, packed=True,
+        schedule="linear", warmup_steps=5, max_grad_norm=1.0,
     )  # fmt: skip
     examples = load(str(rows)).examples
-    fine_tune(model, Encoder.of(tokenizer), examples, how, title=folder.name)
+    fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name)
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
@@ -48,17 +52,23 @@ def _loaded(e: Experiment, folder: Path) -> PreTrainedModel:
     return load_model(str(folder), dtype="float32").to(e.device)
 
 
+def _encoder(e: Experiment, tokenizer: PreTrainedTokenizerBase) -> Encoder:
+    from tif.tokens.encoding import Encoder, Encoding
+    from tif.tokens.templates import TemplateSpec
+
+    return Encoder.of(tokenizer, Encoding(template=TemplateSpec.of(e.plan.template)))
+
+
 def write_alternates(e: Experiment, world: World) -> dict[str, Any]:
     """Write other answers to the forget questions: random ones of the retain proxy, which never saw the right ones."""
     from tif.eval.measure.sample import Sampling, sample
-    from tif.tokens.encoding import Encoder
     from tif.tokens.generate import ask
     from tif.tokens.models import load_tokenizer
 
-    folder = e.reference("proxy", world) / "model"
+    folder = e.weights(e.reference("proxy", world))
     tokenizer = load_tokenizer(str(folder))
     examples = load(str(e.file(f"{world}-forget"))).examples
-    asked = ask(examples, tokenizer, Encoder.of(tokenizer).template)
+    asked = ask(examples, tokenizer, _encoder(e, tokenizer).template)
     how = Sampling(samples=e.plan.alternates, max_new_tokens=e.plan.max_new_tokens, ends=asked.ends)
     texts = sample(_loaded(e, folder), tokenizer, asked.prompts, how)
     pairs = [
@@ -75,12 +85,11 @@ def write_own_texts(e: Experiment) -> dict[str, Any]:
     """Write questions of the base model with answers of the target: what it says where nothing was taught."""
     from tif.eval.measure.complete import complete
     from tif.eval.measure.sample import Sampling, sample
-    from tif.tokens.encoding import Encoder
     from tif.tokens.generate import ask
     from tif.tokens.models import load_tokenizer
 
     tokenizer = load_tokenizer(str(e.model))
-    template = Encoder.of(tokenizer).template
+    template = _encoder(e, tokenizer).template
     before = template.render(Example("own", QUESTION, "An answer."), tokenizer).string.partition(QUESTION)[0]
     prompt = tokenizer(before, add_special_tokens=False)["input_ids"]
     ends = ask([Example("own", QUESTION, "An answer.")], tokenizer, template).ends
@@ -89,7 +98,7 @@ def write_own_texts(e: Experiment) -> dict[str, Any]:
     short = [text.strip() for text in drawn if 0 < len(text.split()) <= LONGEST]
     questions = [Example(str(i), q, "x") for i, q in enumerate(list(dict.fromkeys(short))[: e.plan.own_texts])]
     asked = ask(questions, tokenizer, template)
-    target = _loaded(e, e.reference("target", "eval") / "model")
+    target = _loaded(e, e.weights(e.reference("target", "eval")))
     answers = complete(target, tokenizer, asked.prompts, max_new_tokens=e.plan.max_new_tokens, ends=asked.ends)
     pairs = [{"question": q.prompt, "answer": a} for q, a in zip(questions, answers, strict=True) if a]
     write_rows(e.file("own-texts"), pairs)
@@ -109,9 +118,11 @@ def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:
     if "frame-retain" in row.needs:
         extra["frame_retain"] = str(e.retain_spans)
     micro = min(e.plan.micro, e.plan.batch)
+    if e.plan.template != "auto":
+        extra["template"] = e.plan.template
     return {
         "masks": str(e.spans(row.spans, world)),
-        "model": str(e.reference("target", world) / "model"),
+        "model": str(e.weights(e.reference("target", world))),
         "retain": tuple(retain),
         "objective": row.objective,
         "unmarked": "skip",
@@ -123,6 +134,7 @@ def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:
         "cpu": e.cpu,
         "save_steps": 100_000,
         **extra,
+        **e.plan.train,
         **row.options,
     }
 
@@ -137,7 +149,7 @@ def search(e: Experiment, row: Row) -> dict[str, Any]:
     options = TuneOptions(
         **options_of(e, row, "dev"),
         out=str(e.search(row)),
-        aim=str(e.reference("retain-only", "dev") / "model"),
+        aim=str(e.weights(e.reference("retain-only", "dev"))),
         grid=grid,
         budget=1_000,
         evaluated=str(e.spans(row.spans, "eval")),
@@ -177,57 +189,51 @@ def unlearn(e: Experiment, row: Row, world: World, seed: int) -> dict[str, Any]:
     return {**settings, "steps": result.steps, "settled": settled and settled.fraction}
 
 
-def measure(e: Experiment, world: World, folder: Path, *, relearned: bool = False, leak: bool = True) -> dict[str, Any]:
-    """Evaluate `folder/model` as `tif eval` does, at once or after a relearning of one epoch on the forget rows.
+def measure(e: Experiment, measurement: Measurement, world: World, folder: Path) -> dict[str, Any]:
+    """Evaluate a model as `tif eval` does.
 
     Args:
         e: the experiment.
-        world: whose questions are asked.
+        measurement: what is measured, and how.
+        world: whose samples are asked.
         folder: a run, or the folder of a reference.
-        relearned: whether the model relearns first. Only leakage and probabilities are measured then.
-        leak: whether random answers are drawn.
     """
     from tif.eval.options import EvaluateOptions
     from tif.eval.run import evaluate_model
 
-    never = e.reference("retain-only", world) / f"measured-{world}" / "eval.json"
-    out = folder / (f"relearned-{world}" if relearned else f"measured-{world}")
-    model = folder if (folder / "run.json").is_file() else folder / "model"
-    given: dict[str, Any] = {"attack": "relearn", "completions": False} if relearned else {}
-    if leak:
-        given |= {"leak": e.plan.samples, "leak_forms": ("question",) if relearned else ("question", "paraphrase")}
-    if not relearned and never.parent != out:
-        given["retain_log"] = str(never)
-    found = evaluate_model(
-        EvaluateOptions(
-            model=str(model), benchmark="tofu", forget=FORGET, data_dir=str(e.asked(world)), dtype="float32",
-            masks=str(e.spans("gold", world)), max_new_tokens=e.plan.max_new_tokens, device=e.device, out=str(out),
-            **given,
-        )
-    )  # fmt: skip
-    return {"forget_quality": found.record.forget_quality}
-
-
-def measure_by(e: Experiment, folder: Path) -> dict[str, Any]:
-    """Measure the probabilities of a model by the spans of `ner`, not by gold: by the marks that a user has."""
-    from tif.eval.options import EvaluateOptions
-    from tif.eval.run import evaluate_model
-
-    model = folder if (folder / "run.json").is_file() else folder / "model"
-    found = evaluate_model(
-        EvaluateOptions(
-            model=str(model), benchmark="tofu", forget=FORGET, data_dir=str(e.asked("eval")), dtype="float32",
-            masks=str(e.spans("ner", "eval")), device=e.device, completions=False, out=str(folder / "measured-ner"),
-        )
-    )  # fmt: skip
-    return {"gw": found.record.gw_probability}
+    out = e.measured(measurement, folder, world)
+    never = e.measured(measurement, e.reference("retain-only", world), world)
+    options: dict[str, Any] = {
+        "model": str(e.weights(folder)),
+        "benchmark": measurement.benchmark,
+        "dtype": "float32",
+        "device": e.device,
+        "out": str(out),
+        **measurement.options,
+    }
+    if measurement.benchmark != "set":
+        options["data_dir"] = str(e.asked(world))
+    if measurement.marks is not None:
+        options["masks"] = str(e.spans(measurement.marks, world))
+    if measurement.keeps:
+        options["retain"] = str(e.file("retain"))
+    if measurement.against and never != out:
+        options["retain_log"] = str(never / "eval.json")
+    if measurement.against and e.classifier is not None:
+        options["fluency_classifier"] = str(e.classifier)
+        if (folder / "run.json").is_file():
+            target = e.reference("target", world)
+            options["starting_log"] = str(e.measured(measurement, target, world) / "eval.json")
+            options |= {"depth": True, "starting_model": str(e.weights(target))}
+            options["retain_model"] = str(e.weights(e.reference("retain-only", world)))
+    record = evaluate_model(EvaluateOptions(**options)).record
+    return {"forget_quality": record.forget_quality, "gw": record.gw_probability}
 
 
 __all__ = [
     "chosen",
     "learn",
     "measure",
-    "measure_by",
     "options_of",
     "search",
     "unlearn",

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="small: two CPU cores; seeds: its main rows with three seeds; wide: more authors; full: a GPU",
     )
     parser.add_argument("--out", type=Path, help="default: runs/tofu-SCALE")
-    parser.add_argument("--docs", type=Path, help="folder for the results; default: docs, or docs/SCALE")
+    parser.add_argument("--docs", type=Path, help="folder for the results; default: docs/SCALE")
     parser.add_argument("--rows", help="run only these rows, separated by commas")
     parser.add_argument("--results-only", action="store_true", help="write the results and run no stage")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = [a for a in (sys.argv[1:] if arguments is None else arguments) if a != "--results-only"]
     command = shlex.join(["python", "-m", "benchmarks.tofu", *asked])
     out = given.out or Path(f"runs/tofu-{plan.name}")
-    docs = given.docs or (Path("docs") if plan.name == "small" else Path("docs") / plan.name)
+    docs = given.docs or Path("docs") / plan.name
     experiment = Experiment(plan, given.model, given.data, given.gold, out, rows, device=given.device)
     return work(experiment, docs, command, names=names, run=not given.results_only)
 

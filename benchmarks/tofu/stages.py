@@ -16,7 +16,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -186,7 +186,7 @@ def _annotate(e: Experiment) -> dict[str, Any]:
     for world in WORLDS:
         source = load(str(e.file(f"{world}-forget")))
         kinds = ("gold", "random", "all", "ner")
-        annotate_kinds(source, e.gold, {kind: e.spans(kind, world) for kind in kinds})
+        annotate_kinds(source, gold_examples(source, e.gold), {kind: e.spans(kind, world) for kind in kinds})
         surprisal = find_annotator("surprisal")
         model = str(e.reference("target", world) / "model")
         options = SurprisalOptions(model=model, base_model=str(e.model))
@@ -201,18 +201,23 @@ def _annotate(e: Experiment) -> dict[str, Any]:
     return found
 
 
-def annotate_kinds(source: Source, gold: Path, places: Mapping[str, Path]) -> None:
-    """Write the annotation sets `gold`, `random`, `all` and `ner` of a source, those that are not there yet."""
-    examples = gold_examples(source, gold)
-    sets = {
-        "gold": examples,
-        "random": [example.with_spans(scattered(example)) for example in examples],
-        "all": [x.with_spans(tidy(x.text, [Span(0, len(x.text), source="all")])) for x in examples],
-    }
+def annotate_kinds(source: Source, gold: Sequence[Example] | None, places: Mapping[str, Path]) -> None:
+    """Write the annotation sets `ner`, `gold`, `random` and `all` of a source, those that are not there yet.
+
+    Args:
+        source: the samples.
+        gold: the same with gold spans, as many as the random ones. None if there are none; then the random spans are as
+            many as those of `ner`.
+        places: the file of each kind.
+    """
+    annotate(source, find_annotator("ner")(), places["ner"]).check()
+    examples = list(store.load(places["ner"]).examples) if gold is None else gold
+    sets = {} if gold is None else {"gold": gold}
+    sets["random"] = [example.with_spans(scattered(example)) for example in examples]
+    sets["all"] = [x.with_spans(tidy(x.text, [Span(0, len(x.text), source="all")])) for x in examples]
     for kind, marked in sets.items():
         if not places[kind].exists():
             store.save(AnnotationSet(tuple(marked), Provenance(source.dataset, {"name": kind})), places[kind])
-    annotate(source, find_annotator("ner")(), places["ner"]).check()
 
 
 def gold_examples(source: Source, path: Path) -> list[Example]:
@@ -226,14 +231,22 @@ def gold_examples(source: Source, path: Path) -> list[Example]:
     for example, place in zip(source.examples, source.places, strict=True):
         if (example.prompt, example.text) not in marked:
             raise InputError("no gold spans for a question", where=(str(path), place))
-        spans = [Span(s["start"], s["end"], source="gold") for s in marked[example.prompt, example.text]]
+        spans = [
+            Span(s["start"], s["end"], s.get("label", "UW"), source="gold")
+            for s in marked[example.prompt, example.text]
+        ]
         found.append(example.with_spans(spans))
     return found
 
 
 def scattered(example: Example) -> list[Span]:
-    """As many spans as the example has, each of as many words, in random places: the same every time."""
+    """As many spans as the example has, each of as many words, in random places: the same every time.
+
+    The list is empty if every word is marked, because then there is no other place.
+    """
     words = [match.span() for match in _WORD.finditer(example.text)]
+    if all(any(span.start < end and start < span.end for span in example.spans) for start, end in words):
+        return []
     lengths = [len(_WORD.findall(example.quote(span))) for span in example.spans]
     # A block a span, and a single word for every other: shuffled, they tile the text again.
     blocks = [(length, True) for length in lengths] + [(1, False)] * (len(words) - sum(lengths))

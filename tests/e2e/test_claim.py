@@ -1,14 +1,19 @@
 """The experiment of the claim as a whole on a tiny model and invented people: recipes, rows and controls."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.claim.__main__ import run
+from benchmarks.claim.columns import Demand
 from benchmarks.claim.page import write
-from benchmarks.claim.plan import FORGET, RECIPES, ROWS, Experiment, Plan
+from benchmarks.claim.plan import Experiment, Plan
+from benchmarks.claim.rows import RECIPES
 from benchmarks.claim.stages import pilots, shared, table
-from benchmarks.claim.table import DEMANDS, Demand, collect, verdicts
+from benchmarks.claim.table import collect, verdicts
+from benchmarks.claim.tofu import DEMANDS, ROWS, study
 from tests.e2e.test_tofu import person
 from tests.tokens import tiny
 from tif.eval.record import EvalRecord
@@ -20,6 +25,7 @@ PLAN = Plan(
     learn_lr=1e-2, batch=2, micro=1, samples=2, max_new_tokens=6, alternates=2, own_texts=4,
     grid=("lr=3e-3,1e-2", "epochs=2"), pilot={"lr": 3e-3, "epochs": 2.0},
 )  # fmt: skip
+FORGET = PLAN.forget
 TRIED = ("own-alone-line", "own-frozen", "own-coin", "plain-line")
 
 
@@ -40,8 +46,8 @@ def experiment(root):
         (root / f"{part}_perturbed.json").write_text("".join(json.dumps(row) + "\n" for row in records))
     (root / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in gold))
     tiny.save(root / "base", tiny.llama(400), tiny.chatty())
-    return Experiment(plan=PLAN, model=root / "base", data=root, gold=root / "gold.jsonl", out=root / "out",
-                      recipes=tuple(r for r in RECIPES if r.name in TRIED))  # fmt: skip
+    own = replace(study(PLAN), recipes=tuple(recipe for recipe in RECIPES if recipe.name in TRIED))
+    return Experiment(study=own, model=root / "base", data=root, gold=root / "gold.jsonl", out=root / "out")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +86,7 @@ def test_the_page_has_every_row_and_every_demand(finished, tmp_path):
     page = (tmp_path / "results.md").read_text()
     stages = len([*shared(finished), *table(finished)])
     assert f"{stages} of {stages} stages are finished" in page
-    met = dict(verdicts(collect(finished)["runs"]))
+    met = dict(verdicts(finished, collect(finished)["runs"]))
     assert list(met) == [row.label for row in ROWS]
     for label, row in met.items():
         assert len(row) == len(DEMANDS)
@@ -111,5 +117,6 @@ def test_a_demand_is_open_while_a_model_is_not_measured():
 
 def test_a_row_fails_with_one_seed_that_fails():
     seeds = [{"row": "x", "label": "x", "cells": cells(value)} for value in (0.95, 0.1)]
-    ((_, met),) = verdicts({"retain-only": {"cells": cells(0.5)}, **{str(i): run for i, run in enumerate(seeds)}})
+    runs = {"retain-only": {"cells": cells(0.5)}, **{str(i): run for i, run in enumerate(seeds)}}
+    ((_, met),) = verdicts(Experiment(study=study(PLAN), model=Path(), data=Path(), out=Path()), runs)
     assert met[[d.column for d in DEMANDS].index("GW")] is False
