@@ -232,6 +232,12 @@ class TrainOptions(Encoding, DataOptions):
         Option("Steps of LoRA on retain samples, eight in each, before the base model gives the floor.", _LOSS,
                metavar="N", least=1, idle=floor_kind_idle("proxy")),
     ] = 40  # fmt: skip
+    sharpness: Annotated[
+        float,
+        Option("Against relearning: take the gradient of the forget term behind the step of this length that undoes "
+               "most of it. An optimizer step then takes about three times as long.", _LOSS, metavar="RADIUS",
+               least=0),
+    ] = 0.0  # fmt: skip
     rmu_layer: Annotated[
         int,
         Option("rmu: the layer whose output is steered, counted from 0 as in the model's own layers.", _LOSS, least=0,

@@ -144,6 +144,7 @@ def train(options: TrainOptions, *, evaluate: Evaluate | None = None) -> RunResu
         epoch, _ = _schedule(options, len(scores.training), arguments.world_size)
         trajectory = Trajectory(trainer, evaluate, options.evaluate_every.steps or epoch, folder)
         trainer.add_callback(trajectory)
+    _check_sharpness(trainer, options)
     starting = _starting_weights(trainer, options)
     last = _last_checkpoint(trainer, folder)
     start = int(last.name.partition("-")[2]) if last else 0
@@ -176,6 +177,7 @@ def _plan(options: TrainOptions, objective: Objective) -> LossPlan:
         retain_bound=options.retain_bound,
         dual_step=options.dual_step,
         settle_steps=options.settle.steps if options.settle else 0,
+        sharpness=options.sharpness,
         rmu_layer=options.rmu_layer,
         rmu_scale=options.rmu_scale,
     )
@@ -216,6 +218,13 @@ def _check_settle(options: TrainOptions, prepared: Prepared, examples: int, proc
             f"settles for {options.settle.steps} steps, and the run has {steps}",
             where="--settle",
             hint="Give fewer: the steps before them forget.",
+        )
+
+
+def _check_sharpness(trainer: Unlearner, options: TrainOptions) -> None:
+    if options.sharpness and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        raise UsageError(
+            "needs complete weights, and FSDP or DeepSpeed divides them", where="--sharpness", hint="Leave it out."
         )
 
 

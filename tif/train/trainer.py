@@ -29,6 +29,7 @@ from tif.train.dual import DualWeight
 from tif.train.losses import Activations, Distributions, LossTerms, StepScores, TokenScores, coin_divergence
 from tif.train.objectives import Objective, RetainLoss
 from tif.train.settings import ObjectiveSettings
+from tif.train.sharpness import with_gradient, worst_gradient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class LossPlan:
     dual_step: float = 1.0
     settle_steps: int = 0
     """The last optimizer steps, which minimise the retain term alone."""
+    sharpness: float = 0.0
+    """Radius of the step that undoes most of the forget term, behind which its gradient is taken; 0 for none."""
     rmu_layer: int = 7
     rmu_scale: float = 20.0
 
@@ -123,20 +126,36 @@ class Unlearner(Trainer):  # type: ignore[misc]
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """This process's share of a step's loss: one forward."""
-        scores, retain = self._forward(model, inputs)
         left = self.state.max_steps - self.state.global_step
         settling = 0 < left <= self.plan.settle_steps
+        sharp = self._sharp(model, inputs) if self.plan.sharpness and not settling else None
+        scores, retain = self._forward(model, inputs)
         terms = {} if settling else self.plan.objective.loss(scores, self.plan.settings)
+        if sharp is not None:
+            terms |= {name: terms[name].detach() for name in _forgetting(terms)}
         if retain is not None:
             terms["retain"] = self.dual.weight * retain
             if self.plan.is_dual:
                 self.dual.see(retain, (inputs.role == Role.RETAIN).sum())
         loss = torch.stack([value.float() for value in terms.values()]).sum()
         self._note(terms, scores.forget)
+        if sharp is not None:
+            loss = loss + sharp
         if num_items_in_batch is None:
             return loss
         share = (inputs.role == Role.FORGET).sum() * self.accelerator.num_processes / num_items_in_batch
         return loss * share
+
+    def _sharp(self, model: Any, inputs: Step) -> Tensor:
+        """A scalar 0 with the gradient that the forget term has behind the step that undoes most of it."""
+        plain = self.accelerator.unwrap_model(model)
+        weights = [weight for weight in plain.parameters() if weight.requires_grad]
+
+        def forget() -> Tensor:
+            terms = self.plan.objective.loss(self._forward(plain, inputs)[0], self.plan.settings)
+            return torch.stack([terms[name].float() for name in _forgetting(terms)]).sum()
+
+        return with_gradient(weights, worst_gradient(forget, weights, self.plan.sharpness))
 
     def _forward(self, model: Any, step: Step) -> tuple[StepScores, Tensor | None]:
         plan, needs, packed = self.plan, self.plan.objective.needs, step.packed
@@ -334,6 +353,11 @@ class Unlearner(Trainer):  # type: ignore[misc]
             checkpoint.load_random(Path(checkpoint_folder), self.args.process_index)
             if self.plan.is_dual:
                 self.dual.load(Path(checkpoint_folder))
+
+
+def _forgetting(terms: LossTerms) -> list[str]:
+    """Names of the terms that forget. The others of an objective hold general words or retain samples."""
+    return [name for name in terms if name not in ("pl", "kept")]
 
 
 def _full(model: Any, packed: Packed) -> Any:
