@@ -1,6 +1,7 @@
 """Results of recognisers come in with type and score, as `auto`, by text, id or order."""
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -268,3 +269,147 @@ def test_a_format_describes_a_file(tmp_path, cli):
     refused = cli("annotate", "--method", "manual", "--dataset", texts, "--format", "presidio")
     assert refused.code == 2
     assert "--spans" in refused.err
+
+
+OF_SERVERS = {
+    "dlp, bytes": (
+        "dlp",
+        {
+            "result": {
+                "findings": [
+                    {
+                        "quote": "Ravlunda",
+                        "infoType": {"name": "LOCATION"},
+                        "location": {"byteRange": {"start": "25", "end": "33"}},
+                    }
+                ]
+            }
+        },
+    ),
+    "azure, Python": (
+        "azure",
+        [{"id": "a", "entities": [{"text": "Ravlunda", "category": "Location", "offset": 22, "length": 8,
+                                   "confidence_score": 0.5}], "is_error": False}],
+    ),
+    "comprehend, batch": (
+        "comprehend",
+        {"ResultList": [{"Index": 0, "Entities": [{"Type": "LOCATION", "BeginOffset": 22, "EndOffset": 30,
+                                                   "Score": 0.5}]}], "ErrorList": []},
+    ),
+    "gliner, probabilities": (
+        "gliner",
+        [[{"start": 22, "end": 30, "text": "Ravlunda", "label": "city", "score": 0.5, "class_probs": {"city": 0.5}}]],
+    ),
+    "gliner, by type": (
+        "gliner",
+        {"entities": {"city": [{"text": "Ravlunda", "confidence": 0.5, "start": 22, "end": 30}], "person": []}},
+    ),
+    "gliner, server": (
+        "gliner",
+        {"choices": [{"message": {"content": json.dumps(
+            {"entities": [{"start": 22, "end": 30, "text": "Ravlunda", "label": "city", "score": 0.5}]})}}]},
+    ),
+    "langextract, other case": (
+        "langextract",
+        {"text": ONE, "extractions": [{"extraction_class": "location", "extraction_text": "ravlunda",
+                                       "char_interval": {"start_pos": 22, "end_pos": 30},
+                                       "alignment_status": "match_exact"}]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OF_SERVERS)
+def test_answers_of_servers_and_other_versions_are_read(tmp_path, case):
+    name, content = OF_SERVERS[case]
+    samples = AnnotationSet(SET.examples[:1])
+    (record,) = formats.read(write(tmp_path, content), name, samples=samples)
+    assert [(ONE[s.start : s.end], s.label) for s in record.spans] == [("Ravlunda", "LOCATION")]
+    assert record.maker == "machine"
+    if name not in ("dlp", "langextract"):
+        assert record.spans[0].score == 0.5
+    if case != "gliner, server":
+        assert formats.recognise(write(tmp_path, content)) == name
+
+
+def test_texts_that_a_service_did_not_read_are_named_and_shift_no_other(tmp_path, capsys):
+    failure = {"code": "InvalidArgument", "message": "too long"}
+    documents = FILES["azure"][0]["results"]["documents"][1:]
+    file = write(tmp_path, {"results": {"documents": documents, "errors": [{"id": "a", "error": failure}]}})
+    (record,) = formats.read(file, samples=SET)
+    assert record.id == "b"
+    assert "the service did not read a text: {'id': 'a'" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"1 of 1 records say nothing .*too long"):
+        formats.read(write(tmp_path, {"documents": [{"id": "a", "error": failure, "is_error": True}]}), "azure")
+    entities = FILES["comprehend"][1]["Entities"]
+    batch = {"ResultList": [{"Index": 1, "Entities": entities}], "ErrorList": [{"Index": 0, "ErrorCode": "TOO_BIG"}]}
+    (record,) = formats.read(write(tmp_path, batch), samples=SET)
+    assert (record.id, [TWO[s.start : s.end] for s in record.spans]) == ("b", ["555-0199"])
+    assert "TOO_BIG" in capsys.readouterr().err
+    twice = {"ResultList": [{"Index": 0, "Entities": []}, {"Index": 0, "Entities": []}]}
+    with pytest.raises(InputError, match="record 1, Index: has no number of its own"):
+        formats.read(write(tmp_path, twice), samples=SET)
+
+
+def test_google_leaves_empty_lists_out(tmp_path):
+    (record,) = formats.read(write(tmp_path, {"result": {}}), "dlp", samples=AnnotationSet(SET.examples[:1]))
+    assert record.spans == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("gliner", {"entities": {"city": ["Ravlunda"]}}, r"entities\.city\[0\]: has no offsets .*include_spans=True"),
+        ("gliner", {"choices": [{"message": {"content": "Sure!"}}]}, r"choices\[0\]\.message\.content"),
+        (
+            "presidio",
+            {"text": "<PERSON>", "items": [{"start": 0, "end": 8, "entity_type": "PERSON", "operator": "replace"}]},
+            "items: is an answer of Presidio's anonymizer .*Give the analyzer's",
+        ),
+        ("dlp", {"result": {"findings": [], "findingsTruncated": True}}, "maxFindingsPerRequest"),
+        ("hf", [[{"entity_group": "PER", "start": None, "end": None, "score": 0.5}]], "start: has no offsets .*slow"),
+        (None, [{"entity": "B-PER", "index": 1, "word": "x", "start": 0, "end": 1, "score": 0.5}], "did not group"),
+        (
+            "langextract",
+            {"text": ONE, "extractions": [{"extraction_class": "x", "extraction_text": "Otto",
+                                           "char_interval": {"start_pos": 22, "end_pos": 30}}]},
+            r"extractions\[0\], text: the offsets select 'Ravlunda', but the text is 'Otto'",
+        ),
+        ("tab", [{"doc_id": "d", "text": ONE, "annotations": {"annotator1": {}}}], "none of the fields entity_m"),
+    ],
+)  # fmt: skip
+def test_answers_without_places_in_the_text_are_refused(tmp_path, name, content, told):
+    with pytest.raises(InputError, match=rf"record 1.*{told}") as caught:
+        formats.read(write(tmp_path, content), name, samples=AnnotationSet(SET.examples[:1]))
+    assert "\n" not in str(caught.value)
+
+
+HOSTILE = [None, [], {}, "", -1, 10**30, [[]], {"a": 1}, "gone"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_any_damage_to_a_file_is_read_or_refused(tmp_path, name):
+    """Each value of a file in turn becomes another one, or is missing."""
+    content, file = FILES[name], tmp_path / "in.json"
+    for path in places(content):
+        for value in HOSTILE:
+            file.write_text(json.dumps(damaged(content, path, value)))
+            with suppress(InputError):
+                formats.resolve(formats.read(file, name, samples=SET), SET)
+
+
+def places(value, path=()):
+    yield from [path] if path else []
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[key], (*path, key))
+
+
+def damaged(content, path, value):
+    content = json.loads(json.dumps(content))
+    inner = content
+    for key in path[:-1]:
+        inner = inner[key]
+    if value == "gone":
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return content

@@ -29,6 +29,7 @@ from tif.errors import InputError, UsageError
 from tif.readers import check_encoding, is_parquet
 from tif.sets.formats import recognisers
 from tif.sets.formats.offsets import OffsetUnit
+from tif.sets.formats.profiles import PROFILES
 from tif.sets.formats.recognise import FormatName, ReadFormat, UnwantedIn, recognise
 from tif.sets.formats.records import Record, Skipped, resolve, row_of
 from tif.sets.formats.units import read_in_its_unit
@@ -84,7 +85,7 @@ def read(
     if encoding is not None:
         _check_encoding(path, encoding)
     chosen = format_ or recognise(path, encoding)
-    module: ModuleType = recognisers if chosen in recognisers.PROFILES else _module(chosen)
+    module: ModuleType = recognisers if chosen in PROFILES else _module(chosen)
     given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in module.OPTIONS:

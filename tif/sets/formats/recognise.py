@@ -12,7 +12,8 @@ from tif.readers import Place, is_arrow_folder, is_parquet, parse_json, read_tex
 from tif.readers.json import json_values
 from tif.readers.parquet import parquet_records
 from tif.readers.words import is_word
-from tif.sets.formats.recognisers import RecogniserFormat, recognised
+from tif.sets.formats.profiles import RecogniserFormat
+from tif.sets.formats.recognisers import recognised
 
 FormatName = Literal["tif", "prodigy", "doccano", "label-studio", "spacy", "inline", "tpo"]
 ReadFormat = Literal[FormatName, RecogniserFormat]

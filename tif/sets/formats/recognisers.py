@@ -2,12 +2,12 @@
 
     presidio           lists of `{entity_type, start, end, score}`, one for each text; code points
     presidio-research  `{full_text, spans: [{entity_type, entity_value, start_position, end_position}]}`; code points
-    gliner             lists of `{start, end, text, label, score}`; code points
+    gliner             lists of `{start, end, text, label, score}`, or by type as GLiNER2; code points
     langextract        `{text, extractions: [{extraction_class, char_interval: {start_pos, end_pos}}]}`; code points
     tab                `{doc_id, text, annotations: {NAME: {entity_mentions: [...]}}}`; code points, made by people
-    comprehend         AWS: `{Entities: [{Type, BeginOffset, EndOffset, Score}]}`; code points
+    comprehend         AWS: `{Entities: [{Type, BeginOffset, EndOffset, Score}]}`; code points; or a batch's
     azure              `{documents: [{id, entities: [{category, offset, length, text}]}]}`; the unit of the request
-    dlp                Google: `{findings: [{infoType: {name}, location: {codepointRange}}]}`; code points as strings
+    dlp                Google: `{findings: [{infoType: {name}, location: {codepointRange}}]}`; code points, else bytes
     hf                 lists of `{entity_group, score, start, end}` of a transformers pipeline; code points
 
 Labels become canonical types (`tif.entities`); a type that the crosswalk does not know keeps its name.
@@ -17,114 +17,24 @@ one type are united. These formats are only read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from tif.console import warn
-from tif.entities import Scheme, label_of
+from tif.entities import label_of
 from tif.errors import InputError
-from tif.readers import Row, parse_json, read_text
-from tif.readers.json import json_values
+from tif.readers import Row
+from tif.sets.formats import answers
+from tif.sets.formats.answers import values
 from tif.sets.formats.offsets import Offsets, OffsetUnit
-from tif.sets.formats.records import Maker, Record, a_span, an_object, checked, id_field, list_field, text_field
+from tif.sets.formats.profiles import LISTS, PROFILES, Profile, RecogniserFormat, at_path
+from tif.sets.formats.records import Record, Skipped, a_span, an_object, checked, id_field, list_field, text_field
 from tif.spans import AnnotationSet, Example, Span, tidy
 from tif.text import divides
 
-RecogniserFormat = Literal[
-    "presidio", "presidio-research", "gliner", "langextract", "tab", "comprehend", "azure", "dlp", "hf"
-]
-
 OPTIONS: Final = ("offset_unit",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """The field names of one recogniser. A path such as `location.codepointRange` leads into objects."""
-
-    lists: tuple[str, ...]
-    """Fields with a record's spans, tried in order."""
-    start: str
-    end: str
-    """The end; the length if the path ends in `length`."""
-    labels: tuple[str, ...]
-    score: str | None = None
-    quote: str | None = None
-    """The words that the span marks, to check the offsets."""
-    scheme: Scheme | None = None
-    """Whose names the labels are."""
-    texts: tuple[str, ...] = ("text",)
-    maker: Maker = "machine"
-    units: tuple[OffsetUnit, ...] = ("codepoint",)
-    """The unit of the offsets; of several, the first in which all words are at their offsets."""
-
-
-_LISTS: Final = ("entities", "results", "spans", "predictions")
-
-PROFILES: Final[Mapping[RecogniserFormat, Profile]] = {
-    "presidio": Profile(
-        lists=_LISTS, start="start", end="end", labels=("entity_type",), score="score", scheme="presidio"
-    ),
-    "presidio-research": Profile(
-        scheme="presidio",
-        lists=("spans",),
-        start="start_position",
-        end="end_position",
-        labels=("entity_type",),
-        quote="entity_value",
-        texts=("full_text",),
-    ),
-    "gliner": Profile(
-        lists=_LISTS, start="start", end="end", labels=("label",), score="score", quote="text", scheme="gliner"
-    ),
-    "langextract": Profile(
-        lists=("extractions",),
-        start="char_interval.start_pos",
-        end="char_interval.end_pos",
-        labels=("extraction_class",),
-    ),
-    "tab": Profile(
-        scheme="tab",
-        lists=("entity_mentions",),
-        start="start_offset",
-        end="end_offset",
-        labels=("entity_type",),
-        quote="span_text",
-        maker="person",
-    ),
-    "comprehend": Profile(
-        scheme="comprehend",
-        lists=("Entities",),
-        start="BeginOffset",
-        end="EndOffset",
-        labels=("Type",),
-        score="Score",
-        texts=("Text", "text"),
-    ),
-    "azure": Profile(
-        scheme="azure",
-        lists=("entities",),
-        start="offset",
-        end="length",
-        labels=("category",),
-        score="confidenceScore",
-        quote="text",
-        units=("codepoint", "utf16", "grapheme"),
-    ),
-    "dlp": Profile(
-        scheme="dlp",
-        lists=("findings",),
-        start="location.codepointRange.start",
-        end="location.codepointRange.end",
-        labels=("infoType.name",),
-        quote="quote",
-    ),
-    "hf": Profile(lists=_LISTS, start="start", end="end", labels=("entity_group",), score="score", scheme="hf"),
-}
-
 _IDS: Final = ("id", "record_id", "document_id", "doc_id")
-_CONTAINERS: Final = ("results.documents", "documents", "result")
 
 
 def read(
@@ -133,7 +43,7 @@ def read(
     samples: AnnotationSet | None = None,
     offset_unit: OffsetUnit | None = None,
     encoding: str | None = None,
-) -> Iterator[Record]:
+) -> Iterator[Record | Skipped]:
     """Yield the records of a file.
 
     Args:
@@ -146,10 +56,15 @@ def read(
     Raises:
         InputError: naming record and field; or for records without text that fit no sample.
     """
-    rows = [(where, row) for where, value in _values(path, name, encoding) for row in _rows(value, name, where)]
-    texts = _Texts(rows, PROFILES[name], samples)
+    rows = [(where, row) for where, value in values(path, name, encoding) for row in _rows(value, name, where)]
+    # Only batches of AWS number the texts that they did not read.
+    count = sum(name == "comprehend" or not isinstance(row, Skipped) for _, row in rows)
+    texts = _Texts(count, PROFILES[name], samples)
     left_out: list[str] = []
     for number, (where, row) in enumerate(rows):
+        if isinstance(row, Skipped):
+            yield row
+            continue
         try:
             sample, text = texts.of(number, row)
             spans = _spans(row, text, name, offset_unit, left_out)
@@ -166,65 +81,21 @@ def read(
         warn(f"{path}: {len(left_out)} spans without exact offsets are left out, first {left_out[0]}")
 
 
-def _values(path: Path, name: RecogniserFormat, encoding: str | None) -> Iterator[tuple[str, object]]:
-    text = read_text(path, encoding)
-    if text.lstrip().startswith("{"):
-        try:
-            yield f"{path}, record 1", parse_json(text)
-            return
-        except InputError:
-            pass  # several lines
-    values = list(json_values(path, text))
-    if values and all(_is_span(value, PROFILES[name]) for _, value in values):
-        yield f"{path}, record 1", [value for _, value in values]
-    else:
-        yield from values
-
-
-def _is_span(value: object, profile: Profile) -> bool:
-    return isinstance(value, dict) and _at(value, profile.start) is not None and profile.lists[0] not in value
-
-
-def _rows(value: object, name: RecogniserFormat, where: str) -> Iterator[Row]:
-    """Yield one object for each text, with its spans in the profile's first list."""
-    profile = PROFILES[name]
-    if isinstance(value, list):
-        yield {profile.lists[0]: value}
-        return
-    row = an_object(value, where)
-    if name == "tab":
-        yield {**row, "entity_mentions": _mentions(row)}
-        return
-    for container in _CONTAINERS:
-        inner = _at(row, container)
-        if isinstance(inner, list):
-            yield from (an_object(document, f"{where}, {container}") for document in inner)
-            return
-        if isinstance(inner, dict) and profile.lists[0] in inner:
-            yield {**row, **inner}
-            return
-    yield row
-
-
-def _mentions(row: Row) -> object:
-    """Return the mentions of TAB's checked annotator, else of the first. NO_MASK says that nothing is unwanted."""
-    annotators = row.get("annotations")
-    if not isinstance(annotators, dict) or not annotators:
-        return None
-    checked_by = [name for name in list_field(row, "quality_checked") if name in annotators]
-    annotator = annotators[str((checked_by or list(annotators))[0])]
-    mentions = list_field(an_object(annotator, "annotations"), "entity_mentions")
-    return [m for m in mentions if not (isinstance(m, dict) and m.get("identifier_type") == "NO_MASK")]
+def _rows(value: object, name: RecogniserFormat, where: str) -> Iterator[Row | Skipped]:
+    try:
+        yield from answers.rows(value, name, where)
+    except InputError as error:
+        raise error if error.where[:1] == (where,) else error.within(where) from None
 
 
 class _Texts:
     """Finds the text of each record: its own, or that of a sample."""
 
-    def __init__(self, rows: Sequence[tuple[str, Row]], profile: Profile, samples: AnnotationSet | None) -> None:
+    def __init__(self, count: int, profile: Profile, samples: AnnotationSet | None) -> None:
         self._profile = profile
         self._by_id = samples.by_id() if samples is not None else {}
         self._in_order = tuple(samples) if samples is not None else ()
-        self._of_file = len(rows)
+        self._of_file = count
 
     def of(self, number: int, row: Row) -> tuple[Example | None, str]:
         for field in self._profile.texts:
@@ -289,28 +160,35 @@ def _is_short(text: str, end: int) -> bool:
 
 def _span(value: Row, text: str, offsets: Offsets, name: RecogniserFormat) -> Span:
     profile = PROFILES[name]
-    start, end = _number(_at(value, profile.start)), _number(_at(value, profile.end))
+    start_path, end_path = profile.start, profile.end
+    if name == "dlp" and at_path(value, end_path) is None and at_path(value, "location.byteRange.end") is not None:
+        start_path, end_path = "location.byteRange.start", "location.byteRange.end"
+        offsets = Offsets(text, "utf8")
+    start, end = _number(at_path(value, start_path)), _number(at_path(value, end_path))
     if name == "dlp" and start is None and end is not None:
         start = 0  # Google leaves a start of 0 out
     if profile.end.endswith("length") and type(start) is int and type(end) is int:
         end += start
+    if name == "hf" and start is None and "start" in value:
+        hint = "Use the model's fast tokenizer, or tif annotate --method hf."
+        raise InputError("has no offsets", where="start", why="a slow tokenizer gives none", hint=hint)
     if name == "hf" and "entity_group" not in value and "entity" in value:
         hint = 'Give the pipeline aggregation_strategy="simple".'
         raise InputError("marks tokens, not spans", where="entity", why="the pipeline did not group them", hint=hint)
-    label = next((found for path in profile.labels if (found := _at(value, path)) is not None), None)
+    label = next((found for path in profile.labels if (found := at_path(value, path)) is not None), None)
     if not isinstance(label, str):
         raise InputError("has no label", where=profile.labels[0])
     label = label_of(label, profile.scheme)
-    score = _at(value, profile.score) if profile.score else None
-    begin, stop = offsets.to_point(start, profile.start), offsets.to_point(end, profile.end)
-    quote = _at(value, profile.quote) if profile.quote else None
+    score = next((given for path in profile.scores if (given := at_path(value, path)) is not None), None)
+    begin, stop = offsets.to_point(start, start_path), offsets.to_point(end, end_path)
+    quote = at_path(value, profile.quote) if profile.quote else None
+    if name == "langextract" and isinstance(quote, str) and _folded(quote) == _folded(text[begin:stop]):
+        quote = None  # it compares words, without case and white space
     return checked(a_span(begin, stop, label, name, score), text, quote=quote if isinstance(quote, str) else None)
 
 
-def _at(row: object, path: str) -> object:
-    for name in path.split("."):
-        row = row.get(name) if isinstance(row, Mapping) else None
-    return row
+def _folded(words: str) -> str:
+    return "".join(words.split()).casefold()
 
 
 def _number(value: object) -> object:
@@ -324,18 +202,24 @@ def recognised(record: object) -> RecogniserFormat | None:
         return recognised(record[0]) if record and isinstance(record[0], dict) else None
     if not isinstance(record, dict):
         return None
-    if {"start", "end", "label", "score", "text"} == record.keys():
+    if {"start", "end", "label", "score", "text"} == record.keys() - {"class_probs"}:
         return "gliner"
+    if isinstance(record.get("entities"), dict):
+        return "gliner"  # GLiNER2: spans by type
+    if {"entity", "index", "word", "start", "end"} <= record.keys():
+        return "hf"  # its tokens, which `read` refuses
     for name, sign in _SIGNS.items():
-        if any(_at(record, path) is not None for path in sign):
+        if any(at_path(record, path) is not None for path in sign):
             return name
-    return next((found for field in _LISTS if (found := _in_list(field, record.get(field))) is not None), None)
+    return next((found for field in LISTS if (found := _in_list(field, record.get(field))) is not None), None)
 
 
 def _in_list(field: str, value: object) -> RecogniserFormat | None:
     first = value[0] if isinstance(value, list) and value else None
     if not isinstance(first, dict):
         return None
+    if {"category", "offset", "length"} <= first.keys():
+        return "azure"
     if "entity_type" in first or "entity_group" in first:
         return "presidio" if "entity_type" in first else "hf"
     return "gliner" if field != "spans" and {"start", "end", "label", "score"} <= first.keys() else None
@@ -344,7 +228,7 @@ def _in_list(field: str, value: object) -> RecogniserFormat | None:
 _SIGNS: Final[Mapping[RecogniserFormat, tuple[str, ...]]] = {
     "presidio-research": ("full_text",),
     "langextract": ("extractions",),
-    "comprehend": ("Entities", "BeginOffset"),
+    "comprehend": ("Entities", "BeginOffset", "ResultList"),
     "azure": ("results.documents", "redactedText", "confidenceScore"),
     "dlp": ("result.findings", "findings", "infoType.name"),
     "hf": ("entity_group",),
@@ -353,4 +237,4 @@ _SIGNS: Final[Mapping[RecogniserFormat, tuple[str, ...]]] = {
 """Fields that only one recogniser writes."""
 
 
-__all__ = ["PROFILES", "Profile", "RecogniserFormat", "read", "recognised"]
+__all__ = ["read", "recognised"]
