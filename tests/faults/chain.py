@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.eval.conftest import make_llama, make_row, make_tokenizer
 from tif.annotate.journal import AnnotationJournal
-from tif.annotate.judge.cache import JudgeCache
+from tif.annotate.judge.cache import JudgeCache, Usage
 from tif.edit.desk import open_desk
 from tif.edit.edits import Op
 from tif.eval.sample_journal import SampleJournal
@@ -21,6 +21,7 @@ CHAT = (
 )
 ROWS = [make_row(index, plain=True) for index in range(4)]
 METHOD = {"name": "invented"}
+SPENT = Usage(requests=5, prompt_tokens=1234, completion_tokens=321, cached_replies=2)
 PROMPTS = [row.question for row in ROWS]
 
 
@@ -56,11 +57,12 @@ def build(root: Path) -> None:
     cache = JudgeCache(Path("judge.sqlite"), "run")
     for row in ROWS:
         cache.put(row.question, row.answer, "stop")
+    cache.count(SPENT)
     cache.flush()
-    del cache  # closes the file
+    cache.close()
     lines = [json.dumps({"question": row.question, "answer": row.answer}) for row in ROWS]
     Path("forget.jsonl").write_text("\n".join(lines))
     evaluate(EvaluateOptions(model="run", benchmark="local", forget="forget.jsonl", max_new_tokens=4))
 
 
-__all__ = ["METHOD", "PROMPTS", "ROWS", "build"]
+__all__ = ["METHOD", "PROMPTS", "ROWS", "SPENT", "build"]

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -74,6 +75,7 @@ def targets() -> list[Target]:
         Target("edit journal", store.folder(HEAD) / "edit.jsonl", _edited),
         Target("samples", next(Path("samples").glob("*.jsonl")), _sampled),
         Target("judge's replies", Path("judge.sqlite"), _replied),
+        Target("judge's counts", Path("judge.sqlite"), _counted),
     ]  # fmt: skip
     for number, file in enumerate(store.version_files(HEAD), start=1):
         listed.append(Target("version", file, lambda n=number: _set(f"{HEAD}@{n}"), lambda: verify_set(HEAD)))
@@ -133,11 +135,16 @@ def _sampled() -> object:
 
 
 def _replied() -> object:
-    cache = JudgeCache(Path("judge.sqlite"), "run")
-    replies = [cache.get(row.question) for row in ROWS]
+    with closing(JudgeCache(Path("judge.sqlite"), "run")) as cache:
+        replies = [cache.get(row.question) for row in ROWS]
     if not all(replies):
         raise TifError("is requested again")
     return replies
+
+
+def _counted() -> object:
+    with closing(JudgeCache(Path("judge.sqlite"), "run")) as cache:
+        return cache.usage()
 
 
 def _part(path: Path, key: str) -> object:
@@ -205,11 +212,11 @@ def run(flips: int, seed: int) -> Iterator[tuple[Target, Outcome, bool | None]]:
     for target in targets():
         if target.path.stat().st_size:
             kinds.setdefault(target.kind, []).append(target)
-    written = {target.path: target.read() for group in kinds.values() for target in group}
+    written = {target: target.read() for group in kinds.values() for target in group}
     dice = random.Random(seed)
     for number in range(flips):
         target = dice.choice(kinds[list(kinds)[number % len(kinds)]])
-        yield (target, *flip(target, written[target.path], dice))
+        yield (target, *flip(target, written[target], dice))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

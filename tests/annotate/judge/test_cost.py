@@ -67,6 +67,91 @@ def test_several_runs_share_the_file_and_a_damaged_one_is_told(tmp_path: Path) -
         JudgeCache(bad, "run")
 
 
+SPENT = Usage(requests=3, prompt_tokens=300, completion_tokens=30, cached_replies=1)
+
+
+def spent(file: Path, run: str = "run") -> Usage:
+    with closing(JudgeCache(file, run)) as cache:
+        return cache.usage()
+
+
+@pytest.fixture
+def paid(tmp_path: Path) -> Path:
+    """A file with the usage of two runs."""
+    for run in ("run", "other"):
+        with closing(JudgeCache(tmp_path / "judge.sqlite", run)) as cache:
+            cache.put("key", "reply", "stop")
+            cache.count(SPENT)
+            cache.flush()
+    return tmp_path / "judge.sqlite"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE spent SET prompt_tokens = 44",
+        "UPDATE spent SET prompt_tokens = 'many'",
+        "UPDATE spent SET requests = -3, seal = NULL",
+        "UPDATE spent SET cached_replies = x'00', seal = NULL",
+        "UPDATE spent SET seal = 'no'",
+    ],
+)
+def test_damaged_counts_are_told_once_and_the_replies_stay(
+    paid: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(paid)) as file:
+        file.execute(damage)
+        file.commit()
+    assert spent(paid) == Usage()
+    told = capsys.readouterr().err
+    for whose in ("this run", "another run"):
+        assert f"judge.sqlite: the requests and tokens of {whose} are damaged, and are counted from 0 again" in told
+    with closing(JudgeCache(paid, "run")) as cache:
+        assert cache.get("key") == ("reply", "stop")
+        cache.count(SPENT)
+        cache.flush()
+    assert spent(paid) == SPENT
+    assert capsys.readouterr().err == ""
+
+
+def test_counts_under_another_name_are_told(paid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(paid)) as file:
+        file.execute("UPDATE spent SET run = 'ruN' WHERE run = 'run'")
+        file.commit()
+    assert spent(paid) == Usage()
+    assert "of another run are damaged" in capsys.readouterr().err
+    assert spent(paid, "other") == SPENT
+
+
+def test_a_table_under_another_name_is_told(paid: Path) -> None:
+    with closing(sqlite3.connect(paid)) as file:
+        file.execute("ALTER TABLE spent RENAME TO spend")
+        file.commit()
+    with pytest.raises(StoreError, match="it has a table 'spend', which tif does not know"):
+        JudgeCache(paid, "run")
+
+
+@pytest.mark.parametrize("name", [b"CREATE TABLE", b"spent ("])
+def test_a_damaged_schema_is_one_line(paid: Path, name: bytes) -> None:
+    """SQLite's message repeats the damaged bytes, which are no text."""
+    paid.write_bytes(paid.read_bytes().replace(name, b"\xe5" + name[1:]))
+    with pytest.raises(StoreError, match="the judge's cache cannot be used"):
+        JudgeCache(paid, "run")
+
+
+def test_counts_of_an_older_tif_are_read_and_sealed(paid: Path) -> None:
+    with closing(sqlite3.connect(paid)) as file:
+        file.execute("ALTER TABLE spent DROP COLUMN seal")
+        file.commit()
+    with closing(JudgeCache(paid, "run")) as cache:
+        assert cache.usage() == SPENT
+        cache.count(SPENT)
+        cache.flush()
+    assert spent(paid) == SPENT + SPENT
+    with closing(sqlite3.connect(paid)) as file:
+        assert dict(file.execute("SELECT run, seal IS NULL FROM spent")) == {"run": 0, "other": 1}
+
+
 def test_the_wording_and_its_version_change_together(tmp_path: Path) -> None:
     """Whoever changes a word of what the judge reads raises VERSION, and puts both here."""
     assert (VERSION, JudgePrompt().sha256[:16]) == (1, "6b91c98fb5d16d83")

@@ -2,7 +2,8 @@
 
 Write-ahead logging lets several runs share the file. It contains no API key and no header.
 
-Each reply has a seal. A reply that does not match its seal is requested again.
+Each reply has a seal. A reply that does not match its seal is requested again. Usage that does not match its seal
+starts again at 0, with a warning.
 
 Replies stay in memory until `flush`. So the thread of the requests does not wait for the disk, and replies that arrive
 together share a transaction.
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from tif.annotate.judge.prompt import Message
+from tif.console import warn
 from tif.errors import StoreError
 
 _SCHEMA: Final = """
@@ -28,9 +30,10 @@ CREATE TABLE IF NOT EXISTS replies (
 );
 CREATE TABLE IF NOT EXISTS spent (
     run TEXT PRIMARY KEY, requests INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
-    completion_tokens INTEGER NOT NULL, cached_replies INTEGER NOT NULL
+    completion_tokens INTEGER NOT NULL, cached_replies INTEGER NOT NULL, seal TEXT
 );
 """
+_TABLES: Final = ("replies", "spent")
 _UNREADABLE: Final = "\ufffd"
 """What stands for a byte that is not UTF-8."""
 
@@ -103,6 +106,7 @@ class JudgeCache:
         self._old_rows = 0
         self._replies: dict[str, tuple[str, str]] = {}
         self._written, self._spent = Usage(), Usage()
+        self._connections: list[sqlite3.Connection] = []
         # Held for a few instructions only: the thread of the requests must never wait for the disk.
         self._lock = threading.Lock()
         try:
@@ -113,15 +117,16 @@ class JudgeCache:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             self._add_seals()
+            self._check_tables()
             # One thread at a time can use a connection. With a single one, reads would wait for writes.
             self._reading = self._db if path is None else self._connect()
-            self._reading.text_factory = _decoded
             if fresh:
                 self._db.execute("DELETE FROM spent WHERE run = ?", (run,))
                 (self._old_rows,) = self._db.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()
-            row = self._db.execute(f"SELECT {', '.join(_COUNTS)} FROM spent WHERE run = ?", (run,)).fetchone()
-            self._written = Usage(**dict(zip(_COUNTS, row, strict=True))) if row else Usage()
-        except (sqlite3.Error, OSError) as error:
+            self._remove_damaged_usage()
+            self._written = self._on_disk()
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # SQLite's own message may repeat damaged bytes
+            self.close()
             raise self._failed(error) from None
 
     def get(self, key: str) -> tuple[str, str] | None:
@@ -167,37 +172,67 @@ class JudgeCache:
             spent = self._spent
         if not replies and spent == Usage():
             return
-        changes = ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
         try:
             with self._db:  # commits, or rolls back
                 self._db.execute("BEGIN IMMEDIATE")
                 rows = [(key, *reply, digest([key, *reply])) for key, reply in replies.items()]
                 self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", rows)
-                (total,) = self._db.execute(
-                    f"INSERT INTO spent VALUES (?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET {changes} "
-                    f"RETURNING {', '.join(_COUNTS)}",
-                    (self._run, *astuple(spent)),
-                ).fetchall()
+                total = self._on_disk() + spent
+                row = (self._run, *astuple(total))
+                self._db.execute("INSERT OR REPLACE INTO spent VALUES (?, ?, ?, ?, ?, ?)", (*row, digest(list(row))))
         except sqlite3.Error as error:
             raise self._failed(error) from None
         with self._lock:
-            self._written = Usage(**dict(zip(_COUNTS, total, strict=True)))
+            self._written = total
             self._spent -= spent
         for key in replies:  # only after the commit: `get` must find each reply at any moment
             del self._replies[key]
 
+    def close(self) -> None:
+        """Close the file. Replies and usage since the last `flush` are lost."""
+        for connection in self._connections:
+            connection.close()
+
     def _add_seals(self) -> None:
-        """Make room for the seals of new replies in a file of an older tif, whose own replies have none."""
-        if "seal" not in {column[1] for column in self._db.execute("PRAGMA table_info(replies)")}:
-            try:
-                self._db.execute("ALTER TABLE replies ADD COLUMN seal TEXT")
-            except sqlite3.OperationalError as error:
-                if "duplicate column" not in str(error):  # another process was faster
-                    raise
+        """Make room for the seals of new rows in a file of an older tif, whose own rows have none."""
+        for table in _TABLES:
+            if "seal" not in {column[1] for column in self._db.execute(f"PRAGMA table_info({table})")}:
+                try:
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN seal TEXT")
+                except sqlite3.OperationalError as error:
+                    if "duplicate column" not in str(error):  # another process was faster
+                        raise
+
+    def _check_tables(self) -> None:
+        """Make sure that no damage hides the usage: its row, or the name of its table.
+
+        Raises:
+            sqlite3.DatabaseError: for a table that tif did not make, or a damaged one.
+        """
+        names = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if others := sorted(names - set(_TABLES)):
+            raise sqlite3.DatabaseError(f"it has a table {others[0]!r}, which tif does not know")
+        (result,) = self._db.execute("PRAGMA integrity_check(spent)").fetchone()
+        if result != "ok":
+            raise sqlite3.DatabaseError(result)
+
+    def _remove_damaged_usage(self) -> None:
+        for rowid, *row in self._db.execute("SELECT rowid, * FROM spent").fetchall():
+            if _usage(row) is None:
+                self._db.execute("DELETE FROM spent WHERE rowid = ?", (rowid,))
+                whose = "this run" if row[0] == self._run else "another run"
+                warn(f"{self._path}: the requests and tokens of {whose} are damaged, and are counted from 0 again")
+
+    def _on_disk(self) -> Usage:
+        row = self._db.execute("SELECT * FROM spent WHERE run = ?", (self._run,)).fetchone()
+        return (_usage(row) or self._written) if row else Usage()
 
     def _connect(self) -> sqlite3.Connection:
         # The judge runs in a thread of its own, and the caller's thread reads the usage.
-        return sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.text_factory = _decoded
+        self._connections.append(connection)
+        return connection
 
     def _failed(self, error: Exception) -> StoreError:
         return StoreError(
@@ -206,6 +241,16 @@ class JudgeCache:
             why=str(error),
             hint="Delete this file, or choose another with --cache.",
         )
+
+
+def _usage(row: Sequence[object]) -> Usage | None:
+    """Return the usage in a row of `spent`; None for a damaged row. Rows of an older tif have no seal."""
+    run, *counts, seal = row
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None
+    if seal is not None and seal != digest([run, *counts]):
+        return None
+    return Usage(**dict(zip(_COUNTS, counts, strict=True)))  # type: ignore[arg-type]
 
 
 def _decoded(data: bytes) -> str:
