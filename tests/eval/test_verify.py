@@ -66,6 +66,7 @@ def test_an_untouched_chain_is_verified(cli):
     names = {check["name"] for check in report["checks"] if check["state"] == "ok"}
     assert {"run/run.json", "run/model/model.safetensors", "run/model/tokenizer.json", "run/log.jsonl"} <= names
     assert {"run/eval/eval.json", "run/eval/examples.parquet", "run/eval/parts/forget.scores.parquet"} <= names
+    assert "the numbers in run/eval/eval.json" in names
     assert {"people.parquet", "people.parquet.meta.json", "the starting model start"} <= names
     assert sum(name.startswith(".versions/people/000") for name in names) == 2
     assert cli("report", "run", "--out", "report.html").code == 0
@@ -156,6 +157,35 @@ def test_sealed_again_is_not_noticed_but_a_signature_is(copy, cli):
     assert next(line for line in lines if "run/run.json.sig" in line).startswith("differs ")
     Path("other").write_text("")
     assert "its signer is not in other" in cli("verify", "people.parquet", "--signers", "other").out
+
+
+HEADLINES = {
+    "uw_probability": lambda record: record.update(uw_probability=0.0),
+    "gw_probability": lambda record: record.update(gw_probability=0.999),
+    "parts.forget.rougeL_recall": lambda record: record["parts"]["forget"].update(rougeL_recall=0.55),
+    "parts.forget.n": lambda record: record["parts"]["forget"].update(n=400),
+    "leakage.forget.written": lambda record: record["leakage"]["forget"].update(written=3),
+    "model_utility": lambda record: record.update(model_utility=0.7, model_utility_reason=None),
+    "forget_quality": lambda record: record.update(forget_quality=0.99, forget_quality_reason=None),
+    "per_example.forget.answer[0]": lambda record: record["per_example"]["forget"]["answer"].__setitem__(0, "x"),
+}
+"""Edits of an evaluation that is then sealed again, by the number that is named."""
+
+
+@pytest.mark.usefixtures("copy")
+@pytest.mark.parametrize("number", HEADLINES)
+def test_a_number_that_was_sealed_again_is_compared_with_its_examples(cli, number):
+    path = Path("run/eval/eval.json")
+    content = json.loads(path.read_text())
+    HEADLINES[number](content)
+    path.write_text(json.dumps(sealed(content)))
+    (check,) = failed("run/eval")
+    assert check.name == f"the numbers in {path}"
+    assert check.detail.startswith(f"{number} is ")
+    assert check.detail.endswith(" by examples.parquet")
+    assert cli("verify", "run").code == 1
+    assert cli("report", "run", "--out", "report.html").code == 0
+    assert "Not verified: run." in Path("report.html").read_text()
 
 
 @pytest.mark.usefixtures("copy")

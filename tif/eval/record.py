@@ -41,6 +41,8 @@ _READABLE: Final = (1, 2, EVAL_SCHEMA)
 _SEALED: Final = 3
 
 EVAL_FILE: Final = "eval.json"
+EXAMPLES_FILE: Final = "examples.parquet"
+"""One row for each example, with every number."""
 _HEADLINE: Final = ("model_utility", "forget_quality", "uw_probability", "gw_probability")
 LONG: Final = ("per_example", "retain_truth_ratio", "leak_counts", "files", seal.SEAL)
 """Keys with a value for each example or file, and the seal over them. `headline` omits them."""
@@ -300,6 +302,7 @@ _READER: Final = TypeAdapter(EvalRecord)
 __all__ = [
     "EVAL_FILE",
     "EVAL_SCHEMA",
+    "EXAMPLES_FILE",
     "LONG",
     "EvalRecord",
     "MasksUsed",

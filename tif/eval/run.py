@@ -35,7 +35,7 @@ from tif.eval.measure.composites import Memorization
 from tif.eval.options import CONTROLS, EvaluateOptions
 from tif.eval.origin import default_out, model_of, run_of
 from tif.eval.parts import PartsCache
-from tif.eval.record import EVAL_FILE, EvalRecord, columns
+from tif.eval.record import EVAL_FILE, EXAMPLES_FILE, EvalRecord, columns
 from tif.eval.settings import MAX_NEW_TOKENS, Scoring
 from tif.records import ModelIdentity, RunRecord
 from tif.tokens.encoding import Encoder
@@ -346,9 +346,9 @@ def write(record: EvalRecord, examples: Mapping[str, Sequence[ExampleRow]], out:
     table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    files.write(out / "examples.parquet", sink.getvalue())
+    files.write(out / EXAMPLES_FILE, sink.getvalue())
     record = record.but(
-        files=seal.manifest(out, ["examples.parquet", *([leaks.LEAKS_FILE] if record.leaks else []), "parts"])
+        files=seal.manifest(out, [EXAMPLES_FILE, *([leaks.LEAKS_FILE] if record.leaks else []), "parts"])
     )
     files.write(out / EVAL_FILE, json.dumps(record.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
     return record

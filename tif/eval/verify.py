@@ -2,7 +2,8 @@
 
 set          content, metadata, sidecar and parents of every version
 run          the record's seal, each file that the run wrote, the annotation set and the starting model
-evaluation   the record's seal, its other files, the evaluated model and tokenizer, the annotation set, the run
+evaluation   the record's seal, its numbers, its other files, the evaluated model and tokenizer, the annotation set,
+             the run
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tif import seal
 from tif.errors import InputError, TifError
+from tif.eval.recompute import check_numbers
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.readers import read_json
 from tif.records import CHECKPOINTS, RUN_FILE, TRAJECTORY, ModelIdentity, RunRecord, run_around
@@ -83,6 +85,7 @@ def verify_evaluation(folder: Path) -> list[Check]:
     if not record.files:
         checks.append(Check(name=str(folder), state="unsealed", detail="an older tif recorded no files"))
     checks += seal.compare(folder, record.files)
+    checks.append(check_numbers(folder, record))
     if record.model is not None:
         here = _inside(folder, record)
         checks += _model("the evaluated model", record.model, here=here, prompting=record.prompting)

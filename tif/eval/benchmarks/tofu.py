@@ -144,8 +144,8 @@ def evaluate_lazily(
         if (numbers := Verbatim.of(_likelihoods(row, own[row.id], settings) for row in rows)) is not None:
             exact[part] = numbers
     seen = prompt_text(tokenizer, encoder.template)
-    aggregated = _aggregated(examples, scores, settings)
-    return replace(aggregated, template=encoder.template.spec, prompt=seen, verbatim=exact)
+    evaluation = aggregated(examples, scores, settings)
+    return replace(evaluation, template=encoder.template.spec, prompt=seen, verbatim=exact)
 
 
 def score_part(
@@ -283,7 +283,8 @@ def _example(
     return {name: None if isinstance(v, float) and not np.isfinite(v) else v for name, v in columns.items()}
 
 
-def _aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scored], settings: Scoring) -> Evaluation:
+def aggregated(examples: dict[str, list[ExampleRow]], scores: Mapping[str, Scored], settings: Scoring) -> Evaluation:
+    """Return the numbers that the rows of all parts give together."""
     parts: dict[str, dict[str, float | int | None]] = {}
     reasons: dict[str, str] = {}
     leaks: dict[str, Leakage] = {}
@@ -349,4 +350,14 @@ def mean_of(rows: Sequence[ExampleRow], column: str) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-__all__ = ["MEANS", "OPTIONS", "Evaluation", "ExampleRow", "evaluate", "evaluate_lazily", "mean_of", "score_part"]
+__all__ = [
+    "MEANS",
+    "OPTIONS",
+    "Evaluation",
+    "ExampleRow",
+    "aggregated",
+    "evaluate",
+    "evaluate_lazily",
+    "mean_of",
+    "score_part",
+]

@@ -11,11 +11,10 @@ from tif import seal
 from tif.errors import InputError
 from tif.eval.benchmarks.tofu import ExampleRow
 from tif.eval.measure.gaps import RetainGaps, WordLosses
-from tif.eval.record import EvalRecord
+from tif.eval.record import EXAMPLES_FILE, EvalRecord
 from tif.readers.parquet import read_table
 
 _COLUMNS = ("part", "question", "answer", "uw_tokens", "gw_tokens", "uw_loss", "gw_loss")
-_FILE = "examples.parquet"
 
 
 def to_retain(
@@ -34,11 +33,11 @@ def to_retain(
         return None, "no retain log of tif was given"
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
-        table = read_table(folder / _FILE, _COLUMNS)
-        if _FILE in retain.files and seal.file_digest(folder / _FILE) != retain.files[_FILE]:
-            return None, f"{folder / _FILE} is not the file that tif wrote with the retain log"
+        table = read_table(folder / EXAMPLES_FILE, _COLUMNS)
+        if EXAMPLES_FILE in retain.files and seal.file_digest(folder / EXAMPLES_FILE) != retain.files[EXAMPLES_FILE]:
+            return None, f"{folder / EXAMPLES_FILE} is not the file that tif wrote with the retain log"
     except (InputError, OSError, pa.ArrowException):
-        return None, f"the retain log has no readable {_FILE} in its folder"
+        return None, f"the retain log has no readable {EXAMPLES_FILE} in its folder"
     others = {
         (row["question"], row["answer"]): row for row in table.to_pylist() if row["part"] == "forget"
     }  # fmt: skip

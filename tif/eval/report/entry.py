@@ -12,7 +12,7 @@ from tif.errors import InputError
 from tif.eval.benchmarks.tofu import Evaluation, ExampleRow
 from tif.eval.measure import measures
 from tif.eval.measure.score import Scored, from_table
-from tif.eval.record import EVAL_FILE, EvalRecord
+from tif.eval.record import EVAL_FILE, EXAMPLES_FILE, EvalRecord
 from tif.eval.run import describe
 from tif.eval.settings import Form, Scoring
 from tif.eval.verify import verify_evaluation, verify_run
@@ -97,7 +97,7 @@ class Entry:
             if not (folder / EVAL_FILE).is_file():
                 raise FileNotFoundError(2, "no such file", EVAL_FILE)
             record = EvalRecord.read(folder)
-            rows = _table(folder / "examples.parquet").to_pylist()
+            rows = _table(folder / EXAMPLES_FILE).to_pylist()
             scores: dict[str, Scored] = {}
             for part in record.parts:
                 scores |= from_table(_table(folder / "parts" / f"{part}.scores.parquet"))
