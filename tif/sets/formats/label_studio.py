@@ -31,6 +31,7 @@ from tif.sets.formats.records import (
     need_list,
     need_text,
     object_field,
+    parsed,
     status_field,
     text_field,
 )
@@ -100,12 +101,10 @@ def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None
         offset_unit: the unit of the offsets; None for UTF-16, or code points where only these agree with `value.text`.
         encoding: the file's encoding, if it is not UTF-8.
     """
-    for where, row in read_records(path, encoding=encoding):
-        try:
-            record = _record(where, row, offset_unit) if "data" in row else _minimal(where, row, offset_unit)
-        except InputError as error:
-            raise error.within(where) from None
-        yield record
+    yield from parsed(
+        read_records(path, encoding=encoding),
+        lambda where, row: (_record if "data" in row else _minimal)(where, row, offset_unit),
+    )
 
 
 def _record(where: str, row: Row, unit: OffsetUnit | None) -> Record | Skipped:

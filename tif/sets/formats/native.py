@@ -17,6 +17,7 @@ from tif.sets.formats.records import (
     in_order,
     need_list,
     need_text,
+    parsed,
     proven_unit,
     row_of,
     span_of,
@@ -44,12 +45,7 @@ def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None
         offset_unit: the unit of the offsets; None takes the record's `offset_unit`, else code points.
         encoding: the file's encoding, if it is not UTF-8.
     """
-    for where, row in read_records(path, encoding=encoding):
-        try:
-            record = _record(where, row, offset_unit)
-        except InputError as error:
-            raise error.within(where) from None
-        yield record
+    yield from parsed(read_records(path, encoding=encoding), lambda where, row: _record(where, row, offset_unit))
 
 
 def _record(where: str, row: Row, unit: OffsetUnit | None) -> Record:

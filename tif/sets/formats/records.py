@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tif.errors import InputError, kind_of, short
 from tif.readers import Row
 from tif.sets.compare import first_difference
 from tif.sets.formats.offsets import UNITS, Offsets, OffsetUnit
 from tif.spans import STATUSES, UW, AnnotationSet, Example, Span, Status, is_status, tidy
+
+V = TypeVar("V")
+R = TypeVar("R")
 
 BASE_LENGTH = 12
 """Number of hex digits of the exported version's digest in a file."""
@@ -311,6 +314,16 @@ def base_of(annotations: AnnotationSet) -> str | None:
     return annotations.base.digest[:BASE_LENGTH] if annotations.base else None
 
 
+def parsed(rows: Iterable[tuple[str, V]], parse: Callable[[str, V], R]) -> Iterator[R]:
+    """Yield the result of `parse` for the place and the value of each record. An error names the place."""
+    for where, value in rows:
+        try:
+            record = parse(where, value)
+        except InputError as error:
+            raise error.within(where) from None
+        yield record
+
+
 __all__ = [
     "BASE_LENGTH",
     "Maker",
@@ -326,6 +339,7 @@ __all__ = [
     "need_list",
     "need_text",
     "object_field",
+    "parsed",
     "proven_unit",
     "resolve",
     "row_of",

@@ -33,6 +33,7 @@ from tif.sets.formats.records import (
     list_field,
     need_text,
     object_field,
+    parsed,
     span_of,
     stated_unit,
     status_field,
@@ -98,12 +99,12 @@ def read(path: Path, offset_unit: OffsetUnit | None = None, encoding: str | None
         encoding: the file's encoding, if it is not UTF-8.
     """
     rows = _doc_bin(path) if is_compressed(path) else json_values(path, read_text(path, encoding))
-    for where, row in rows:
-        try:
-            record = _pair(where, row, offset_unit) if isinstance(row, list) else _from_json(where, row, offset_unit)
-        except InputError as error:
-            raise error.within(where) from None
-        yield record
+    yield from parsed(
+        rows,
+        lambda where, row: (
+            _pair(where, row, offset_unit) if isinstance(row, list) else _from_json(where, row, offset_unit)
+        ),
+    )
 
 
 def _doc_bin(path: Path) -> Iterator[tuple[Place, object]]:
