@@ -116,3 +116,9 @@ def test_names_of_every_script_are_drawn_without_a_warning() -> None:
         svg = figures.curves({"日本語のモデル": ([1, 2], [1, 2]), "مدل": ([1, 2], [1, 2])}, "step", "loss")
     assert "日本語のモデル" in svg
     assert "مدل" in svg
+
+
+def test_the_front_has_the_points_that_none_beats_on_both_axes() -> None:
+    points = [(0.2, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.1), (0.5, 0.5)]
+    assert figures.front(points) == [(0.2, 0.9), (0.5, 0.5), (0.5, 0.5), (0.9, 0.1)]
+    assert figures.front([(0.2, 0.2), (0.9, 0.9)]) == [(0.9, 0.9)]

@@ -11,7 +11,7 @@ import re
 import textwrap
 import unicodedata
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -104,6 +104,11 @@ def bars(groups: Mapping[str, Mapping[str, tuple[float, float, float] | None]], 
     return svg[0]
 
 
+def front(points: Collection[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points that no other point beats on both axes, from left to right."""
+    return sorted((x, y) for x, y in points if not any((a >= x and b >= y) and (a, b) != (x, y) for a, b in points))
+
+
 def pareto(
     points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, *, log: bool, order: Sequence[str] = ()
 ) -> str:
@@ -118,12 +123,8 @@ def pareto(
     """
     with _figure(3.2, points) as (figure, axes, svg):
         shown = {name: (x, max(y, 1e-30) if log else y) for name, (x, y) in points.items()}
-        front = sorted(
-            (x, y)
-            for x, y in shown.values()
-            if not any((a >= x and b >= y) and (a, b) != (x, y) for a, b in shown.values())
-        )
-        axes.plot([x for x, _ in front], [y for _, y in front], color=_INK, alpha=0.4, linestyle="--", linewidth=1)
+        best = front(shown.values())
+        axes.plot([x for x, _ in best], [y for _, y in best], color=_INK, alpha=0.4, linestyle="--", linewidth=1)
         _points(axes, shown, order)
         if log:
             axes.set_yscale("log")
@@ -287,4 +288,4 @@ def _figure(height: float, names: Sequence[str] | Mapping[str, object]) -> Itera
     drawn.append(svg)
 
 
-__all__ = ["HATCHES", "MARKERS", "PALETTE", "Style", "bars", "curves", "distributions", "drops", "pareto"]
+__all__ = ["HATCHES", "MARKERS", "PALETTE", "Style", "bars", "curves", "distributions", "drops", "front", "pareto"]

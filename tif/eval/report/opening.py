@@ -108,7 +108,7 @@ def _verified(evaluations: Evaluations) -> str:
         sentence = f"Verified: {count} checks of files and records passed. To repeat them, run `tif verify`."
     else:
         return ""
-    return f'<p class="soft verified">{escape(sentence)}</p>'
+    return f'<p class="soft verified">{_code(escape(sentence))}</p>'
 
 
 def _code(text: str) -> str:

@@ -41,10 +41,11 @@ figure svg { width: 100%; height: auto; display: block; } figcaption { color: va
 .card { background: var(--card); border-radius: 10px; padding: .8rem 1rem; margin: 0 0 .9rem; break-inside: avoid; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: 0; font-size: .92rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font-size: .92em; }
+.scroll + dl { margin-top: .9rem; }
 @media (max-width: 40em) { body { padding: 1.2rem .9rem 3rem; } dl { grid-template-columns: 1fr; }
   dd { margin: 0 0 .4rem; } }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
-  table { font-size: 8.5pt; } th, td { padding-right: .3rem; } thead th.n { white-space: normal; }
+  table, thead th { font-size: 8.5pt; } th, td { padding-right: .5rem; } thead th.n { white-space: normal; }
   .scroll { overflow: visible; } * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
 

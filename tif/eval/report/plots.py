@@ -78,10 +78,8 @@ def _pareto(evaluations: Evaluations) -> tuple[str, str]:
         return _NO_FIGURE
     svg = figures.pareto(points, across, "forget quality (p)", log=True, order=evaluations.labels)
     why = "" if by_utility else " (this data gives no model utility)"
-    return svg, (
-        f"Forget quality, upwards, against {across}{why}. Up and to the right is better. No run beats those on the "
-        "dashed line on both."
-    )
+    line = " No run beats those on the dashed line on both." if len(set(figures.front(points.values()))) > 1 else ""
+    return svg, f"Forget quality, upwards, against {across}{why}. Up and to the right is better.{line}"
 
 
 def _drops(evaluations: Evaluations) -> tuple[str, str]:

@@ -37,7 +37,7 @@ class Line:
         return any(size is not None for size in self.sizes)
 
     @property
-    def n(self) -> str:
+    def examples(self) -> str:
         """The number of examples. Models with different numbers show the least and the most."""
         known = sorted({size for size in self.sizes if size is not None})
         return " – ".join(f"{number:,}" for number in dict.fromkeys((known[0], known[-1]))) if known else ""
@@ -66,7 +66,12 @@ class Table:
         grouped, counted = any(line.group for line in self.lines), any(line.counted for line in self.lines)
         head = [*(["part"] if grouped else []), self.corner, *(["n"] if counted else []), *self.models]
         rows = [
-            [*([line.group] if grouped else []), line.name, *([line.n] if counted else []), *map(as_text, line.cells)]
+            [
+                *([line.group] if grouped else []),
+                line.name,
+                *([line.examples] if counted else []),
+                *map(as_text, line.cells),
+            ]
             for line in self.lines
         ]
         return markdown_table(head, rows) + "".join(f"\n{markdown_text(remark)}\n" for remark in self.remarks)
@@ -100,7 +105,7 @@ def grid(corner: str, models: Sequence[str], lines: Sequence[Line]) -> str:
         title = f' title="{escape(line.title)}"' if line.title else ""
         body += f'<tr><th scope="row"{title}>{escape(line.name)}</th>'
         if counted:
-            body += f'<td class="n">{line.n}</td>'
+            body += f'<td class="n">{line.examples}</td>'
         body += "".join(f'<td class="n">{cell}</td>' for cell in line.cells) + "</tr>"
     return f'<div class="scroll"><table class="grid"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
