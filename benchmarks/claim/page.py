@@ -61,8 +61,9 @@ def text(e: Experiment, record: Mapping[str, Any]) -> Iterator[str]:
         "",
         "## Searches",
         "",
-        "The mean probability of an unwanted token (u), and what is kept of the retain samples (k). A model that never "
-        "saw these samples has the aim. The candidate nearest to it is chosen among those with k of at least 0.98.",
+        f"The mean probability of an unwanted {_unit(record['searches'])} (u), and what is kept of the retain samples "
+        "(k). A model that never saw these samples has the aim. The candidate nearest to it is chosen among those with "
+        "k of at least 0.98.",
         "",
         "| row | aim | candidates | chosen |",
         "|---|---|---|---|",
@@ -88,6 +89,12 @@ def _cell(cells: list[tuple[float, float, float]]) -> str:
     if low == high == mean:
         return f"{mean:.3f}"
     return f"{mean:{'.1e' if mean < 0.001 else '.3f'}} ({low:.2g}–{high:.2g})"
+
+
+def _unit(searches: Mapping[str, Any]) -> str:
+    """What u is a mean over. Searches from before phrases were the aim do not say."""
+    units = dict.fromkeys(str(found.get("of", "token")) for found in searches.values())
+    return " or, in other searches, ".join(units) or "phrase"
 
 
 def _searches(searches: Mapping[str, Any]) -> Iterator[str]:

@@ -160,7 +160,7 @@ def search(e: Experiment, row: Row) -> dict[str, Any]:
         for c in record.candidates
     ]
     aim, start = (level and level.phrase for level in (record.aim, record.start))
-    return {"aim": aim, "start": start, "candidates": tried, "diverged": len(record.diverged)}
+    return {"aim": aim, "start": start, "of": "phrase", "candidates": tried, "diverged": len(record.diverged)}
 
 
 def chosen(e: Experiment, row: Row) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.claim.__main__ import run
 from benchmarks.claim.columns import Demand
-from benchmarks.claim.page import write
+from benchmarks.claim.page import text, write
 from benchmarks.claim.plan import Experiment, Plan
 from benchmarks.claim.rows import RECIPES
 from benchmarks.claim.stages import pilots, shared, table
@@ -92,6 +92,11 @@ def test_the_page_has_every_row_and_every_demand(finished, tmp_path):
         assert len(row) == len(DEMANDS)
         assert None not in row
         assert f"| {label} | 1 |" in page
+    assert "mean probability of an unwanted phrase (u)" in page
+    # Searches from before phrases were the aim do not say what they measured.
+    record = json.loads((tmp_path / "results.json").read_text())
+    record["searches"] = {"older": {"aim": 0.4, "candidates": []}}
+    assert "mean probability of an unwanted token (u)" in "\n".join(text(finished, record))
 
 
 def test_a_control_has_no_search_of_its_own(finished):
