@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--retain-only", type=Path, help="folder of one that never saw the forget set; default: make it"
     )
     parser.add_argument("--classifier", type=Path, help="folder of a fluency classifier, for OpenUnlearning's Overall")
+    parser.add_argument("--autocast", action="store_true", help="unlearn in bfloat16 on a CPU that is faster with it")
     parser.add_argument("--out", type=Path, help="default: runs/NAME")
     parser.add_argument("--docs", type=Path, help="folder for the results; default: docs/NAME")
     parser.add_argument("--results-only", action="store_true", help="write the results and run no stage")
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     place = DOCS.get(name, name)
     e = Experiment(
         study=STUDIES[name](), model=given.model, data=given.data, gold=given.gold, device=given.device,
-        out=given.out or Path("runs") / place, classifier=given.classifier,
+        out=given.out or Path("runs") / place, classifier=given.classifier, autocast=given.autocast,
         given={model: folder for model, folder in models.items() if folder is not None},
     )  # fmt: skip
     asked = [a for a in (sys.argv[1:] if arguments is None else arguments) if a != "--results-only"]
@@ -109,11 +110,12 @@ def prepare(e: Experiment) -> None:
             raise InputError(f"there is no {name}", where=str(place), hint="Correct the path.")
     path, plan = e.out / "plan.json", json.loads(json.dumps(asdict(e.plan)))
     models = {name: str(folder) for name, folder in {**e.given, "classifier": e.classifier}.items() if folder}
+    models |= {"autocast": "bfloat16"} if e.autocast else {}
     if path.is_file():
         known = read_json(path)
         if decisive(known) != decisive({**plan, "given": models} if models else plan):
             raise UsageError(
-                "this folder was made by another plan, or from other models", where=str(e.out),
+                "this folder was made by another plan, from other models, or in another arithmetic", where=str(e.out),
                 hint="Give another --out.",
             )  # fmt: skip
         return

@@ -162,7 +162,8 @@ DEMANDS: Final = (
 def _measurements(plan: Plan) -> tuple[Measurement, ...]:
     usual: dict[str, Any] = {"max_new_tokens": plan.max_new_tokens, "labels": TYPES}
     few: dict[str, Any] = {
-        **usual, "limit": SAMPLED, "leak": plan.samples, "leak_forms": ("question",), "completions": False
+        **usual, "max_new_tokens": min(64, plan.max_new_tokens), "limit": SAMPLED, "completions": False,
+        "leak": plan.samples, "leak_forms": ("question",),
     }  # fmt: skip
     return (
         Measurement(
@@ -191,8 +192,9 @@ def _notes(plan: Plan) -> Iterator[str]:
         "Values that the words before them give do not count."
     )
     yield (
-        f"**leak**: the share of prompts whose {plan.samples} random answers contain a value, for the first {SAMPLED} "
-        "people. **leak relearned**: the same after three epochs of relearning on these people (2e-5, batches of 8)."
+        f"**leak**: the share of prompts whose {plan.samples} random answers (64 tokens at most) contain a value, for "
+        f"the first {SAMPLED} people. **leak relearned**: the same after three epochs of relearning on these people "
+        "(2e-5, batches of 8)."
     )
     yield (
         "**regurgitation, knowledge**: LUME's terms on the forgotten people: ROUGE-L of continuations and the share of "

@@ -239,6 +239,7 @@ PLAN: Final = Plan(
     measured_rows=40,
     gold=False,
     aim="proxy",
+    learn_epochs=4,
     batch=4,
     micro=4,
     train={"epochs": 3.0, "max_length": WINDOW},

@@ -168,6 +168,8 @@ class Experiment:
     device: str = "cpu"
     given: Mapping[str, Path] = field(default_factory=dict)
     """Folders of models that somebody else made: `target` and `retain-only-eval`."""
+    autocast: bool = False
+    """Whether to unlearn in bfloat16 on a CPU, too. A GPU always does."""
     classifier: Path | None = None
     """Classifier of fluency, for OpenUnlearning's composites."""
 

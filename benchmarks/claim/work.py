@@ -130,7 +130,7 @@ def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:
         "accumulate": e.plan.batch // micro,
         "warmup": 0.1,
         "retain_weight": RETAIN_WEIGHT,
-        "autocast": not e.cpu,
+        "autocast": e.autocast or not e.cpu,
         "cpu": e.cpu,
         "save_steps": 100_000,
         **extra,

@@ -304,6 +304,8 @@ def test_a_folder_keeps_its_plan_and_its_models(tmp_path):
     prepare(made)
     with pytest.raises(UsageError, match="another plan"):
         prepare(replace(made, given={"target": tmp_path}))
+    with pytest.raises(UsageError, match="another arithmetic"):
+        prepare(replace(made, autocast=True))
     with pytest.raises(UsageError, match="another plan"):
         prepare(replace(made, study=lume.study()))
     with pytest.raises(InputError, match="there is no base model"):
