@@ -28,6 +28,7 @@ from tif.eval.report.answers import chosen
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Interval, summarise
+from tif.eval.report.plots import plots
 from tif.eval.report.write import markdown, write_json, write_report
 from tif.eval.run import describe, write
 from tif.eval.settings import Scoring
@@ -119,6 +120,25 @@ def test_page_loads_nothing_and_escapes_everything(entries: list[Entry], tmp_pat
     for heading in ("Metrics for researchers", "Plots", "Token by token", "Audit"):
         assert f"<h2>{heading}</h2>" in text
     assert text.count("<svg") == 5  # bars, Pareto, drops, truth ratios, loss
+
+
+def test_each_figure_of_a_probability_says_which_mean_it_shows(entries: list[Entry]) -> None:
+    logged = [{"step": step, "uw_probability": 0.5, "gw_probability": 0.9} for step in (1, 2, 3)]
+    shown = [entries[0], *(replace(entry, history=logged) for entry in entries[1:])]
+    captions = re.findall("<figcaption>(.*?)</figcaption>", plots(Evaluations.of(shown, "target")), re.S)
+    bars, *curves = (caption for caption in captions if "Each bar" in caption or "as the run logged it" in caption)
+    assert "geometric mean over its tokens of that kind" in bars
+    assert len(curves) == 2
+    assert all("arithmetic mean over the tokens" in caption for caption in curves)
+    assert all("geometric mean over an example" in caption for caption in curves)
+
+
+def test_the_caption_has_a_dashed_line_only_if_there_is_one(entries: list[Entry]) -> None:
+    for probability, line in ((0.9, False), (0.0, True)):
+        rows = [row | {"probability": probability} for row in entries[0].examples["retain"]]
+        best = replace(entries[0], examples={**entries[0].examples, "retain": rows})
+        page = plots(Evaluations.of([best, *entries[1:]], "target"))
+        assert ("No run beats those on the dashed line" in page) is line, probability
 
 
 def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
