@@ -128,3 +128,34 @@ def test_layers_keep_earlier_places_complete():
         Place(0, 3, "B"), Place(4, 7, "A"), Place(8, 11, "B"),
     ]  # fmt: skip
     assert layered(text, [Place(4, 7, BLANK)], [Place(0, 7, "B")]) == [Place(0, 3, "B")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ann Lee works as senior accountant at Brightwell.", "senior accountant"),
+        ("Mara Lind is the head of marketing at Acme.", "head of marketing"),
+        ("They met Tom Fox, the regional sales manager, on Monday.", "regional sales manager"),
+        ("Jane Roe, Senior Vice President of Sales, left.", "Senior Vice President of Sales"),
+        ("She was promoted to chief engineer in 2019.", "chief engineer"),
+        ("He applied for the position of warehouse supervisor.", "warehouse supervisor"),
+        ("The pharmacist Ilo Kask was there.", "pharmacist"),
+        ("Tom is their new plumber.", "new plumber"),
+        ("Jo Fox\nPipe cleaner\nFox and Sons\n12 Main Road, Troy, NY 12180", "Pipe cleaner"),
+    ],
+)
+def test_job_titles_are_marked_complete(nlp, text, expected):
+    assert (expected, "OCCUPATION") in typed(nlp, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The manager of the shop opened late.",
+        "Ask a teacher.",
+        "He reads about the work of a miner.",
+        "Our guard is ill.",
+    ],
+)
+def test_jobs_of_nobody_in_particular_are_not(nlp, text):
+    assert "OCCUPATION" not in {label for _, label in typed(nlp, text)}

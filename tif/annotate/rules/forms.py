@@ -8,6 +8,7 @@ from typing import Final
 import regex
 
 from tif.annotate.rules.fields import PARTIES, field_type, says_nothing
+from tif.annotate.rules.jobs import HEADS
 from tif.annotate.rules.lexicon import words
 from tif.annotate.rules.places import Place
 
@@ -83,6 +84,8 @@ def around(named: list[Place], values: list[Place]) -> tuple[list[Place], list[P
 def letterheads(text: str, marked: Iterable[Place]) -> Iterator[Place]:
     """Yield the unmarked lines of each block of short lines that contains contact data, as on a visiting card.
 
+    Job titles are yielded also where a part of them is marked.
+
     Args:
         text: any text.
         marked: the places that are known already, in order and without overlaps.
@@ -131,10 +134,16 @@ def _lines(text: str, block: list[tuple[int, int]], places: list[Place], at: int
             place = next(known, None)
         line = text[start:end]
         free = place is None or place.start >= end
-        if free and ":" not in line and not any(map(says_nothing, line.split())) and any(map(str.isalpha, line)):
+        if _is_job(line):
+            yield Place(start, end, "OCCUPATION")
+        elif free and ":" not in line and not any(map(says_nothing, line.split())) and any(map(str.isalpha, line)):
             plain = any(word.islower() for word in line.split()) and not line.islower()
             yield Place(start, end, "OCCUPATION" if plain else "ORG" if number else "PERSON")
     return at
+
+
+def _is_job(line: str) -> bool:
+    return ":" not in line and line.rsplit(None, 1)[-1].lower() in HEADS
 
 
 __all__ = ["around", "forms", "letterheads"]

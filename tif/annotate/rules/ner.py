@@ -103,7 +103,7 @@ class NerAnnotator:
         """Return the method's provenance: everything that changes the outcome."""
         return {
             "name": self.name,
-            "version": 4,
+            "version": 5,
             "model": self._model,
             "model_version": self._version,
             "components": list(self._nlp.pipe_names),

@@ -12,6 +12,7 @@ from typing import Any, Final
 from tif.annotate.rules.addresses import addresses
 from tif.annotate.rules.contacts import codes, contacts
 from tif.annotate.rules.forms import around, forms, letterheads
+from tif.annotate.rules.jobs import before_names, is_job, job
 from tif.annotate.rules.lexicon import words
 from tif.annotate.rules.names import entities, trimmed
 from tif.annotate.rules.phrases import Phrase, phrases
@@ -36,15 +37,16 @@ def personal(doc: Any) -> list[Place]:
     towns = [(place.start, place.end) for place in named if place.label in ("LOCATION", "ORG", "PERSON")]
     known = contacts(text)
     postal = addresses(text, towns)
-    described = [
-        place
-        for p in phrases(doc)
-        for label in [_label(p)]
-        if label is not None
-        for place in trimmed(text, p.start, p.end, label)
-    ]
+    described: list[Place] = []
+    for phrase in phrases(doc):
+        described += before_names(phrase)
+        if is_job(phrase):
+            described.append(job(phrase))
+        elif (label := _label(phrase)) is not None:
+            described += trimmed(text, phrase.start, phrase.end, label)
     places = layered(text, postal, known, *around(named, forms(text)), codes(text), described)
-    return layered(text, places, letterheads(text, places))
+    lines = list(letterheads(text, places))
+    return layered(text, [line for line in lines if line.label == "OCCUPATION"], places, lines)
 
 
 def _label(phrase: Phrase) -> str | None:
