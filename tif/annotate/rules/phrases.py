@@ -49,17 +49,19 @@ def phrases(doc: Any) -> list[Phrase]:
         for token in title.words:
             taken[token.i] = True
     result = [*titles]
-    chunks = list(doc.noun_chunks)
+    # spaCy makes a new object of each token and each entity at each access.
+    chunks = [list(chunk) for chunk in doc.noun_chunks]
+    ents = [(ent.label_, list(ent)) for ent in doc.ents]
     chunk_of = {token.i: index for index, chunk in enumerate(chunks) for token in chunk}
-    entities = {token.i: ent for ent in doc.ents for token in ent}
+    labels = {token.i: label for label, tokens in ents for token in tokens}
     # `4 March 1961` and `the University of Oslo` are several chunks and one name.
-    for ent in doc.ents:
-        if len({chunk_of.get(token.i, -1) for token in ent}) > 1:
-            result += _of_entity(ent, taken)
+    for label, tokens in ents:
+        if len({chunk_of.get(token.i, -1) for token in tokens}) > 1:
+            result += _of_entity(label, tokens, taken)
     for chunk in chunks:
-        result += _of_chunk(chunk, taken, entities)
-    for ent in doc.ents:
-        result += _of_entity(ent, taken)
+        result += _of_chunk(chunk, taken, labels)
+    for label, tokens in ents:
+        result += _of_entity(label, tokens, taken)
     return sorted(result, key=lambda phrase: phrase.start)
 
 
@@ -84,7 +86,7 @@ def _titles(doc: Any) -> list[Phrase]:
     return titles
 
 
-def _of_chunk(chunk: Any, taken: list[bool], entities: dict[int, Any]) -> Iterator[Phrase]:
+def _of_chunk(chunk: list[Any], taken: list[bool], labels: dict[int, str]) -> Iterator[Phrase]:
     """Yield the phrases of a noun chunk. A possessor is a phrase of its own: `Ann's | younger brother`."""
     piece: list[Any] = []
     opener = ""
@@ -92,15 +94,15 @@ def _of_chunk(chunk: Any, taken: list[bool], entities: dict[int, Any]) -> Iterat
         if taken[token.i]:
             continue
         if token.tag_ == "POS":
-            yield from _trimmed(piece, opener, taken, entities)
+            yield from _trimmed(piece, opener, taken, labels)
             piece, opener = [], "'s"
         else:
             piece.append(token)
-    yield from _trimmed(piece, opener, taken, entities)
+    yield from _trimmed(piece, opener, taken, labels)
 
 
-def _trimmed(piece: list[Any], opener: str, taken: list[bool], entities: dict[int, Any]) -> Iterator[Phrase]:
-    while piece and piece[0].pos_ in _TRIMMED and not (piece[0].i in entities and piece[0].pos_ not in ("DET", "PRON")):
+def _trimmed(piece: list[Any], opener: str, taken: list[bool], labels: dict[int, str]) -> Iterator[Phrase]:
+    while piece and piece[0].pos_ in _TRIMMED and not (piece[0].i in labels and piece[0].pos_ not in ("DET", "PRON")):
         first = piece.pop(0)
         if first.pos_ in ("DET", "PRON"):
             opener = "'s" if first.tag_ == "PRP$" else opener or first.lower_
@@ -112,21 +114,21 @@ def _trimmed(piece: list[Any], opener: str, taken: list[bool], entities: dict[in
     for token in piece:
         taken[token.i] = True
     root = next((token for token in reversed(words) if token.pos_ in ("NOUN", "PROPN")), words[-1])
-    inside = next((entities[token.i] for token in reversed(piece) if token.i in entities), None)
+    label = next((labels[token.i] for token in reversed(piece) if token.i in labels), "")
     yield Phrase(
         start=piece[0].idx,
         end=piece[-1].idx + len(piece[-1]),
-        kind="name" if inside is not None or root.pos_ == "PROPN" else "noun",
+        kind="name" if label or root.pos_ == "PROPN" else "noun",
         root=root,
         words=words,
         opener=opener,
-        label=inside.label_ if inside is not None else "",
+        label=label,
     )
 
 
-def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
+def _of_entity(label: str, tokens: list[Any], taken: list[bool]) -> Iterator[Phrase]:
     """Yield an entity without the tokens of earlier phrases: dates, amounts, adjectives of nationality in a list."""
-    rest = [token for token in ent if not taken[token.i]]
+    rest = [token for token in tokens if not taken[token.i]]
     while rest and rest[0].pos_ in ("DET", "ADP", "PUNCT", "PART"):
         rest.pop(0)
     words = tuple(token for token in rest if token.pos_ in _CONTENT)
@@ -134,7 +136,7 @@ def _of_entity(ent: Any, taken: list[bool]) -> Iterator[Phrase]:
         for token in rest:
             taken[token.i] = True
         start, end = rest[0].idx, rest[-1].idx + len(rest[-1])
-        yield Phrase(start=start, end=end, kind="name", root=_root(words), words=words, label=ent.label_)
+        yield Phrase(start=start, end=end, kind="name", root=_root(words), words=words, label=label)
 
 
 def _root(words: tuple[Any, ...]) -> Any:

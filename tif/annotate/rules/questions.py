@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from tif.text import words as bounds
@@ -60,7 +61,7 @@ class Question:
     @classmethod
     def of(cls, prompt: str) -> Question:
         """Return the facts about a prompt. An empty prompt has no stems and asks nothing."""
-        stems = frozenset(_stems(prompt))
+        stems = _stems(prompt)
         return cls(stems, next((kind for kind, pattern in _ASKED if pattern.search(prompt)), None))
 
     def gives(self, words: Iterable[str]) -> bool:
@@ -68,9 +69,10 @@ class Question:
         return all(self.stems.issuperset(_stems(word)) for word in words)
 
 
-def _stems(text: str) -> Iterator[str]:
+@lru_cache(maxsize=1 << 15)
+def _stems(text: str) -> frozenset[str]:
     # A tokenizer may split `Al-Rashid` and keep `05/30/1952` in one token, or the reverse. These words do not vary.
-    return (stem(text[start:end]) for start, end in bounds(text))
+    return frozenset(stem(text[start:end]) for start, end in bounds(text))
 
 
 def stem(word: str) -> str:
