@@ -127,6 +127,18 @@ def test_tampering_is_named(cli, name):
 
 
 @pytest.mark.usefixtures("copy")
+def test_a_pipe_in_the_place_of_weights_is_named_and_the_rest_is_checked(cli):
+    import os
+
+    Path("start/model.safetensors").unlink()
+    os.mkfifo("start/model.safetensors")
+    (check,) = failed("run")
+    assert (check.name, check.state) == ("the starting model start", "differs")
+    assert check.detail == "it is a pipe or a device, not a file"
+    assert cli("verify", "run").code == 1
+
+
+@pytest.mark.usefixtures("copy")
 def test_another_model_of_the_same_size_and_time_is_noticed():
     """A digest that trusts path, size and time of change gives one model's numbers for another."""
     import os
@@ -237,6 +249,25 @@ def test_damage_to_a_set_is_named(cli, damage, place):
     done = cli("spans", "check", "people.parquet")
     assert done.code == 1
     assert place in done.out
+
+
+@pytest.mark.usefixtures("copy")
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_head_that_was_put_back_is_told(cli, later):
+    """One version back looks like a save that was killed. Several versions back do not."""
+    for number in range(later):
+        head = store.load("people.parquet")
+        store.save(
+            head.replaced([replace(head.examples[1], status=("rejected", "accepted")[number])]), "people.parquet"
+        )
+    shutil.copy(versions()[0], "people.parquet")
+    Path("people.parquet.meta.json").unlink()
+    done = cli("verify", "people.parquet")
+    assert done.code == min(later, 1)
+    told = "so the head was put back" if later else "a save was interrupted, or the head was put back"
+    assert f"people.parquet: is version 1, but version {2 + later} was written after it" in done.out
+    assert told in done.out
+    assert cli("spans", "check", "people.parquet").code == min(later, 1)
 
 
 @pytest.mark.usefixtures("copy")

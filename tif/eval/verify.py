@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tif import seal
-from tif.errors import InputError, TifError
+from tif.errors import InputError, TifError, reason
 from tif.eval.recompute import check_numbers
 from tif.eval.record import EVAL_FILE, EvalRecord
 from tif.readers import read_json
@@ -140,8 +140,8 @@ def _model(role: str, model: ModelIdentity, *, here: Path | None = None, prompti
     try:
         own = model_digest(path)
         asked = prompting_digest(path, load_tokenizer(path)) if prompting is not None else None
-    except TifError as error:
-        return [Check(name=name, state="differs", detail=f"{error.what}")]
+    except (TifError, OSError) as error:
+        return [Check(name=name, state="differs", detail=error.what if isinstance(error, TifError) else reason(error))]
     if own != model.digest:
         return [Check(name=name, state="differs", detail=f"its digest was {model.digest[:12]}, and is {own[:12]}")]
     if asked != prompting:

@@ -79,6 +79,13 @@ def _head_is_a_version(path: Path, head: SavedSet, saved: dict[Path, SavedSet]) 
     own = next((file for file, version in saved.items() if version.version.number == head.version.number), None)
     if own is not None and own.read_bytes() != path.read_bytes():
         yield Check(name=str(path), state="differs", detail=f"is not equal to {own.name}, its version file")
+    newer = [version.version for version in saved.values() if version.version.number > head.version.number]
+    if newer:
+        # A save that was killed leaves versions whose parent is the head. Others were the head once.
+        killed = all(version.parent == head.version.digest for version in newer)
+        why = ": a save was interrupted, or the head was put back" if killed else ", so the head was put back"
+        detail = f"is version {head.version.number}, but version {newer[-1].number} was written after it{why}"
+        yield Check(name=str(path), state="ok" if killed else "differs", detail=detail)
 
 
 def _sidecar(path: Path) -> Iterator[Check]:
