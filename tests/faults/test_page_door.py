@@ -85,7 +85,7 @@ def status(answer: bytes) -> int:
     "host",
     ["", "x", "127.0.0.1:x", "127.0.0.1:", "127.0.0.1:1:2", "127.0.0.1:80@evil.example", "127.0.0.1 :80",
      "127.0.0.1:\x7f", "127.0.0.1:-1", "127.0.0.1:+80", "127.0.0.1:0x50", "127.0.0.1:99999999", "[::1", "[::1]x:80",
-     "LOCALHOST.evil.example", "127.0.0.1\xb2:80", "127.0.0.1:\xb2"],
+     "LOCALHOST.evil.example", "127.0.0.1:65536", "127.0.0.1:0", "127.0.0.1:080", "127.0.0.1\xb2:80", "127.0.0.1:\xb2"],
 )  # fmt: skip
 def test_no_other_host_is_let_in(page: Page, host: str) -> None:
     assert status(page.send(page.head("GET /api/start HTTP/1.1", host=host))) == 400

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_BODY = 1 << 20
 
-_OWN_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.ASCII)
+_OWN_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::([1-9][0-9]{0,4}))?", re.ASCII)
+_LAST_PORT = 65535
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -73,7 +74,9 @@ class Guard:
     def _refusal(self, request: Request) -> tuple[int, str] | None:
         headers = request.headers
         host = headers.get("host", "")
-        if not _OWN_HOST.fullmatch(host):
+        # Another port of this machine is let in: ssh may forward the page to it.
+        own = _OWN_HOST.fullmatch(host)
+        if own is None or int(own[1] or 1) > _LAST_PORT:
             return 400, "this host name is not allowed"
         if "origin" in headers and headers["origin"] != f"http://{host}":
             return 403, "requests from other pages are refused"
