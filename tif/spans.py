@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeGuard, get_args
 
@@ -391,6 +392,11 @@ def fingerprint(rows: Iterable[tuple[str, str, str]]) -> str:
     return digest.hexdigest()
 
 
+def now() -> str:
+    """Return the time as records have it, `2026-01-31T12:00:00+00:00`."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def sha256(text: str) -> str:
     """SHA-256 of a text's UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -426,6 +432,7 @@ __all__ = [
     "canonical",
     "fingerprint",
     "is_status",
+    "now",
     "of_labels",
     "sha256",
     "tidy",

@@ -19,7 +19,7 @@ from tif.errors import InputError, StaleHeadError, StoreError, UsageError
 from tif.sets import compare, formats, store
 from tif.sets.conflict import decision
 from tif.sets.queue import queue
-from tif.spans import STATUSES, AnnotationSet, Example, SavedSet, Version, tidy
+from tif.spans import STATUSES, AnnotationSet, Example, SavedSet, Version, now, tidy
 
 QUEUES = ("todo", "all", *STATUSES, "flagged", "skipped")
 CHOICES = ("mine", "theirs", "merge")
@@ -183,7 +183,7 @@ class Desk:
         return seen, edits.apply(seen, op, self._session.at_base[seen.id], self.author)
 
     def _record(self, event: Event) -> Card:
-        event = replace(event, by=self.author, at=datetime.now(UTC).isoformat(timespec="seconds"))
+        event = replace(event, by=self.author, at=now())
         self._journal.add(event)
         return self._session.apply(event)
 

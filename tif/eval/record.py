@@ -10,7 +10,6 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -32,7 +31,7 @@ from tif.eval.settings import Corpus, Scoring
 from tif.options import of_today
 from tif.readers import read_json
 from tif.records import ModelIdentity, RunRecord, refuse_infinite
-from tif.spans import Status
+from tif.spans import Status, now
 
 EVAL_SCHEMA: Final = 3
 """Schema version of `eval.json` that this tif writes. It also reads the older ones. From 3 on, it is sealed."""
@@ -201,8 +200,7 @@ class EvalRecord:
     @classmethod
     def new(cls, **values: object) -> Self:
         """Make a record with the current time, tif version and Python version."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(created=now, tif=__version__, python=platform.python_version(), **values)  # type: ignore[arg-type]
+        return cls(created=now(), tif=__version__, python=platform.python_version(), **values)  # type: ignore[arg-type]
 
     @classmethod
     def read(cls, path: str | Path) -> EvalRecord:

@@ -16,7 +16,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +25,7 @@ from tif.sets import companions, layout, metadata, parquet
 from tif.sets.history import History
 from tif.sets.layout import folder, version_name
 from tif.sets.rows import StoredRow
-from tif.spans import AnnotationSet, Provenance, SavedSet, Version
+from tif.spans import AnnotationSet, Provenance, SavedSet, Version, now
 
 _LOCK_SECONDS = 60.0
 _UNSET: Final = "\0unset"
@@ -221,7 +220,7 @@ def save(
             number=number,
             digest=digest,
             parent=parent.digest if parent else None,
-            created=_now(),
+            created=now(),
             message=message,
             author=author,
         )
@@ -373,10 +372,6 @@ def _recovery_hint(path: Path) -> str:
     if saved:
         return f"Run `tif spans restore {path}@{saved[-1][0]}` to get the newest saved version back."
     return "Make a set with `tif annotate` or `tif spans import`."
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 __all__ = [

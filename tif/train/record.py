@@ -8,7 +8,6 @@ import platform
 import resource
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +20,7 @@ from tif.errors import InputError, UsageError
 from tif.options import declared
 from tif.records import Cost, MasksIdentity, ModelIdentity, ReferencePass, RunRecord, Session, Settled, Stopped
 from tif.sources import several
+from tif.spans import now
 from tif.train.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def check_same_run(known: RunRecord, now: RunRecord, folder: Path) -> None:
 
 def begin(record: RunRecord, folder: Path) -> RunRecord:
     """Write that a session begins, and return the record with it."""
-    session = Session(started=_now(), code_sha256=code_digest())
+    session = Session(started=now(), code_sha256=code_digest())
     record = replace(record, sessions=(*record.sessions, session))
     record.write(folder)
     return record
@@ -128,7 +128,7 @@ def finish(
     device, name, peak = _device(trainer)
     session = replace(
         record.sessions[-1],
-        finished=_now(),
+        finished=now(),
         device=f"{device} ({name})",
         processes=trainer.accelerator.num_processes,
         seconds=round(seconds, 3),
@@ -236,10 +236,6 @@ def _libraries() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 __all__ = ["begin", "check_same_run", "code_digest", "finish", "new", "read"]
