@@ -175,3 +175,29 @@ def test_a_large_table_without_repetition_is_read(monkeypatch: pytest.MonkeyPatc
     texts = [dice[start : start + 20] for start in range(0, len(dice), 20)]
     pq.write_table(pa.table({"text": texts}), "large.parquet", compression="zstd")
     assert [row["text"] for _, row in read_records("large.parquet")] == texts
+
+
+def test_a_damaged_footer_is_an_error_and_does_not_end_the_process() -> None:
+    """pyarrow ends the process when some fields of a damaged footer are read from Python."""
+    columns = {
+        "text": ["Ada met Bo.", None] * 9,
+        "n": list(range(18)),
+        "spans": [[{"start": 0, "label": "UW"}], []] * 9,
+    }
+    pq.write_table(pa.table(columns), "whole.parquet", compression="zstd")
+    code = (
+        "import random\nfrom pathlib import Path\nimport pyarrow as pa\n"
+        "from tif.errors import TifError\nfrom tif.readers.parquet import read_table\n"
+        "whole, dice, errors = Path('whole.parquet').read_bytes(), random.Random(1), 0\n"
+        "footer = int.from_bytes(whole[-8:-4], 'little')\n"
+        "for _ in range(600):\n"
+        "    data = bytearray(whole)\n"
+        "    data[-9 - dice.randrange(footer)] ^= 1 << dice.randrange(8)\n"
+        "    Path('flipped.parquet').write_bytes(data)\n"
+        "    try:\n        read_table(Path('flipped.parquet'))\n"
+        "    except (TifError, pa.ArrowException, OSError, ValueError):\n        errors += 1\n"
+        "print(errors)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100

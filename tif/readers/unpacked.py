@@ -32,6 +32,10 @@ def check_unpacked(file: pq.ParquetFile, path: Path) -> None:
         InputError: for more than `MOST_BYTES`, and more than 4 times the size of the file.
         pyarrow.ArrowException, OSError: if a column cannot be read.
     """
+    groups = range(file.metadata.num_row_groups)
+    _check(sum(file.metadata.row_group(group).total_byte_size for group in groups), path)
+    # pyarrow ends the process if the metadata of a column is damaged. Here it raises an error instead.
+    file.scan_contents()
     size, repeated = _known(file)
     _check(size, path)
     if repeated:
