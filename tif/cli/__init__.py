@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from functools import cache
@@ -116,6 +117,7 @@ def _usage(error: Exception) -> int | None:
         return None
     context = getattr(error, "ctx", None)
     message = " ".join(error.format_message().split()).replace("Value error, ", "")  # pydantic's, of no use here
+    message = re.sub(r"(Did you mean [^?]*\?)( \1)+", r"\1", message)  # older versions say it twice
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()  # type: ignore[attr-defined]  # the help itself
     else:
