@@ -156,6 +156,8 @@ class RunRecord:
     objective: Mapping[str, str | float | None] = field(default_factory=dict)
     """The numbers that the objective used, also those that the options left open."""
     base_model: ModelIdentity | None = None
+    prompting: str | None = None
+    """SHA-256 of the starting model's tokenizer, chat template and generation config."""
     template: str | None = None
     """The template that `auto` stood for."""
     date: str | None = None

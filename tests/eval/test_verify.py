@@ -139,6 +139,17 @@ def test_a_pipe_in_the_place_of_weights_is_named_and_the_rest_is_checked(cli):
 
 
 @pytest.mark.usefixtures("copy")
+def test_another_tokenizer_of_the_starting_model_is_noticed():
+    assert failed("run") == []
+    content = json.loads(Path("start/tokenizer_config.json").read_text())
+    Path("start/tokenizer_config.json").write_text(json.dumps(content | {"chat_template": "{{ messages }}"}))
+    Path("start/chat_template.jinja").unlink(missing_ok=True)
+    (check,) = failed("run")
+    assert (check.name, check.state) == ("the starting model start", "differs")
+    assert check.detail == "its tokenizer, chat template or generation config changed"
+
+
+@pytest.mark.usefixtures("copy")
 def test_another_model_of_the_same_size_and_time_is_noticed():
     """A digest that trusts path, size and time of change gives one model's numbers for another."""
     import os

@@ -64,7 +64,7 @@ def verify_run(folder: Path) -> list[Check]:
         checks.append(Check(name=str(folder / "model"), state="unsealed", detail="an older tif recorded no files"))
     checks += seal.compare(folder, record.outputs)
     checks += _set(record.masks.path, record.masks.digest)
-    checks += _model("the starting model", record.model)
+    checks += _model("the starting model", record.model, prompting=record.prompting)
     if record.base_model is not None:
         checks += _model("the base model", record.base_model)
     return checks

@@ -21,6 +21,7 @@ from tif.options import declared
 from tif.records import Cost, MasksIdentity, ModelIdentity, ReferencePass, RunRecord, Session, Settled, Stopped
 from tif.sources import several
 from tif.spans import now
+from tif.tokens.models import prompting_digest
 from tif.train.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def new(
         ),
         model=model,
         base_model=base_model,
+        prompting=prompting_digest(options.model, prepared.tokenizer),
         template=prepared.template.spec,
         date=str(prepared.template.today) if prepared.template.spec == "chat" else None,
         validation_digest=prepared.validation.digest if prepared.validation else None,
