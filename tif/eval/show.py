@@ -10,6 +10,7 @@ from tif.eval.compare.logs import LogNumbers
 from tif.eval.measure.composites import Composites
 from tif.eval.measure.depth import Depth
 from tif.eval.measure.lume import PARTS, TASKS, LumeNumbers
+from tif.eval.measure.membership import Membership
 from tif.eval.measure.recovery import Robustness
 from tif.eval.record import EvalRecord, MuseNumbers, PrivLeakReference
 from tif.eval.report.attacks import ATTACKS, attack_in_words
@@ -23,6 +24,9 @@ _REFERENCES: Final[dict[PrivLeakReference, str]] = {
     "muse books": "MUSE's own retain model of Books",
     "chance": "0.5, as open-unlearning does; --corpus or --retain-log gives a better value",
 }
+
+
+_P_VALUE: Final = "a p-value; higher is better; below 0.05 the model differs from the retain model"
 
 
 def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
@@ -46,9 +50,8 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
             yield _number("memorization", result.memorization.score, terms)
         yield from _phrases(result)
         yield from _leaks(result)
-        for name, area in result.membership.attacks.items() if result.membership else ():
-            beside = None if area.gap is None else f"retain model's AUC {area.retain_auc:.3g}, gap {area.gap:+.3g}"
-            yield _number(f"mia {name}", area.auc, beside)
+        if result.membership is not None:
+            yield from _membership(result.membership)
         if result.depth is not None:
             yield from _depth(result.depth)
         if result.robustness is not None:
@@ -77,7 +80,8 @@ def after_attack(record: EvalRecord) -> Iterator[str]:
 
 
 def _forget_quality(result: EvalRecord | LogNumbers) -> Iterator[str]:
-    yield _number("forget_quality", result.forget_quality, result.forget_quality_reason)
+    note = result.forget_quality_reason if result.forget_quality is None else _P_VALUE
+    yield _number("forget_quality", result.forget_quality, note)
     if result.ks_distance is not None:
         yield _number("KS distance D", result.ks_distance, None)
     if result.forget_quality_forced:
@@ -125,6 +129,15 @@ def _robustness(robustness: Robustness) -> Iterator[str]:
     yield _number("share recovered", share.mean if share else None, about)
 
 
+def _membership(membership: Membership) -> Iterator[str]:
+    for name, area in membership.attacks.items():
+        interval = membership.interval(name)
+        note = f"AUC, 95% [{interval.low:.3g}, {interval.high:.3g}]"
+        if area.gap is not None:
+            note += f", retain model's {area.retain_auc:.3g}, gap {area.gap:+.3g}"
+        yield _number(f"mia {name}", area.auc, note)
+
+
 def _gaps(result: EvalRecord) -> Iterator[str]:
     if result.retain_gaps is None:
         return
@@ -132,7 +145,8 @@ def _gaps(result: EvalRecord) -> Iterator[str]:
         note = f"minus the retain model's, 95% [{interval.low:+.3g}, {interval.high:+.3g}]"
         yield _number(f"{name} gap", interval.mean, note)
     if (core := result.retain_gaps.core) is not None:
-        yield _number("core test D", core.distance, f"p {core.p:.3g}, n={core.examples}")
+        note = f"lower is better; p {core.p:.3g}, n={core.examples}; below 0.05 the model differs from the retain model"
+        yield _number("core test D", core.distance, note)
 
 
 def _composites(numbers: Composites, result: EvalRecord) -> Iterator[str]:

@@ -232,6 +232,9 @@ def test_nan_costs_only_what_depends_on_it(cli, tmp_path: Path) -> None:
         rest = [ratio for i, ratio in enumerate(logs.read(a).truth_ratios) if i not in (2, 5)]
         assert result["forget_quality"] == pytest.approx(ks_2samp(rest, logs.read(a).truth_ratios).pvalue)
         assert "2 of 8 forget questions have no truth ratio (NaN)" in done.err
+        shown = cli("eval", "--import-log", pair[0], "--retain-log", pair[1]).out
+        meaning = "a p-value; higher is better; below 0.05 the model differs from the retain model"
+        assert f"forget_quality   {result['forget_quality']:.4g}  ({meaning})\n" in shown
     assert result["model_utility"] is None
     assert result["model_utility_reason"] == "retain_rougeL_recall is NaN, infinite or negative in the log"
     assert len(result["parts"]) == 8

@@ -80,7 +80,8 @@ def test_the_command_reads_the_retain_models_rows(
     assert record.retain_gaps.uw_logprob.mean == pytest.approx(np.mean(gaps))
     assert record.retain_gaps.core is not None
     assert "uw_logprob gap" in result.out
-    assert "core test D" in result.out
+    assert f"(lower is better; p {record.retain_gaps.core.p:.3g}, n=" in result.out
+    assert "a p-value" not in result.out
     few = cli("eval", model_folder, *command, "--out", tmp_path / "few", "--retain-log", tmp_path / "log", "--limit", 2,
                "--force")  # fmt: skip
     assert few.code == 0, few.err

@@ -80,7 +80,8 @@ def test_the_command_compares_with_the_holdout_set(
     losses = [one.loss for one in score(tiny.model, Encoder.of(tiny.tokenizer), examples)]
     assert record.attacks["loss"].auc == pytest.approx(roc_auc_score([0] * 4 + [1] * 3, losses))
     assert record.attacks["loss"].retain_auc == log.attacks["loss"].auc
-    assert "mia loss" in result.out
+    low, high = record.interval("loss").low, record.interval("loss").high
+    assert f"(AUC, 95% [{low:.3g}, {high:.3g}], retain model's " in result.out
 
 
 def test_all_six_attacks_by_command(cli: Callable[..., Result], tiny: Tiny, model_folder: str, tmp_path: Path) -> None:
