@@ -79,5 +79,17 @@ def test_over_questions() -> None:
     assert Verbatim.of([(), ()]) is None
 
 
+def test_expected_samples_by_type() -> None:
+    one = verbatim(scored([np.log(0.5), np.log(0.25)]), [(0, 1), (1, 2)], ["PERSON", "DATE"])
+    two = verbatim(scored([np.log(0.1), np.log(0.125)]), [(0, 1), (1, 2)], ["PERSON", "PERSON"])
+    found = Verbatim.of([one, two])
+    assert found is not None
+    assert [(each.label, each.phrases) for each in found.by_type] == [("DATE", 1), ("PERSON", 3)]
+    # Each phrase is given what comes before it: 1/0.25, and the median of 1/0.5, 1/0.1 and 1/0.125.
+    assert [each.samples for each in found.by_type] == pytest.approx([4, 8])
+    with pytest.raises(ValueError, match="zip"):
+        verbatim(scored([-1.0]), [(0, 1)], [])
+
+
 def test_a_span_that_was_cut_off_is_left_out() -> None:
     assert verbatim(scored([-1.0, -2.0]), [(5, 9)]) == ()

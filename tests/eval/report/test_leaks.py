@@ -13,6 +13,7 @@ import pytest
 from tests.eval.conftest import Tiny, make_row
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure.leak_at_k import CORES, LeakCounts, PhraseCounts
+from tif.eval.measure.verbatim import TypeSamples
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import summarise
@@ -70,6 +71,17 @@ def test_the_page_has_every_form_with_n_and_intervals(entries: list[Entry], tmp_
     assert "DATE ours <b> 2 0%" in text
     assert "PERSON ours <b> 2 50%" in text
     assert "<b>" not in page.split("Asked again, and")[1].split("</section>")[0]
+
+
+def test_the_page_has_expected_answers_by_type(entries: list[Entry], tmp_path: Path) -> None:
+    assert "opened up to that phrase" not in write_report(tmp_path / "untyped.html", entries).read_text()
+    record = entries[0].record
+    types = (TypeSamples("DATE", 1_200, 40.0), TypeSamples("<i>", 1, 3e7))
+    typed = {"forget": replace(record.verbatim["forget"], by_type=types)}
+    page = write_report(tmp_path / "report.html", [replace(entries[0], record=record.but(verbatim=typed))]).read_text()
+    sentence = "(median over the phrases of a type): ours <b>: DATE 40 (n=1,200), <i> 3e+07 (n=1)."
+    assert sentence in words(page)
+    assert "<i>" not in page.split("opened up to that phrase")[1].split("</p>")[0]
 
 
 def test_without_samples_there_is_no_section(entries: list[Entry], tmp_path: Path) -> None:

@@ -218,8 +218,9 @@ def _continued(row: Row, continued: Sequence[Continuation] | None) -> ExampleRow
 
 def _likelihoods(row: Row, answer: Scored, settings: Scoring) -> tuple[SpanLikelihood, ...]:
     """Return the likelihoods of the unwanted spans that the question does not give."""
-    marked = [(span.start, span.end) for span in united(of_labels(row.spans, settings.labels))]
-    return verbatim(answer, [(a, b) for a, b in marked if leakage.phrases(row.question, [row.answer[a:b]])])
+    marked = united(of_labels(row.spans, settings.labels))
+    spans = [span for span in marked if leakage.phrases(row.question, [row.answer[span.start : span.end]])]
+    return verbatim(answer, [(span.start, span.end) for span in spans], [span.label for span in spans])
 
 
 def _example(

@@ -20,6 +20,7 @@ import numpy as np
 
 from tif.eval.measure.leak_at_k import Interval, discoverable, expected_samples, interval
 from tif.eval.measure.score import Scored
+from tif.spans import UW
 
 SAMPLES: Final = (1, 16, 100)
 """Numbers of samples for which `Verbatim` has a lower bound."""
@@ -33,6 +34,17 @@ class SpanLikelihood:
     """ln p_z: a sample begins with the right answer up to the span's end."""
     given: float
     """ln q_z: the span follows, given the right answer before it."""
+    label: str = UW
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSamples:
+    """How soon the phrases of one span label appear, such as those of PERSON."""
+
+    label: str
+    phrases: int
+    samples: float
+    """Median over phrases: expected samples until the phrase follows, given the right answer before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +60,8 @@ class Verbatim:
     """(k, mean chance that one of k samples contains the first phrase)."""
     cloze: Interval
     """Mean probability of the likeliest phrase, given the right answer before it."""
+    by_type: tuple[TypeSamples, ...] = ()
+    """For each span label, in the order of the labels; empty in a record of an older tif."""
 
     @classmethod
     def of(cls, questions: Iterable[Sequence[SpanLikelihood]]) -> Verbatim | None:
@@ -64,22 +78,39 @@ class Verbatim:
             samples_all=expected_samples(float(np.median(last))),
             at_least=tuple((k, interval(discoverable(first, k))) for k in SAMPLES),
             cloze=interval(np.exp(best)),
+            by_type=_by_type([likelihood for likelihoods in spans for likelihood in likelihoods]),
         )
 
 
-def verbatim(scored: Scored, spans: Iterable[tuple[int, int]]) -> tuple[SpanLikelihood, ...]:
-    """Return the likelihoods of the spans, given as (start, end) in the scored text.
+def _by_type(spans: Sequence[SpanLikelihood]) -> tuple[TypeSamples, ...]:
+    given: dict[str, list[float]] = {}
+    for span in spans:
+        given.setdefault(span.label, []).append(span.given)
+    return tuple(
+        TypeSamples(label, len(values), expected_samples(float(np.median(values))))
+        for label, values in sorted(given.items())
+    )
 
-    A span whose tokens were not scored is left out.
+
+def verbatim(
+    scored: Scored, spans: Iterable[tuple[int, int]], labels: Iterable[str] | None = None
+) -> tuple[SpanLikelihood, ...]:
+    """Return the likelihoods of the spans. A span whose tokens were not scored is left out.
+
+    Args:
+        scored: the right answer.
+        spans: (start, end) in its text.
+        labels: the label of each span; None for `UW` in all.
     """
     logprobs = scored.logprob.astype(np.float64)
     before = np.cumsum(logprobs)
     likelihoods = []
-    for start, end in spans:
+    ranges = list(spans)
+    for (start, end), label in zip(ranges, [UW] * len(ranges) if labels is None else labels, strict=True):
         inside = np.flatnonzero((scored.start >= 0) & (scored.start < end) & (scored.end > start))
         if len(inside):
-            likelihoods.append(SpanLikelihood(float(before[inside[-1]]), float(logprobs[inside].sum())))
+            likelihoods.append(SpanLikelihood(float(before[inside[-1]]), float(logprobs[inside].sum()), label))
     return tuple(likelihoods)
 
 
-__all__ = ["SAMPLES", "SpanLikelihood", "Verbatim", "verbatim"]
+__all__ = ["SAMPLES", "SpanLikelihood", "TypeSamples", "Verbatim", "verbatim"]

@@ -12,6 +12,7 @@ from tif.eval.measure.leak_at_k import FormLeaks, Interval
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.tables import cell
 from tif.eval.settings import FORMS, Form
+from tif.spans import UW
 
 GLOSS: Final = (
     "Share of questions with an unwanted phrase in the answer. A model answers each question once, greedily, and then "
@@ -124,6 +125,24 @@ def _exact(evaluations: Evaluations) -> str:
     return (
         '<p class="soft">Random answers until one begins like the right answer, up to its first unwanted phrase '
         f"(median over {of}, computed from probabilities): {escape('; '.join(sentences))}.</p>"
+        + _exact_by_type(evaluations)
+    )
+
+
+def _exact_by_type(evaluations: Evaluations) -> str:
+    """Return the same for each type of phrase, once the answer is opened up to it; empty for a set without types."""
+    sentences = []
+    for entry in evaluations.entries:
+        numbers = entry.record.verbatim.get("forget")
+        types = numbers.by_type if numbers else ()
+        if any(each.label != UW for each in types):
+            medians = ", ".join(f"{each.label} {_count(each.samples)} (n={each.phrases:,})" for each in types)
+            sentences.append(f"{entry.label}: {medians}")
+    if not sentences:
+        return ""
+    return (
+        '<p class="soft">Random answers until one goes on with a phrase, where the answer is opened up to that phrase '
+        f"(median over the phrases of a type): {escape('; '.join(sentences))}.</p>"
     )
 
 
