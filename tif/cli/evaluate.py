@@ -36,7 +36,7 @@ def evaluate(options: EvaluateOptions, *, json_: Json = False) -> None:
     from tif.eval.processes import main
     from tif.eval.record import EVAL_FILE
     from tif.eval.run import Evaluated
-    from tif.eval.show import after_attack, lines
+    from tif.eval.show import lines
 
     result = run(options)
     if not main():
@@ -45,15 +45,13 @@ def evaluate(options: EvaluateOptions, *, json_: Json = False) -> None:
     for each in (result, *attacked) if isinstance(result, Evaluated) else ():
         say(f"wrote {each.out / EVAL_FILE}")
     shown = result.record if isinstance(result, Evaluated) else result
+    records = [each.record for each in attacked]
     if json_:
-        own = {"after_attacks": [each.record.headline() for each in attacked]} if attacked else {}
+        own = {"after_attacks": [record.headline() for record in records]} if records else {}
         emit_json({**shown.headline(), **own})
         return
-    for line in lines(shown):
+    for line in lines(shown, records):
         emit(line)
-    for each in attacked:
-        for line in after_attack(each.record):
-            emit(line)
 
 
 def report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Final
 
@@ -29,8 +29,8 @@ _REFERENCES: Final[dict[PrivLeakReference, str]] = {
 _P_VALUE: Final = "a p-value; higher is better; below 0.05 the model differs from the retain model"
 
 
-def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
-    """Yield the headline numbers, one per line, then the numbers of each task and part."""
+def lines(result: EvalRecord | LogNumbers, attacked: Iterable[EvalRecord] = ()) -> Iterator[str]:
+    """Yield the headline numbers, one per line, then the numbers of each task and part, then those after attacks."""
     if isinstance(result, LogNumbers):
         yield _number("model_utility", result.model_utility, result.model_utility_reason)
         yield from _forget_quality(result)
@@ -66,9 +66,11 @@ def lines(result: EvalRecord | LogNumbers) -> Iterator[str]:
     for part, means in result.parts.items():
         numbers = "  ".join(f"{name} {_mean(means.get(name))}" for name in _SHOWN)
         yield f"  {part:14} n={means['n']:<4} {numbers}"
+    for record in attacked:
+        yield from _after_attack(record)
 
 
-def after_attack(record: EvalRecord) -> Iterator[str]:
+def _after_attack(record: EvalRecord) -> Iterator[str]:
     """Yield the numbers of an evaluation after an attack that stand beside those without it."""
     words = attack_in_words(record.robustness) if record.robustness else ATTACKS.get(record.attack or "", record.attack)
     yield f"after {words}:"
@@ -215,4 +217,4 @@ def _muse(numbers: MuseNumbers) -> Iterator[str]:
         yield f"{'privleak':20} -  ({numbers.privleak_reason})"
 
 
-__all__ = ["after_attack", "lines"]
+__all__ = ["lines"]

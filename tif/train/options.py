@@ -234,9 +234,9 @@ class TrainOptions(Encoding, DataOptions):
     ] = 40  # fmt: skip
     sharpness: Annotated[
         float,
-        Option("Against relearning: take the gradient of the forget term behind the step of this length that undoes "
-               "most of it. An optimizer step then takes about three times as long.", _LOSS, metavar="RADIUS",
-               least=0),
+        Option("Against relearning (SAM): compute the forget term's gradient where the model remembers most, at "
+               "weights this far away. An optimizer step then takes about three times as long.", _LOSS,
+               metavar="RADIUS", least=0),
     ] = 0.0  # fmt: skip
     rmu_layer: Annotated[
         int,
@@ -270,9 +270,9 @@ class TrainOptions(Encoding, DataOptions):
     ] = None  # fmt: skip
     settle: Annotated[
         Settle | None,
-        Option("After the push: N, the last N steps minimise the retain term alone. line: go back towards the starting "
-               "weights, to where the forget set's unwanted phrases are at their floor.", _STEPS, metavar="line|N",
-               idle=settle_idle),
+        Option("N: the last N steps minimise the retain term alone. line: after the last step, move the weights back "
+               "towards the starting weights, until unwanted phrases are as probable as their floor.", _STEPS,
+               metavar="line|N", idle=settle_idle),
     ] = None  # fmt: skip
     freeze: Annotated[
         tuple[Freeze, ...],
