@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
+from tif.cli.arguments import Json
 from tif.console import emit, emit_json, emit_text, say
 from tif.errors import UsageError
 from tif.eval.options import EvaluateOptions
 from tif.eval.report.options import ReportOptions
 from tif.options import command
-
-Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout.")]
 
 
 def register(app: typer.Typer) -> None:
