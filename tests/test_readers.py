@@ -222,3 +222,12 @@ def test_other_separators_and_encodings_are_named(tmp_path, content, told):
 )
 def test_the_kind_of_a_value_has_the_words_of_json(value, words):
     assert kind_of(value) == words
+
+
+def test_a_folder_of_parquet_parts_is_read_in_order(tmp_path):
+    folder = tmp_path / "parts.parquet"
+    folder.mkdir()
+    (folder / "_SUCCESS").write_text("")
+    for number in range(2):
+        pq.write_table(pa.table({"text": [f"text {number}"]}), folder / f"part-{number}.parquet")
+    assert [row["text"] for _, row in read_records(folder)] == ["text 0", "text 1"]

@@ -30,7 +30,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Return a parquet file as a table. Its memory is bounded.
 
     Args:
-        path: the file.
+        path: the file, or a folder of parts as Spark and polars write.
         columns: those to read; None for all.
 
     Raises:
@@ -39,10 +39,18 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """
     import pyarrow.parquet as pq
 
+    wanted = None if columns is None else list(columns)
+    if path.is_dir():
+        parts = [part for part in sorted(path.rglob("*")) if not part.is_dir() and not part.name.startswith(("_", "."))]
+        for part in parts:
+            files.check_regular(part)
+            with pq.ParquetFile(part) as file:
+                check_unpacked(file, part)
+        return pq.read_table(path, columns=wanted)
     files.check_regular(path)
     with pq.ParquetFile(path) as file:
         check_unpacked(file, path)
-        return file.read(columns=None if columns is None else list(columns))
+        return file.read(columns=wanted)
 
 
 def parquet_records(path: Path) -> Iterator[tuple[Place, Row]]:
