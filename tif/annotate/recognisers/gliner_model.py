@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 CONFIG: Final = "gliner_config.json"
-WEIGHTS: Final = ("model.safetensors", "pytorch_model.bin")
-"""Files with weights, in the order in which GLiNER looks for them. It reads tensors only from either."""
-
+WEIGHTS: Final = "model.safetensors"
+"""The file with weights. GLiNER takes it before any other, and would unpickle the others."""
 _KINDS: Final = ("UniEncoderSpanGLiNER", "UniEncoderTokenGLiNER", "BiEncoderSpanGLiNER", "BiEncoderTokenGLiNER")
 """The classes of GLiNER that only mark entities."""
 
@@ -57,9 +56,13 @@ def load(spec: str) -> Loaded:
     gliner = _imported()
     folder = _folder(spec)
     config = _config(folder)
-    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    if weights is None:
-        raise InputError("no weights in this model folder", where=str(folder), why=f"it has no {' or '.join(WEIGHTS)}")
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(
+            "no safetensors in this model folder",
+            where=str(folder),
+            why=f"weights are read from {WEIGHTS} only: other files can run code when they are read",
+            hint="If you trust it, load it with GLiNER, then save_pretrained(FOLDER, safe_serialization=True).",
+        )
     _refuse_own_code(folder, config)
     try:
         with warnings.catch_warnings():
@@ -72,7 +75,7 @@ def load(spec: str) -> Loaded:
         raise InputError(
             f"is a {kind}, and only models that mark entities are used", where=spec, hint="Give a GLiNER model for NER."
         )
-    if missing := sorted(set(model.model.state_dict()) - _names(weights)):
+    if missing := sorted(set(model.model.state_dict()) - _names(folder / WEIGHTS)):
         why = f"the weights lack {len(missing)} of its tensors, first {missing[0]}"
         raise InputError("is not a trained GLiNER model", where=spec, why=why)
     tokenizer = model.data_processor.transformer_tokenizer
@@ -181,16 +184,12 @@ def _has_code(content: object) -> bool:
 
 def _names(weights: Path) -> set[str]:
     """Return the names of a file's tensors."""
-    if weights.suffix == ".safetensors":
-        from safetensors import safe_open
+    from safetensors import safe_open
 
-        with safe_open(weights, framework="pt") as content:
-            aliases = content.metadata() or {}
-            names = set(content.keys())
-        return names | {name for name, saved in aliases.items() if saved in names}
-    import torch
-
-    return set(torch.load(weights, map_location="meta", weights_only=True))
+    with safe_open(weights, framework="pt") as content:
+        aliases = content.metadata() or {}
+        names = set(content.keys())
+    return names | {name for name, saved in aliases.items() if saved in names}
 
 
 def _digest(model: Any) -> str:
