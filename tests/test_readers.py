@@ -228,6 +228,8 @@ def test_a_folder_of_parquet_parts_is_read_in_order(tmp_path):
     folder = tmp_path / "parts.parquet"
     folder.mkdir()
     (folder / "_SUCCESS").write_text("")
+    (folder / "_temporary").mkdir()
+    (folder / "_temporary" / "part-0.parquet").write_text("half a part")
     for number in range(2):
         pq.write_table(pa.table({"text": [f"text {number}"]}), folder / f"part-{number}.parquet")
     assert [row["text"] for _, row in read_records(folder)] == ["text 0", "text 1"]

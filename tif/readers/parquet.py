@@ -40,17 +40,21 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     wanted = None if columns is None else list(columns)
-    if path.is_dir():
-        parts = [part for part in sorted(path.rglob("*")) if not part.is_dir() and not part.name.startswith(("_", "."))]
-        for part in parts:
-            files.check_regular(part)
-            with pq.ParquetFile(part) as file:
-                check_unpacked(file, part)
-        return pq.read_table(path, columns=wanted)
-    files.check_regular(path)
-    with pq.ParquetFile(path) as file:
-        check_unpacked(file, path)
-        return file.read(columns=wanted)
+    for part in _parts(path):
+        files.check_regular(part)
+        with pq.ParquetFile(part) as file:
+            check_unpacked(file, part)
+            if part == path:
+                return file.read(columns=wanted)
+    return pq.read_table(path, columns=wanted)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the files of a table: the path itself, or all that pyarrow reads in a folder: hidden names are left out."""
+    if not path.is_dir():
+        return [path]
+    names = [part for part in sorted(path.rglob("*")) if not part.is_dir()]
+    return [part for part in names if not any(n.startswith(("_", ".")) for n in part.relative_to(path).parts)]
 
 
 def parquet_records(path: Path) -> Iterator[tuple[Place, Row]]:

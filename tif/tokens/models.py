@@ -187,9 +187,18 @@ def resolve(spec: str | Path) -> str:
         if not (path / "config.json").is_file() and not _is_adapter(path):
             raise InputError("no model in this folder", where=str(path), why="it has no config.json")
         return str(path)
-    if path.exists():
-        raise InputError("a file, not a model folder", where=str(spec))
-    name = str(spec)
+    return hub_id(str(spec))
+
+
+def hub_id(name: str) -> str:
+    """Return a name that is no folder, if it can be a hub id.
+
+    Raises:
+        MissingError: for a path that does not exist.
+        InputError: for the path of a file.
+    """
+    if Path(name).expanduser().exists():
+        raise InputError("a file, not a model folder", where=name)
     # A hub id is `name` or `owner/name`; whatever else looks like a path is one.
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
         raise MissingError(f"no model folder {name!r}")
@@ -376,6 +385,7 @@ def _unusable(where: str, what: str, error: BaseException) -> MissingError | Inp
 
 
 __all__ = [
+    "hub_id",
     "load_classifier",
     "load_config",
     "load_model",

@@ -119,15 +119,13 @@ def _folder(spec: str) -> Path:
     path = Path(spec).expanduser()
     if path.is_dir():
         return path
-    if path.exists():
-        raise InputError("a file, not a model folder", where=spec)
-    # A hub id is `name` or `owner/name`. Anything else is a path.
-    if spec.startswith((".", "/", "~")) or spec.count("/") > 1 or not spec.strip():
-        raise MissingError(f"no model folder {spec!r}")
     from huggingface_hub import snapshot_download
 
+    from tif.tokens.models import hub_id
+
+    name = hub_id(spec)
     try:
-        return Path(snapshot_download(spec, local_files_only=True))
+        return Path(snapshot_download(name, local_files_only=True))
     except Exception:  # a name that the hub would not take, or no copy of it
         raise _not_here(spec) from None
 
