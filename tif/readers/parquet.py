@@ -50,7 +50,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def _parts(path: Path) -> list[Path]:
-    """Return the files of a table: the path itself, or all that pyarrow reads in a folder: hidden names are left out."""
+    """Return the files of a table: the path, or all that pyarrow reads in a folder. Hidden names are left out."""
     if not path.is_dir():
         return [path]
     names = [part for part in sorted(path.rglob("*")) if not part.is_dir()]
