@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example as case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -317,6 +318,9 @@ def test_a_reply_cut_anywhere_gives_a_prefix_of_its_quotes_or_is_refused(at: int
 
 
 @given(st.text(alphabet='{}[]",:\\ \nabunwted0```', max_size=80) | st.text(max_size=40))
+@case('["]}\n0')
+@case('{"unwanted": ["]}\\q"]}')
+@case('["]}\\')
 def test_no_reply_does_worse_than_being_refused(content: str) -> None:
     try:
         reply = read(content)

@@ -29,7 +29,8 @@ _FAILURE: Final = 1_000
 
 _DECODER: Final = json.JSONDecoder()
 _STARTS: Final = re.compile(r"\{(?=\s*+(?:[\"}]|\Z))|\[(?=\s*+(?:[\"{\[\]\d-]|\Z))")
-_TOKENS: Final = re.compile(r"\"(?:[^\"\\]++|\\.)*+\"|[{}\[\]]", re.DOTALL)
+_TOKENS: Final = re.compile(r"\"(?:[^\"\\]++|\\.)*+(?:\"|\\?\Z)|[{}\[\]]", re.DOTALL)
+"""Strings and brackets. A string that is not closed ends with the text: brackets in it are none."""
 _REST: Final = re.compile(r"[\w.+-]*+\s*+")
 """What a break leaves behind: nothing, or a part of a number or a word."""
 
