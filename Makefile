@@ -87,7 +87,7 @@ claim-1b: .venv/.real
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.claim --plan tofu --scale 1b --model $(LLAMA_1B) \
 		--data $(SHARED) --device cuda $(CLAIM_ARGS)
 
-# Writes docs/results.md from the results of all experiments.
+# Writes docs/results.md and its figure from the results of all experiments.
 results: .venv/.ready
 	$(BIN)/python -m benchmarks.results
 

@@ -1,6 +1,7 @@
 """`python -m benchmarks.results`: write docs/results.md, with one table for each benchmark, from each results.json.
 
-No number stands in this file. A benchmark without results is named with the command that makes them.
+No number stands in this file. A benchmark without results is named with the command that makes them. The figure,
+docs/results.png, has the rows of the first benchmark with enough of them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
+from benchmarks import figure
 from benchmarks.claim import lume, muse, tofu
+from benchmarks.claim.columns import Demand
 from benchmarks.claim.plan import Study
+from benchmarks.figure import Kind, Mark
 from tif import files
 from tif.readers import read_json
 
 ROWS: Final = 10
-"""Rows of a table, at most."""
+"""Rows of a table and marks of the figure, at most."""
+FEWEST: Final = 3
+"""Marks of the figure. With fewer there is none."""
+AXES: Final = ("leak", "GW")
+"""Columns of the figure: across, and up."""
+FIGURE: Final = "results.png"
 _INTRODUCTION: Final = """# Results
 
 **Start with this.** The base model is the one before fine-tuning.
@@ -80,28 +89,100 @@ SECTIONS: Final = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The rows of one benchmark by how much they leak and how many of the general words they keep."""
+
+    section: Section
+    marks: tuple[Mark, ...]
+    unplaced: tuple[str, ...]
+    """Labels of rows that lack one of the two numbers."""
+    goal: tuple[float, float] | None
+    """The demands on both numbers; None while the model that one of them refers to is not measured."""
+
+    @property
+    def alt(self) -> str:
+        """The figure in words."""
+        places = "; ".join(f"{mark.label} {mark.x:.2f}, {mark.y:.2f}" for mark in self.marks)
+        return f"Leak and GW of each row. {places}"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page."""
+    """Write the page and its figure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__)
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="folder with the results of each experiment")
     docs = parser.parse_args(arguments).docs
     files.write(docs / "results.md", page(docs))
+    if (drawn := picture(docs)) is None:
+        (docs / FIGURE).unlink(missing_ok=True)
+    else:
+        across, up = "leak (less is better)", "GW, general words (more is better)"
+        plot = figure.plot(drawn.marks, xlabel=across, ylabel=up, goal=drawn.goal)
+        figure.save(plot, docs / FIGURE, description=drawn.alt)
     return 0
 
 
 def page(docs: Path) -> str:
     """Return the text of the page."""
-    return "\n".join([_INTRODUCTION, "", *(line for each in SECTIONS for line in section(each, docs)), _MORE, ""])
+    lines = [_INTRODUCTION, "", *(line for each in SECTIONS for line in section(each, docs))]
+    if (drawn := picture(docs)) is not None:
+        lines += caption(drawn)
+    return "\n".join([*lines, _MORE, ""])
+
+
+def picture(docs: Path) -> Picture | None:
+    """Return the figure of the first benchmark that has enough rows with both numbers; None if there is none."""
+    for one in SECTIONS:
+        runs = _runs(one, docs)
+        groups = rows(runs, one.spare)
+        marks = [mark for label, group in groups.items() if (mark := _mark(one.study, label, group))]
+        if len(marks) >= FEWEST:
+            drawn = {mark.label for mark in marks}
+            unplaced = tuple(label for label in groups if label not in drawn)
+            return Picture(section=one, marks=tuple(marks), unplaced=unplaced, goal=_goal(one.study, runs))
+    return None
+
+
+def _mark(study: Study, label: str, group: Sequence[Mapping[str, Any]]) -> Mark | None:
+    x, y = (_mean(group, name) for name in AXES)
+    if x is None or y is None:
+        return None
+    objective = next((row.objective for row in study.rows if row.label == label), "")
+    kind: Kind = "reference" if "row" not in group[0] else "own" if objective == "anchored" else "rival"
+    return Mark(label=label, kind=kind, x=x, y=y)
+
+
+def _goal(study: Study, runs: Mapping[str, Any]) -> tuple[float, float] | None:
+    target, never = (runs.get(name, {}).get("cells", {}) for name in ("target", "retain-only"))
+    x, y = (demand.bound(target, never) for demand in _demands(study))
+    return None if x is None or y is None else (x, y)
+
+
+def _demands(study: Study) -> list[Demand]:
+    """Return the demands on the two numbers of the figure."""
+    return [next(demand for demand in study.demands if demand.column == name) for name in AXES]
+
+
+def caption(drawn: Picture) -> Iterator[str]:
+    """Yield the lines about the figure."""
+    most, least = _demands(drawn.section.study)
+    yield from ("## Leak against general words", "", f"![{drawn.alt}]({FIGURE})", "")
+    yield (
+        f"The figure shows the table {drawn.section.heading}. A model further to the left leaks less. A model further "
+        "up keeps more of the general words in the forget set (GW). The good corner is at the top left. Blue circles "
+        "are the anchored objective, orange squares are others, and white diamonds are models that unlearned nothing. "
+        + (f"In the green area, both demands are met: {most}, and {least}. " if drawn.goal else "")
+        + (f"Rows without both numbers are left out: {'; '.join(drawn.unplaced)}." if drawn.unplaced else "")
+    ).rstrip()
+    yield ""
 
 
 def section(one: Section, docs: Path) -> Iterator[str]:
     """Yield the lines about one benchmark."""
-    path = docs / one.folder / "results.json"
     yield from (f"## {one.heading}", "", one.about, "")
-    if not path.is_file():
+    if not (runs := _runs(one, docs)):
         yield from (f"**There are no results yet.** `{one.command}` makes them.", "")
         return
-    runs = read_json(path)["runs"]
     yield from table(runs, [column.name for column in one.study.columns if not column.group], one.spare)
     labels = {run["label"] for run in runs.values()}
     missing = [row.label for row in one.study.rows if row.label not in labels]
@@ -125,21 +206,38 @@ def table(runs: Mapping[str, Any], columns: Sequence[str], spare: Sequence[str] 
     """
     yield f"| row | seeds | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 2) + "|"
+    for label, group in rows(runs, spare).items():
+        cells = [_cell(_mean(group, name)) for name in columns]
+        yield f"| {label} | {len(group) if 'seed' in group[0] else ''} | {' | '.join(cells)} |"
+
+
+def rows(runs: Mapping[str, Any], spare: Sequence[str] = ()) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the runs of each row by its label: `ROWS` rows at most. Those of `spare` are left out first."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for run in runs.values():
         groups.setdefault(run["label"], []).append(run)
     for label in spare:
         if len(groups) > ROWS:
             groups.pop(label, None)
-    for label, group in list(groups.items())[:ROWS]:
-        cells = [_mean([run["cells"][name][0] for run in group if name in run["cells"]]) for name in columns]
-        yield f"| {label} | {len(group) if 'seed' in group[0] else ''} | {' | '.join(cells)} |"
+    return dict(list(groups.items())[:ROWS])
 
 
-def _mean(values: Sequence[float]) -> str:
-    if not values:
+def _runs(one: Section, docs: Path) -> Mapping[str, Any]:
+    """Return the runs of a benchmark; none if it has no results."""
+    path = docs / one.folder / "results.json"
+    runs: Mapping[str, Any] = read_json(path)["runs"] if path.is_file() else {}
+    return runs
+
+
+def _mean(group: Sequence[Mapping[str, Any]], column: str) -> float | None:
+    """Return the mean of a column over the seeds that have it."""
+    values = [run["cells"][column][0] for run in group if column in run["cells"]]
+    return fmean(values) if values else None
+
+
+def _cell(mean: float | None) -> str:
+    if mean is None:
         return "–"
-    mean = fmean(values)
     return f"{mean:.1e}" if 0 < abs(mean) < 0.001 else f"{mean:.3f}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
+from benchmarks.figure import save
 from benchmarks.tofu.claims import over_seeds
 from benchmarks.tofu.plan import RETAIN_WEIGHT, Experiment
 from benchmarks.tofu.results import COLUMNS, STEADY, UNSTEADY, Cell, by_seed, collect, steady_utility
@@ -262,7 +263,7 @@ def _pareto(runs: Mapping[str, Any], path: Path) -> None:
     for axes, points in drawn:
         for x, y, text_ in _labels(points, axes.transData.transform([point[:2] for point in points])):
             axes.annotate(text_, (x, y), (5, 5), textcoords="offset points", fontsize=7)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    save(figure, path)
 
 
 def _points(
@@ -326,7 +327,7 @@ def _trajectory(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
         if column == "uw_probability":
             axes.set_ylabel("mean probability of a token")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    save(figure, path)
 
 
 __all__ = ["text", "write"]
