@@ -10,12 +10,14 @@ import pytest
 
 from tests.conftest import Result
 from tests.eval.conftest import Tiny, make_llama, make_row
+from tests.eval.report.test_tables import on_page, rows, table_rows
 from tif.errors import UsageError
 from tif.eval.full import SAMPLES, Full, full_of
 from tif.eval.options import EvaluateOptions
 from tif.eval.record import EvalRecord
+from tif.eval.report import depth, leaks, membership, robustness
 from tif.eval.report.entry import Entry
-from tif.eval.report.write import markdown
+from tif.eval.report.write import markdown, write_report
 from tif.eval.settings import FORMS
 from tif.sets import store
 from tif.spans import AnnotationSet, Example
@@ -145,6 +147,16 @@ def test_everything_in_one_go(cli: Cli, work: Path) -> None:
     assert set(record.reasons) >= {"retain_comparison", "base_comparison", "fluency", "lm_eval"}
     table = markdown([Entry.load("out"), *map(Entry.load, names)])
     assert "After 4-bit quantization, it writes" in table
+    headings = [line.removeprefix("### ") for line in table.splitlines() if line.startswith("### ")]
+    assert headings[:4] == [part.HEADING for part in (leaks, depth, robustness, membership)]
+    assert "was not measured" not in table
+    page = write_report("page.html", [Entry.load("out"), *map(Entry.load, names)]).read_text(encoding="utf-8")
+    for heading in headings:
+        shown = page.split(f"<h2>{heading}</h2>")[1].split("</section>")[0]
+        tables = table_rows(table.split(f"### {heading}\n")[1].split("\n### ")[0])
+        # Markdown's first column may be a group, which is a row of its own on the page.
+        known = [on_page(row[first:]) for row in tables for first in (0, 1)]
+        assert [row for row in rows(shown) if len(row) > 1 and row not in known] == [], heading
     # The record has what `--full` stood for, so that its config repeats exactly that.
     assert record.config["full"] is False
     assert (record.config["leak"], record.config["depth"], record.config["gradnorm"]) == (2, True, True)

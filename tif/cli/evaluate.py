@@ -56,7 +56,7 @@ def evaluate(options: EvaluateOptions, *, json_: Json = False) -> None:
 def report(
     options: ReportOptions,
     *,
-    md: Annotated[bool, typer.Option("--md", help="Write the main table as Markdown to stdout, and no page.")] = False,
+    md: Annotated[bool, typer.Option("--md", help="Write the tables as Markdown to stdout, and no page.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Write one JSON object to stdout, and no page.")] = False,
 ) -> None:
     """Show evaluations together on one self-contained HTML page.

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.eval.conftest import Tiny, make_row
+from tests.eval.report.test_tables import on_page, rows, table_rows
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure.leak_at_k import CORES, LeakCounts, PhraseCounts
 from tif.eval.measure.verbatim import TypeSamples
+from tif.eval.record import MuseNumbers
+from tif.eval.report import leaks
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import summarise
@@ -71,6 +74,44 @@ def test_the_page_has_every_form_with_n_and_intervals(entries: list[Entry], tmp_
     assert "DATE ours <b> 2 0%" in text
     assert "PERSON ours <b> 2 50%" in text
     assert "<b>" not in page.split("Asked again, and")[1].split("</section>")[0]
+
+
+def test_markdown_has_the_rows_of_the_page(entries: list[Entry], tmp_path: Path) -> None:
+    why = {"context": "there are no retain samples"}
+    entries = [replace(entries[0], record=entries[0].record.but(leak_reasons=why)), entries[1]]
+    part = markdown(entries).split(f"### {leaks.HEADING}\n")[1].split("\n### ")[0]
+    forms, types = (table_rows(table) for table in part.split("#### By type of phrase, asked as written"))
+    assert forms[0] == [
+        "asked", "model", "n", "greedy, any phrase", "in 1, any phrase", "in 4, any phrase", "in 16, any phrase",
+        "in 16, all phrases", "in 16, most words", "minus retain, in 16",
+    ]  # fmt: skip
+    assert [row[:3] for row in forms[1:]] == [
+        ["as written", "ours &lt;b>", "4"], ["as written", "retain model (log)", "4"],
+        ["with “Sure, here is the answer:”", "ours &lt;b>", "4"],
+    ]  # fmt: skip
+    most = OURS.summary().sampled[-1].cores.leak_any
+    assert forms[1][6] == f"{most.mean:.0%} ({most.low:.0%} – {most.high:.0%})"
+    assert forms[1][5].startswith("43% (")
+    assert [row[-1] for row in forms[1:]] == ["+0% (+0% – +0%)", "–", "+0% (+0% – +0%)"]
+    assert [row[:3] for row in types[1:]] == [
+        [kind, model, "2"] for kind in ("DATE", "PERSON") for model in ("ours &lt;b>", "retain model (log)")
+    ]
+    assert part.index("- any phrase: the answer contains at least one unwanted phrase") < part.index("| asked |")
+    assert "Not measured for no samples." in part
+    assert "Not asked after other questions with answers (ours &lt;b>): there are no retain samples." in part
+    page = write_report(tmp_path / "r.html", entries).read_text()
+    shown = rows(page.split(f"<h2>{leaks.HEADING}</h2>")[1].split("</section>")[0])
+    numbers = [row for row in shown if len(row) > 1 and row[0] != "model"]
+    assert numbers == [on_page(row[1:]) for row in (*forms[1:], *types[1:])]
+
+
+def test_markdown_says_in_one_line_that_nothing_was_sampled(entries: list[Entry]) -> None:
+    page = markdown(entries[1:])
+    assert leaks.HEADING not in page
+    line = "Leakage in random answers was not measured: to measure it, run \\`tif eval RUN --leak 16\\`."
+    assert page.splitlines().count(line) == 1
+    muse = replace(entries[1], record=entries[1].record.but(muse=MuseNumbers()))
+    assert "was not measured" not in markdown([muse]), "MUSE has its own measures"
 
 
 def test_the_page_has_expected_answers_by_type(entries: list[Entry], tmp_path: Path) -> None:

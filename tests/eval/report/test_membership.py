@@ -11,7 +11,7 @@ import pytest
 
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_report import chromium
-from tests.eval.report.test_tables import rows
+from tests.eval.report.test_tables import body, rows
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure.composites import Composites
 from tif.eval.measure.membership import AttackArea, Membership
@@ -58,7 +58,7 @@ def beside(entry: Entry) -> Entry:
 
 
 def test_each_attack_has_its_auc_with_an_interval(entries: list[Entry]) -> None:
-    page = membership.section(Evaluations.of(entries, "start <b>"))
+    page = body(membership.section(Evaluations.of(entries, "start <b>")))
     found = rows(page)
     assert found[0] == ["attack", "start <b>", "ours"]
     assert [row[0] for row in found[2:]] == ["loss", "zlib", "min-k", "min-k++", "reference"]
@@ -72,7 +72,7 @@ def test_each_attack_has_its_auc_with_an_interval(entries: list[Entry]) -> None:
 
 
 def test_beside_a_retain_model_the_gap_has_a_sign(entries: list[Entry]) -> None:
-    page = membership.section(Evaluations.of([*map(beside, entries)], "start <b>"))
+    page = body(membership.section(Evaluations.of([*map(beside, entries)], "start <b>")))
     found = rows(page)
     groups = [row[0] for row in found if len(row) == 1]
     assert groups == ["AUC", "AUC minus the retain model's", "s"]
@@ -91,7 +91,7 @@ def test_models_measured_on_different_texts_are_named(entries: list[Entry]) -> N
     other = replace(
         entries[1], record=entries[1].record.but(membership=areas({"loss": 0.5}, texts="other", sizes=(1000, 20)))
     )
-    page = membership.section(Evaluations.of([entries[0], other]))
+    page = body(membership.section(Evaluations.of([entries[0], other])))
     assert "do not compare their AUCs: start <b>; ours." in text(page)
     assert "ours: 1,000 to forget and 20 that no model saw." in text(page)
     assert [row[2] for row in rows(page)[3:6]] == ["–", "–", "–"], "one attack is known of this model"
@@ -117,7 +117,7 @@ def test_every_composite_stands_below_its_terms(entries: list[Entry]) -> None:
                 examples={**entry.examples, "forget": fluent},
             )
         )  # fmt: skip
-    page = composites.section(Evaluations.of(made, "start <b>"))
+    page = body(composites.section(Evaluations.of(made, "start <b>")))
     found = rows(page)
     names = [row[0] for row in found if row]
     order = ["Memorization of the forget set", "memorization (Mem)", "Privacy", "s min-k++", "privacy", "Utility",

@@ -12,9 +12,28 @@ import pytest
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.report.entry import Entry
+from tif.eval.report.section import Section
 from tif.eval.report.tables import Line, decimals, grid
 from tif.eval.report.write import markdown, write_json, write_report
 from tif.eval.settings import Scoring
+
+
+def body(section: Section | None) -> str:
+    """The HTML of a section with numbers."""
+    assert section is not None
+    return section.html()
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """The cells of every row of the Markdown tables in a text."""
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def on_page(row: list[str]) -> list[str]:
+    """A row of a Markdown table as `rows` gives it: its small print is in no brackets."""
+    name, *numbers = (re.sub(r"\\([|*])", r"\1", html.unescape(cell)) for cell in row)
+    return [name, *(re.sub("[()]", "", number) for number in numbers)]
 
 
 def rows(page: str) -> list[list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.eval.report.test_redact import ATTACKED
+from tests.eval.report.test_tables import body
 from tif.eval.record import EvalRecord
 from tif.eval.report import figures, robustness
 from tif.eval.report.entry import Entry
@@ -26,7 +27,7 @@ def test_an_attacked_model_keeps_its_colour_and_no_other_line_has_it() -> None:
     level = ATTACKED.model.before
     whole = replace(ATTACKED, retain=replace(ATTACKED.model, model=ATTACKED.starting_model), starting=level)
     both = replace(attacked, record=EvalRecord.new(robustness=whole))
-    page = robustness.section(Evaluations.of([plain, both]))
+    page = body(robustness.section(Evaluations.of([plain, both])))
     assert figures.PALETTE[0].lower() not in page
     for colour in figures.PALETTE[1:4]:  # ours-relearn, the retain model, the starting model
         assert colour.lower() in page

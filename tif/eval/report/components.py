@@ -13,13 +13,14 @@ from tif.eval.measure.leak_at_k import Interval
 from tif.eval.measure.privacy import auc_interval, privleak
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import Line, Table, cell, html
+from tif.eval.report.section import Section
+from tif.eval.report.tables import Line, Table, cell
 
 BENCHMARKS: Final = ("muse", "lume")
 """Fields of the record."""
 HEADING: Final = "The benchmark's own numbers"
 GLOSS: Final = (
-    "Every component by itself. n: examples behind a number. Small print: 95% intervals over examples, where the "
+    "Every component by itself. n: examples behind a number. With 95% intervals over examples, where the "
     "evaluation has them, and over texts for an AUC."
 )
 _SIZES: Final = {"regurgitation": "completions", "knowledge": "questions"}
@@ -55,12 +56,7 @@ def components(entry: Entry) -> list[Component]:
     return [_with_interval(entry, each) for each in _flat(asdict(numbers), ())]
 
 
-def section(evaluations: Evaluations) -> str:
-    """Return the table as HTML; empty if no evaluation has components."""
-    return html(table(evaluations))
-
-
-def table(evaluations: Evaluations) -> Table | None:
+def section(evaluations: Evaluations) -> Section | None:
     """Return the table; None if no evaluation has components."""
     found = {entry.label: components(entry) for entry in evaluations.entries}
     found = {label: own for label, own in found.items() if own}
@@ -81,7 +77,8 @@ def table(evaluations: Evaluations) -> Table | None:
             )
         )
     notes = {name.replace("_", " "): _NOTES[name] for _, name in keys if name in _NOTES}
-    return Table(corner="number", models=list(found), lines=lines, notes=notes)
+    table = Table(corner="number", columns=list(found), lines=lines, notes=notes)
+    return Section(heading=HEADING, gloss=GLOSS, parts=[table])
 
 
 def _flat(numbers: Mapping[str, object], path: Sequence[str]) -> Iterator[Component]:
@@ -128,4 +125,4 @@ def _muse_area(entry: Entry, component: Component) -> Component | None:
     return replace(component, value=interval, size=sum(sizes))
 
 
-__all__ = ["BENCHMARKS", "GLOSS", "HEADING", "Component", "components", "section", "table"]
+__all__ = ["BENCHMARKS", "HEADING", "Component", "components", "section"]

@@ -10,16 +10,18 @@ from typing import Final
 from tif.eval.measure import measures
 from tif.eval.measure.composites import MIA, Composites, Memorization
 from tif.eval.measure.leak_at_k import Interval
+from tif.eval.report.depth import uds
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.membership import ATTACKS
-from tif.eval.report.tables import Line, Table, cell, html
+from tif.eval.report.section import Section
+from tif.eval.report.tables import Line, Table, cell
 
 HEADING: Final = "Memorization, privacy and utility"
 GLOSS: Final = (
     "Composites of OpenUnlearning's paper (arXiv 2506.12618), each below its terms. 1 is best. A composite is the "
-    "harmonic mean of its terms, so it is 0 if one of them is 0: read the terms. n: examples behind a number. Small "
-    "print: 95% intervals over examples."
+    "harmonic mean of its terms, so it is 0 if one of them is 0: read the terms. n: examples behind a number. With "
+    "95% intervals over examples."
 )
 
 
@@ -35,12 +37,7 @@ class _Number:
     """The column of `examples.parquet` that it is a mean of."""
 
 
-def section(evaluations: Evaluations) -> str:
-    """Return the table as HTML; empty if no evaluation has a composite."""
-    return html(table(evaluations))
-
-
-def table(evaluations: Evaluations) -> Table | None:
+def section(evaluations: Evaluations) -> Section | None:
     """Return the table; None if no evaluation has a composite."""
     entries = [e for e in evaluations.entries if e.record.memorization is not None or e.record.composites is not None]
     if not entries:
@@ -53,13 +50,13 @@ def table(evaluations: Evaluations) -> Table | None:
             cells = [cell(value) for value in values]
             lines.append(Line(number.name, cells, sizes=sizes, title=number.title, group=number.group))
     shown = {line.name for line in lines}
-    return Table(
+    table = Table(
         corner="number",
-        models=[entry.label for entry in entries],
+        columns=[entry.label for entry in entries],
         lines=lines,
-        remarks=_missing(entries),
         notes={number.name: number.title for number in _NUMBERS if number.title and number.name in shown},
     )
+    return Section(heading=HEADING, gloss=GLOSS, parts=[table], remarks=_missing(entries))
 
 
 def _memorization(name: str, column: str) -> Callable[[Entry], Interval | float | None]:
@@ -107,10 +104,9 @@ def _mem(entry: Entry) -> float | None:
 def _depth(entry: Entry) -> Interval | float | None:
     """The Unlearning Depth Score, where it is a term of privacy."""
     numbers = entry.record.composites
-    if numbers is None or numbers.privacy_with_depth is None or entry.record.depth is None:
+    if numbers is None or numbers.privacy_with_depth is None:
         return None
-    mean = entry.mean("forget", "depth")
-    return entry.record.depth.patching.score if mean is None else Interval(*mean)
+    return uds(entry)
 
 
 _MEM: Final = "Memorization of the forget set"
@@ -183,4 +179,4 @@ def _reasons(composites: Composites | None) -> Mapping[str, str]:
     }
 
 
-__all__ = ["GLOSS", "HEADING", "section", "table"]
+__all__ = ["HEADING", "section"]

@@ -70,6 +70,11 @@ class Evaluations:
         return [entry for entry in self.entries if entry is not self.before]
 
     @property
+    def unattacked(self) -> list[Entry]:
+        """All but the evaluations after an attack, which have fewer measures."""
+        return [entry for entry in self.entries if not entry.record.attack]
+
+    @property
     def focus(self) -> Entry:
         """The first model that unlearned and was not attacked; the first of all if none did."""
         unlearned = [entry for entry in self.others if entry is not self.never_saw]

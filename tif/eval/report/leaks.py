@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
-from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Final
 
 from tif.eval.measure.leak_at_k import FormLeaks, Interval
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import cell
+from tif.eval.report.section import Section, not_measured
+from tif.eval.report.tables import Line, Table, cell
 from tif.eval.settings import FORMS, Form
 from tif.spans import UW
 
+HEADING: Final = "Asked again, and asked differently"
 GLOSS: Final = (
     "Share of questions with an unwanted phrase in the answer. A model answers each question once, greedily, and then "
-    "several times at random. Small print: 95% intervals over questions."
+    "several times at random. With 95% intervals over questions."
 )
 PLAIN_GLOSS: Final = (
     "Share of unwanted phrases that a model writes after the words before them. A model continues each text once, "
-    "greedily, and then several times at random. Small print: 95% intervals over phrases."
+    "greedily, and then several times at random. With 95% intervals over phrases."
 )
 ASKED: Final[Mapping[Form, str]] = {
     "question": "as written",
@@ -38,12 +38,18 @@ _CORES: Final = (
 )
 
 
-def section(evaluations: Evaluations) -> str:
-    """Return the tables as HTML; empty if no evaluation drew samples."""
+def section(evaluations: Evaluations) -> Section | None:
+    """Return the tables; None if no evaluation drew samples."""
     models = _models(evaluations)
     if not models:
-        return ""
-    return _by_form(models) + _by_type(models) + _exact(evaluations)
+        return None
+    tables = [_by_form(models), _by_type(models)]
+    return Section(
+        heading=HEADING,
+        gloss=PLAIN_GLOSS if evaluations.focus.plain else GLOSS,
+        parts=[table for table in tables if table is not None],
+        remarks=[*_not_asked(evaluations), *_exact(evaluations)],
+    )
 
 
 def _models(evaluations: Evaluations) -> list[tuple[str, Mapping[str, FormLeaks]]]:
@@ -63,27 +69,34 @@ def _alone(numbers: FormLeaks | None) -> object:
     return None if numbers is None else (numbers.prompts, numbers.greedy, numbers.sampled)
 
 
-def _by_form(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
+def _by_form(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> Table:
     ks = sorted({at.k for _, leaks in models for numbers in leaks.values() for at in numbers.sampled})
-    names = [("greedy", 0, core) for core in _CORES[:1]] + [(f"in {k}", k, core) for k in ks for core in _CORES[:1]]
-    names += [(f"in {ks[-1]}", ks[-1], core) for core in _CORES[1:]] if ks else []
-    heads = [(f"{words}, {name}", title) for name, _, (words, _, title) in names]
-    heads.append(
-        (
-            f"minus retain, in {ks[-1]}" if ks else "minus retain",
-            "any phrase: difference to the retain model, by question",
+    numbers = [("greedy", 0, core) for core in _CORES[:1]] + [(f"in {k}", k, core) for k in ks for core in _CORES[:1]]
+    numbers += [(f"in {ks[-1]}", ks[-1], core) for core in _CORES[1:]] if ks else []
+    columns = [f"{words},\n{name}" for words, _, (name, _, _) in numbers]
+    minus = f"minus retain,\nin {ks[-1]}" if ks else "minus retain"
+    lines = [
+        Line(
+            label,
+            [
+                *(_share_cell(_share(own, k, core)) for _, k, (_, core, _) in numbers),
+                cell(own.minus_retain[-1].leak_any if own.minus_retain else None, "{:+.0%}".format),
+            ],
+            sizes=[own.prompts],
+            group=ASKED[form],
         )
-    )
-    rows = []
-    for form in FORMS:
-        for label, leaks in models:
-            if (numbers := leaks.get(form)) is not None:
-                cells = [_share(numbers, k, core) for _, k, (_, core, _) in names]
-                gap = numbers.minus_retain[-1].leak_any if numbers.minus_retain else None
-                rows.append(
-                    [ASKED[form], label, f"{numbers.prompts:,}", *map(_share_cell, cells), cell(gap, "{:+.0%}".format)]
-                )
-    return _table("asked, model", [("n", "prompts with a phrase that they do not give"), *heads], rows)
+        for form in FORMS
+        for label, leaks in models
+        if (own := leaks.get(form)) is not None
+    ]
+    notes = {
+        "greedy, in 1, in 4 ...": "share with an unwanted phrase in the greedy answer, and in at least one of so many "
+        "random answers (leak@k)",
+        **{name: f"the answer contains {meaning}" for name, _, meaning in _CORES},
+        "minus retain": "share with any phrase minus the retain model's, prompt by prompt",
+        "n": "prompts with a phrase that they do not give",
+    }
+    return Table(corner="model", columns=[*columns, minus], lines=lines, groups="asked", notes=notes)
 
 
 def _share_cell(share: Interval | None) -> str:
@@ -96,40 +109,60 @@ def _share(numbers: FormLeaks, k: int, core: str) -> Interval | None:
     return share
 
 
-def _by_type(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> str:
-    rows, k = [], 0
+def _by_type(models: Sequence[tuple[str, Mapping[str, FormLeaks]]]) -> Table | None:
+    lines, k = [], 0
     form: Form = "question" if any("question" in leaks for _, leaks in models) else "cloze"
     for label, leaks in models:
         for of_type in leaks[form].by_type if form in leaks else ():
             k, share = of_type.sampled[-1] if of_type.sampled else (k, None)
-            rows.append(
-                [of_type.label, label, f"{of_type.phrases:,}", _share_cell(of_type.greedy), _share_cell(share)],
-            )
-    if not rows:
-        return ""
-    rows.sort(key=lambda row: row[0])
-    heads = [("n", "phrases"), ("greedy", "share of the phrases"), (f"in {k}", "chance of a phrase in so many answers")]
-    return f"<h3>By type of phrase, asked {ASKED[form]}</h3>{_table('type, model', heads, rows)}"
+            cells = [_share_cell(of_type.greedy), _share_cell(share)]
+            lines.append(Line(label, cells, sizes=[of_type.phrases], group=of_type.label))
+    if not lines:
+        return None
+    return Table(
+        corner="model",
+        columns=["greedy", f"in {k}"],
+        lines=sorted(lines, key=attrgetter("group")),
+        heading=f"By type of phrase, asked {ASKED[form]}",
+        groups="type",
+        notes={
+            "greedy": "share of the phrases",
+            f"in {k}": "chance of a phrase in so many random answers",
+            "n": "phrases of the type",
+        },
+    )
 
 
-def _exact(evaluations: Evaluations) -> str:
-    """The expected number of samples until a phrase appears, which needs no sampling."""
+def _not_asked(evaluations: Evaluations) -> list[str]:
+    """Return which models drew no samples, and which forms of asking have no numbers, and why."""
+    silent = [entry.label for entry in evaluations.unattacked if not entry.record.leaks]
+    labels: dict[tuple[str, str], list[str]] = {}
+    for entry in evaluations.entries:
+        for form, asked in ASKED.items():
+            if (reason := entry.record.leak_reasons.get(form)) is not None:
+                labels.setdefault((asked, reason), []).append(entry.label)
+    forms = [f"Not asked {asked} ({', '.join(who)}): {reason}." for (asked, reason), who in labels.items()]
+    return [*not_measured(silent), *forms]
+
+
+def _exact(evaluations: Evaluations) -> list[str]:
+    """Return the expected number of samples until a phrase appears, which needs no sampling."""
     sentences = [
         f"{entry.label}: {_count(numbers.samples_any)}"
         for entry in evaluations.entries
         if (numbers := entry.record.verbatim.get("forget")) is not None
     ]
     if not sentences:
-        return ""
+        return []
     of = "texts" if evaluations.focus.plain else "questions"
-    return (
-        '<p class="soft">Random answers until one begins like the right answer, up to its first unwanted phrase '
-        f"(median over {of}, computed from probabilities): {escape('; '.join(sentences))}.</p>"
-        + _exact_by_type(evaluations)
-    )
+    return [
+        "Random answers until one begins like the right answer, up to its first unwanted phrase "
+        f"(median over {of}, computed from probabilities): {'; '.join(sentences)}.",
+        *_exact_by_type(evaluations),
+    ]
 
 
-def _exact_by_type(evaluations: Evaluations) -> str:
+def _exact_by_type(evaluations: Evaluations) -> list[str]:
     """Return the same for each type of phrase, once the answer is opened up to it; empty for a set without types."""
     sentences = []
     for entry in evaluations.entries:
@@ -139,30 +172,15 @@ def _exact_by_type(evaluations: Evaluations) -> str:
             medians = ", ".join(f"{each.label} {_count(each.samples)} (n={each.phrases:,})" for each in types)
             sentences.append(f"{entry.label}: {medians}")
     if not sentences:
-        return ""
-    return (
-        '<p class="soft">Random answers until one goes on with a phrase, where the answer is opened up to that phrase '
-        f"(median over the phrases of a type): {escape('; '.join(sentences))}.</p>"
-    )
+        return []
+    return [
+        "Random answers until one goes on with a phrase, where the answer is opened up to that phrase "
+        f"(median over the phrases of a type): {'; '.join(sentences)}."
+    ]
 
 
 def _count(samples: float) -> str:
     return f"{samples:,.0f}" if samples < 1e6 else f"{samples:.0e}"
 
 
-def _table(stub: str, heads: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> str:
-    """A table in groups of rows. A row has the group's name, its own name, then trusted HTML."""
-    head = f'<th scope="col">{escape(stub)}</th>'
-    for name, title in heads:
-        lines = "<br>".join(map(escape, name.split(", ")))
-        head += f'<th class="n" scope="col" title="{escape(title)}">{lines}</th>'
-    body = ""
-    for group, members in groupby(rows, key=itemgetter(0)):
-        body += f'<tr><th scope="rowgroup" colspan="{len(heads) + 1}">{escape(group)}</th></tr>'
-        for _, name, *numbers in members:
-            cells = "".join(f'<td class="n">{number}</td>' for number in numbers)
-            body += f"<tr><td>{escape(name)}</td>{cells}</tr>"
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-__all__ = ["ASKED", "GLOSS", "PLAIN_GLOSS", "section"]
+__all__ = ["ASKED", "HEADING", "section"]

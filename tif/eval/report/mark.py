@@ -10,6 +10,14 @@ KEEP: Final = 0.95
 SIGNIFICANT: Final = 0.05
 """Forget quality passes above this p-value."""
 
+TO_MEASURE: Final = {
+    "leak": "to measure it, run `tif eval RUN --leak 16`",
+    "depth": "to measure it, run `tif eval RUN --depth --retain-model MODEL`",
+    "relearn": "to measure it, run `tif eval RUN --attack relearn` and report its folder too",
+    "nf4": "to measure it, run `tif eval RUN --attack nf4` and report its folder too",
+    "membership": "to measure it, run `tif eval RUN --holdout SOURCE`",
+}
+"""How to measure what a report lacks."""
 AS_NEVER: Final = "as a model that never saw them"
 
 Outcome = Literal["passes", "fails", "no mark", "not measured"]
@@ -47,4 +55,4 @@ def keep_rule(least: str | None) -> str:
     return f"at least {least}: {KEEP:.0%} of the number before unlearning"
 
 
-__all__ = ["AS_NEVER", "KEEP", "SIGNIFICANT", "Mark", "Outcome", "keep_rule", "kept"]
+__all__ = ["AS_NEVER", "KEEP", "SIGNIFICANT", "TO_MEASURE", "Mark", "Outcome", "keep_rule", "kept"]

@@ -17,7 +17,7 @@ from tif.eval.measure import measures
 from tif.eval.measure.leakage import Leakage
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, Mark, Outcome, keep_rule, kept
+from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, TO_MEASURE, Mark, Outcome, keep_rule, kept
 from tif.eval.report.muse_marks import muse_marks
 from tif.eval.report.verdict import Count, Model, Verdict, keep_count, other_words_count, plural, unwanted_count
 
@@ -83,8 +83,7 @@ def _asked_again(models: _Models, verdict: Verdict) -> Mark:
     what = "continued" if verdict.plain else "asked"
     leaks = models.focus.leaks
     if leaks is None or leaks.most is None:
-        rule = "to measure it, run `tif eval RUN --leak 16`"
-        return Mark(name=f"unwanted phrases, {what} many times", outcome="not measured", rule=rule)
+        return Mark(name=f"unwanted phrases, {what} many times", outcome="not measured", rule=TO_MEASURE["leak"])
     k, share = leaks.most.k, leaks.most.cores.leak_any
     before, never = (each.leak_any(k) if each else None for each in (models.before, models.never_saw))
     gap = next((each.leak_any for each in leaks.minus_retain if each.k == k), None)
@@ -110,8 +109,7 @@ def _attacked(models: _Models, evaluations: Evaluations) -> Iterator[Mark]:
     attacked = models.focus.after()
     records = {entry.label: entry.record for entry in evaluations.entries}
     if not any(records[each.label].attack == "relearn" for _, each in attacked):
-        rule = "to measure it, run `tif eval RUN --attack relearn` and report its folder too"
-        yield Mark(name="unwanted phrases after relearning", outcome="not measured", rule=rule)
+        yield Mark(name="unwanted phrases after relearning", outcome="not measured", rule=TO_MEASURE["relearn"])
     for attack, each in attacked:
         name, counts = f"unwanted phrases after {attack}", each.counts
         beside = models.never_saw.control(each) if models.never_saw else None

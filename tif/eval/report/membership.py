@@ -7,13 +7,14 @@ from typing import Final
 
 from tif.eval.measure.membership import AttackArea, Membership
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.tables import DASH, Line, Table, cell, decimals, html
+from tif.eval.report.section import Section, not_measured
+from tif.eval.report.tables import DASH, Line, Table, cell, decimals
 
 HEADING: Final = "Was it in the training data?"
 GLOSS: Final = (
     "Membership inference: each attack ranks the texts to forget and texts that no model saw. An AUC of 0.5 means that "
     "it guesses; 1, that it recognises each text to forget. After unlearning, the AUC should be the retain model's. "
-    "Small print: 95% intervals over texts."
+    "With 95% intervals over texts."
 )
 ATTACKS: Final[Mapping[str, tuple[str, str]]] = {
     "loss": ("loss", "mean negative log-probability"),
@@ -28,19 +29,14 @@ _AREA: Final = "AUC"
 _GAP: Final = "AUC minus the retain model's"
 _CLOSENESS: Final = "s"
 _GROUPS: Final[Mapping[str, str]] = {
-    _GAP: "above 0, the model forgets too little; below 0, too much. Small print: the retain model's AUC",
+    _GAP: "above 0, the model forgets too little; below 0, too much. Beside it: the retain model's AUC",
     _CLOSENESS: "1 - |AUC - the retain model's| / the retain model's, at least 0. It is 1 at the retain model's AUC, "
     "and 0 both at an AUC of 0 and from twice the retain model's on",
 }
 """What the numbers beside a retain model are."""
 
 
-def section(evaluations: Evaluations) -> str:
-    """Return the table as HTML; empty if no evaluation has membership inference."""
-    return html(table(evaluations))
-
-
-def table(evaluations: Evaluations) -> Table | None:
+def section(evaluations: Evaluations) -> Section | None:
     """Return the table; None if no evaluation has membership inference."""
     measured = {e.label: e.record.membership for e in evaluations.entries if e.record.membership is not None}
     if not measured:
@@ -63,7 +59,13 @@ def table(evaluations: Evaluations) -> Table | None:
         lines.append(Line("all four (MIA)", scores, title=title, group=_CLOSENESS))
     known = dict(ATTACKS[name] for name in names)
     known |= {group: text for group, text in _GROUPS.items() if any(line.group == group for line in lines)}
-    return Table(corner="attack", models=list(measured), lines=lines, remarks=_remarks(measured), notes=known)
+    others = [entry.label for entry in evaluations.unattacked if entry.label not in measured]
+    return Section(
+        heading=HEADING,
+        gloss=GLOSS,
+        parts=[Table(corner="attack", columns=list(measured), lines=lines, notes=known)],
+        remarks=[*not_measured(others), *_remarks(measured)],
+    )
 
 
 def _area(membership: Membership, name: str) -> str:
@@ -100,4 +102,4 @@ def _remarks(measured: Mapping[str, Membership]) -> list[str]:
     return lines
 
 
-__all__ = ["ATTACKS", "GLOSS", "HEADING", "section", "table"]
+__all__ = ["ATTACKS", "HEADING", "section"]

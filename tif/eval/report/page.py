@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final, NamedTuple
 
-from tif.eval.report import answers, components, composites, heatmap, leaks, membership, opening, robustness
+from tif.eval.report import answers, heatmap, opening, sections
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import Cell, HeadlineRow, definition
 from tif.eval.report.plots import plots
+from tif.eval.report.section import Section
 from tif.eval.report.seeds import SeedGroup, Spread
 from tif.eval.report.tables import Line, cell, grid
 
@@ -41,7 +42,7 @@ figure svg { width: 100%; height: auto; display: block; } figcaption { color: va
 .card { background: var(--card); border-radius: 10px; padding: .8rem 1rem; margin: 0 0 .9rem; break-inside: avoid; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: 0; font-size: .92rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font-size: .92em; }
-.scroll + dl { margin-top: .9rem; }
+.scroll + dl, .figures + .scroll { margin-top: .9rem; }
 @media (max-width: 40em) { body { padding: 1.2rem .9rem 3rem; } dl { grid-template-columns: 1fr; }
   dd { margin: 0 0 .4rem; } }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
@@ -54,12 +55,12 @@ _ANSWERS: Final = "What each model writes when it is asked. The first questions 
 _CONTINUATIONS: Final = "What each model writes after the words before an unwanted phrase."
 
 
-class Section(NamedTuple):
-    """A section of the page."""
+class Block(NamedTuple):
+    """A block of the page under one heading."""
 
     heading: str
     body: str
-    """Trusted HTML. An empty section is left out."""
+    """Trusted HTML. An empty block is left out."""
     gloss: str = ""
     """One line under the heading, plain text: what a reader sees here."""
 
@@ -73,32 +74,29 @@ def page(
     intro: str,
 ) -> str:
     """The complete page."""
-    gloss = leaks.PLAIN_GLOSS if evaluations.focus.plain else leaks.GLOSS
-    sections = [
-        Section(
+    blocks = [
+        Block(
             "In the models' own words",
             answers.completions(evaluations),
             _CONTINUATIONS if evaluations.focus.plain else _ANSWERS,
         ),
-        Section("Asked again, and asked differently", leaks.section(evaluations), gloss),
-        Section(robustness.HEADING, robustness.section(evaluations), robustness.GLOSS),
-        Section(membership.HEADING, membership.section(evaluations), membership.GLOSS),
-        Section(components.HEADING, components.section(evaluations), components.GLOSS),
-        Section("Metrics for researchers", _headline(headline)),
-        Section(composites.HEADING, composites.section(evaluations), composites.GLOSS),
-        Section(
+        *map(_measures, sections.measured(evaluations)),
+        Block("Metrics for researchers", _headline(headline)),
+        *map(_measures, sections.composed(evaluations)),
+        Block(
             "Over training seeds",
             _seeds(seeds),
             "Runs that differ in nothing but their seed. Small print: the standard deviation over them.",
         ),
-        Section("Plots", plots(evaluations)),
-        Section(
+        Block("Plots", plots(evaluations)),
+        Block(
             "Token by token",
             answers.heat(evaluations),
             "How likely each model finds each piece of the right answer, given all before it. At the right: the "
             "geometric mean over the answer's unwanted (UW) and general (GW) tokens.",
         ),
-        Section(
+        Block("Not measured", "".join(f"<p>{escape(line)}</p>" for line in sections.unmeasured(evaluations))),
+        Block(
             "Audit",
             "".join(audit(entry) for entry in evaluations.entries),
             "What was trained and evaluated, on which data, with which code.",
@@ -110,15 +108,19 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}{opening.CSS}{heatmap.CSS}</style></head>"
         f"<body><h1>{escape(title)}</h1>{opening.opening(evaluations)}{lead}"
-        f"{''.join(map(_section, sections))}</body></html>\n"
+        f"{''.join(map(_block, blocks))}</body></html>\n"
     )
 
 
-def _section(section: Section) -> str:
-    if not section.body:
+def _measures(section: Section) -> Block:
+    return Block(section.heading, section.html(), section.gloss)
+
+
+def _block(block: Block) -> str:
+    if not block.body:
         return ""
-    gloss = f'<p class="soft">{escape(section.gloss)}</p>' if section.gloss else ""
-    return f"<section><h2>{escape(section.heading)}</h2>{gloss}{section.body}</section>"
+    gloss = f'<p class="soft">{escape(block.gloss)}</p>' if block.gloss else ""
+    return f"<section><h2>{escape(block.heading)}</h2>{gloss}{block.body}</section>"
 
 
 def _headline(rows: Sequence[HeadlineRow]) -> str:
@@ -176,4 +178,4 @@ def _cell(number: Cell | Spread) -> str:
             return cell(number)
 
 
-__all__ = ["CSS", "Section", "page"]
+__all__ = ["CSS", "Block", "page"]

@@ -6,7 +6,6 @@ from html import escape
 from typing import Final
 
 from tif.eval.report import figures
-from tif.eval.report.depth_plots import depth_plots
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.trajectory import trajectory_plots
 
@@ -35,7 +34,6 @@ def plots(evaluations: Evaluations) -> str:
             _pareto(evaluations),
             _drops(evaluations),
             _truth(evaluations),
-            *depth_plots(evaluations),
             *trajectory_plots(evaluations),
             *_history(evaluations),
         )

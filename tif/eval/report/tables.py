@@ -1,4 +1,8 @@
-"""Tables with one line a number and one column a model, which fit one to eight models."""
+"""Tables of a report, for the page and for Markdown.
+
+Most have one line a number and one column a model, so that they fit one to eight models. A table of forms of asking or
+of attacks has one line a model and one column a number.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,13 @@ _TAG: Final = re.compile("<[^>]*>")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One number of every model."""
+    """One number of every model, or all numbers of one model."""
 
     name: str
     cells: Sequence[str]
-    """Trusted HTML, one for each model."""
+    """Trusted HTML, one for each column."""
     sizes: Sequence[int | None] = ()
-    """Examples behind the number, one for each model; None where that is unknown or several."""
+    """Examples behind each cell, or one number for the line; None where that is unknown or several."""
     title: str = ""
     """What the number is, shown at the pointer."""
     group: str = ""
@@ -48,23 +52,29 @@ class Table:
     """A section's table, for the page and for Markdown."""
 
     corner: str
-    models: Sequence[str]
+    columns: Sequence[str]
+    """Heads of the columns: labels of models, or names of numbers. A line feed is a line break on the page."""
     lines: Sequence[Line]
-    remarks: Sequence[str] = ()
-    """Sentences below it, plain text."""
+    heading: str = ""
+    """Above it, if a section has several tables."""
+    groups: str = "part"
+    """Markdown's head of the column with the groups."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """Definitions by name, plain text."""
 
     def html(self) -> str:
-        """Return the table, the remarks and the definitions as HTML."""
-        remarks = "".join(f'<p class="soft">{escape(remark)}</p>' for remark in self.remarks)
+        """Return the table and the definitions as HTML."""
+        heading = f"<h3>{escape(self.heading)}</h3>" if self.heading else ""
         notes = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in self.notes.items())
-        return grid(self.corner, self.models, self.lines) + remarks + (f"<dl>{notes}</dl>" if notes else "")
+        return heading + grid(self.corner, self.columns, self.lines) + (f"<dl>{notes}</dl>" if notes else "")
 
     def markdown(self) -> str:
-        """Return the table and the remarks as Markdown, with a column for the groups and for n if there are any."""
+        """Return the definitions and the table as Markdown.
+
+        The table has a column for the groups and for n if there are any.
+        """
         grouped, counted = any(line.group for line in self.lines), any(line.counted for line in self.lines)
-        head = [*(["part"] if grouped else []), self.corner, *(["n"] if counted else []), *self.models]
+        head = [*([self.groups] if grouped else []), self.corner, *(["n"] if counted else []), *self.columns]
         rows = [
             [
                 *([line.group] if grouped else []),
@@ -74,12 +84,9 @@ class Table:
             ]
             for line in self.lines
         ]
-        return markdown_table(head, rows) + "".join(f"\n{markdown_text(remark)}\n" for remark in self.remarks)
-
-
-def html(table: Table | None) -> str:
-    """Return a section's table as HTML; empty for None."""
-    return "" if table is None else table.html()
+        heading = f"#### {markdown_text(self.heading)}\n\n" if self.heading else ""
+        notes = "".join(f"- {markdown_text(f'{name}: {text}')}\n" for name, text in self.notes.items())
+        return heading + (f"{notes}\n" if notes else "") + markdown_table(head, rows)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -92,16 +99,17 @@ def as_text(cell: str) -> str:
     return unescape(_TAG.sub("", _SMALL.sub(r" (\1)", cell)))
 
 
-def grid(corner: str, models: Sequence[str], lines: Sequence[Line]) -> str:
-    """Return the table, with a column for the number of examples if any line has one."""
+def grid(corner: str, columns: Sequence[str], lines: Sequence[Line]) -> str:
+    """Return the table as HTML, with a column for the number of examples if any line has one."""
     counted = any(line.counted for line in lines)
     head = f'<th scope="col">{escape(corner)}</th>' + ('<th class="n" scope="col">n</th>' if counted else "")
-    head += "".join(f'<th class="n" scope="col">{escape(model)}</th>' for model in models)
+    for column in columns:
+        head += f'<th class="n" scope="col">{escape(column).replace(chr(10), "<br>")}</th>'
     body, group = "", ""
     for line in lines:
         if line.group != group:
             group = line.group
-            body += f'<tr><th scope="rowgroup" colspan="{len(models) + 1 + counted}">{escape(group)}</th></tr>'
+            body += f'<tr><th scope="rowgroup" colspan="{len(columns) + 1 + counted}">{escape(group)}</th></tr>'
         title = f' title="{escape(line.title)}"' if line.title else ""
         body += f'<tr><th scope="row"{title}>{escape(line.name)}</th>'
         if counted:
@@ -129,4 +137,4 @@ def cell(value: Interval | float | None, show: Callable[[float], str] = decimals
             return show(value)
 
 
-__all__ = ["DASH", "Line", "Table", "as_text", "cell", "decimals", "grid", "html", "markdown_table"]
+__all__ = ["DASH", "Line", "Table", "as_text", "cell", "decimals", "grid", "markdown_table"]

@@ -20,13 +20,13 @@ from tif import files
 from tif.errors import UsageError
 from tif.escape import markdown_text
 from tif.eval.record import LONG
-from tif.eval.report import components, composites, membership
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import HeadlineRow, shown, summarise
 from tif.eval.report.options import ReportOptions
 from tif.eval.report.page import page
 from tif.eval.report.redact import NOTE, Redactor
+from tif.eval.report.sections import composed, measured, unmeasured
 from tif.eval.report.seeds import over_seeds
 from tif.eval.report.tables import markdown_table
 
@@ -112,7 +112,10 @@ def write_json(
 
 
 def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: bool = False) -> str:
-    """The verdict, the metrics over models and seeds, membership inference, and a benchmark's numbers, as Markdown."""
+    """The verdict, the metrics over models and seeds, and the sections of the page with their tables, as Markdown.
+
+    Curves of the page are tables. The last lines name what was not measured.
+    """
     evaluations = _evaluations(entries, before, redact)
     rows = summarise(evaluations)
     verdict = evaluations.verdict()
@@ -127,9 +130,8 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: boo
             for group in seeds
         ]
         blocks.append(markdown_table(["runs", "seeds", *seeds[0].cells], lines))
-    for part in (membership, components, composites):
-        if (table := part.table(evaluations)) is not None:
-            blocks.append(f"### {part.HEADING}\n\n{markdown_text(part.GLOSS)}\n\n{table.markdown()}")
+    blocks += [section.markdown() for section in (*measured(evaluations), *composed(evaluations))]
+    blocks += [f"{markdown_text(line)}\n" for line in unmeasured(evaluations)]
     return "\n".join(blocks)
 
 
