@@ -105,11 +105,13 @@ def test_markdown_has_the_rows_of_the_page(entries: list[Entry], tmp_path: Path)
     assert numbers == [on_page(row[1:]) for row in (*forms[1:], *types[1:])]
 
 
-def test_markdown_says_in_one_line_that_nothing_was_sampled(entries: list[Entry]) -> None:
+def test_one_line_says_that_nothing_was_sampled(entries: list[Entry], tmp_path: Path) -> None:
     page = markdown(entries[1:])
     assert leaks.HEADING not in page
     line = "Leakage in random answers was not measured: to measure it, run \\`tif eval RUN --leak 16\\`."
     assert page.splitlines().count(line) == 1
+    shown = words(write_report(tmp_path / "r.html", entries[1:]).read_text().split("<h2>Not measured</h2>")[1])
+    assert shown.startswith("Leakage in random answers was not measured: to measure it, run tif eval RUN --leak 16 .")
     muse = replace(entries[1], record=entries[1].record.but(muse=MuseNumbers()))
     assert "was not measured" not in markdown([muse]), "MUSE has its own measures"
 

@@ -20,7 +20,7 @@ BENCHMARKS: Final = ("muse", "lume")
 """Fields of the record."""
 HEADING: Final = "The benchmark's own numbers"
 GLOSS: Final = (
-    "Every component by itself. n: examples behind a number. With 95% intervals over examples, where the "
+    "Every component by itself. n: examples behind a number. Ranges are 95% intervals over examples, where the "
     "evaluation has them, and over texts for an AUC."
 )
 _SIZES: Final = {"regurgitation": "completions", "knowledge": "questions"}

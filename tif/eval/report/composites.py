@@ -20,8 +20,8 @@ from tif.eval.report.tables import Line, Table, cell
 HEADING: Final = "Memorization, privacy and utility"
 GLOSS: Final = (
     "Composites of OpenUnlearning's paper (arXiv 2506.12618), each below its terms. 1 is best. A composite is the "
-    "harmonic mean of its terms, so it is 0 if one of them is 0: read the terms. n: examples behind a number. With "
-    "95% intervals over examples."
+    "harmonic mean of its terms, so it is 0 if one of them is 0: read the terms. n: examples behind a number. Ranges "
+    "are 95% intervals over examples."
 )
 
 

@@ -17,7 +17,7 @@ HEADING: Final = "Is it still inside?"
 GLOSS: Final = (
     "A model can stop writing words that its hidden layers still hold. First, by layer, what the layer lost of the "
     "unwanted words. Then the score: the share of the retain model's loss that a model reaches. It is 0 for the "
-    "starting model and 1 for the retain model. n: questions behind a score. With 95% intervals over questions."
+    "starting model and 1 for the retain model. n: questions behind a score. Ranges are 95% intervals over questions."
 )
 _RETAIN: Final = "retain model"
 

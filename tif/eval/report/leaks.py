@@ -16,11 +16,11 @@ from tif.spans import UW
 HEADING: Final = "Asked again, and asked differently"
 GLOSS: Final = (
     "Share of questions with an unwanted phrase in the answer. A model answers each question once, greedily, and then "
-    "several times at random. With 95% intervals over questions."
+    "several times at random. Ranges are 95% intervals over questions."
 )
 PLAIN_GLOSS: Final = (
     "Share of unwanted phrases that a model writes after the words before them. A model continues each text once, "
-    "greedily, and then several times at random. With 95% intervals over phrases."
+    "greedily, and then several times at random. Ranges are 95% intervals over phrases."
 )
 ASKED: Final[Mapping[Form, str]] = {
     "question": "as written",

@@ -14,7 +14,7 @@ HEADING: Final = "Was it in the training data?"
 GLOSS: Final = (
     "Membership inference: each attack ranks the texts to forget and texts that no model saw. An AUC of 0.5 means that "
     "it guesses; 1, that it recognises each text to forget. After unlearning, the AUC should be the retain model's. "
-    "With 95% intervals over texts."
+    "Ranges are 95% intervals over texts."
 )
 ATTACKS: Final[Mapping[str, tuple[str, str]]] = {
     "loss": ("loss", "mean negative log-probability"),

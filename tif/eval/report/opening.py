@@ -78,7 +78,7 @@ def _marks(verdict: Verdict, found: Sequence[Mark]) -> str:
                 empty = "" if cell else ' class="empty"'
                 body += f'<td data-head="{escape(name)}"{empty}>{_unbroken(escape(cell)) or DASH}</td>'
         style = mark.outcome if mark.outcome in ("passes", "fails") else "open"
-        body += f'<td class="rule">{_code(_unbroken(escape(mark.rule)))}</td>'
+        body += f'<td class="rule">{code(_unbroken(escape(mark.rule)))}</td>'
         body += f'<td class="out {style}">{_SIGNS[mark.outcome]} {mark.outcome}</td></tr>'
     return f'<div class="scroll"><table class="marks"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
@@ -108,10 +108,11 @@ def _verified(evaluations: Evaluations) -> str:
         sentence = f"Verified: {count} checks of files and records passed. To repeat them, run `tif verify`."
     else:
         return ""
-    return f'<p class="soft verified">{_code(escape(sentence))}</p>'
+    return f'<p class="soft verified">{code(escape(sentence))}</p>'
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """Return trusted HTML with `commands` in the typeface of code."""
     return re.sub("`([^`]+)`", r"<code>\1</code>", text)
 
 
@@ -120,4 +121,4 @@ def _unbroken(cell: str) -> str:
     return re.sub(r"(\d) of (\d)", r"\1&nbsp;of&nbsp;\2", cell)
 
 
-__all__ = ["CSS", "opening"]
+__all__ = ["CSS", "code", "opening"]

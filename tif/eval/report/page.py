@@ -42,7 +42,7 @@ figure svg { width: 100%; height: auto; display: block; } figcaption { color: va
 .card { background: var(--card); border-radius: 10px; padding: .8rem 1rem; margin: 0 0 .9rem; break-inside: avoid; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1.2rem; margin: 0; font-size: .92rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font-size: .92em; }
-.scroll + dl, .figures + .scroll { margin-top: .9rem; }
+.scroll + dl, .figures + .scroll, dl + .figures { margin-top: .9rem; } .figures > :only-child { max-width: 34rem; }
 @media (max-width: 40em) { body { padding: 1.2rem .9rem 3rem; } dl { grid-template-columns: 1fr; }
   dd { margin: 0 0 .4rem; } }
 @media print { :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 11pt; }
@@ -95,7 +95,9 @@ def page(
             "How likely each model finds each piece of the right answer, given all before it. At the right: the "
             "geometric mean over the answer's unwanted (UW) and general (GW) tokens.",
         ),
-        Block("Not measured", "".join(f"<p>{escape(line)}</p>" for line in sections.unmeasured(evaluations))),
+        Block(
+            "Not measured", "".join(f"<p>{opening.code(escape(line))}</p>" for line in sections.unmeasured(evaluations))
+        ),
         Block(
             "Audit",
             "".join(audit(entry) for entry in evaluations.entries),

@@ -15,7 +15,7 @@ from tif.eval.report.tables import Line, Table, cell
 HEADING: Final = "Does it come back?"
 GLOSS: Final = (
     "How probable the forgotten words are before and after an attack on the model. The retain model, which never saw "
-    "them, gets the same attack: what it gains is what the attack itself teaches. With 95% intervals over "
+    "them, gets the same attack: what it gains is what the attack itself teaches. Ranges are 95% intervals over "
     "samples."
 )
 _NAMES: Final[dict[Measure, str]] = {
