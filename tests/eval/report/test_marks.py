@@ -12,6 +12,7 @@ import pytest
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_leaks import OURS, RETAIN
 from tests.eval.report.test_seeds import a_run
+from tests.eval.report.test_tables import rows, table_rows
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import Interval
@@ -22,7 +23,7 @@ from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.facts import facts
 from tif.eval.report.marks import Mark, marks, quality_note, summary
-from tif.eval.report.write import write_json, write_report
+from tif.eval.report.write import markdown, write_json, write_report
 from tif.eval.settings import Scoring
 from tif.records import ModelIdentity
 
@@ -106,6 +107,25 @@ def test_what_was_not_measured_says_how_to_measure_it(entries: list[Entry]) -> N
     assert "--attack relearn" in missing["unwanted phrases after relearning"]
     words = summary("ours", found)
     assert words.endswith("Not measured: unwanted phrases, asked many times; unwanted phrases after relearning.")
+
+
+def test_markdown_has_the_marks_of_the_page(entries: list[Entry], tmp_path: Path) -> None:
+    evaluations = report(entries, ours=counts(1), never=counts(0))
+    text = markdown(evaluations.entries, before="before")
+    head, *found = table_rows(text.split("\n\n")[2])
+    assert head == ["number", "ours", "before", "never saw them", "mark", "outcome"]
+    assert found[0] == [
+        "Unwanted phrases, asked once", "1 of 10", "3 of 10", "0 of 10", "at most 0: as a model that never saw them",
+        "fails",
+    ]  # fmt: skip
+    page = write_report(tmp_path / "r.html", evaluations.entries, before="before").read_text()
+    shown = rows(page.split('<table class="marks">')[1].split("</table>")[0].replace(">–<", "><"))
+    bare = [[re.sub(r"\\(?=`)", "", cell) for cell in row] for row in found]
+    signs = re.compile("^[✓✗–] ")
+    assert [[" ".join(re.sub(" ([,.])", r"\1", signs.sub("", cell)).split()) for cell in row] for row in shown] == [
+        head, *([cell.replace("`", "") for cell in row] for row in bare),
+    ]  # fmt: skip
+    assert text.index(summary("ours", marks(evaluations))) < text.index("| number |")
 
 
 def test_asked_many_times_is_judged_by_the_interval_of_the_difference(entries: list[Entry]) -> None:

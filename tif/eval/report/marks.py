@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tif.eval.measure import measures
 from tif.eval.measure.leakage import Leakage
@@ -20,6 +21,9 @@ from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.mark import AS_NEVER, KEEP, SIGNIFICANT, TO_MEASURE, Mark, Outcome, keep_rule, kept
 from tif.eval.report.muse_marks import muse_marks
 from tif.eval.report.verdict import Count, Model, Verdict, keep_count, other_words_count, plural, unwanted_count
+
+_LONGEST: Final = 40
+"""Characters of a model's name above a column."""
 
 
 def marks(evaluations: Evaluations) -> list[Mark]:
@@ -52,6 +56,23 @@ def summary(label: str, found: Sequence[Mark]) -> str:
             "mark that was measured." if len(decided) == 1 else "marks that were measured."
         )
     return line + (f" Not measured: {_listed(missing)}." if missing else "")
+
+
+def mark_rows(label: str, found: Sequence[Mark]) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and rows of the table of marks, as text, without a model for which no mark has a number.
+
+    Args:
+        label: the name of the model that the marks are about.
+        found: its marks.
+    """
+    heads = ["number", label if len(label) <= _LONGEST else f"{label[:_LONGEST]}…", "before", "never saw them", "mark",
+             "outcome"]  # fmt: skip
+    rows = [
+        [mark.name[:1].upper() + mark.name[1:], mark.result, mark.before, mark.never_saw, mark.rule, mark.outcome]
+        for mark in found
+    ]
+    shown = [number for number in range(len(heads)) if number not in (1, 2, 3) or any(row[number] for row in rows)]
+    return [heads[number] for number in shown], [[row[number] for number in shown] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +288,4 @@ def _listed(names: Sequence[str]) -> str:
     return "; ".join(names)
 
 
-__all__ = ["KEEP", "SIGNIFICANT", "Mark", "Outcome", "marks", "quality_note", "summary"]
+__all__ = ["KEEP", "SIGNIFICANT", "Mark", "Outcome", "mark_rows", "marks", "quality_note", "summary"]

@@ -12,7 +12,7 @@ from typing import Final
 
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.facts import facts
-from tif.eval.report.marks import Mark, Outcome, marks, summary
+from tif.eval.report.marks import Mark, Outcome, mark_rows, marks, summary
 from tif.eval.report.tables import DASH
 from tif.eval.report.verdict import Likelihoods, Verdict
 
@@ -32,8 +32,6 @@ CSS: Final = """
 """
 """Needs the custom properties --soft, --good and --bad."""
 _SIGNS: Final[dict[Outcome, str]] = {"passes": "✓", "fails": "✗", "no mark": "–", "not measured": "–"}
-_SHORT: Final = 40
-"""Characters of a model's name above a column."""
 _COUNTED: Final = (
     "How it was counted: each model answers every question once, greedily. It writes a phrase if its answer contains "
     "the phrase as whole words; case, accents and punctuation do not matter. A phrase that the question already gives "
@@ -63,22 +61,16 @@ def opening(evaluations: Evaluations) -> str:
 
 
 def _marks(verdict: Verdict, found: Sequence[Mark]) -> str:
-    label = verdict.focus.label
-    heads = ["", label if len(label) <= _SHORT else f"{label[:_SHORT]}…", "before", "never saw them", "mark", ""]
-    columns = [[mark.name, mark.result, mark.before, mark.never_saw] for mark in found]
-    shown = [any(column[number] for column in columns) for number in range(4)]
-    head = "".join(
-        f'<th scope="col">{escape(name)}</th>' for number, name in enumerate(heads) if number > 3 or shown[number]
-    )
+    heads, rows = mark_rows(verdict.focus.label, found)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = ""
-    for mark, cells in zip(found, columns, strict=True):
-        body += f'<tr><th scope="row">{escape(mark.name[:1].upper() + mark.name[1:])}</th>'
-        for name, cell, column in zip(heads[1:4], cells[1:], shown[1:], strict=True):
-            if column:
-                empty = "" if cell else ' class="empty"'
-                body += f'<td data-head="{escape(name)}"{empty}>{_unbroken(escape(cell)) or DASH}</td>'
+    for mark, (name, *numbers, rule, _) in zip(found, rows, strict=True):
+        body += f'<tr><th scope="row">{escape(name)}</th>'
+        for model, number in zip(heads[1:], numbers, strict=False):
+            empty = "" if number else ' class="empty"'
+            body += f'<td data-head="{escape(model)}"{empty}>{_unbroken(escape(number)) or DASH}</td>'
         style = mark.outcome if mark.outcome in ("passes", "fails") else "open"
-        body += f'<td class="rule">{code(_unbroken(escape(mark.rule)))}</td>'
+        body += f'<td class="rule">{code(_unbroken(escape(rule)))}</td>'
         body += f'<td class="out {style}">{_SIGNS[mark.outcome]} {mark.outcome}</td></tr>'
     return f'<div class="scroll"><table class="marks"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 

@@ -23,6 +23,7 @@ from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import HeadlineRow, shown, summarise
+from tif.eval.report.marks import mark_rows, marks, summary
 from tif.eval.report.options import ReportOptions
 from tif.eval.report.page import page
 from tif.eval.report.redact import NOTE, Redactor
@@ -112,15 +113,17 @@ def write_json(
 
 
 def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: bool = False) -> str:
-    """The verdict, the metrics over models and seeds, and the sections of the page with their tables, as Markdown.
+    """The verdict, the marks, the metrics over models and seeds, and the sections of the page, as Markdown.
 
     Curves of the page are tables. The last lines name what was not measured.
     """
     evaluations = _evaluations(entries, before, redact)
     rows = summarise(evaluations)
-    verdict = evaluations.verdict()
+    verdict, found = evaluations.verdict(), marks(evaluations)
     blocks = [
         "\n".join(map(markdown_text, (*verdict.sentences(), *verdict.remarks()))) + "\n",
+        f"{markdown_text(summary(verdict.focus.label, found))}\n",
+        markdown_table(*mark_rows(verdict.focus.label, found)),
         markdown_table(verdict.heads, [row.cells() for row in verdict.rows()]),
         markdown_table(["model", *rows[0].cells], [[row.label, *_cells(row)] for row in rows]),
     ]
