@@ -40,7 +40,7 @@ def entries(tiny: Tiny) -> list[Entry]:
         entry = Entry.of(name, evaluation, settings)
         if name in ("shallow", "thorough"):
             score = 0.25 if name == "shallow" else 0.75
-            object.__setattr__(entry, "record", entry.record.but(depth=make_depth((0.0, score, 1.0), score)))
+            object.__setattr__(entry, "record", entry.record.but(depth=make_depth((-2e-7, score, 1.0), score)))
             for row, by in zip(entry.examples["forget"], (score - 0.1, score + 0.1, score, None), strict=True):
                 row.update(depth=by, lens_depth=by)
         made.append(entry)
@@ -97,6 +97,7 @@ def test_markdown_has_each_layer_then_the_scores_as_the_page_has_them(entries: l
               ["2", "0.250", "0.750", "0.700"], ["3", "1.000", "1.000", "1.900"]]  # fmt: skip
     assert found[:8] == [*layers, *layers], "activation patching, then the logit lens"
     head, uds, by_lens = found[8:]
+    assert "-0.000" not in part
     assert head == ["score", "n", "shallow", "thorough"]
     assert uds[:2] == ["depth (UDS)", "3"]
     assert re.fullmatch(r"0\.250 \(0\.1\d\d – 0\.3\d\d\)", uds[2])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_seeds import a_run
+from tests.eval.report.test_tables import table_rows
 from tif.errors import InputError, UsageError
 from tif.escape import markdown_text
 from tif.eval.benchmarks.tofu import evaluate
@@ -145,8 +146,11 @@ def test_json_and_markdown_agree(entries: list[Entry], tmp_path: Path) -> None:
     found = write_json(tmp_path / "r.json", entries, before="target")
     assert json.loads((tmp_path / "r.json").read_text()) == found
     table = markdown(entries, before="target")
-    for row in found["headline"]:
-        assert f"{row['UW probability']['mean']:.3f} \\[" in table
+    [(_, size, *cells)] = [row for row in table_rows(table) if row[0] == "UW probability"]
+    assert size == "8"
+    for row, cell in zip(found["headline"], cells, strict=True):
+        number = row["UW probability"]
+        assert cell == f"{number['mean']:.3f} ({number['low']:.3f} – {number['high']:.3f})"
 
 
 def test_the_page_opens_with_the_verdict(entries: list[Entry], tmp_path: Path) -> None:

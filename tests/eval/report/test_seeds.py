@@ -93,7 +93,7 @@ def test_an_evaluation_after_an_attack_is_another_group(entries: list[Entry]) ->
 def test_shown_on_the_page_and_in_markdown(entries: list[Entry], tmp_path: Path) -> None:
     shown = markdown(entries)
     assert "| tpo-0, tpo-1, tpo-2 | 0, 1, 2 |" in shown
-    assert "0.2 ± 0.1" in shown
+    assert "0.2 (± 0.1)" in shown
     page = write_report(tmp_path / "r.html", entries).read_text()
     assert "Over training seeds" in page
     assert "0.2<small>± 0.1</small>" in page

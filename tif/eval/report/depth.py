@@ -95,7 +95,12 @@ def _curves(evaluations: Evaluations, measured: Mapping[str, Depth]) -> Iterator
         if never_saw is None or never_saw.label not in same:
             lines[_RETAIN] = _curve(_reading(first, column).could_lose)
         yield Curves(
-            xlabel="layer", ylabel=ylabel, curves=lines, caption=f"{caption} {scale}", order=evaluations.labels
+            xlabel="layer",
+            ylabel=ylabel,
+            curves=lines,
+            caption=f"{caption} {scale}",
+            order=evaluations.labels,
+            show="{:z.3f}".format,  # a drop near 0 is a rounding error
         )
 
 

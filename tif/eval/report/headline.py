@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Final
 
 from pydantic import JsonValue
@@ -13,7 +14,11 @@ from tif.eval.measure.leak_at_k import Interval
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.marks import quality_note
+from tif.eval.report.section import Section
+from tif.eval.report.tables import Line, Table, cell
 
+HEADING: Final = "Metrics for researchers"
+GLOSS: Final = "n: examples behind a number. Ranges are 95% intervals over examples."
 COLUMNS: Final = (
     ("UW probability", "forget", "uw_probability"),
     ("GW probability", "forget", "gw_probability"),
@@ -70,8 +75,8 @@ class HeadlineRow:
     def to_json(self) -> dict[str, JsonValue]:
         """The label and the cells in one object."""
         row: dict[str, JsonValue] = {"label": self.label}
-        for name, cell in self.cells.items():
-            row[name] = asdict(cell) if isinstance(cell, Interval) else cell
+        for name, number in self.cells.items():
+            row[name] = asdict(number) if isinstance(number, Interval) else number
         return row | {"n": {**self.sizes}, "notes": {**self.notes}}
 
 
@@ -105,11 +110,33 @@ def summarise(evaluations: Evaluations) -> list[HeadlineRow]:
     ]
 
 
-def shown(cell: Cell) -> str:
-    """A cell as text."""
-    if cell is None:
-        return "–"
-    return str(cell) if isinstance(cell, Interval) else f"{cell:.3g}"
+def section(rows: Sequence[HeadlineRow]) -> Section | None:
+    """Return the table, with one line a number and one column a model; None if no model has a number."""
+    names = [name for name in rows[0].cells if any(row.cells[name] is not None for row in rows)]
+    if not names:
+        return None
+    lines = [
+        Line(
+            name,
+            [_shown(row.cells[name]) + _note(row.notes.get(name, "")) for row in rows],
+            sizes=[row.sizes.get(name) for row in rows],
+            title=definition(name),
+        )
+        for name in names
+    ]
+    notes = {name: definition(name) for name in names}
+    table = Table(corner="number", columns=[row.label for row in rows], lines=lines, notes=notes)
+    return Section(heading=HEADING, gloss=GLOSS, parts=[table])
+
+
+def _shown(number: Cell) -> str:
+    """A cell as trusted HTML. A p-value has three digits, so that a small one is no 0."""
+    return f"{number:.3g}" if isinstance(number, float | int) else cell(number)
+
+
+def _note(words: str) -> str:
+    words = words.replace("D = ", "D\u00a0=\u00a0")
+    return f'<small class="words">{escape(words)}</small>' if words else ""
 
 
 def _sizes(evaluations: Evaluations, entry: Entry) -> dict[str, int]:
@@ -200,11 +227,12 @@ __all__ = [
     "DEFINITIONS",
     "DEPTH_COLUMNS",
     "GAP_COLUMNS",
+    "HEADING",
     "Cell",
     "HeadlineRow",
     "Interval",
     "definition",
     "paired",
-    "shown",
+    "section",
     "summarise",
 ]

@@ -9,11 +9,10 @@ from typing import Final, NamedTuple
 from tif.eval.report import answers, heatmap, opening, sections
 from tif.eval.report.audit import audit
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.headline import Cell, HeadlineRow, definition
+from tif.eval.report.headline import HeadlineRow
 from tif.eval.report.plots import plots
 from tif.eval.report.section import Section
-from tif.eval.report.seeds import SeedGroup, Spread
-from tif.eval.report.tables import Line, cell, grid
+from tif.eval.report.seeds import SeedGroup
 
 CSS: Final = """
 :root { color-scheme: light dark; --font: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
@@ -67,7 +66,7 @@ class Block(NamedTuple):
 
 def page(
     evaluations: Evaluations,
-    headline: Sequence[HeadlineRow],
+    rows: Sequence[HeadlineRow],
     seeds: Sequence[SeedGroup],
     *,
     title: str,
@@ -81,13 +80,7 @@ def page(
             _CONTINUATIONS if evaluations.focus.plain else _ANSWERS,
         ),
         *map(_measures, sections.measured(evaluations)),
-        Block("Metrics for researchers", _headline(headline)),
-        *map(_measures, sections.composed(evaluations)),
-        Block(
-            "Over training seeds",
-            _seeds(seeds),
-            "Runs that differ in nothing but their seed. Small print: the standard deviation over them.",
-        ),
+        *map(_measures, sections.metrics(evaluations, rows, seeds)),
         Block("Plots", plots(evaluations)),
         Block(
             "Token by token",
@@ -123,61 +116,6 @@ def _block(block: Block) -> str:
         return ""
     gloss = f'<p class="soft">{escape(block.gloss)}</p>' if block.gloss else ""
     return f"<section><h2>{escape(block.heading)}</h2>{gloss}{block.body}</section>"
-
-
-def _headline(rows: Sequence[HeadlineRow]) -> str:
-    """One line a number, one column a model."""
-    names = [name for name in rows[0].cells if any(row.cells[name] is not None for row in rows)]
-    if not names:
-        return ""
-    lines = [
-        Line(
-            name,
-            [_cell(row.cells[name]) + _note(row.notes.get(name, "")) for row in rows],
-            sizes=[row.sizes.get(name) for row in rows],
-            title=definition(name),
-        )
-        for name in names
-    ]
-    key = "".join(f"<dt>{escape(name)}</dt><dd>{escape(definition(name))}</dd>" for name in names)
-    return (
-        f'{grid("number", [row.label for row in rows], lines)}<p class="soft">n: examples behind a number. '
-        f"Small print: 95% intervals over examples.</p><dl>{key}</dl>"
-    )
-
-
-def _note(words: str) -> str:
-    words = words.replace("D = ", "D\u00a0=\u00a0")
-    return f'<small class="words">{escape(words)}</small>' if words else ""
-
-
-def _seeds(groups: Sequence[SeedGroup]) -> str:
-    if not groups:
-        return ""
-    names = [name for name in groups[0].cells if any(group.cells.get(name) is not None for group in groups)]
-    return _table("runs", names, [(", ".join(g.runs), [g.cells[name] for name in names]) for g in groups])
-
-
-def _table(corner: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[Cell | Spread]]]) -> str:
-    head = "".join(f'<th class="n" scope="col" title="{escape(definition(n))}">{escape(n)}</th>' for n in names)
-    body = ""
-    for label, cells in rows:
-        numbers = "".join(f'<td class="n">{_cell(number)}</td>' for number in cells)
-        body += f'<tr><th scope="row">{escape(label)}</th>{numbers}</tr>'
-    return (
-        f'<div class="scroll"><table><thead><tr><th scope="col">{escape(corner)}</th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(number: Cell | Spread) -> str:
-    match number:
-        case Spread(mean=mean, sd=sd):
-            return f"{mean:.3g}<small>± {sd:.2g}</small>"
-        case float() | int():
-            return f"{number:.3g}"
-        case _:
-            return cell(number)
 
 
 __all__ = ["CSS", "Block", "page"]

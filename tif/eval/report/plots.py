@@ -7,7 +7,6 @@ from typing import Final
 
 from tif.eval.report import figures
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.trajectory import trajectory_plots
 
 _NO_FIGURE = ("", "")
 GEOMETRIC: Final = "an example's probability, which is the geometric mean over its tokens of that kind"
@@ -34,7 +33,6 @@ def plots(evaluations: Evaluations) -> str:
             _pareto(evaluations),
             _drops(evaluations),
             _truth(evaluations),
-            *trajectory_plots(evaluations),
             *_history(evaluations),
         )
         if svg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
@@ -10,7 +10,7 @@ from itertools import groupby
 from tif.escape import markdown_text
 from tif.eval.measure.leak_at_k import Interval
 from tif.eval.report import figures
-from tif.eval.report.tables import Line, Table, cell
+from tif.eval.report.tables import Line, Table, cell, decimals
 
 Curve = Mapping[float, Interval | float]
 """y by x, in the order of x."""
@@ -27,6 +27,8 @@ class Curves:
     caption: str
     order: Sequence[str] = ()
     """All labels of the report: a model keeps its colour in every figure."""
+    show: Callable[[float], str] = decimals
+    """Returns a number as text."""
 
     def html(self) -> str:
         """Return the figure with its caption. An interval is drawn as its mean."""
@@ -37,7 +39,7 @@ class Curves:
     def markdown(self) -> str:
         """Return the caption, and a table with a line for each x."""
         places = sorted({x for curve in self.curves.values() for x in curve})
-        lines = [Line(f"{x:g}", [cell(curve.get(x)) for curve in self.curves.values()]) for x in places]
+        lines = [Line(f"{x:.10g}", [cell(curve.get(x), self.show) for curve in self.curves.values()]) for x in places]
         table = Table(corner=self.xlabel, columns=[*self.curves], lines=lines)
         heading = f"{self.ylabel[0].upper()}{self.ylabel[1:]}, by {self.xlabel}"
         return f"#### {markdown_text(heading)}\n\n{markdown_text(self.caption)}\n\n{table.markdown()}"

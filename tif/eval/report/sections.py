@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, get_args
 
 from tif.eval.options import Attack
-from tif.eval.report import components, composites, depth, leaks, membership, robustness
+from tif.eval.report import components, composites, depth, headline, leaks, membership, robustness, seeds, trajectory
 from tif.eval.report.attacks import ATTACKS
 from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.headline import HeadlineRow
 from tif.eval.report.mark import TO_MEASURE
 from tif.eval.report.section import Section
+from tif.eval.report.seeds import SeedGroup
 
 _FIRST: Final = (leaks, depth, robustness, membership, components)
 _NAMES: Final = {
@@ -30,10 +33,15 @@ def measured(evaluations: Evaluations) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-def composed(evaluations: Evaluations) -> list[Section]:
-    """Return the sections with numbers that are made of the metrics before them."""
-    section = composites.section(evaluations)
-    return [] if section is None else [section]
+def metrics(evaluations: Evaluations, rows: Sequence[HeadlineRow], groups: Sequence[SeedGroup]) -> list[Section]:
+    """Return the sections for researchers: the metrics, composites of them, and the metrics over seeds and steps."""
+    sections = (
+        headline.section(rows),
+        composites.section(evaluations),
+        seeds.section(groups),
+        trajectory.section(evaluations),
+    )
+    return [section for section in sections if section is not None]
 
 
 def unmeasured(evaluations: Evaluations) -> list[str]:
@@ -58,4 +66,4 @@ def unmeasured(evaluations: Evaluations) -> list[str]:
     ]
 
 
-__all__ = ["composed", "measured", "unmeasured"]
+__all__ = ["measured", "metrics", "unmeasured"]

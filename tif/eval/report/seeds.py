@@ -13,8 +13,12 @@ from pydantic import JsonValue
 
 from tif.eval.report.entry import Entry
 from tif.eval.report.headline import Cell, HeadlineRow, Interval
+from tif.eval.report.section import Section
+from tif.eval.report.tables import DASH, Line, Table
 from tif.records import CHECKPOINTS, RunRecord
 
+HEADING: Final = "Over training seeds"
+GLOSS: Final = "Runs that differ in nothing but their seed: the mean, ± the standard deviation over them."
 _EVALUATED: Final = ("benchmark", "forget", "limit", "attack", "settings", "dtype", "retain_truth_ratio")
 """Fields of the evaluations that runs of one group share."""
 
@@ -25,9 +29,6 @@ class Spread:
 
     mean: float
     sd: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3g} ± {self.sd:.2g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,25 @@ def over_seeds(entries: Sequence[Entry], headline: Sequence[HeadlineRow]) -> lis
     ]
 
 
+def section(groups: Sequence[SeedGroup]) -> Section | None:
+    """Return the table, with one line a group; None without groups."""
+    if not groups:
+        return None
+    names = [name for name in groups[0].cells if any(group.cells.get(name) is not None for group in groups)]
+    lines = [
+        Line(
+            ", ".join(group.runs),
+            [", ".join(map(str, group.seeds)), *(_shown(group.cells[name]) for name in names)],
+        )
+        for group in groups
+    ]
+    return Section(heading=HEADING, gloss=GLOSS, parts=[Table(corner="runs", columns=["seeds", *names], lines=lines)])
+
+
+def _shown(spread: Spread | None) -> str:
+    return DASH if spread is None else f"{spread.mean:.3g}<small>± {spread.sd:.2g}</small>"
+
+
 def _group(entry: Entry, run: RunRecord) -> str:
     """A key that runs share if they were trained alike but for the seed, and evaluated alike."""
     record = entry.record.to_json()
@@ -85,4 +105,4 @@ def _spread(cells: Sequence[Cell]) -> Spread | None:
     return Spread(statistics.fmean(known), statistics.stdev(known)) if len(known) == len(numbers) else None
 
 
-__all__ = ["SeedGroup", "Spread", "over_seeds"]
+__all__ = ["SeedGroup", "Spread", "over_seeds", "section"]

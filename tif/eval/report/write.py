@@ -22,12 +22,12 @@ from tif.escape import markdown_text
 from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
-from tif.eval.report.headline import HeadlineRow, shown, summarise
+from tif.eval.report.headline import summarise
 from tif.eval.report.marks import mark_rows, marks, summary
 from tif.eval.report.options import ReportOptions
 from tif.eval.report.page import page
 from tif.eval.report.redact import NOTE, Redactor
-from tif.eval.report.sections import composed, measured, unmeasured
+from tif.eval.report.sections import measured, metrics, unmeasured
 from tif.eval.report.seeds import over_seeds
 from tif.eval.report.tables import markdown_table
 
@@ -113,36 +113,23 @@ def write_json(
 
 
 def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: bool = False) -> str:
-    """The verdict, the marks, the metrics over models and seeds, and the sections of the page, as Markdown.
+    """The verdict, the marks and the sections of the page with their tables, as Markdown.
 
     Curves of the page are tables. The last lines name what was not measured.
     """
     evaluations = _evaluations(entries, before, redact)
     rows = summarise(evaluations)
     verdict, found = evaluations.verdict(), marks(evaluations)
+    sections = [*measured(evaluations), *metrics(evaluations, rows, over_seeds(evaluations.entries, rows))]
     blocks = [
         "\n".join(map(markdown_text, (*verdict.sentences(), *verdict.remarks()))) + "\n",
         f"{markdown_text(summary(verdict.focus.label, found))}\n",
         markdown_table(*mark_rows(verdict.focus.label, found)),
         markdown_table(verdict.heads, [row.cells() for row in verdict.rows()]),
-        markdown_table(["model", *rows[0].cells], [[row.label, *_cells(row)] for row in rows]),
+        *(section.markdown() for section in sections),
+        *(f"{markdown_text(line)}\n" for line in unmeasured(evaluations)),
     ]
-    if seeds := over_seeds(evaluations.entries, rows):
-        lines = [
-            [", ".join(group.runs), ", ".join(map(str, group.seeds)), *(str(s or "–") for s in group.cells.values())]
-            for group in seeds
-        ]
-        blocks.append(markdown_table(["runs", "seeds", *seeds[0].cells], lines))
-    blocks += [section.markdown() for section in (*measured(evaluations), *composed(evaluations))]
-    blocks += [f"{markdown_text(line)}\n" for line in unmeasured(evaluations)]
     return "\n".join(blocks)
-
-
-def _cells(row: HeadlineRow) -> list[str]:
-    """The cells as text, each with its note in words."""
-    return [
-        f"{shown(cell)} ({row.notes[name]})" if name in row.notes else shown(cell) for name, cell in row.cells.items()
-    ]
 
 
 __all__ = ["markdown", "report", "write_json", "write_report"]
