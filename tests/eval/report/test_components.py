@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,7 +76,12 @@ def test_a_muse_report_has_every_component(evaluated: list[Path], tmp_path: Path
     assert row["question"] in text, "samples are shown"
     assert "to keep" in text
     assert write_json(None, entries)["evaluations"][1]["muse"]["verbmem_forget"]["n"] == numbers.verbmem_forget["n"]
-    assert "### The benchmark's own numbers" in markdown(entries)
+    table = markdown(entries)
+    assert "### The benchmark's own numbers" in table
+    assert "- to forget: the texts of MUSE" in table
+    assert "not known" not in table, "MUSE counts no phrases, so there is no table of counts"
+    [checked] = [line for line in table.splitlines() if line.startswith("Verified: ")]
+    assert checked.replace("\\`", "") in re.sub("</?code>", "", text)
 
 
 def test_muse_s_areas_have_intervals_over_texts(evaluated: list[Path]) -> None:

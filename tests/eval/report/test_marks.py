@@ -13,6 +13,7 @@ from tests.eval.conftest import Tiny, make_llama, make_row
 from tests.eval.report.test_leaks import OURS, RETAIN
 from tests.eval.report.test_seeds import a_run
 from tests.eval.report.test_tables import rows, table_rows
+from tif.escape import markdown_text
 from tif.eval.benchmarks.tofu import evaluate
 from tif.eval.measure import measures
 from tif.eval.measure.leak_at_k import Interval
@@ -126,6 +127,8 @@ def test_markdown_has_the_marks_of_the_page(entries: list[Entry], tmp_path: Path
         head, *([cell.replace("`", "") for cell in row] for row in bare),
     ]  # fmt: skip
     assert text.index(summary("ours", marks(evaluations))) < text.index("| number |")
+    lines = [markdown_text(f"{name}: {value}") for name, value in facts(evaluations).items()]
+    assert text.split("\n\n")[3].splitlines() == [f"- {line}" for line in lines]
 
 
 def test_asked_many_times_is_judged_by_the_interval_of_the_difference(entries: list[Entry]) -> None:

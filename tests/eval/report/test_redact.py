@@ -32,7 +32,7 @@ from tif.eval.report import heatmap
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.headline import summarise
-from tif.eval.report.redact import BLOCK, Redactor
+from tif.eval.report.redact import BLOCK, NOTE, Redactor
 from tif.eval.report.write import markdown, write_json, write_report
 from tif.eval.settings import Scoring
 from tif.records import ModelIdentity
@@ -163,7 +163,11 @@ def test_json_and_markdown_have_none_either(entries: list[Entry]) -> None:
     for escaped in (False, True):
         content = write_json(None, entries, redact=True)
         assert_nothing_unwanted(json.dumps(content, ensure_ascii=escaped))
-    assert_nothing_unwanted(markdown(entries, redact=True))
+    page = markdown(entries, redact=True)
+    assert_nothing_unwanted(page)
+    assert page.endswith(f"\n\n{NOTE}\n")
+    [marked] = [line for line in page.splitlines() if line.startswith("- marked by: annotator ner; saved by ")]
+    assert BLOCK in marked, "the author and the message are redacted too"
 
 
 def test_a_file_name_with_an_unwanted_word_is_refused(entries: list[Entry], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tif.eval.report.evaluations import Evaluations
 from tif.eval.report.facts import facts
 from tif.eval.report.marks import Mark, Outcome, mark_rows, marks, summary
 from tif.eval.report.tables import DASH
-from tif.eval.report.verdict import Likelihoods, Verdict
+from tif.eval.report.verdict import Verdict
 
 CSS: Final = """
 .verdict .sum { font-size: 1.3rem; line-height: 1.4; margin: .7rem 0 .5rem; font-weight: 600; }
@@ -50,12 +50,11 @@ def opening(evaluations: Evaluations) -> str:
     first, *others = verdict.sentences()
     sentences = f'<p class="sum">{escape(summary(verdict.focus.label, found))}</p><p class="lead">{escape(first)}</p>'
     sentences += "".join(f'<p class="then">{escape(sentence)}</p>' for sentence in others)
-    counted = _COUNTED_PLAIN if verdict.plain else _COUNTED
-    remarks = [*verdict.remarks(), *([counted] if any(model.forget for model in verdict.models) else [])]
-    notes = "".join(f'<p class="soft note">{escape(remark)}</p>' for remark in remarks)
+    notes = "".join(f'<p class="soft note">{escape(remark)}</p>' for remark in remarks(verdict))
+    checked = "".join(f'<p class="soft verified">{code(escape(line))}</p>' for line in verified(evaluations))
     known = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts(evaluations).items())
     return (
-        f'<section class="verdict">{sentences}{_marks(verdict, found)}<dl>{known}</dl>{_verified(evaluations)}'
+        f'<section class="verdict">{sentences}{_marks(verdict, found)}<dl>{known}</dl>{checked}'
         f"{_models(verdict)}{notes}</section>"
     )
 
@@ -76,12 +75,12 @@ def _marks(verdict: Verdict, found: Sequence[Mark]) -> str:
 
 
 def _models(verdict: Verdict) -> str:
-    """All models in one table. Empty where no model has a number for it, as with MUSE."""
-    if all(model.forget is None and model.likelihoods == Likelihoods() for model in verdict.models):
+    """All models in one table."""
+    if not (rows := verdict.rows()):
         return ""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in verdict.heads)
     body = ""
-    for row in verdict.rows():
+    for row in rows:
         label, *cells = row.cells()
         focus = ' class="focus"' if label == verdict.focus.label else ""
         body += f'<tr{focus}><th scope="row">{escape(label)}</th>'
@@ -89,18 +88,21 @@ def _models(verdict: Verdict) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _verified(evaluations: Evaluations) -> str:
-    """Whether files and records are as tif wrote them. An evaluation in memory has nothing to compare."""
+def remarks(verdict: Verdict) -> list[str]:
+    """Return what a reader must know of the counts: what is missing, and how they were made."""
+    counted = _COUNTED_PLAIN if verdict.plain else _COUNTED
+    return [*verdict.remarks(), *([counted] if any(model.forget for model in verdict.models) else [])]
+
+
+def verified(evaluations: Evaluations) -> list[str]:
+    """Return whether files and records are as tif wrote them; empty for evaluations in memory."""
     stored = [entry for entry in evaluations.entries if entry.checks]
     failed = [entry.label for entry in stored if not all(check.passed for check in entry.checks)]
     if failed:
-        sentence = f"Not verified: {', '.join(failed)}. The audit below names what differs from what tif recorded."
-    elif stored:
-        count = sum(len(entry.checks) for entry in stored)
-        sentence = f"Verified: {count} checks of files and records passed. To repeat them, run `tif verify`."
-    else:
-        return ""
-    return f'<p class="soft verified">{code(escape(sentence))}</p>'
+        return [f"Not verified: {', '.join(failed)}. To see what differs from what tif recorded, run `tif verify`."]
+    count = sum(len(entry.checks) for entry in stored)
+    line = f"Verified: {count} checks of files and records passed. To repeat them, run `tif verify`."
+    return [line] if stored else []
 
 
 def code(text: str) -> str:
@@ -113,4 +115,4 @@ def _unbroken(cell: str) -> str:
     return re.sub(r"(\d) of (\d)", r"\1&nbsp;of&nbsp;\2", cell)
 
 
-__all__ = ["CSS", "code", "opening"]
+__all__ = ["CSS", "code", "opening", "remarks", "verified"]

@@ -193,7 +193,9 @@ class Verdict:
         return lines
 
     def rows(self) -> list[VerdictRow]:
-        """One for each model."""
+        """One for each model. Empty where no model has a number for it, as with MUSE."""
+        if all(model.forget is None and model.likelihoods == Likelihoods() for model in self.models):
+            return []
         return [
             VerdictRow(
                 label=model.label,

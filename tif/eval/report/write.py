@@ -22,8 +22,10 @@ from tif.escape import markdown_text
 from tif.eval.record import LONG
 from tif.eval.report.entry import Entry
 from tif.eval.report.evaluations import Evaluations
+from tif.eval.report.facts import facts
 from tif.eval.report.headline import summarise
 from tif.eval.report.marks import mark_rows, marks, summary
+from tif.eval.report.opening import remarks, verified
 from tif.eval.report.options import ReportOptions
 from tif.eval.report.page import page
 from tif.eval.report.redact import NOTE, Redactor
@@ -121,15 +123,25 @@ def markdown(entries: Sequence[Entry], *, before: str | None = None, redact: boo
     rows = summarise(evaluations)
     verdict, found = evaluations.verdict(), marks(evaluations)
     sections = [*measured(evaluations), *metrics(evaluations, rows, over_seeds(evaluations.entries, rows))]
+    known = "".join(f"- {markdown_text(f'{name}: {text}')}\n" for name, text in facts(evaluations).items())
+    models = [row.cells() for row in verdict.rows()]
     blocks = [
-        "\n".join(map(markdown_text, (*verdict.sentences(), *verdict.remarks()))) + "\n",
-        f"{markdown_text(summary(verdict.focus.label, found))}\n",
+        "\n".join(map(markdown_text, verdict.sentences())) + "\n",
+        _line(summary(verdict.focus.label, found)),
         markdown_table(*mark_rows(verdict.focus.label, found)),
-        markdown_table(verdict.heads, [row.cells() for row in verdict.rows()]),
+        known,
+        *map(_line, verified(evaluations)),
+        *([markdown_table(verdict.heads, models)] if models else []),
+        *map(_line, remarks(verdict)),
         *(section.markdown() for section in sections),
-        *(f"{markdown_text(line)}\n" for line in unmeasured(evaluations)),
+        *map(_line, unmeasured(evaluations)),
+        *([_line(NOTE)] if redact else []),
     ]
     return "\n".join(blocks)
+
+
+def _line(text: str) -> str:
+    return f"{markdown_text(text)}\n"
 
 
 __all__ = ["markdown", "report", "write_json", "write_report"]
