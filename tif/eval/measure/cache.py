@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 GROWTH: Final = 32
 """Tokens that a layer makes room for at once."""
@@ -109,4 +112,29 @@ def _filled(x: Tensor, length: int, dim: int, fill: float) -> Tensor:
     return torch.cat([x.new_full(tuple(shape), fill), x], dim)
 
 
-__all__ = ["GROWTH", "RoomyLayer", "holds_rows", "join", "join_left_padded", "make_roomy", "trim"]
+def fitting_rows(model: PreTrainedModel, tokens: int, memory: int) -> int:
+    """Return how many rows of so many tokens have keys and values that fit into the memory, in bytes; at least 1."""
+    config = model.config.get_text_config().to_dict()
+    width = config["hidden_size"]
+    if heads := config.get("num_attention_heads"):
+        width = (config.get("head_dim") or width // heads) * (config.get("num_key_value_heads") or heads)
+    row: int = 2 * config["num_hidden_layers"] * width * tokens * model.dtype.itemsize
+    return max(1, memory // row)
+
+
+def free_memory(model: PreTrainedModel, share: float) -> int:
+    """Return a share of the free memory of the model's GPU, in bytes; 0 without a GPU."""
+    return int(torch.cuda.mem_get_info(model.device)[0] * share) if model.device.type == "cuda" else 0
+
+
+__all__ = [
+    "GROWTH",
+    "RoomyLayer",
+    "fitting_rows",
+    "free_memory",
+    "holds_rows",
+    "join",
+    "join_left_padded",
+    "make_roomy",
+    "trim",
+]

@@ -20,7 +20,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from tif.console import warn
 from tif.errors import InputError
-from tif.eval.measure.cache import holds_rows, join, join_left_padded, make_roomy, trim
+from tif.eval.measure.cache import fitting_rows, free_memory, holds_rows, join, join_left_padded, make_roomy, trim
 from tif.eval.settings import MAX_NEW_TOKENS
 from tif.tokens.apart import ignores_padding
 from tif.tokens.limits import Limits, attention_window
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from tif.console import Advance
 
 ROWS: Final = 64
-"""Prompts per batch. Decoding one row costs about as much as decoding several dozen."""
+"""Prompts per batch on a CPU. Decoding one row costs about as much as decoding several dozen."""
+GPU_ROWS: Final = 256
+"""The same on a GPU, if their caches fit into `GPU_SHARE` of its free memory."""
+GPU_SHARE: Final = 1 / 8
 STEP: Final = 16
 """Tokens between two checks for finished rows."""
 REFILL: Final = 8
@@ -48,7 +51,7 @@ def complete(
     max_new_tokens: int = MAX_NEW_TOKENS,
     ends: Collection[int] = (),
     stop: Collection[str] = (),
-    rows: int = ROWS,
+    rows: int | None = None,
     advance: Advance | None = None,
 ) -> list[str]:
     """Return greedy completions in the order of `prompts`, trimmed, without special tokens.
@@ -61,7 +64,7 @@ def complete(
         ends: a completion ends before the first of these tokens, and before the model's own
             `generation_config.eos_token_id`.
         stop: a completion ends before the first of these strings.
-        rows: prompts per batch.
+        rows: prompts per batch; by default `ROWS` or `GPU_ROWS`.
         advance: called with the number of finished prompts.
 
     Raises:
@@ -74,6 +77,7 @@ def complete(
             what, _ = fault
             raise InputError(what, where=f"prompt {number}", hint="Give a shorter prompt, or a model that reads it.")
     pad = _pad(tokenizer, limits)
+    rows = rows or _rows(model, max(map(len, prompts), default=0) + max_new_tokens)
     pads = len(set(map(len, prompts))) > 1 or len(prompts) > rows
     if rows > 1 and pads and not ignores_padding(model, prompts):
         warn("this model reads the padding before a prompt, so tif completes prompts one by one")
@@ -111,6 +115,12 @@ def complete(
             if advance is not None and finished:
                 advance(len(finished))
     return [completions[index] for index in range(len(prompts))]
+
+
+def _rows(model: PreTrainedModel, tokens: int) -> int:
+    """Return how many prompts a batch has, if none is longer than so many tokens with its completion."""
+    free = free_memory(model, GPU_SHARE)
+    return min(GPU_ROWS, max(ROWS, fitting_rows(model, tokens, free))) if free else ROWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from tif.eval.measure.cache import holds_rows, make_roomy
+from tif.eval.measure.cache import fitting_rows, free_memory, holds_rows, make_roomy
 from tif.eval.measure.complete import end_tokens
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ GPU_ROWS: Final = 4096
 STEP: Final = 8
 """Tokens between two checks for finished samples."""
 MEMORY: Final = 2**30
-"""Bytes for the caches of a batch on a CPU. On a GPU it is a third of the free memory."""
+"""Bytes for the caches of a batch on a CPU."""
+GPU_SHARE: Final = 1 / 3
+"""Share of a GPU's free memory for them."""
 BLOCK: Final = 64
 """Tokens whose probabilities are summed before the search for a block."""
 LOGITS: Final = 2**23
@@ -168,21 +170,11 @@ def _batches(
         alike = bool(batches) and (padded or len(prompts[batches[-1][0]]) == len(prompts[i]))
         if not alike or used + need > limit:
             batches.append([])
-            used, limit = 0, min(rows, _fitting(model, len(prompts[i]) + how.max_new_tokens))
+            memory = free_memory(model, GPU_SHARE) or MEMORY
+            used, limit = 0, min(rows, fitting_rows(model, len(prompts[i]) + how.max_new_tokens, memory))
         batches[-1].append(i)
         used += need
     return batches
-
-
-def _fitting(model: PreTrainedModel, tokens: int) -> int:
-    """Return how many rows of this length have a cache that fits into the memory."""
-    config = model.config.get_text_config().to_dict()
-    width = config["hidden_size"]
-    if heads := config.get("num_attention_heads"):
-        width = (config.get("head_dim") or width // heads) * (config.get("num_key_value_heads") or heads)
-    row = 2 * config["num_hidden_layers"] * width * tokens * model.dtype.itemsize
-    memory = torch.cuda.mem_get_info(model.device)[0] // 3 if model.device.type == "cuda" else MEMORY
-    return max(1, int(memory // row))
 
 
 def _draw_if_fits(
