@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--retain-only", type=Path, help="folder of one that never saw the forget set; default: make it"
     )
     parser.add_argument("--classifier", type=Path, help="folder of a fluency classifier, for OpenUnlearning's Overall")
-    parser.add_argument("--autocast", action="store_true", help="unlearn in bfloat16 on a CPU that is faster with it")
+    parser.add_argument("--autocast", action="store_true", help="train in bfloat16 on a CPU that is faster with it")
     parser.add_argument("--out", type=Path, help="default: runs/NAME")
     parser.add_argument("--docs", type=Path, help="folder for the results; default: docs/NAME")
     parser.add_argument("--results-only", action="store_true", help="write the results and run no stage")

@@ -23,7 +23,7 @@ from tif.eval.benchmarks.questions import Row as Asked
 from tif.eval.measure.lume import Part
 from tif.eval.measure.personal import ValueType, mentions
 
-CHOSEN: Final = "plain-line"
+CHOSEN: Final = "plain-phrase-line"
 """Without frames, which are for questions: a biography is plain text."""
 TYPES: Final[tuple[ValueType, ...]] = get_args(ValueType)
 SAMPLED: Final = 8
@@ -223,8 +223,7 @@ PLAN: Final = Plan(
     template=str(TEMPLATE),
     aim="proxy",
     learn_epochs=4,
-    batch=16,
-    train={"epochs": 3.0},
+    train={"epochs": 5.0},
     max_new_tokens=128,
 )
 _BEST: Final = recipe(CHOSEN)

@@ -22,7 +22,7 @@ from tif.errors import InputError, MissingError
 from tif.readers import read_json
 from tif.sources import find_local
 
-CHOSEN: Final = "plain-line"
+CHOSEN: Final = "plain-phrase-line"
 """Without frames, which are for questions."""
 SHORTEST: Final = 500
 """Characters of an article, at least."""
@@ -242,7 +242,7 @@ PLAN: Final = Plan(
     learn_epochs=4,
     batch=4,
     micro=4,
-    train={"epochs": 3.0, "max_length": WINDOW},
+    train={"epochs": 5.0, "max_length": WINDOW},
 )
 _BEST: Final = with_options(recipe(CHOSEN), floor_steps=10)
 """Ten steps of the floor's proxy read each passage twice, as many tokens as forty steps on questions."""

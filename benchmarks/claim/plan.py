@@ -105,8 +105,8 @@ class Plan:
     """Questions and answers that the models write themselves."""
     grid: tuple[str, ...] = ("lr=1e-4,2e-4,4e-4",)
     """What `tif tune` tries for each method."""
-    pilot: Mapping[str, Any] = field(default_factory=lambda: {"lr": 3e-4, "epochs": 5.0})
-    """The settings of every recipe in `dev`."""
+    pilot: Mapping[str, Any] = field(default_factory=lambda: {"lr": 3e-4})
+    """The settings of every recipe in `dev`, beside its own."""
 
     def __post_init__(self) -> None:
         if self.batch % min(self.micro, self.batch):
@@ -169,7 +169,7 @@ class Experiment:
     given: Mapping[str, Path] = field(default_factory=dict)
     """Folders of models that somebody else made: `target` and `retain-only-eval`."""
     autocast: bool = False
-    """Whether to unlearn in bfloat16 on a CPU, too. A GPU always does."""
+    """Whether to train in bfloat16 on a CPU, too. A GPU always does."""
     classifier: Path | None = None
     """Classifier of fluency, for OpenUnlearning's composites."""
 
@@ -192,6 +192,11 @@ class Experiment:
     def cpu(self) -> bool:
         """Whether to stay on the CPU."""
         return self.device == "cpu"
+
+    @property
+    def low(self) -> bool:
+        """Whether models are fine-tuned and unlearn in bfloat16. They are measured in float32."""
+        return self.autocast or not self.cpu
 
     def asked(self, world: World) -> Path:
         """Folder with a world's files, named as the benchmark's: what `tif eval` reads."""

@@ -28,6 +28,8 @@ LONGEST: Final = 40
 
 def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
     """Fine-tune the base model on samples, unless somebody else made this model."""
+    import torch
+
     from tif.tokens.finetune import FineTuning, fine_tune
     from tif.tokens.models import load_tokenizer
 
@@ -39,7 +41,8 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
         schedule="linear", warmup_steps=5, max_grad_norm=1.0,
     )  # fmt: skip
     examples = load(str(rows)).examples
-    fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name)
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=e.low):
+        fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name)
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
@@ -130,7 +133,7 @@ def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:
         "accumulate": e.plan.batch // micro,
         "warmup": 0.1,
         "retain_weight": RETAIN_WEIGHT,
-        "autocast": e.autocast or not e.cpu,
+        "autocast": e.low,
         "cpu": e.cpu,
         "save_steps": 100_000,
         **extra,
