@@ -47,7 +47,7 @@ def write_worlds(e: Experiment, forget: Mapping[World, Rows], kept: Rows, *, kno
 
 
 def annotate_all(e: Experiment) -> dict[str, Any]:
-    """Write every kind of spans, and count them."""
+    """Write every kind of spans, count them, and compare them with the gold spans."""
     counts: dict[str, Any] = {}
     asks = any(each.marks == "asked" for each in e.study.measurements)
     for world in WORLDS:
@@ -62,10 +62,40 @@ def annotate_all(e: Experiment) -> dict[str, Any]:
             counts[f"{world}-{kind}"] = {
                 "spans": sum(len(x.spans) for x in examples),
                 "characters": sum(s.end - s.start for x in examples for s in x.spans),
+                **(coverage(gold, examples) if gold else {}),
             }
     if any("frame-retain" in row.needs for row in (*e.rows, *e.recipes)):
         annotate(load(str(e.file("retain"))), find_annotator("ner")(), e.retain_spans).check()
     return counts
+
+
+def coverage(gold: Sequence[Example], marked: Sequence[Example]) -> dict[str, Any]:
+    """Return what spans leave open, and what they mark beside the gold spans.
+
+    Args:
+        gold: samples with gold spans.
+        marked: the same samples, in the same order, with the spans in question.
+
+    Returns:
+        `samples`, and of these `open`: how many have a gold phrase that no span touches and that the prompt does not
+        contain. Whoever is trained on these spans has no reason to forget it. `general`: the share of the characters
+        outside the gold spans that are marked.
+    """
+    missed = sum(
+        any(
+            example.text[phrase.start : phrase.end].casefold() not in example.prompt.casefold()
+            and not any(span.start < phrase.end and phrase.start < span.end for span in own.spans)
+            for phrase in example.spans
+        )
+        for example, own in zip(gold, marked, strict=True)
+    )
+    general = beside = 0
+    for example, own in zip(gold, marked, strict=True):
+        unwanted = {at for span in example.spans for at in range(span.start, span.end)}
+        inside = {at for span in own.spans for at in range(span.start, span.end)}
+        general += len(example.text) - len(unwanted)
+        beside += len(inside - unwanted)
+    return {"samples": len(gold), "open": missed, "general": beside / general if general else 0.0}
 
 
 def _mark_asked(e: Experiment, world: World) -> None:
@@ -83,4 +113,4 @@ def _mark_asked(e: Experiment, world: World) -> None:
         )
 
 
-__all__ = ["Rows", "annotate_all", "write_worlds"]
+__all__ = ["Rows", "annotate_all", "coverage", "write_worlds"]

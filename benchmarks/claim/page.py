@@ -52,6 +52,7 @@ def text(e: Experiment, record: Mapping[str, Any]) -> Iterator[str]:
     for group, heading in _GROUPS.items():
         if names := [column.name for column in e.study.columns if column.group == group]:
             yield from (f"## {heading}", "", *_table(record["runs"], names), "")
+    yield from _spans(record["spans"])
     yield from (
         "## Which demands are met",
         "",
@@ -89,6 +90,26 @@ def _cell(cells: list[tuple[float, float, float]]) -> str:
     if low == high == mean:
         return f"{mean:.3f}"
     return f"{mean:{'.1e' if mean < 0.001 else '.3f'}} ({low:.2g}–{high:.2g})"
+
+
+def _spans(counts: Mapping[str, Any]) -> Iterator[str]:
+    """The spans that rows are trained on, beside the gold spans. Older results did not compare them."""
+    own = {name.removeprefix("eval-"): each for name, each in counts.items() if name.startswith("eval-")}
+    if not any("open" in each for each in own.values()):
+        return
+    yield from (
+        "## Spans",
+        "",
+        "Nothing pushes a phrase down that no span touches. Phrases that the question contains are not counted.",
+        "",
+        "| spans | number | samples with an untouched gold phrase | marked general characters |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {each['spans']} | {each['open']} of {each['samples']} | {each['general']:.0%} |"
+            for name, each in own.items()
+        ),
+        "",
+    )
 
 
 def _unit(searches: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.claim.__main__ import run
 from benchmarks.claim.columns import Demand
+from benchmarks.claim.data import coverage
 from benchmarks.claim.page import text, write
 from benchmarks.claim.plan import Experiment, Plan
 from benchmarks.claim.rows import RECIPES
@@ -18,6 +19,7 @@ from tests.e2e.test_tofu import person
 from tests.tokens import tiny
 from tif.eval.record import EvalRecord
 from tif.records import RunRecord
+from tif.spans import Example, Span
 
 pytestmark = pytest.mark.slow
 PLAN = Plan(
@@ -93,6 +95,9 @@ def test_the_page_has_every_row_and_every_demand(finished, tmp_path):
         assert None not in row
         assert f"| {label} | 1 |" in page
     assert "mean probability of an unwanted phrase (u)" in page
+    counted = json.loads((finished.out / "spans" / "done.json").read_text())
+    assert f"| all | {counted['eval-all']['spans']} | 0 of 4 | 100% |" in page
+    assert f"| random | {counted['eval-random']['spans']} | {counted['eval-random']['open']} of 4 |" in page
     # Searches from before phrases were the aim do not say what they measured.
     record = json.loads((tmp_path / "results.json").read_text())
     record["searches"] = {"older": {"aim": 0.4, "candidates": []}}
@@ -105,6 +110,28 @@ def test_a_control_has_no_search_of_its_own(finished):
 
 def cells(value):
     return {"leak": (value, 0.0, 1.0), "retain": (value, 0.0, 1.0), "GW": (value, 0.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("spans", "left", "general"),
+    [
+        ((), 1, 0.0),
+        (((9, 14),), 0, 0.0),
+        (((13, 17),), 0, 3 / 15),
+        (((0, 8),), 1, 8 / 15),
+        (((0, 20),), 0, 1.0),
+    ],
+)
+def test_spans_leave_a_sample_open_if_they_touch_no_part_of_a_phrase(spans, left, general):
+    text = "Mira was Paris-born."
+    gold = Example("1", "Where?", text, (Span(9, 14, "UW"),))
+    found = coverage([gold], [gold.with_spans([Span(start, end, "UW") for start, end in spans])])
+    assert found == {"samples": 1, "open": left, "general": pytest.approx(general)}
+
+
+def test_a_phrase_that_the_question_contains_leaves_no_sample_open():
+    gold = Example("1", "Is PARIS large?", "Yes, Paris is.", (Span(5, 10, "UW"),))
+    assert coverage([gold], [gold.with_spans([])])["open"] == 0
 
 
 def test_a_bound_is_part_of_what_is_allowed():
