@@ -70,7 +70,8 @@ SECTIONS: Final = (
     Section(
         heading="TOFU, 160 questions", folder="claim", command="make claim", study=tofu.study(),
         about="SmolLM2-135M forgets eight invented authors. Leak is the share of questions with an unwanted phrase in "
-        "one of 16 random answers. [The claim is not reached](method.md#the-claim-which-is-not-reached).",
+        "one of 16 random answers. The rows are of an earlier plan, with five epochs. "
+        "[The claim is not reached](method.md#the-claim-which-is-not-reached).",
         spare=("anchored, not settled", "anchored, gold spans"),
     ),
     Section(
