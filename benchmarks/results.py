@@ -40,8 +40,21 @@ tif train --objective anchored --masks people.parquet --model MODEL --base-model
 The learning rate suits a model of 135 million parameters; use about 1e-5 for a billion or more. For plain text, leave out
 `--frame`, which is for questions. `tif tune` chooses the learning rate on samples that you do not evaluate.
 
-Each table has one benchmark, one seed or the mean of several, and a model that never saw the forget set (retain-only) beside
-the model that did (target). Unlearning should end near retain-only. `make results` writes this page."""  # noqa: E501
+Each table is one benchmark; a number is of one seed, or a mean over seeds. **Target** is the model before unlearning.
+**Retain-only** never saw the forget set. All other rows begin at target and unlearn. `make results` writes this page.
+
+- **leak**: the share of prompts for which at least one of 16 random answers contains an unwanted phrase. In **leak, other
+  words** the questions are paraphrased. **leak relearned** is the same after a short training on the forget set. Lower is
+  better, down to the retain-only model's.
+- **UW** and **GW**: mean probability of unwanted and of general words in the true answers. UW should be as low as the
+  retain-only model's. GW is better high: unlike that model, the unlearned one should keep ordinary wording.
+- **retain**: mean probability of the answers or texts to keep. **utility**: what is left on questions about other facts. Higher is
+  better.
+- **FQ**: forget quality, a p-value. Below 0.05, the model can be told from the retain-only model.
+- **Spans**: rows are trained on the spans of `--method ner`, unless their name says otherwise. UW, GW and leak follow the gold
+  spans, where there are any.
+
+Each benchmark's own page explains its other columns, and the names of its rows."""  # noqa: E501
 _MORE: Final = """## More
 
 - [Three seeds](seeds/results.md): the main methods on 40 questions of TOFU, with the spread over seeds. README has its
@@ -69,9 +82,8 @@ class Section:
 SECTIONS: Final = (
     Section(
         heading="TOFU, 160 questions", folder="claim", command="make claim", study=tofu.study(),
-        about="SmolLM2-135M forgets eight invented authors. Leak is the share of questions with an unwanted phrase in "
-        "one of 16 random answers. The rows are of an earlier plan, with five epochs. "
-        "[The claim is not reached](method.md#the-claim-which-is-not-reached).",
+        about="SmolLM2-135M forgets eight invented authors. [The claim is not "
+        "reached](method.md#the-claim-which-is-not-reached).",
         spare=("anchored, not settled", "anchored, gold spans"),
     ),
     Section(
@@ -172,7 +184,7 @@ def caption(drawn: Picture) -> Iterator[str]:
         f"The figure shows the table {drawn.section.heading}. A model further to the left leaks less. A model further "
         "up keeps more of the general words in the forget set (GW). The good corner is at the top left. Blue circles "
         "are the anchored objective, orange squares are others, and white diamonds are models that unlearned nothing. "
-        + (f"In the green area, both demands are met: {most}, and {least}. " if drawn.goal else "")
+        + (f"In the green area, the demands on these two numbers are met: {most}, and {least}. " if drawn.goal else "")
         + (f"Rows without both numbers are left out: {'; '.join(drawn.unplaced)}." if drawn.unplaced else "")
     ).rstrip()
     yield ""
@@ -191,10 +203,18 @@ def section(one: Section, docs: Path) -> Iterator[str]:
     yield ""
     yield (
         "– is not measured. "
-        + (f"Missing rows: {'; '.join(missing)}. `{one.command}` goes on with them. " if missing else "")
+        + (f"Missing rows: {'; '.join(missing)}. " if missing else "")
+        + _what_next(one, docs, bool(missing))
         + f"[All numbers, with intervals and the demands on them]({one.folder}/results.md)."
     )
     yield ""
+
+
+def _what_next(one: Section, docs: Path, missing: bool) -> str:
+    """Say what the command does with these results. Another recipe is another plan, which begins anew."""
+    if _record(one, docs).get("chosen", one.study.chosen) != one.study.chosen:
+        return f"These rows are of an earlier plan. `{one.command}` starts the present one. "
+    return f"`{one.command}` goes on with them. " if missing else ""
 
 
 def table(runs: Mapping[str, Any], columns: Sequence[str], spare: Sequence[str] = ()) -> Iterator[str]:
@@ -225,9 +245,15 @@ def rows(runs: Mapping[str, Any], spare: Sequence[str] = ()) -> dict[str, list[M
 
 def _runs(one: Section, docs: Path) -> Mapping[str, Any]:
     """Return the runs of a benchmark; none if it has no results."""
-    path = docs / one.folder / "results.json"
-    runs: Mapping[str, Any] = read_json(path)["runs"] if path.is_file() else {}
+    runs: Mapping[str, Any] = _record(one, docs).get("runs", {})
     return runs
+
+
+def _record(one: Section, docs: Path) -> Mapping[str, Any]:
+    """Return the results of a benchmark; empty if it has none."""
+    path = docs / one.folder / "results.json"
+    record: Mapping[str, Any] = read_json(path) if path.is_file() else {}
+    return record
 
 
 def _mean(group: Sequence[Mapping[str, Any]], column: str) -> float | None:

@@ -88,6 +88,18 @@ def test_a_row_is_the_mean_of_its_seeds_and_missing_rows_are_named(tmp_path):
     assert f"Missing rows: {'; '.join([*absent, 'retain-only'])}." in page
 
 
+def test_rows_of_another_recipe_are_of_an_earlier_plan(tmp_path):
+    finished(tmp_path, ["anchored"])
+    path = tmp_path / "lume" / "results.json"
+    record = json.loads(path.read_text())
+    for chosen, words in (
+        (lume.CHOSEN, "`make lume` goes on with them."),
+        ("older", "These rows are of an earlier plan. `make lume` starts the present one."),
+    ):
+        path.write_text(json.dumps({**record, "chosen": chosen}))
+        assert words in results.page(tmp_path)
+
+
 def test_a_table_has_ten_rows_and_leaves_out_spare_ones_first():
     runs = {str(n): {"label": str(n), "cells": {"leak": cell(0.5)}} for n in range(12)}
     lines = list(results.table(runs, ["leak"], spare=("3", "7")))
