@@ -28,8 +28,6 @@ LONGEST: Final = 40
 
 def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
     """Fine-tune the base model on samples, unless somebody else made this model."""
-    import torch
-
     from tif.tokens.finetune import FineTuning, fine_tune
     from tif.tokens.models import load_tokenizer
 
@@ -41,8 +39,7 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
         schedule="linear", warmup_steps=5, max_grad_norm=1.0,
     )  # fmt: skip
     examples = load(str(rows)).examples
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=e.low):
-        fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name)
+    fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name, autocast=e.low)
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)

@@ -13,7 +13,9 @@ from tests.tokens import tiny
 from tif.errors import UsageError
 from tif.tokens.encoding import Encoder
 from tif.tokens.finetune import FineTuning, fine_tune
+from tif.tokens.forward import statistics
 from tif.tokens.masks import Kind
+from tif.tokens.packing import pack
 
 HOW = FineTuning(epochs=3, lr=2e-3, batch_size=4, weight_decay=0.1, betas=(0.8, 0.95))
 
@@ -76,6 +78,23 @@ def test_the_weights_are_those_of_a_plain_loop(encoder, change, rates):
     assert distance(start, expected) > 2e-3
     assert distance(model, expected) < 2e-5
     assert not model.training
+
+
+def test_in_bfloat16_every_step_sees_the_weights_of_the_last_one(encoder):
+    how = replace(HOW, epochs=20, packed=True)
+    start = tiny.llama(len(encoder.tokenizer))
+    items = [encoder.encode(example) for example in tiny.examples()]
+    losses = {}
+    for autocast in (False, True):
+        model = copy.deepcopy(start)
+        fine_tune(model, encoder, tiny.examples(), how, title="learning", autocast=autocast)
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+        with torch.no_grad():
+            losses[autocast] = -statistics(model, pack(items)).logprob.mean().item()
+    with torch.no_grad():
+        before = -statistics(start, pack(items)).logprob.mean().item()
+    assert losses[False] < before / 4
+    assert losses[True] == pytest.approx(losses[False], rel=0.1, abs=0.02)
 
 
 def test_what_trains_nothing_is_refused():

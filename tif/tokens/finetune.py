@@ -90,6 +90,7 @@ def fine_tune(
     *,
     title: str,
     checkpoint: Path | None = None,
+    autocast: bool = False,
 ) -> None:
     """Train a model on answers.
 
@@ -101,12 +102,13 @@ def fine_tune(
         title: shown beside the progress.
         checkpoint: file to save the state in. If it exists, training goes on from it. The caller makes sure that it
             belongs to the same work, and deletes it afterwards.
+        autocast: compute in bfloat16. Weights, their moments and the loss stay in float32.
 
     Raises:
         InputError: for a checkpoint that cannot be read, or an example that the model cannot read.
     """
     items = [encoder.encode(example) for example in examples]
-    fine_tune_tokens(model, items, how, title=title, checkpoint=checkpoint)
+    fine_tune_tokens(model, items, how, title=title, checkpoint=checkpoint, autocast=autocast)
 
 
 def fine_tune_tokens(
@@ -117,6 +119,7 @@ def fine_tune_tokens(
     title: str,
     checkpoint: Path | None = None,
     watch: Callable[[int], None] | None = None,
+    autocast: bool = False,
 ) -> None:
     """Train a model on the supervised tokens of encoded examples.
 
@@ -128,6 +131,7 @@ def fine_tune_tokens(
         checkpoint: as in `fine_tune`.
         watch: called with the number of finished steps, before the first step and after each. It may use the model, but
             not change it.
+        autocast: as in `fine_tune`.
 
     Raises:
         InputError: as `fine_tune`.
@@ -150,7 +154,7 @@ def fine_tune_tokens(
             torch.manual_seed(how.seed + step)  # for dropout: the same in a resumed run
             for group in optimizer.param_groups:
                 group["lr"] = how.rate(step, len(batches) // how.epochs)
-            loss = _accumulate(model, [items[i] for i in batches[step]], packed=how.packed)
+            loss = _accumulate(model, [items[i] for i in batches[step]], packed=how.packed, autocast=autocast)
             if how.max_grad_norm is not None:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), how.max_grad_norm)
             optimizer.step()
@@ -184,12 +188,14 @@ def _batches(examples: int, how: FineTuning) -> list[list[int]]:
     return [order[at : at + how.batch_size] for order in orders for at in range(0, examples, how.batch_size)]
 
 
-def _accumulate(model: PreTrainedModel, batch: Sequence[Encoded], *, packed: bool) -> float:
+def _accumulate(model: PreTrainedModel, batch: Sequence[Encoded], *, packed: bool, autocast: bool) -> float:
     """Add the gradients of the mean loss over the batch's answer tokens, and return that loss."""
     total = sum(item.supervised for item in batch)
     loss = torch.zeros((), device=model.device)
     for row in [batch] if packed else [[item] for item in batch]:
-        share = -statistics(model, pack(row).to(model.device)).logprob.sum() / total
+        # Autocast keeps its copies of the weights until its block ends, so a block must not outlast a step.
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            share = -statistics(model, pack(row).to(model.device)).logprob.sum() / total
         share.backward()  # type: ignore[no-untyped-call]
         loss += share.detach()
     return loss.item()
