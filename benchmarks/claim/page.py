@@ -100,7 +100,8 @@ def _spans(counts: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "## Spans",
         "",
-        "Nothing pushes a phrase down that no span touches. Phrases that the question contains are not counted.",
+        "A method that trains on spans leaves a phrase alone that no span touches. Phrases that the question contains "
+        "are not counted.",
         "",
         "| spans | number | samples with an untouched gold phrase | marked general characters |",
         "|---|---|---|---|",

@@ -194,7 +194,7 @@ class Experiment:
         return self.device == "cpu"
 
     @property
-    def low(self) -> bool:
+    def bfloat16(self) -> bool:
         """Whether models are fine-tuned and unlearn in bfloat16. They are measured in float32."""
         return self.autocast or not self.cpu
 

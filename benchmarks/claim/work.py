@@ -39,7 +39,7 @@ def learn(e: Experiment, rows: Path, folder: Path) -> dict[str, Any]:
         schedule="linear", warmup_steps=5, max_grad_norm=1.0,
     )  # fmt: skip
     examples = load(str(rows)).examples
-    fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name, autocast=e.low)
+    fine_tune(model, _encoder(e, tokenizer), examples, how, title=folder.name, autocast=e.bfloat16)
     with files.replacing_folder(folder / "model") as new:
         model.save_pretrained(new)
         tokenizer.save_pretrained(new)
@@ -130,7 +130,7 @@ def options_of(e: Experiment, row: Row, world: World) -> dict[str, Any]:
         "accumulate": e.plan.batch // micro,
         "warmup": 0.1,
         "retain_weight": RETAIN_WEIGHT,
-        "autocast": e.low,
+        "autocast": e.bfloat16,
         "cpu": e.cpu,
         "save_steps": 100_000,
         **extra,
