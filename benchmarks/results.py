@@ -146,7 +146,7 @@ def page(docs: Path) -> str:
 def picture(docs: Path) -> Picture | None:
     """Return the figure of the first benchmark that has enough rows with both numbers; None if there is none."""
     for one in SECTIONS:
-        runs = _runs(one, docs)
+        runs = _record(one, docs).get("runs", {})
         groups = rows(runs, one.spare)
         marks = [mark for label, group in groups.items() if (mark := _mark(one.study, label, group))]
         if len(marks) >= FEWEST:
@@ -193,7 +193,8 @@ def caption(drawn: Picture) -> Iterator[str]:
 def section(one: Section, docs: Path) -> Iterator[str]:
     """Yield the lines about one benchmark."""
     yield from (f"## {one.heading}", "", one.about, "")
-    if not (runs := _runs(one, docs)):
+    record = _record(one, docs)
+    if not (runs := record.get("runs", {})):
         yield from (f"**There are no results yet.** `{one.command}` makes them.", "")
         return
     yield from table(runs, [column.name for column in one.study.columns if not column.group], one.spare)
@@ -204,15 +205,15 @@ def section(one: Section, docs: Path) -> Iterator[str]:
     yield (
         "– is not measured. "
         + (f"Missing rows: {'; '.join(missing)}. " if missing else "")
-        + _what_next(one, docs, bool(missing))
+        + _what_next(one, record, missing=bool(missing))
         + f"[All numbers, with intervals and the demands on them]({one.folder}/results.md)."
     )
     yield ""
 
 
-def _what_next(one: Section, docs: Path, missing: bool) -> str:
+def _what_next(one: Section, record: Mapping[str, Any], *, missing: bool) -> str:
     """Say what the command does with these results. Another recipe is another plan, which begins anew."""
-    if _record(one, docs).get("chosen", one.study.chosen) != one.study.chosen:
+    if record.get("chosen", one.study.chosen) != one.study.chosen:
         return f"These rows are of an earlier plan. `{one.command}` starts the present one. "
     return f"`{one.command}` goes on with them. " if missing else ""
 
@@ -241,12 +242,6 @@ def rows(runs: Mapping[str, Any], spare: Sequence[str] = ()) -> dict[str, list[M
         if len(groups) > ROWS:
             groups.pop(label, None)
     return dict(list(groups.items())[:ROWS])
-
-
-def _runs(one: Section, docs: Path) -> Mapping[str, Any]:
-    """Return the runs of a benchmark; none if it has no results."""
-    runs: Mapping[str, Any] = _record(one, docs).get("runs", {})
-    return runs
 
 
 def _record(one: Section, docs: Path) -> Mapping[str, Any]:

@@ -84,7 +84,7 @@ def coverage(gold: Sequence[Example], marked: Sequence[Example]) -> dict[str, An
     missed = sum(
         any(
             example.text[phrase.start : phrase.end].casefold() not in example.prompt.casefold()
-            and not any(span.start < phrase.end and phrase.start < span.end for span in own.spans)
+            and not any(span.overlaps(phrase) for span in own.spans)
             for phrase in example.spans
         )
         for example, own in zip(gold, marked, strict=True)
